@@ -1,0 +1,1 @@
+"""What a program is turned into: `reference` gives operations their meaning, `c` generates kernels."""

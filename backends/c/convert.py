@@ -1,0 +1,93 @@
+"""Kernels that copy a map [1, C, H, W] from one layout to another, written for exactly one pair of layouts."""
+
+from __future__ import annotations
+
+from math import lcm
+
+from ...ir.kn.kernel import ConvertOp
+from ...ir.kn.layout import PlanesLayout, layout_of, tensor_in
+from ...ir.types import element_of, shape_of, storage_dtype
+from .engine import KernelCode
+from .text import Lines, storage_c
+
+
+def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
+    """C for one kn.convert; every plane is written whole where its layout promises zeros. Parallel over channels."""
+    tensor = tensor_in(op.x.type)
+    shape, c_type = shape_of(tensor), storage_c(element_of(tensor))
+    item = storage_dtype(element_of(tensor)).itemsize
+    if len(shape) != 4:
+        return _copy(symbol, shape, c_type)
+    _, channels, height, width = shape
+    source, target = (layout_of(kind) or _dense(height, width) for kind in (op.x.type, op.y.type))
+
+    out = Lines()
+    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+        out.add(f"const {c_type} *restrict in = task->in[0];", f"{c_type} *restrict out = task->out[0];")
+        out.add("int64_t begin, end;", f"tercet_share(task, {channels}, 1, &begin, &end);")
+        with out.block("for (int64_t c = begin; c < end; c++)"):
+            out.add(f"const {c_type} *restrict from = in + c * {source.field('size')};")
+            out.add(f"{c_type} *restrict to = out + c * {target.field('size')};")
+            if layout_of(op.y.type) and target.field("zero"):
+                out.add(f"memset(to, 0, {target.field('size') * item});")
+            with out.block(f"for (int64_t y = 0; y < {height}; y++)"):
+                _copy_row(out, source, target, width, item)
+    return KernelCode(out.text())
+
+
+def _dense(height: int, width: int) -> PlanesLayout:
+    """Dense rows as planes without a border."""
+    return PlanesLayout.of(top=0, left=0, pitch=max(width, 1), size=max(height * width, 1), zero=0)
+
+
+def _row(layout: PlanesLayout) -> str:
+    """The index of the first element of row y in phase column 0, without the left border."""
+    stride, top, pitch = layout.field("stride"), layout.field("top"), layout.field("pitch")
+    y = f"(y + {top})" if top else "y"
+    if stride == 1:
+        return f"{y} * {pitch}"
+    phase_row = layout.field("size") // stride
+    return f"{y} % {stride} * {phase_row} + {y} / {stride} * {pitch}"
+
+
+def _column(layout: PlanesLayout, x: int) -> int:
+    """What column x adds to `_row`."""
+    stride = layout.field("stride")
+    x += layout.field("left")
+    return x % stride * (layout.field("size") // stride**2) + x // stride
+
+
+def _copy_row(out: Lines, source: PlanesLayout, target: PlanesLayout, width: int, item: int) -> None:
+    """Copies row y: at once where both rows are contiguous, else by residue of x, where both step evenly."""
+    if source.field("stride") == target.field("stride") == 1:
+        out.add(
+            f"memcpy(to + {_row(target)} + {_column(target, 0)}, from + {_row(source)} + {_column(source, 0)}, "
+            f"{width * item});"
+        )
+        return
+    period = lcm(source.field("stride"), target.field("stride"))
+    out.add(f"const int64_t read = {_row(source)}, write = {_row(target)};")
+    for x in range(min(period, width)):
+        count = -(-(width - x) // period)
+        read = _step(period // source.field("stride"), _column(source, x))
+        write = _step(period // target.field("stride"), _column(target, x))
+        out.add(f"for (int64_t j = 0; j < {count}; j++) to[write + {write}] = from[read + {read}];")
+
+
+def _step(step: int, start: int) -> str:
+    return (f"{step} * j" if step != 1 else "j") + (f" + {start}" if start else "")
+
+
+def _copy(symbol: str, shape: tuple[int, ...], c_type: str) -> KernelCode:
+    """Dense to dense of any rank."""
+    count = 1
+    for size in shape:
+        count *= size
+    out = Lines()
+    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+        out.add("int64_t begin, end;", f"tercet_share(task, {count}, 64, &begin, &end);")
+        out.add(
+            f"memcpy(({c_type} *)task->out[0] + begin, (const {c_type} *)task->in[0] + begin, "
+            f"(size_t)(end - begin) * sizeof({c_type}));"
+        )
+    return KernelCode(out.text())

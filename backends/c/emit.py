@@ -1,0 +1,243 @@
+"""From a program of kernels to C: one file per kernel, the packed weights, and the definition the runtime walks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from ...ir.errors import IRError
+from ...ir.kn.kernel import ConvertOp, KernelOp
+from ...ir.kn.layout import TAIL_BYTES, buffer_bytes, round_up
+from ...ir.locations import describe, source_names
+from ...ir.program import Program
+from ...ir.tn.constant import ConstantOp
+from .convert import emit_convert
+from .engine import ALIGNMENT, Constant, Kernel, KernelCode
+from .engines import find_engine
+from .target import Target
+from .text import check_symbol, comment, kernel_comment, nodes_text
+
+DEFINITION_FILE, WEIGHTS_FILE, WEIGHTS_SOURCE = "definition.c", "weights.bin", "weights.S"
+DIGITS_PER_BYTE = {2: 8, 3: 5}
+
+WEIGHTS_ASSEMBLY = """\
+/* The packed weights of the model, as they are in weights.bin. */
+    .section .rodata
+    .globl tercet_weights
+    .hidden tercet_weights
+    .type tercet_weights, %object
+    .balign 64
+tercet_weights:
+    .incbin "weights.bin"
+    .byte 0
+    .section .note.GNU-stack,"",%progbits
+"""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """The C of a program. sources: file name -> content; the runtime's files are not among them.
+
+    layers: one entry per step, in order, for layers.json. nodes: file name -> source layers, for compiler errors.
+    """
+
+    sources: dict[str, str | bytes]
+    layers: list[dict[str, object]]
+    nodes: dict[str, str]
+
+
+@dataclass
+class _Step:
+    op: KernelOp | ConvertOp
+    symbol: str
+    engine: str
+    code: KernelCode
+    weights: int = 0  # byte offset in the expanded weights
+    stored: int = 0  # bytes in weights.bin
+
+
+@dataclass
+class _Weights:
+    """weights.bin as it grows, and how it expands."""
+
+    blob: bytearray = field(default_factory=bytearray)
+    sections: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, code: KernelCode) -> tuple[int, int]:
+        """Appends a kernel's constants. Returns its offset in the expanded weights and its bytes in the blob."""
+        start, first = round_up(self.size, ALIGNMENT), len(self.blob)
+        for constant, offset in zip(code.constants.items, code.constants.offsets, strict=True):
+            count = constant.values.size if constant.radix else constant.values.nbytes
+            fields = (len(self.blob), start + offset, count, constant.radix, constant.group, constant.offset)
+            self.sections.append(f"{{{', '.join(map(str, fields))}}}")
+            self.blob += stored_bytes(constant)
+        self.size = start + code.constants.size
+        return start, len(self.blob) - first
+
+
+def stored_bytes(constant: Constant) -> bytes:
+    """A constant as it lies in weights.bin: raw, or 8 bits or 5 trits a byte, lowest first."""
+    if constant.radix == 0:
+        return np.ascontiguousarray(constant.values).tobytes()
+    per_byte = DIGITS_PER_BYTE[constant.radix]
+    digits = np.zeros(round_up(constant.values.size, per_byte), np.uint8)
+    digits[: constant.values.size] = constant.values.reshape(-1)
+    powers = np.array([constant.radix**i for i in range(per_byte)], np.int64)
+    return (digits.reshape(-1, per_byte) @ powers).astype(np.uint8).tobytes()
+
+
+def emit_model(program: Program, target: Target) -> Emitted:
+    """C for a program at kernel level whose memory is planned.
+
+    The sources define `tercet_model_definition` (hidden) and need runtime/c beside them. Raises IRError for a program
+    that is not at kernel level, has no offsets, or names an unknown engine.
+    """
+    sources: dict[str, str | bytes] = {}
+    layers: list[dict[str, object]] = []
+    nodes: dict[str, str] = {}
+    weights, steps = _Weights(), []
+    for i, op in enumerate(program.ops):
+        step = _emit_step(op, i, program, target)
+        step.weights, step.stored = weights.add(step.code)
+        name = f"kernel_{i:02}_{re.sub('[^A-Za-z0-9_]', '_', step.symbol)[:80]}.c"
+        sources[name] = _kernel_file(step)
+        nodes[name] = describe(op)
+        for header in step.code.headers:
+            content = header.read_text(encoding="utf-8")
+            if sources.setdefault(header.name, content) != content:
+                raise IRError(f"two engines have a header {header.name} with different content")
+        steps.append(step)
+        layers.append(_layer(step))
+    sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
+    sources[WEIGHTS_FILE] = bytes(weights.blob)
+    sources[WEIGHTS_SOURCE] = WEIGHTS_ASSEMBLY
+    return Emitted(sources, layers, nodes)
+
+
+def _emit_step(op: Operation, index: int, program: Program, target: Target) -> _Step:
+    if isinstance(op, ConvertOp):
+        symbol = f"t{index:02}_convert"
+        return _Step(op, symbol, "convert", emit_convert(op, symbol))
+    if not isinstance(op, KernelOp):
+        raise IRError(f"{op.name} is not at kernel level", where=describe(op))
+    if (engine := find_engine(op.engine.data)) is None:
+        raise IRError(f"unknown engine '{op.engine.data}'", where=describe(op))
+    symbol = check_symbol(op.symbol.data)
+    return _Step(op, symbol, engine.name, engine.emit(Kernel(op, program.weights), target))
+
+
+def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[Attribute]]:
+    """A kernel's computing operations and the types of its constants."""
+    inner = op.inner if isinstance(op, KernelOp) else []
+    constants = [o.results[0].type for o in inner if isinstance(o, ConstantOp)]
+    return [o for o in inner if not isinstance(o, ConstantOp)], constants
+
+
+def _kernel_file(step: _Step) -> str:
+    lines = ['#include "tercet_kernel.h"', *(f'#include "{header.name}"' for header in step.code.headers), ""]
+    lines += [kernel_comment(step.op, *_tensor_operations(step.op), step.engine), step.code.source.rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def _offsets(op: KernelOp | ConvertOp) -> list[int]:
+    if op.offsets is None:
+        raise IRError("memory is not planned: the operation has no offsets", where=describe(op))
+    return [int(v) for v in op.offsets.get_values()]
+
+
+def _layer(step: _Step) -> dict[str, object]:
+    op = step.op
+    return {
+        "symbol": step.symbol,
+        "engine": step.engine,
+        "schedule": op.schedule_values if isinstance(op, KernelOp) else {},
+        "nodes": source_names(op.location),
+        "ops": [o.name for o in _tensor_operations(op)[0]] or [op.name],
+        "results": [str(v.type) for v in op.results],
+        "offsets": _offsets(op),
+        "weight_bytes_stored": step.stored,
+        "weight_bytes": step.code.constants.size,
+        "scratch_bytes": step.code.scratch,
+        "parallel": step.code.parallel,
+    }
+
+
+def _places(program: Program, steps: list[_Step]) -> tuple[dict[SSAValue, str], int]:
+    """Where every value lives, as C initialisers, and the size of the arena."""
+    places: dict[SSAValue, str] = {a: f"{{TERCET_INPUT, {i}}}" for i, a in enumerate(program.block.args)}
+    returned = list(program.returned.operands)
+    arena = 0
+    for step in steps:
+        for value, offset in zip(step.op.results, _offsets(step.op), strict=True):
+            if (offset == -1) != (value in returned):
+                raise IRError("offset -1 belongs to returned values and to no others", where=describe(step.op))
+            if offset == -1:
+                places[value] = f"{{TERCET_OUTPUT, {returned.index(value)}}}"
+            else:
+                places[value] = f"{{TERCET_ARENA, {offset}}}"
+                arena = max(arena, offset + buffer_bytes(value.type))
+    for i, value in enumerate(returned):
+        if returned.index(value) != i or value in program.block.args:
+            raise IRError("an output is an input or another output again; want a kernel that copies it")
+    return places, round_up(arena + TAIL_BYTES, ALIGNMENT)
+
+
+def _array(kind: str, name: str, items: list[str]) -> tuple[str, str]:
+    """A static array and the expression for its start; C has no empty arrays."""
+    if not items:
+        return "", "NULL"
+    return f"static const {kind} {name}[] = {{{', '.join(items)}}};\n", name
+
+
+def _definition(program: Program, steps: list[_Step], weights: _Weights, target: Target) -> str:
+    places, arena = _places(program, steps)
+    out = [comment(f"What the runtime needs to know of model {program.name}; target {target.name}.")]
+    out += ['#include "tercet_runtime.h"', "", "#pragma GCC visibility push(hidden)"]
+    out += ["extern const unsigned char tercet_weights[];"]
+    out += [f"void {step.symbol}(const struct tercet_task *task);" for step in steps]
+    out += ["extern const struct tercet_definition tercet_model_definition;", "#pragma GCC visibility pop", ""]
+
+    rows: list[str] = []
+    for step in steps:
+        declared, names = [], []
+        for side, values in (("in", step.op.operands), ("out", step.op.results)):
+            text, name = _array("struct tercet_buffer", f"{step.symbol}_{side}", [places[v] for v in values])
+            declared.append(text)
+            names.append(name)
+        out.append("".join(declared).rstrip("\n"))
+        counts = f"{len(step.op.operands)}, {len(step.op.results)}"
+        row = f"{{{step.symbol}, {names[0]}, {names[1]}, {counts}, {step.weights}, {int(step.code.parallel)}}}"
+        rows.append(f"    {comment(nodes_text(step.op.location) or step.engine)}\n    {row},")
+    out.append("")
+    if rows:
+        out += ["static const struct tercet_step steps[] = {", *rows, "};"]
+    if weights.sections:
+        out.append("/* stored, expanded, count, radix, group, offset */")
+        out += ["static const struct tercet_section sections[] = {", *(f"    {s}," for s in weights.sections), "};"]
+    ports = [_array("int64_t", f"{name}_bytes", [str(buffer_bytes(v.type)) for v in values]) for name, values in
+             (("input", program.block.args), ("output", program.returned.operands))]  # fmt: skip
+    out.append("".join(text for text, _ in ports))
+    scratch = max((round_up(step.code.scratch, ALIGNMENT) for step in steps), default=0)
+    fields: Mapping[str, object] = {
+        "steps": "steps" if rows else "NULL",
+        "step_count": len(rows),
+        "sections": "sections" if weights.sections else "NULL",
+        "section_count": len(weights.sections),
+        "blob": "tercet_weights",
+        "weight_bytes": weights.size,
+        "arena_bytes": arena,
+        "scratch_bytes": scratch,
+        "input_bytes": ports[0][1],
+        "output_bytes": ports[1][1],
+        "input_count": len(program.block.args),
+        "output_count": len(program.returned.operands),
+        "batched": int(program.batched),
+    }
+    out.append("const struct tercet_definition tercet_model_definition = {")
+    out += [f"    .{name} = {value}," for name, value in fields.items()]
+    return "\n".join([*out, "};"]) + "\n"

@@ -1,0 +1,167 @@
+"""What a kernel engine declares. Each engine is a folder `engines/NAME/` with `ENGINE` in its `__init__.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from xdsl.dialects.builtin import LocationAttr
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from ...ir.kn.kernel import KernelOp
+from ...ir.kn.layout import round_up
+from ...ir.tn.constant import ConstantOp
+from ...ir.weights import WeightStore
+from .target import Target
+
+Schedule: TypeAlias = "dict[str, int | str]"
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kn.kernel as an engine sees it: its operations, the types of its maps and the arrays of its constants."""
+
+    op: KernelOp
+    weights: WeightStore
+
+    @property
+    def symbol(self) -> str:
+        return self.op.symbol.data
+
+    @property
+    def location(self) -> LocationAttr:
+        return self.op.location
+
+    @property
+    def ops(self) -> list[Operation]:
+        """The computing operations in order, constants left out."""
+        return [op for op in self.op.inner if not isinstance(op, ConstantOp)]
+
+    @property
+    def inputs(self) -> list[Attribute]:
+        """Types of the operands: dense tensors or kn.map."""
+        return [v.type for v in self.op.operands]
+
+    @property
+    def outputs(self) -> list[Attribute]:
+        return [v.type for v in self.op.results]
+
+    def array(self, value: SSAValue) -> np.ndarray | None:
+        """The stored array of a constant inside the region, else None."""
+        return self.weights[value.owner.get("value")] if isinstance(value.owner, ConstantOp) else None
+
+    def input_index(self, value: SSAValue) -> int | None:
+        """Which operand a region argument is; None for values computed inside."""
+        return self.op.block.args.index(value) if value in self.op.block.args else None
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The map as a dense row-major tensor."""
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The map [1, C, H, W] as channel planes with at least this border around the pixels, of zeros where `zero`."""
+
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+    stride: int = 1
+    zero: bool = False
+
+
+LayoutRequest: TypeAlias = Dense | Planes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A prediction for one sample on one core. cycles: core cycles. bytes: constants read. scratch: bytes per thread."""
+
+    cycles: float
+    bytes: int = 0
+    scratch: int = 0
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array as it is stored and as the kernel reads it.
+
+    radix 0: `values` are stored as they are. radix 2 or 3: `values` are digits (uint8, below radix) in the order the
+    kernel reads them; 8 bits or 5 trits are stored per byte, and at load every `group` digits d become one byte
+    sum(d[i] * radix^i) + offset (modulo 256). So a ternary weight takes 1.6 bits on disk whatever the kernel needs.
+    """
+
+    values: np.ndarray
+    radix: int = 0
+    group: int = 1
+    offset: int = 0
+
+    @property
+    def expanded_bytes(self) -> int:
+        return -(-self.values.size // self.group) if self.radix else self.values.nbytes
+
+
+@dataclass
+class Constants:
+    """The constants of one kernel, laid out one after the other (64-byte aligned) in the memory `task->weights`."""
+
+    items: list[Constant] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, constant: Constant) -> int:
+        """Places a constant. Returns its byte offset from `task->weights`."""
+        self.items.append(constant)
+        self.offsets.append(self.size)
+        self.size = round_up(self.size + constant.expanded_bytes, ALIGNMENT)
+        return self.offsets[-1]
+
+
+@dataclass(frozen=True)
+class KernelCode:
+    """C for one kernel: a definition of `void SYMBOL(const struct tercet_task *task)` and what it needs.
+
+    headers: files copied beside the generated source, included in order. scratch: bytes per part, 64-byte aligned.
+    parallel: False when only part 0 does work (the runtime then skips the other threads).
+    """
+
+    source: str
+    constants: Constants = field(default_factory=Constants)
+    headers: tuple[Path, ...] = ()
+    scratch: int = 0
+    parallel: bool = True
+
+
+class Engine(Protocol):
+    """A way to compute kernels. Adding one touches no other file than `engines/__init__.py`'s list."""
+
+    name: str
+
+    def accepts(self, kernel: Kernel, target: Target) -> str:
+        """Empty when the engine can compute the kernel exactly; otherwise the reason why not. Layouts of the kernel's
+        types are not yet decided when this is asked."""
+        ...
+
+    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
+        """Candidate choices, best guess first. Values are ints and strings, so that they can be written in the IR."""
+        ...
+
+    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost: ...
+
+    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
+        """The layout wanted for each operand."""
+        ...
+
+    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
+        """Whether `emit` can write results in any planes layout. Every engine can write dense."""
+        ...
+
+    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
+        """C for a kernel whose types carry their final layouts and whose op carries the chosen schedule."""
+        ...

@@ -1,0 +1,22 @@
+"""How constants are stored: two or three neighbouring values as bits or trits, everything else as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .....ir.types import BIPOLAR, Element, range_of, storage_dtype
+from ...engine import Constant
+
+
+def packed(array: np.ndarray, element: Element) -> tuple[Constant, str]:
+    """A constant and the C expression that turns a stored element `{}` into its value."""
+    dtype = storage_dtype(element)
+    if dtype.kind == "f" or array.size == 0:
+        return Constant(np.ascontiguousarray(array, dtype)), "{}"
+    if element == BIPOLAR:
+        return Constant((array.reshape(-1) > 0).astype(np.uint8), radix=2), "(2 * {} - 1)"
+    lo, hi = range_of(element)
+    if dtype == np.int8 and hi - lo in (1, 2):
+        digits = (array.reshape(-1).astype(np.int64) - lo).astype(np.uint8)
+        return Constant(digits, radix=hi - lo + 1, offset=lo), "{}"
+    return Constant(np.ascontiguousarray(array, dtype)), "{}"

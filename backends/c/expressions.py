@@ -1,0 +1,195 @@
+"""One element of an elementwise operation as a C expression, for engines to use on sums before they are stored.
+
+    expression(op, ["acc", "scale_at"])     ->     "(float)acc * scale_at"
+
+Arguments are C variables or literals (used more than once) of the type `value_c(element)` of each operand: float,
+int32_t or int64_t; for the thresholds of tn.threshold the pointer to the channel's row, as stored. The result is of
+the type `value_c` of the operation's result. Generated code includes ELEMENT_HEADER.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from xdsl.ir import Operation
+
+from ...ir.tn import elementwise as tn
+from ...ir.tn.linear import BatchNormOp
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
+from .text import float_c, int_c, storage_c, value_c
+
+ELEMENT_HEADER = Path(__file__).parent / "tercet_element.h"
+UNROLLED_THRESHOLDS = 16
+"""Up to so many thresholds, comparing with each is faster than a binary search, and vectorises."""
+
+
+def is_elementwise(op: Operation) -> bool:
+    """Whether every result element depends on one element of each operand (and of a threshold row)."""
+    return type(op) in _WRITERS
+
+
+def expression(op: Operation, arguments: Sequence[str]) -> str:
+    """The C expression of one result element. Raises KeyError for an operation that is not elementwise."""
+    return _WRITERS[type(op)](op, *arguments)
+
+
+def _compute_type(op: Operation) -> str:
+    """The C type that holds all operands and the result."""
+    return value_c(*(element_of(v) for v in (*op.operands, *op.results)))
+
+
+def _wraps(op: Operation) -> bool:
+    """Whether integer arithmetic may leave 64 bits, where it wraps like numpy's."""
+    return range_of(element_of(op.results[0])) == (INT64_MIN, INT64_MAX)
+
+
+def _arithmetic(sign: str) -> Callable[[Operation, str, str], str]:
+    def write(op: Operation, a: str, b: str) -> str:
+        kind = _compute_type(op)
+        if kind == "float":
+            return f"{a} {sign} {b}"
+        if _wraps(op):
+            return f"(int64_t)((uint64_t){a} {sign} (uint64_t){b})"
+        # a narrower operand is widened first, and a result known to be narrow is narrowed last
+        wide = f"(int64_t){a} {sign} {b}" if kind == "int64_t" else f"{a} {sign} {b}"
+        return _narrowed(op, kind, wide)
+
+    return write
+
+
+def _narrowed(op: Operation, kind: str, text: str) -> str:
+    want = value_c(element_of(op.results[0]))
+    return text if want == kind else f"({want})({text})"
+
+
+def _div(op: Operation, a: str, b: str) -> str:
+    kind = _compute_type(op)
+    if kind == "float":
+        return f"{a} / {b}"
+    return _narrowed(op, kind, f"{'tercet_div_i32' if kind == 'int32_t' else 'tercet_div_i64'}({a}, {b})")
+
+
+def _extreme(sign: str, function: str) -> Callable[[Operation, str, str], str]:
+    def write(op: Operation, a: str, b: str) -> str:
+        if _compute_type(op) == "float":
+            return f"{function}({a}, {b})"
+        return _narrowed(op, _compute_type(op), f"{a} {sign} {b} ? {a} : {b}")
+
+    return write
+
+
+def _prelu(op: Operation, a: str, b: str) -> str:
+    return f"{a} >= 0 ? {a} : ({_arithmetic('*')(op, a, b)})"
+
+
+def _relu(op: Operation, x: str) -> str:
+    return f"{x} < 0 ? 0 : {x}"  # NaN stays
+
+
+def _leaky_relu(op: tn.LeakyReluOp, x: str) -> str:
+    return f"{x} >= 0 ? {x} : {float_c(op.get('alpha'))} * {x}"
+
+
+def _hard_sigmoid(op: tn.HardSigmoidOp, x: str) -> str:
+    return f"tercet_hard_sigmoid({x}, {float_c(op.get('alpha'))}, {float_c(op.get('beta'))})"
+
+
+def rounding(mode: str) -> str:
+    """The name of the C function float -> whole float of a rounding mode."""
+    return "tercet_round" if mode == "round" else f"tercet_round_{mode}"
+
+
+def saturated(whole: str, lo: int, hi: int) -> str:
+    """A whole float expression as an integer of lo..hi, of the type `value_c` of that range; NaN counts as 0."""
+    narrow = -(2**31) <= lo and hi < 2**31
+    if narrow and int(np.float32(lo)) == lo and int(np.float32(hi)) == hi:
+        return f"tercet_saturate_i32({whole}, {float_c(lo)}, {float_c(hi)})"
+    text = f"tercet_saturate_i64({whole}, {int_c(lo)}, {int_c(hi)})"
+    return f"(int32_t){text}" if narrow else text
+
+
+def _clip(op: tn.ClipOp, x: str) -> str:
+    lo, hi = op.get("lo"), op.get("hi")
+    if is_float(op.x):
+        text = x if lo == -np.inf else f"({x} < {float_c(lo)} ? {float_c(lo)} : {x})"
+        return text if hi == np.inf else f"tercet_min_f32({text}, {float_c(hi)})"
+    low, high = (int(min(max(v, INT64_MIN), INT64_MAX)) for v in (lo, hi))
+    first, last = range_of(element_of(op.x))
+    bits = "i32" if value_c(*map(element_of, (op.x, op.y)), int_type(min(low, high), max(low, high))) == "int32_t" else "i64"
+    text = x if low <= first else f"tercet_max_{bits}({x}, {int_c(low)})"
+    if high < max(last, low):
+        text = f"tercet_min_{bits}({text}, {int_c(high)})"
+    return f"({value_c(element_of(op.y))}){text}"
+
+
+def _cast(op: tn.CastOp, x: str) -> str:
+    if is_float(op.y):
+        return f"(float){x}"
+    lo, hi = range_of(element_of(op.y))
+    if is_float(op.x):
+        return saturated(f"truncf({x})", lo, hi)
+    first, last = range_of(element_of(op.x))
+    want, size = value_c(element_of(op.y)), hi - lo + 1
+    if (lo <= first and last <= hi) or size > INT64_MAX:
+        return f"({want}){x}"
+    return f"({want})tercet_wrap({x}, {int_c(lo)}, {int_c(size)})"
+
+
+def _quantize(op: QuantizeOp, x: str, scale: str) -> str:
+    return saturated(f"{rounding(op.get('mode'))}({x} / {scale})", op.get("lo"), op.get("hi"))
+
+
+def _threshold(op: ThresholdOp, x: str, row: str, sign: str | None = None) -> str:
+    n = shape_of(op.thresholds)[1]
+    stored = storage_c(element_of(op.thresholds))
+    kind = value_c(element_of(op.x), element_of(op.thresholds))
+    if n <= UNROLLED_THRESHOLDS:
+        wide = f"({kind})" if kind == "int64_t" != stored else ""  # uint32_t must not make x unsigned
+        count = " + ".join(f"({x} >= {wide}{row}[{j}])" for j in range(n)) or "0"
+    else:
+        count = f"tercet_count_{stored}_{kind}({x}, {row}, {n})"
+    if sign is not None:
+        count = f"({sign} < 0 ? {n} - ({count}) : ({count}))"
+    base, step = op.get("base"), op.get("step")
+    if value_c(element_of(op.y)) == "int64_t":
+        count = f"(int64_t)({count})"
+    text = count if step == 1 else f"{int_c(step)} * ({count})"
+    return text if base == 0 else f"{int_c(base)} + ({text})"
+
+
+def helpers(ops: Sequence[Operation]) -> list[str]:
+    """Definitions that the expressions of these operations need, to be written before the kernel."""
+    lines: dict[str, None] = {}
+    for op in ops:
+        if isinstance(op, ThresholdOp) and shape_of(op.thresholds)[1] > UNROLLED_THRESHOLDS:
+            stored = storage_c(element_of(op.thresholds))
+            kind = value_c(element_of(op.x), element_of(op.thresholds))
+            lines[f"TERCET_COUNT(tercet_count_{stored}_{kind}, {kind}, {stored})"] = None
+    return list(lines)
+
+
+_WRITERS: dict[type[Operation], Callable[..., str]] = {
+    tn.AddOp: _arithmetic("+"),
+    tn.SubOp: _arithmetic("-"),
+    tn.MulOp: _arithmetic("*"),
+    tn.DivOp: _div,
+    tn.MaxOp: _extreme(">", "tercet_max_f32"),
+    tn.MinOp: _extreme("<", "tercet_min_f32"),
+    tn.PReluOp: _prelu,
+    tn.ReluOp: _relu,
+    tn.LeakyReluOp: _leaky_relu,
+    tn.SigmoidOp: lambda op, x: f"tercet_sigmoid({x})",
+    tn.HardSigmoidOp: _hard_sigmoid,
+    tn.HardSwishOp: lambda op, x: f"tercet_hard_swish({x})",
+    tn.TanhOp: lambda op, x: f"tanhf({x})",
+    tn.RoundOp: lambda op, x: f"{rounding(op.get('mode'))}({x})",
+    tn.ClipOp: _clip,
+    tn.CastOp: _cast,
+    BatchNormOp: lambda op, *v: f"tercet_batch_norm({', '.join(v)}, {float_c(op.get('epsilon'))})",
+    QuantizeOp: _quantize,
+    DequantizeOp: lambda op, q, scale: f"(float){q} * {scale}",
+    ThresholdOp: _threshold,
+}

@@ -1,0 +1,109 @@
+/* Feature maps as channel planes (#kn.planes of ir/kn/layout.py): geometry, borders, and stores of whole vectors.
+ *
+ * Kernels work on lanes: output pixel (y, x) is lane y * lane_pitch + x, where lane_pitch is the distance of two rows
+ * of the kernel's input. Lanes with x >= width are garbage. */
+#ifndef TERCET_PLANES_H
+#define TERCET_PLANES_H
+
+#include "tercet_kernel.h"
+
+#define PLANES_INLINE static inline __attribute__((always_inline))
+
+/* A map [1, channels, height, width]. Sizes count elements of `item` bytes. A dense map is planes without border:
+ * pitch = width, size = height * width, stride = 1, zero = 0. */
+struct planes {
+    int channels, height, width;
+    int top, left, pitch, size, stride, zero;
+    int item;
+};
+
+/* The element index of pixel (y, x) inside its plane. */
+PLANES_INLINE int64_t planes_position(const struct planes *p, int64_t y, int64_t x) {
+    const int s = p->stride;
+    const int64_t row = y + p->top, column = x + p->left;
+    return (row % s * s + column % s) * (p->size / (s * s)) + row / s * p->pitch + column / s;
+}
+
+/* Whether lanes lie in the plane just as they are: lane i is element planes_position(0, 0) + i. */
+PLANES_INLINE int planes_flat(const struct planes *p, int lane_pitch) {
+    return p->stride == 1 && p->pitch == lane_pitch;
+}
+
+/* Lanes from the first to the last pixel, garbage between rows included. */
+PLANES_INLINE int64_t planes_lanes(const struct planes *p, int lane_pitch) {
+    return (int64_t)(p->height - 1) * lane_pitch + p->width;
+}
+
+/* Writes zeros around the pixels of channels [begin, end), if the layout wants them. Elements that planes_store of flat
+ * lanes writes are left alone, so that parts of a kernel may store pixels and clear borders at the same time. */
+static inline void planes_clear_borders(const struct planes *p, unsigned char *map, int lane_pitch, int64_t begin,
+                                        int64_t end) {
+    const int s = p->stride;
+    const int64_t phase_size = p->size / (s * s);
+    if (!p->zero)
+        return;
+    for (int64_t phase = begin * s * s; phase < end * s * s; phase++) {
+        unsigned char *first = map + phase * phase_size * p->item;
+        const int py = (int)(phase / s % s), px = (int)(phase % s);
+        const int64_t x0 = (p->left + s - 1 - px) / s, x1 = (p->left + p->width + s - 1 - px) / s;
+        const int64_t y0 = (p->top + s - 1 - py) / s, y1 = (p->top + p->height + s - 1 - py) / s;
+        int64_t clear = 0; /* everything before this element is written */
+        for (int64_t y = y0; y < y1; y++) {
+            const int64_t row = y * p->pitch;
+            if (y == y0 || !planes_flat(p, lane_pitch))
+                memset(first + clear * p->item, 0, (size_t)((row + x0 - clear) * p->item));
+            clear = row + x1;
+        }
+        memset(first + clear * p->item, 0, (size_t)((phase_size - clear) * p->item));
+    }
+}
+
+/* Fills mask[0 .. count * item) for lanes [first, first + count): 255 for pixels, 0 for garbage. */
+PLANES_INLINE void planes_mask(const struct planes *p, unsigned char *mask, int lane_pitch, int64_t first, int count) {
+    int x = (int)(first % lane_pitch);
+    for (int i = 0; i < count; i++) {
+        memset(mask + (int64_t)i * p->item, x < p->width ? 255 : 0, (size_t)p->item);
+        x = x + 1 == lane_pitch ? 0 : x + 1;
+    }
+}
+
+/* Copies pixels [x0, x1) of a row: from[0] is pixel x0. */
+PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
+                                    int x0, int x1) {
+    const int s = p->stride;
+    if (s == 1) {
+        memcpy(plane + planes_position(p, y, x0) * p->item, from, (size_t)(x1 - x0) * (size_t)p->item);
+        return;
+    }
+    for (int i = 0; i < s && x0 + i < x1; i++) {
+        unsigned char *to = plane + planes_position(p, y, x0 + i) * p->item;
+        for (int x = i; x0 + x < x1; x += s, to += p->item)
+            memcpy(to, from + (int64_t)x * p->item, (size_t)p->item);
+    }
+}
+
+/* Stores lanes [first, first + count) of one channel; `lanes` and `mask` (see planes_mask) are aligned to vectors. */
+PLANES_INLINE void planes_store(const struct planes *p, unsigned char *plane, const unsigned char *lanes,
+                                const unsigned char *mask, int lane_pitch, int64_t first, int count) {
+    if (planes_flat(p, lane_pitch)) {
+        unsigned char *to = plane + (planes_position(p, 0, 0) + first) * p->item;
+        const int bytes = count * p->item;
+        int i = 0;
+        for (; i + TERCET_VECTOR_BYTES <= bytes; i += TERCET_VECTOR_BYTES) {
+            const tercet_u8v x = *(const tercet_u8v *)(lanes + i) & *(const tercet_u8v *)(mask + i);
+            memcpy(to + i, &x, sizeof x);
+        }
+        for (; i < bytes; i++)
+            to[i] = lanes[i] & mask[i];
+        return;
+    }
+    int y = (int)(first / lane_pitch), x = (int)(first % lane_pitch);
+    for (int i = 0; i < count; y++, x = 0) {
+        const int rest = count - i, to_end = p->width - x;
+        if (to_end > 0)
+            planes_store_row(p, plane, lanes + (int64_t)i * p->item, y, x, x + (rest < to_end ? rest : to_end));
+        i += lane_pitch - x;
+    }
+}
+
+#endif

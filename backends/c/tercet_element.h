@@ -1,0 +1,87 @@
+/* What one element of an elementwise operation is: the same float32 steps as the numpy interpreter's. */
+#ifndef TERCET_ELEMENT_H
+#define TERCET_ELEMENT_H
+
+#include <math.h>
+#include <stdint.h>
+
+/* NaN in, NaN out, as numpy's maximum and minimum. */
+static inline float tercet_max_f32(float a, float b) { return (a > b || a != a) ? a : b; }
+static inline float tercet_min_f32(float a, float b) { return (a < b || a != a) ? a : b; }
+static inline int32_t tercet_max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
+static inline int32_t tercet_min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
+static inline int64_t tercet_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t tercet_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Rounding to a whole float. `x + 0.5` would itself round, so nearest goes by the exact fraction. */
+static inline float tercet_round(float x) { return rintf(x); }
+static inline float tercet_round_ceil(float x) { return ceilf(x); }
+static inline float tercet_round_floor(float x) { return floorf(x); }
+static inline float tercet_round_up(float x) { return copysignf(ceilf(fabsf(x)), x); }
+static inline float tercet_round_down(float x) { return truncf(x); }
+static inline float tercet_round_half_up(float x) {
+    const float size = fabsf(x), whole = truncf(size);
+    return copysignf(whole + (size - whole >= 0.5f ? 1.0f : 0.0f), x);
+}
+static inline float tercet_round_half_down(float x) {
+    const float size = fabsf(x), whole = truncf(size);
+    return copysignf(whole + (size - whole > 0.5f ? 1.0f : 0.0f), x);
+}
+
+/* A whole float as an integer of lo..hi, which are exact as floats; NaN counts as 0. */
+static inline int32_t tercet_saturate_i32(float x, float lo, float hi) {
+    x = x == x ? x : 0.0f;
+    x = x < lo ? lo : x;
+    x = x > hi ? hi : x;
+    return (int32_t)x;
+}
+
+/* The same for any lo..hi. */
+static inline int64_t tercet_saturate_i64(float x, int64_t lo, int64_t hi) {
+    x = x == x ? x : 0.0f;
+    if (x >= 0x1p63f)
+        return hi;
+    if (x < -0x1p63f)
+        return lo;
+    const int64_t whole = (int64_t)x;
+    return whole < lo ? lo : whole > hi ? hi : whole;
+}
+
+/* x modulo `size`, as a value of lo..lo + size - 1. */
+static inline int64_t tercet_wrap(int64_t x, int64_t lo, int64_t size) {
+    const int64_t a = (x % size + size) % size, b = (lo % size + size) % size;
+    return (a >= b ? a - b : a - b + size) + lo;
+}
+
+/* Towards zero; 0 where b is 0. The one quotient that overflows wraps. */
+static inline int32_t tercet_div_i32(int32_t a, int32_t b) { return b == 0 ? 0 : a / b; }
+static inline int64_t tercet_div_i64(int64_t a, int64_t b) {
+    return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
+
+static inline float tercet_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+static inline float tercet_hard_sigmoid(float x, float alpha, float beta) {
+    return tercet_max_f32(0.0f, tercet_min_f32(1.0f, alpha * x + beta));
+}
+static inline float tercet_hard_swish(float x) {
+    return x * tercet_max_f32(0.0f, tercet_min_f32(1.0f, x / 6.0f + 0.5f));
+}
+static inline float tercet_batch_norm(float x, float scale, float bias, float mean, float var, float epsilon) {
+    const float k = scale / sqrtf(var + epsilon);
+    return x * k + (bias - mean * k);
+}
+
+/* How many of n ascending thresholds x reaches; NaN reaches none. */
+#define TERCET_COUNT(NAME, X, T)                                                                                     \
+    static inline int32_t NAME(X x, const T *thresholds, int32_t n) {                                                \
+        int32_t below = 0;                                                                                           \
+        while (n > 0) {                                                                                              \
+            const int32_t half = n / 2;                                                                              \
+            const int passes = x >= (X)thresholds[below + half];                                                     \
+            below = passes ? below + half + 1 : below;                                                               \
+            n = passes ? n - half - 1 : half;                                                                        \
+        }                                                                                                            \
+        return below;                                                                                                \
+    }
+
+#endif

@@ -1,0 +1,165 @@
+"""The C compiler: finding it, asking its version, and building a shared library that is the same byte for byte.
+
+Nothing here goes through a shell. Flags keep IEEE float32 semantics: no contraction, no reassociation.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ...ir.errors import ToolchainError
+from .target import Target
+
+COMMON_FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-ffp-contract=off",  # a * b + c rounds twice, as in the interpreter
+    "-fno-math-errno",  # sqrtf, rintf as instructions; values unchanged
+    "-fno-trapping-math",  # float selects may be vectorised; values unchanged
+    "-fno-strict-aliasing",  # arena memory is reused under other types
+)
+LINK_FLAGS = ("-shared", "-fPIC", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-pthread")
+LIBRARY = "model.so"
+WHERE_TO_GET_ONE = "install gcc or clang (Debian: apt install gcc), or `pip install ziglang`, or set TERCET_CC"
+TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler. argv: how it is called. version: the first line it prints for --version."""
+
+    argv: tuple[str, ...]
+    name: str
+    version: str
+
+
+def find_compiler(target: Target | None = None) -> Compiler:
+    """The compiler for a target (None: for this machine).
+
+    $TERCET_CC or $CC when set (they may hold arguments), else cc, gcc, clang, else `python -m ziglang cc`. A target of
+    another machine takes $TERCET_CC or ziglang. Raises ToolchainError when there is none.
+    """
+    machine = target.machine if target else "any"
+    cross = machine not in ("any", platform.machine())
+    for variable in ("TERCET_CC",) if cross else ("TERCET_CC", "CC"):
+        if text := os.environ.get(variable, "").strip():
+            return _identify(tuple(shlex.split(text)), f"${variable}")
+    if not cross:
+        for name in ("cc", "gcc", "clang"):
+            if path := shutil.which(name):
+                return _identify((path,), name)
+    if importlib.util.find_spec("ziglang") is not None:
+        triple = ("-target", f"{machine}-linux-gnu") if cross else ()
+        return _identify((sys.executable, "-m", "ziglang", "cc", *triple), "ziglang")
+    what = f"no C compiler for {machine} found" if cross else "no C compiler found"
+    hint = "`pip install ziglang`, or set TERCET_CC to a cross compiler" if cross else WHERE_TO_GET_ONE
+    raise ToolchainError(what, hint=hint)
+
+
+@cache
+def _identify(argv: tuple[str, ...], origin: str) -> Compiler:
+    try:
+        done = subprocess.run([*argv, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"cannot run the C compiler {shlex.join(argv)}: {error}", where=origin) from error
+    if done.returncode != 0 or not done.stdout.strip():
+        raise ToolchainError(
+            f"{shlex.join(argv)} --version failed: {_first_lines(done.stderr)}", where=origin, hint=WHERE_TO_GET_ONE
+        )
+    version = done.stdout.splitlines()[0].strip()
+    if "ziglang" in argv or Path(argv[0]).name == "zig":
+        name = "zig"
+    else:
+        name = "clang" if "clang" in version.lower() else "gcc"
+    return Compiler(argv, name, version)
+
+
+def target_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
+    """The arguments that make a compiler generate code for a target."""
+    flags = target.flags
+    if compiler.name == "zig":  # zig spells CPU names with underscores and defaults to the build machine
+        flags = tuple(f"-mcpu={f[7:].replace('-', '_')}" if f.startswith("-march=") else f for f in flags)
+        if not any(f.startswith("-mcpu=") for f in flags):
+            flags = (*flags, "-mcpu=baseline")
+    return (*flags, f"-DTERCET_VECTOR_BYTES={target.vector_bytes}")
+
+
+def write_sources(sources: Mapping[str, str | bytes], folder: Path) -> None:
+    """Writes named files into a folder. Raises ToolchainError for a name that would leave it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in sources.items():
+        if Path(name).name != name or name.startswith((".", "-")):
+            raise ToolchainError(f"not a plain file name: {name!r}")
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def compile_shared(
+    sources: Mapping[str, str | bytes],
+    folder: Path,
+    flags: Sequence[str] = (),
+    jobs: int | None = None,
+    *,
+    compiler: Compiler | None = None,
+    layers: Mapping[str, str] | None = None,
+) -> Path:
+    """Writes `sources` (file name -> content) to `folder`, compiles every .c and .S of them and links one library.
+
+    flags: added to COMMON_FLAGS, see `target_flags`. jobs: compilers at a time, default one per core. layers: file name
+    -> source layers, for errors. Returns the library's path in `folder`; its bytes do not depend on folder or run.
+    Raises ToolchainError with the compiler's first lines.
+    """
+    compiler = compiler or find_compiler()
+    write_sources(sources, folder)
+    units = sorted(name for name in sources if name.endswith((".c", ".S")))
+    common = [*compiler.argv, *COMMON_FLAGS, *flags, f"-ffile-prefix-map={folder.resolve()}=."]
+
+    def compile_one(unit: str) -> str:
+        extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
+        _call([*common, *extra, "-c", unit, "-o", f"{unit}.o"], folder, where=(layers or {}).get(unit, unit))
+        return f"{unit}.o"
+
+    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        objects = list(pool.map(compile_one, units))
+    _call([*compiler.argv, *LINK_FLAGS, *flags, "-o", LIBRARY, *objects, "-lm"], folder, where="linking")
+    for name in objects:
+        (folder / name).unlink()
+    return folder / LIBRARY
+
+
+def _call(argv: Sequence[str], folder: Path, *, where: str) -> None:
+    # the C locale and a fixed clock keep messages readable and objects the same
+    environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+    try:
+        done = subprocess.run(
+            argv, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False,
+            timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"the C compiler did not finish: {error}", where=where) from error
+    if done.returncode != 0:
+        raise ToolchainError(
+            f"the C compiler failed: {_first_lines(done.stderr)}",
+            where=where,
+            hint=f"run it again in {folder}: {shlex.join(argv)}",
+        )
+
+
+def _first_lines(text: str, count: int = 8) -> str:
+    """The first lines that name an error, and what follows them."""
+    lines = text.strip().splitlines()
+    start = next((i for i, line in enumerate(lines) if "error" in line.lower()), 0)
+    return "\n".join(lines[start : start + count]) or "no message"

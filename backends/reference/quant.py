@@ -1,0 +1,49 @@
+"""The bridge between floats and integers: quantize, dequantize, threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from .elementwise import ROUNDINGS, saturate
+from .meaning import meaning
+
+_FEW = 8
+"""Up to so many thresholds, comparing with each is faster than a binary search."""
+
+
+@meaning(QuantizeOp)
+def quantize(op: QuantizeOp, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return saturate(ROUNDINGS[op.get("mode")](x / scale), op.get("lo"), op.get("hi"))
+
+
+@meaning(DequantizeOp)
+def dequantize(op: DequantizeOp, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return q.astype(np.float32) * scale
+
+
+def count_passed(x: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """#{T in thresholds[c] : x >= T} for x [C, M] and ascending thresholds [C or 1, n]; NaN passes none."""
+    if thresholds.shape[1] <= _FEW:
+        count = np.zeros(x.shape, np.int64)
+        for i in range(thresholds.shape[1]):
+            count += x >= thresholds[:, i : i + 1]
+        return count
+    if len(thresholds) == 1:
+        count = np.searchsorted(thresholds[0], x, side="right")
+    else:
+        rows = [np.searchsorted(t, row, side="right") for t, row in zip(thresholds, x, strict=True)]
+        count = np.stack(rows) if rows else np.zeros(x.shape, np.int64)
+    # A binary search sorts NaN behind everything.
+    return np.where(np.isnan(x), 0, count) if x.dtype.kind == "f" else count
+
+
+@meaning(ThresholdOp)
+def threshold(op: ThresholdOp, x: np.ndarray, thresholds: np.ndarray, sign: np.ndarray | None = None) -> np.ndarray:
+    by_channel = np.moveaxis(x, op.get("axis"), 0) if x.ndim else x.reshape(1)
+    rest = int(np.prod(by_channel.shape[1:]))
+    count = count_passed(by_channel.reshape(by_channel.shape[0], rest), thresholds)
+    if sign is not None:
+        count = np.where(sign[:, None] < 0, thresholds.shape[1] - count, count)
+    y = (op.get("base") + op.get("step") * count).reshape(by_channel.shape)
+    return np.moveaxis(y, 0, op.get("axis")) if x.ndim else y.reshape(())

@@ -1,0 +1,169 @@
+"""Walks a checked ONNX graph and builds the program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+from xdsl.ir import SSAValue
+
+from ...ir.errors import ModelError, UnsupportedError
+from ...ir.names import identifier
+from ...ir.program import Port, Program
+from ...ir.types import tensor_type
+from . import ops  # noqa: F401  (fills the table)
+from .emitter import Emitter
+from .fold import can_fold, fold
+from .graph import Declared, Source
+from .guess import Guesses
+from .load import load
+from .node import Node
+from .registry import TABLE
+from .values import Refusal, Value, container, element_of_onnx
+
+
+def import_model(model: ModelProto | str | Path, *, name: str | None = None, batch: int | None = None) -> Program:
+    """The program of an ONNX, QDQ or QONNX model, equal to it: integers exactly, floats within 1e-5 relative.
+
+    name: of the program; absent: the file's or graph's. batch: the size of a symbolic leading axis. Without it, a model
+    whose inputs all have a symbolic leading axis becomes a program for one sample with `batched` set.
+
+    Raises InputError where the file cannot be read or batch does not fit, ModelError for broken or hostile models,
+    UnsupportedError listing every node that tercet does not compile.
+    """
+    source = load(model)
+    return _Import(source, name or source.name, batch).run()
+
+
+class _Import:
+    def __init__(self, source: Source, name: str, batch: int | None) -> None:
+        self.source = source
+        self.problems: list[str] = []
+        self.batched = batch is None and _all_symbolic(source.inputs)
+        ports = [self._port(declared, batch) for declared in source.inputs]
+        self._raise_problems()
+        self.program = Program.new(name, [p for p in ports if p is not None], batched=self.batched)
+        self.emitter = Emitter(self.program)
+        self.values: dict[str, Value | None] = {
+            key: Value.constant(key, array) for key, array in source.constants.items()
+        }
+        """Every name seen so far; None where a node that is not supported left its shape unknown."""
+        for declared, port, argument in zip(source.inputs, ports, self.program.block.args, strict=True):
+            if port is not None:
+                self.values[declared.name] = Value(
+                    declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True
+                )
+        self.guesses = Guesses(source.proto, 1 if self.batched else batch)
+
+    def run(self) -> Program:
+        for node in self.source.nodes:
+            try:
+                self._bind(node, self._import(node))
+            except Refusal as refusal:
+                self.problems.append(f"{node.label}: {refusal}")
+                self._bind(node, self.guesses.outputs(node))
+            except ModelError:
+                # Behind an unsupported node this may come from a guessed shape; the list of problems says more.
+                if not self.problems:
+                    raise
+                self._bind(node, [None] * len(node.outputs))
+        outputs = [] if self.problems else [self._output(declared) for declared in self.source.outputs]
+        self._raise_problems()
+        self.program.finish(outputs)
+        return self.program
+
+    # -- ports ----------------------------------------------------------------------------------------------------
+
+    def _port(self, declared: Declared, batch: int | None) -> Port | None:
+        """The program's input; None after noting a problem."""
+        where = f"input '{declared.name}'"
+        try:
+            element = element_of_onnx(declared.dtype)
+        except Refusal as refusal:
+            self.problems.append(f"{where}: {refusal}")
+            return None
+        if declared.dims is None:
+            raise ModelError("has no shape", where=where, hint="run ONNX shape inference on the model first")
+        sizes = list(declared.dims)
+        if sizes and isinstance(sizes[0], str) and (self.batched or batch is not None):
+            sizes[0] = 1 if batch is None else batch
+        symbolic = [d or "?" for d in sizes if isinstance(d, str)]
+        if symbolic:
+            self.problems.append(f"{where}: the size of {', '.join(map(repr, symbolic))} in {_dims(declared)} is not known")
+            return None
+        shape = [d for d in sizes if isinstance(d, int)]
+        return Port(declared.name, tensor_type(shape, element), container(declared.dtype))
+
+    def _output(self, declared: Declared) -> tuple[str, SSAValue, np.dtype]:
+        value = self.values[declared.name]
+        assert value is not None
+        where = f"output '{declared.name}'"
+        if value.dtype != declared.dtype:
+            raise ModelError(f"is declared as {declared.dtype.name}, but computed as {value.dtype.name}", where=where)
+        if self.batched and not value.per_sample:
+            self.problems.append(f"{where}: does not depend on the input; give batch=N")
+        self.emitter.node = self.source.nodes[-1]
+        return declared.name, self.emitter.ssa(value), container(value.dtype)
+
+    # -- nodes ----------------------------------------------------------------------------------------------------
+
+    def _import(self, node: Node) -> Sequence[Value | None]:
+        """The outputs of a node. Raises Refusal when it is not supported."""
+        if node.nested:
+            raise Refusal("operators with nested graphs are not supported")
+        inputs = [self.values[name] if name else None for name in node.inputs]
+        entry = TABLE.get((node.domain, node.op_type))
+        unknown = any(name and value is None for name, value in zip(node.inputs, inputs, strict=True))
+        if not unknown and can_fold(node, inputs):
+            return fold(node, inputs)
+        if entry is None:
+            raise Refusal(f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported")
+        if unknown:
+            return self.guesses.outputs(node)
+        while len(inputs) > entry.at_least and inputs[-1] is None:
+            inputs.pop()
+        count = len(inputs)
+        if count < entry.at_least or (entry.at_most is not None and count > entry.at_most):
+            raise node.error(f"want {entry.arity} inputs, have {count}")
+        if any(value is None for value in inputs[: entry.at_least]):
+            raise node.error("a required input is left out")
+        self.emitter.node = node
+        result = entry.function(self.emitter, node, *inputs)
+        return [result] if isinstance(result, Value) else list(result)
+
+    def _bind(self, node: Node, results: Sequence[Value | None]) -> None:
+        for i, name in enumerate(node.outputs):
+            if not name:
+                continue
+            value = results[i] if i < len(results) else None
+            if value is None and not self.problems and node.wants(i):
+                raise node.error(f"has no output {i}, which '{name}' stands for")
+            if value is not None and value.array is not None:
+                value = Value(name, value.dtype, value.shape, value.array, value.ssa, value.per_sample)
+            elif value is not None and value.ssa is not None and value.ssa.name_hint is None:
+                value.ssa.name_hint = identifier(name) or None
+            self.values[name] = value
+
+    def _raise_problems(self) -> None:
+        if not self.problems:
+            return
+        count = len(self.problems)
+        what = self.problems[0] if count == 1 else f"{count} things are not supported:\n  " + "\n  ".join(self.problems)
+        symbolic = "is not known" in what
+        hint = (
+            "give batch=N, or export the model with static shapes"
+            if symbolic
+            else "export the model with operators or options that tercet compiles, or report these"
+        )
+        raise UnsupportedError(what, hint=hint)
+
+
+def _dims(declared: Declared) -> str:
+    return f"[{', '.join(str(d) if d != '' else '?' for d in declared.dims or ())}]"
+
+
+def _all_symbolic(inputs: Sequence[Declared]) -> bool:
+    """Every input has a symbolic leading axis: the batch."""
+    return bool(inputs) and all(i.dims and isinstance(i.dims[0], str) for i in inputs)

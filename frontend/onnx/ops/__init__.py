@@ -1,0 +1,20 @@
+"""One file for each family of operators; importing this package fills the table of `registry`."""
+
+from . import (  # noqa: F401
+    activations,
+    channels_last,
+    constants,
+    convolution,
+    elementwise,
+    linear,
+    movement,
+    normalization,
+    padding,
+    pooling,
+    qonnx,
+    quantize_linear,
+    quantized_ops,
+    reductions,
+    resize,
+    shape,
+)

@@ -1,0 +1,81 @@
+"""Arithmetic with broadcasting, rounding, casts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from onnx import helper
+
+from ....ir.operation import TensorOperation
+from ....ir.tn.elementwise import AddOp, DivOp, MaxOp, MinOp, MulOp, RoundOp, SubOp
+from ....ir.tn.quant import ThresholdOp
+from ....ir.types import contains
+from ..emitter import Emitter, retyped
+from ..node import Node
+from ..registry import imports, register
+from ..tensors import dtype_of
+from ..values import Refusal, Value, element_of_onnx
+
+
+def _binary(kind: type[TensorOperation], e: Emitter, node: Node, a: Value, b: Value) -> Value:
+    """Both float or both the same integer dtype, which wraps."""
+    if a.dtype != b.dtype:
+        raise node.error(f"operands have the dtypes {a.dtype.name} and {b.dtype.name}")
+    y = e.op(kind, a, b)
+    return y if a.is_float else e.wrapped(y, a.dtype)
+
+
+def _variadic(kind: type[TensorOperation], e: Emitter, node: Node, first: Value, *rest: Value | None) -> Value:
+    for value in rest:
+        if value is None:
+            raise node.error("an input is left out")
+        first = _binary(kind, e, node, first, value)
+    return first
+
+
+def _round(mode: str, e: Emitter, node: Node, x: Value) -> Value:
+    return e.op(RoundOp, x, mode=mode) if x.is_float else x
+
+
+for _op_type, _kind in {"Add": AddOp, "Sub": SubOp, "Mul": MulOp, "Div": DivOp}.items():
+    register(_op_type, partial(_binary, _kind))
+for _op_type, _kind in {"Max": MaxOp, "Min": MinOp, "Sum": AddOp}.items():
+    register(_op_type, partial(_variadic, _kind))
+for _op_type, _mode in {"Round": "round", "Ceil": "ceil", "Floor": "floor"}.items():
+    register(_op_type, partial(_round, _mode))
+
+
+@imports("Cast")
+def cast(e: Emitter, node: Node, x: Value) -> Value:
+    """Floats truncate to integers, integers wrap, bool is `x != 0`."""
+    return _cast_to(e, x, dtype_of(node.int("to"), where=node.label))
+
+
+@imports("CastLike")
+def cast_like(e: Emitter, node: Node, x: Value, like: Value) -> Value:
+    return _cast_to(e, x, like.dtype)
+
+
+def _cast_to(e: Emitter, x: Value, dtype: np.dtype) -> Value:
+    if dtype == x.dtype:
+        return x
+    element = element_of_onnx(dtype)
+    if dtype == np.bool_:
+        return _not_zero(e, x)
+    if x.array is None and contains(element, x.element):
+        return retyped(x, dtype)
+    if not x.is_float and dtype.kind != "f":
+        return e.wrapped(x, dtype)
+    return e.cast(x, element, dtype)
+
+
+def _not_zero(e: Emitter, x: Value) -> Value:
+    """x != 0 as (x >= smallest positive) + 1 - (x >= 0); NaN counts as not zero."""
+    if x.rank and x.shape[-1] == 0:
+        raise Refusal("Cast of an empty tensor to bool is not supported")
+    one = np.nextafter(np.float32(0), np.float32(1)) if x.is_float else np.int64(1)
+    zero = e.constant(np.zeros((1, 1), one.dtype), "zero")
+    positive = e.op(ThresholdOp, x, e.constant(np.full((1, 1), one), "one"), axis=-1, base=0, step=1)
+    not_positive = e.op(ThresholdOp, x, zero, axis=-1, base=1, step=-1)
+    return e.cast(e.op(AddOp, positive, not_positive), element_of_onnx(np.dtype(np.bool_)), np.dtype(np.bool_))

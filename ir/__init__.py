@@ -1,0 +1,1 @@
+"""The intermediate representation: types, the dialects `tn` (graph) and `kn` (kernels), programs and their weights."""

@@ -1,0 +1,41 @@
+"""The one exception family of tercet: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class TercetError(Exception):
+    """Base of every error that tercet raises on purpose.
+
+    what: one sentence on what is wrong.
+    where: the source node, file or field it was found at; may be empty.
+    hint: what the user can do; may be empty.
+    """
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        self.what, self.where, self.hint = what, where, hint
+        text = f"{where}: {what}" if where else what
+        super().__init__(f"{text}\n  hint: {hint}" if hint else text)
+
+
+class ModelError(TercetError):
+    """A source model is broken, hostile or self-contradictory."""
+
+
+class UnsupportedError(TercetError):
+    """A source model is sound but uses something tercet does not compile. Lists every such node at once."""
+
+
+class IRError(TercetError):
+    """A program breaks a rule of the dialect, or its text cannot be parsed."""
+
+
+class ToolchainError(TercetError):
+    """The C compiler is missing or refused generated code."""
+
+
+class ArtifactError(TercetError):
+    """An artifact is damaged, hostile, of an unknown version or for another CPU."""
+
+
+class InputError(TercetError):
+    """An argument, input tensor, option or file given by the user does not fit."""

@@ -1,0 +1,280 @@
+"""A program: one xDSL module with one function, its weights, and the names and dtypes of its inputs and outputs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from xdsl.builder import Builder
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    Builtin,
+    DictionaryAttr,
+    IntegerAttr,
+    LocationAttr,
+    ModuleOp,
+    StringAttr,
+    i64,
+)
+from xdsl.dialects.func import Func, FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.rewriter import InsertPoint
+from xdsl.utils.exceptions import ParseError, VerifyException
+
+from .errors import IRError
+from .locations import describe
+from .names import decode_name, encode_name, identifier
+from .operation import symbol
+from .tn import TN
+from .tn.constant import ConstantOp
+from .types import (
+    Element,
+    SetType,
+    Tensor,
+    contains,
+    element_of_array,
+    shape_of,
+    tensor_of,
+    tensor_type,
+    values_of,
+)
+from .weights import WeightStore
+
+TEXT_FILE, WEIGHTS_FILE = "program.mlir", "weights.npz"
+
+
+def context() -> Context:
+    """A fresh xDSL context that knows exactly the dialects of a program."""
+    from .kn import KN
+
+    ctx = Context()
+    for dialect in (Builtin, Func, TN, KN):
+        ctx.load_dialect(dialect)
+    return ctx
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a program. dtype is the source model's; type is the tensor inside the program."""
+
+    name: str
+    type: Tensor
+    dtype: np.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return shape_of(self.type)
+
+
+class Program:
+    """What passes transform and backends read.
+
+    batched: the program describes one sample; the leading axis (size 1) of every input and output may have any size
+    at run time, and each sample is computed on its own.
+    """
+
+    def __init__(self, module: ModuleOp, weights: WeightStore) -> None:
+        self.module, self.weights = module, weights
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def new(cls, name: str, inputs: Sequence[Port], *, batched: bool = False) -> Program:
+        """A program without operations; append to `block`, then call `finish`."""
+        block = Block(arg_types=[port.type for port in inputs])
+        for argument, port in zip(block.args, inputs, strict=True):
+            argument.name_hint = _ssa_hint(port.name)
+        function = FuncOp("main", ([port.type for port in inputs], []), Region(block))
+        function.properties["arg_attrs"] = ArrayAttr([_port_attributes(port) for port in inputs])
+        module = ModuleOp(
+            [function],
+            {"tn.model": StringAttr(encode_name(name)), "tn.batched": IntegerAttr(int(batched), i64)},
+        )
+        return cls(module, WeightStore())
+
+    def finish(self, outputs: Sequence[tuple[str, SSAValue, np.dtype]]) -> None:
+        """Appends the return of the named output values and fixes the function's type."""
+        values = [value for _, value, _ in outputs]
+        self.block.add_op(ReturnOp(*values))
+        ports = [Port(name, tensor_of(value), np.dtype(dtype)) for name, value, dtype in outputs]
+        self.function.properties["res_attrs"] = ArrayAttr([_port_attributes(port) for port in ports])
+        self.refresh_type()
+
+    def constant(
+        self,
+        name: str,
+        array: np.ndarray,
+        *,
+        element: Element | None = None,
+        at: LocationAttr | Operation | None = None,
+    ) -> ConstantOp:
+        """A constant operation (not yet inserted) whose values are put in the store; element is inferred from them."""
+        kind = element_of_array(array) if element is None else element
+        stored = self.weights.add(encode_name(name), array)
+        op = ConstantOp.make_typed([], [tensor_type(array.shape, kind)], at=at, value=symbol(stored))
+        op.results[0].name_hint = _ssa_hint(stored)
+        return op
+
+    def refresh_type(self) -> None:
+        """Makes the function's signature that of its block arguments and returned values."""
+        self.function.update_function_type()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def function(self) -> FuncOp:
+        op = self.module.body.block.first_op
+        if not isinstance(op, FuncOp):
+            raise IRError("a program is a module with one function, 'main'")
+        return op
+
+    @property
+    def block(self) -> Block:
+        return self.function.body.block
+
+    @property
+    def ops(self) -> Iterator[Operation]:
+        """The function's operations in order, without the return. Safe against removal while iterating."""
+        return iter([op for op in self.block.ops if not isinstance(op, ReturnOp)])
+
+    @property
+    def returned(self) -> ReturnOp:
+        op = self.block.last_op
+        if not isinstance(op, ReturnOp):
+            raise IRError("the function does not end in func.return")
+        return op
+
+    @property
+    def name(self) -> str:
+        value = self.module.attributes.get("tn.model")
+        return decode_name(value.data) if isinstance(value, StringAttr) else "model"
+
+    @property
+    def batched(self) -> bool:
+        value = self.module.attributes.get("tn.batched")
+        return isinstance(value, IntegerAttr) and value.value.data == 1
+
+    @batched.setter
+    def batched(self, value: bool) -> None:
+        self.module.attributes["tn.batched"] = IntegerAttr(int(value), i64)
+
+    @property
+    def inputs(self) -> list[Port]:
+        return _ports(self.function.arg_attrs, [tensor_of(a) for a in self.block.args], "x")
+
+    @property
+    def outputs(self) -> list[Port]:
+        return _ports(self.function.res_attrs, [tensor_of(v) for v in self.returned.operands], "y")
+
+    def array(self, value: SSAValue) -> np.ndarray | None:
+        """The stored array of a constant value, else None."""
+        return self.weights[value.owner.get("value")] if isinstance(value.owner, ConstantOp) else None
+
+    # -- changing -------------------------------------------------------------------------------------------------
+
+    def before(self, op: Operation) -> Builder:
+        """A builder that inserts in front of an operation."""
+        return Builder(InsertPoint.before(op))
+
+    def drop_unused_weights(self) -> None:
+        """Forgets stored arrays that no operation names."""
+        used = {op.get("value") for op in self.module.walk() if isinstance(op, ConstantOp)}
+        for name in [n for n in self.weights if n not in used]:
+            del self.weights[name]
+
+    def clone(self) -> Program:
+        return Program(self.module.clone(), self.weights.copy())
+
+    # -- text and files -------------------------------------------------------------------------------------------
+
+    def verify(self) -> None:
+        """Checks every rule of the dialects and that constants fit the store. Raises IRError naming the operation."""
+        for op in self.module.walk():
+            try:
+                op.verify(verify_nested_ops=False)
+            except VerifyException as error:
+                raise IRError(str(error), where=describe(op)) from error
+            if isinstance(op, ConstantOp):
+                self._verify_constant(op)
+
+    def _verify_constant(self, op: ConstantOp) -> None:
+        name, kind = op.get("value"), tensor_of(op.result)
+        if name not in self.weights:
+            raise IRError(f"constant names '@{name}', which is not in the weight store", where=describe(op))
+        array = self.weights[name]
+        if array.shape != shape_of(kind):
+            raise IRError(
+                f"constant '@{name}': field shape: want {list(shape_of(kind))}, have {list(array.shape)}",
+                where=describe(op),
+            )
+        have = element_of_array(array)
+        if array.size and not _fits(kind.element_type, have, array):
+            raise IRError(
+                f"constant '@{name}': field values: want {kind.element_type}, have {have}", where=describe(op)
+            )
+
+    def text(self) -> str:
+        """The program in MLIR syntax with locations; `parse` gives the same program, byte for byte in its text."""
+        stream = io.StringIO()
+        Printer(stream, print_debuginfo=True).print_op(self.module)
+        return stream.getvalue() + "\n"
+
+    @classmethod
+    def parse(cls, text: str, weights: WeightStore, *, origin: str = "<text>") -> Program:
+        """Reads a program from its text. Raises IRError for bad syntax; call `verify` for the rules."""
+        try:
+            module = Parser(context(), text, origin).parse_module()
+        except (ParseError, VerifyException) as error:
+            raise IRError(f"cannot parse the program: {error}", where=origin) from error
+        program = cls(module, weights)
+        _ = program.function, program.returned
+        return program
+
+    def save(self, folder: Path) -> None:
+        """Writes program.mlir and weights.npz into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TEXT_FILE).write_text(self.text(), encoding="utf-8")
+        self.weights.save(folder / WEIGHTS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Program:
+        """Reads what `save` wrote; weights stay on disk until used."""
+        text = (folder / TEXT_FILE).read_text(encoding="utf-8")
+        return cls.parse(text, WeightStore.open(folder / WEIGHTS_FILE), origin=str(folder / TEXT_FILE))
+
+
+def _fits(want: object, have: Element, array: np.ndarray) -> bool:
+    if isinstance(want, SetType):
+        return bool(np.isin(array, values_of(want)).all())
+    return contains(want, have)  # type: ignore[arg-type]
+
+
+def _ssa_hint(name: str) -> str | None:
+    return identifier(name) or None
+
+
+def _port_attributes(port: Port) -> DictionaryAttr:
+    return DictionaryAttr(
+        {"tn.name": StringAttr(encode_name(port.name)), "tn.dtype": StringAttr(port.dtype.name)}
+    )
+
+
+def _ports(attributes: ArrayAttr[DictionaryAttr] | None, types: Sequence[Tensor], prefix: str) -> list[Port]:
+    ports = []
+    for i, kind in enumerate(types):
+        fields = attributes.data[i].data if attributes is not None else {}
+        name, dtype = fields.get("tn.name"), fields.get("tn.dtype")
+        ports.append(
+            Port(
+                decode_name(name.data) if isinstance(name, StringAttr) else f"{prefix}{i}",
+                kind,
+                np.dtype(dtype.data if isinstance(dtype, StringAttr) else "float32"),
+            )
+        )
+    return ports

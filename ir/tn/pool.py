@@ -1,0 +1,123 @@
+"""Pooling and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, f32
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+
+from ..operation import TensorOperation, fail
+from ..types import Tensor, element_of, int_type, is_float, shape_of, tensor_type
+from ._shapes import window_output
+
+
+class PoolOp(TensorOperation):
+    """A window over the spatial axes of x [N, C, *S]; pads: begins, then ends; padding never wins or counts."""
+
+    x = operand_def()
+    kernel = prop_def(DenseArrayBase)
+    strides = prop_def(DenseArrayBase)
+    pads = prop_def(DenseArrayBase)
+    dilations = prop_def(DenseArrayBase)
+    y = result_def()
+
+    def infer(self) -> Sequence[Tensor]:
+        x = shape_of(self.x)
+        kernel = self.get("kernel")
+        if len(x) < 3 or len(kernel) != len(x) - 2:
+            raise fail(self, "kernel", f"one size for each spatial axis of {list(x)}", kernel)
+        if min((*kernel, *self.get("strides"), *self.get("dilations"))) < 1 or min(self.get("pads")) < 0:
+            raise fail(
+                self, "window", "positive sizes and pads >= 0", f"kernel {kernel}, pads {self.get('pads')}"
+            )
+        return [tensor_type((*x[:2], *window_output(self, x[2:], kernel)), element_of(self.x))]
+
+
+@irdl_op_definition
+class MaxPoolOp(PoolOp):
+    """The largest element of each window, floats or integers. A window that lies wholly in padding is an error."""
+
+    name = "tn.max_pool"
+
+
+@irdl_op_definition
+class AvgPoolOp(PoolOp):
+    """The float mean of each window. Elements inside `counted` (pads: begins, then ends) are in the divisor; those of
+    `pads` beyond it (a ceil-mode overhang) are not."""
+
+    name = "tn.avg_pool"
+    counted = prop_def(DenseArrayBase)
+
+    def infer(self) -> Sequence[Tensor]:
+        if not is_float(self.x):
+            raise fail(self, "x", "f32", element_of(self.x))
+        return super().infer()
+
+
+@irdl_op_definition
+class ReduceMeanOp(TensorOperation):
+    """The float mean over `axes` (ascending, not negative); keepdims 0 or 1."""
+
+    name = "tn.reduce_mean"
+    x = operand_def()
+    axes = prop_def(DenseArrayBase)
+    keepdims = prop_def(IntegerAttr)
+    y = result_def()
+    DEFAULTS: ClassVar = {"keepdims": 1}
+
+    def infer(self) -> Sequence[Tensor]:
+        x, axes = shape_of(self.x), self.get("axes")
+        if not is_float(self.x):
+            raise fail(self, "x", "f32", element_of(self.x))
+        if any(not 0 <= a < len(x) for a in axes) or list(axes) != sorted(set(axes)):
+            raise fail(self, "axes", f"ascending axes below {len(x)}", axes)
+        keep = self.get("keepdims")
+        return [tensor_type([1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes], f32)]
+
+
+@irdl_op_definition
+class ArgMaxOp(TensorOperation):
+    """The index of the largest (largest = 1) or smallest element along `axis`; the axis is kept with size 1.
+    last: 1 takes the last of equals, 0 the first."""
+
+    name = "tn.arg_max"
+    x = operand_def()
+    axis = prop_def(IntegerAttr)
+    largest = prop_def(IntegerAttr)
+    last = prop_def(IntegerAttr)
+    y = result_def()
+    DEFAULTS: ClassVar = {"largest": 1, "last": 0}
+
+    def infer(self) -> Sequence[Tensor]:
+        x, axis = shape_of(self.x), self.get("axis")
+        if not 0 <= axis < len(x):
+            raise fail(self, "axis", f"0 <= axis < {len(x)}", axis)
+        return [tensor_type((*x[:axis], 1, *x[axis + 1 :]), int_type(0, max(x[axis] - 1, 0)))]
+
+
+@irdl_op_definition
+class TopKOp(TensorOperation):
+    """The k largest (or smallest) elements along `axis` in order, and their indices; equals by lower index."""
+
+    name = "tn.top_k"
+    x = operand_def()
+    k = prop_def(IntegerAttr)
+    axis = prop_def(IntegerAttr)
+    largest = prop_def(IntegerAttr)
+    values = result_def()
+    indices = result_def()
+    DEFAULTS: ClassVar = {"largest": 1}
+
+    def infer(self) -> Sequence[Tensor]:
+        x, axis, k = shape_of(self.x), self.get("axis"), self.get("k")
+        if not 0 <= axis < len(x):
+            raise fail(self, "axis", f"0 <= axis < {len(x)}", axis)
+        if not 0 <= k <= x[axis]:
+            raise fail(self, "k", f"0 <= k <= {x[axis]}", k)
+        shape = (*x[:axis], k, *x[axis + 1 :])
+        return [tensor_type(shape, element_of(self.x)), tensor_type(shape, int_type(0, max(x[axis] - 1, 0)))]
+
+
+OPS = [MaxPoolOp, AvgPoolOp, ReduceMeanOp, ArgMaxOp, TopKOp]

@@ -1,0 +1,109 @@
+"""The bridge between floats and integers: quantize, dequantize, threshold.
+
+Zero points are not part of these: an importer writes them as an integer add or sub, which folds and cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from xdsl.dialects.builtin import IntegerAttr, StringAttr, f32
+from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
+
+from ..operation import TensorOperation, fail
+from ..types import Element, Tensor, element_of, int_type, is_float, set_type, shape_of, tensor_type
+from ._shapes import broadcast_shapes, normal_axis
+from .elementwise import ROUNDING_MODES
+
+
+@irdl_op_definition
+class QuantizeOp(TensorOperation):
+    """clip(round(x / scale), lo, hi) as an integer of the result's range. scale broadcasts against x, is never zero.
+
+    NaN becomes 0 before clipping. lo and hi are properties, so that the text names the range twice on purpose.
+    """
+
+    name = "tn.quantize"
+    x = operand_def()
+    scale = operand_def()
+    lo = prop_def(IntegerAttr)
+    hi = prop_def(IntegerAttr)
+    mode = prop_def(StringAttr)
+    y = result_def()
+    DEFAULTS: ClassVar = {"mode": "round"}
+
+    def infer(self) -> Sequence[Tensor]:
+        if not is_float(self.x) or not is_float(self.scale):
+            raise fail(self, "operands", "f32", f"{element_of(self.x)}, {element_of(self.scale)}")
+        if self.get("mode") not in ROUNDING_MODES:
+            raise fail(self, "mode", ROUNDING_MODES, self.get("mode"))
+        if self.get("lo") > self.get("hi"):
+            raise fail(self, "lo", f"at most hi = {self.get('hi')}", self.get("lo"))
+        shape = broadcast_shapes(self, shape_of(self.x), shape_of(self.scale))
+        return [tensor_type(shape, int_type(self.get("lo"), self.get("hi")))]
+
+
+@irdl_op_definition
+class DequantizeOp(TensorOperation):
+    """float32(q) * scale; scale broadcasts against q."""
+
+    name = "tn.dequantize"
+    q = operand_def()
+    scale = operand_def()
+    y = result_def()
+
+    def infer(self) -> Sequence[Tensor]:
+        if is_float(self.q) or not is_float(self.scale):
+            raise fail(
+                self,
+                "operands",
+                "integers and an f32 scale",
+                f"{element_of(self.q)}, {element_of(self.scale)}",
+            )
+        return [tensor_type(broadcast_shapes(self, shape_of(self.q), shape_of(self.scale)), f32)]
+
+
+def threshold_element(base: int, step: int, count: int) -> Element:
+    """The values base, base + step, ..., base + count * step: a range for step 1, else a set."""
+    if count == 0 or abs(step) == 1:
+        return int_type(min(base, base + step * count), max(base, base + step * count))
+    return set_type(base + step * i for i in range(count + 1))
+
+
+@irdl_op_definition
+class ThresholdOp(TensorOperation):
+    """base + step * #{T in thresholds[c] : x >= T}, with c the index along `axis`; NaN passes no threshold.
+
+    x float or integer; thresholds [C or 1, n] of the same kind, ascending along n. The optional sign [C or 1] of
+    {-1, +1} turns a channel round: where it is -1 the value is base + step * (n - count) instead (a decreasing chain).
+    Source: MultiThreshold of QONNX, with out_scale and out_bias whole.
+    """
+
+    name = "tn.threshold"
+    x = operand_def()
+    thresholds = operand_def()
+    sign = opt_operand_def()
+    axis = prop_def(IntegerAttr)
+    base = prop_def(IntegerAttr)
+    step = prop_def(IntegerAttr)
+    y = result_def()
+
+    def infer(self) -> Sequence[Tensor]:
+        x, t = shape_of(self.x), shape_of(self.thresholds)
+        axis = normal_axis(self, self.get("axis"), max(len(x), 1))
+        channels = x[axis] if x else 1
+        if len(t) != 2 or t[0] not in (1, channels):
+            raise fail(self, "thresholds", f"shape [{channels} or 1, n]", list(t))
+        if is_float(self.thresholds) != is_float(self.x):
+            raise fail(
+                self, "thresholds", f"the kind of x, {element_of(self.x)}", element_of(self.thresholds)
+            )
+        if (sign := self.sign) is not None and shape_of(sign) not in ((1,), (channels,)):
+            raise fail(self, "sign", f"shape [{channels} or 1]", list(shape_of(sign)))
+        if self.get("step") == 0:
+            raise fail(self, "step", "not zero", 0)
+        return [tensor_type(x, threshold_element(self.get("base"), self.get("step"), t[1]))]
+
+
+OPS = [QuantizeOp, DequantizeOp, ThresholdOp]

@@ -1,0 +1,99 @@
+"""The weight store: named arrays beside the IR text, read from disk only when used."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+
+import numpy as np
+
+from .errors import IRError
+
+_ALLOWED_KINDS = "biuf"
+
+
+class WeightStore(MutableMapping[str, np.ndarray]):
+    """Name -> array. Arrays are read-only once stored; a name is never rebound to other values silently.
+
+    On disk: an .npz file without pickles, written byte for byte the same for the same arrays.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray] | None = None) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+        self._file: Path | None = None
+        self._on_disk: set[str] = set()
+        for name, array in (arrays or {}).items():
+            self[name] = array
+
+    @classmethod
+    def open(cls, path: Path) -> WeightStore:
+        """A store over an .npz file. Nothing is read but its directory. Raises IRError for anything else."""
+        store = cls()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [n.removesuffix(".npy") for n in archive.namelist()]
+        except (OSError, zipfile.BadZipFile) as error:
+            raise IRError(f"not a weight store: {error}", where=str(path)) from error
+        store._file, store._on_disk = path, set(names)
+        return store
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._arrays and name in self._on_disk and self._file is not None:
+            try:
+                with np.load(self._file, allow_pickle=False) as archive:
+                    self._arrays[name] = _frozen(archive[name])
+            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                raise IRError(f"weight '{name}' cannot be read: {error}", where=str(self._file)) from error
+        return self._arrays[name]
+
+    def __setitem__(self, name: str, array: np.ndarray) -> None:
+        if array.dtype.kind not in _ALLOWED_KINDS:
+            raise IRError(f"weight '{name}' has dtype {array.dtype}; want numbers")
+        self._arrays[name] = _frozen(array)
+
+    def __delitem__(self, name: str) -> None:
+        self._on_disk.discard(name)
+        del self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._on_disk | set(self._arrays)))
+
+    def __len__(self) -> int:
+        return len(self._on_disk | set(self._arrays))
+
+    def add(self, name: str, array: np.ndarray) -> str:
+        """Stores an array under `name`, or `name.1`, `name.2`, ... when taken by other values. Returns the name."""
+        taken, candidate = 0, name
+        while candidate in self:
+            have = self[candidate]
+            if have.dtype == array.dtype and have.shape == array.shape and have.tobytes() == array.tobytes():
+                return candidate
+            taken += 1
+            candidate = f"{name}.{taken}"
+        self[candidate] = array
+        return candidate
+
+    def copy(self) -> WeightStore:
+        """A store of its own that shares the (read-only) arrays."""
+        other = WeightStore()
+        other._arrays, other._file, other._on_disk = dict(self._arrays), self._file, set(self._on_disk)
+        return other
+
+    def save(self, path: Path) -> None:
+        """Writes all arrays, sorted by name and compressed, to an .npz file."""
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in self:
+                entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(entry, "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.ascontiguousarray(self[name]), allow_pickle=False)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """The array itself when it already is contiguous and read-only, else a read-only copy."""
+    if array.flags.c_contiguous and not array.flags.writeable:
+        return array
+    copy = np.array(array, order="C", copy=True)
+    copy.flags.writeable = False
+    return copy

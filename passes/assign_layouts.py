@@ -1,0 +1,153 @@
+"""Chooses the layout of every feature map over the whole program, and inserts the conversions that remain.
+
+A map is written in channel planes when its producer can and some consumer wants it; its border is the union of what
+the consumers ask for. Everything else is dense, and every conversion is an operation that can be seen and timed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
+
+from ..backends.c.engine import Dense, Engine, Kernel, LayoutRequest, Planes
+from ..backends.c.target import Target
+from ..ir.kn.kernel import ConvertOp, KernelOp
+from ..ir.kn.layout import MapType, PlanesLayout, layout_of, tensor_in
+from ..ir.program import Program
+from ..ir.tn.movement import ReshapeOp
+from ..ir.types import shape_of
+from .base import Pass, insert, retype
+from .select_engines import build_kernel
+
+UNIVERSAL = "loops"
+"""The engine that reads and writes dense maps element by element, never beyond their end."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """One kernel operand and the layout its engine wants there."""
+
+    op: Operation
+    index: int
+    request: LayoutRequest
+
+
+class AssignLayouts(Pass):
+    """Gives kernel results their layouts and inserts kn.convert."""
+
+    name: ClassVar[str] = "assign-layouts"
+
+    def __init__(self, target: Target, engines: Sequence[Engine]) -> None:
+        self.target, self.engines = target, {e.name: e for e in engines}
+
+    def apply(self, program: Program) -> bool:
+        for argument in list(program.block.args):
+            self._assign_input(program, argument)
+        values = [r for op in program.ops if isinstance(op, KernelOp) for r in op.results]
+        for value in values:
+            self._assign(program, value)
+        return bool(values)
+
+    def _assign(self, program: Program, value: SSAValue) -> None:
+        """Decides the layout of a kernel's result and converts for the uses that need another."""
+        uses = self._uses(program, value)
+        strides = Counter(u.request.stride for u in uses if isinstance(u.request, Planes))
+        if strides and self._writes_planes(program, value):
+            stride = strides.most_common(1)[0][0]
+            value = _retyped(value, merged(value, uses, stride))
+        self._convert(value, uses)
+
+    def _assign_input(self, program: Program, argument: BlockArgument) -> None:
+        """Inputs are dense and end where the caller says: engines that read past the end get a copy."""
+        uses = self._uses(program, argument)
+        self._convert(argument, uses)
+        careful = [u for u in uses if isinstance(u.request, Dense) and _reads_ahead(u.op)]
+        if careful:
+            copy = ReshapeOp.make(argument, shape=shape_of(argument))
+            kernel = build_kernel([copy], f"stage_{argument.name_hint or argument.index}", UNIVERSAL)
+            copy.erase()
+            insert(careful[0].op, kernel)
+            for use in careful:
+                use.op.operands[use.index] = kernel.results[0]
+
+    def _uses(self, program: Program, value: SSAValue) -> list[Use]:
+        uses = []
+        order = {op: i for i, op in enumerate(program.block.ops)}
+        for use in sorted(value.uses, key=lambda u: (order[u.operation], u.index)):
+            request: LayoutRequest = Dense()
+            if isinstance(use.operation, KernelOp):
+                request = self._reads(program, use.operation)[use.index]
+            uses.append(Use(use.operation, use.index, request))
+        return uses
+
+    def _reads(self, program: Program, op: KernelOp) -> Sequence[LayoutRequest]:
+        engine = self.engines[op.engine.data]
+        return engine.reads(Kernel(op, program.weights), op.schedule_values, self.target)
+
+    def _writes_planes(self, program: Program, value: SSAValue) -> bool:
+        op = value.owner
+        if not isinstance(op, KernelOp) or len(op.results) != 1:
+            return False
+        shape = shape_of(tensor_in(value.type))
+        engine = self.engines[op.engine.data]
+        can = engine.writes_planes(Kernel(op, program.weights), op.schedule_values, self.target)
+        return can and len(shape) == 4 and shape[0] == 1
+
+    def _convert(self, value: SSAValue, uses: list[Use]) -> None:
+        """One conversion per layout that some use wants and the value does not have."""
+        have = layout_of(value.type)
+        made: dict[Attribute, SSAValue] = {}
+        for use in uses:
+            if satisfies(have, use.request, value):
+                continue
+            kind = tensor_in(value.type)
+            stride = use.request.stride if isinstance(use.request, Planes) else 0
+            want = merged(value, uses, stride) if isinstance(use.request, Planes) else kind
+            if want not in made:
+                convert = ConvertOp.create(operands=[value], result_types=[want])
+                convert.location = use.op.location
+                made[want] = insert(use.op, convert)
+            use.op.operands[use.index] = made[want]
+
+
+def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
+    """The planes layout with the largest border that the uses with this stride ask for."""
+    wanted = [u.request for u in uses if isinstance(u.request, Planes) and u.request.stride == stride]
+    top, left, bottom, right = (max(getattr(w, side) for w in wanted) for side in ("top", "left", "bottom", "right"))
+    tensor = tensor_in(value.type)
+    _, _, height, width = shape_of(tensor)
+    pitch, rows = -(-(left + width + right) // stride), -(-(top + height + bottom) // stride)
+    layout = PlanesLayout.of(
+        top=top, left=left, pitch=pitch, size=max(pitch * rows, 1) * stride**2, stride=stride, zero=int(any(w.zero for w in wanted))
+    )
+    return MapType(tensor, layout)
+
+
+def satisfies(have: PlanesLayout | None, request: LayoutRequest, value: SSAValue) -> bool:
+    """Whether a value in a layout (None: dense) can be read by a use with this request."""
+    if isinstance(request, Dense) or have is None:
+        return isinstance(request, Dense) and have is None
+    _, _, height, width = shape_of(tensor_in(value.type))
+    s = have.field("stride")
+    rows = have.field("size") // s**2 // have.field("pitch") * s
+    columns = have.field("pitch") * s
+    return (
+        s == request.stride
+        and have.field("top") >= request.top
+        and have.field("left") >= request.left
+        and rows - have.field("top") - height >= request.bottom
+        and columns - have.field("left") - width >= request.right
+        and (have.field("zero") == 1 or not request.zero)
+    )
+
+
+def _retyped(value: SSAValue, kind: Attribute) -> SSAValue:
+    return retype(value, kind)  # type: ignore[arg-type]
+
+
+def _reads_ahead(op: Operation) -> bool:
+    return isinstance(op, KernelOp) and op.engine.data != UNIVERSAL

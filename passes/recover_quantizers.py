@@ -1,0 +1,231 @@
+"""Integer tensors with scales come out of float graphs: dequantize moves down past what can work on integers.
+
+Every rule keeps the float32 results: a dequantize passes an operation only where that gives the same numbers (moves,
+maxima, products and sums of integers), and meets the next quantize, threshold or output at the end.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from ..ir.program import Program
+from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp
+from ..ir.tn.linear import ConvOp, MatMulOp
+from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
+from ..ir.tn.pool import MaxPoolOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
+from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+
+MAX_PAIRS = 1 << 20
+
+
+def _dequantized(program: Program, value: SSAValue) -> tuple[DequantizeOp, np.ndarray] | None:
+    """The dequantize behind a value and its constant scale."""
+    op = value.owner
+    if not isinstance(op, DequantizeOp):
+        return None
+    scale = program.array(op.scale)
+    return None if scale is None else (op, scale)
+
+
+def _dequantize_after(program: Program, op: Operation, integer: Operation, scale: np.ndarray, name: str) -> bool:
+    """Replaces `op` by a dequantize of the integer operation."""
+    y = insert(op, integer)
+    s = constant_before(program, op, name, scale.astype(np.float32), op.operands[0])
+    return replace(op, insert(op, DequantizeOp.make(y, s, at=op)))
+
+
+def _integer_conv(program: Program, op: Operation) -> bool:
+    """conv(q * s, p * t) = conv(q, p) * (s * t), s one number, t one for each output channel; a bias is added after."""
+    assert isinstance(op, ConvOp)
+    a, b = _dequantized(program, op.x), _dequantized(program, op.w)
+    if a is None or b is None or a[1].size != 1:
+        return False
+    t, rank = b[1], len(shape_of(op.x))
+    if t.size != 1 and (t.ndim != rank or t.shape[0] != t.size):
+        return False
+    scale = (a[1].reshape(()) * t.reshape(-1)).astype(np.float32)
+    scale = scale.reshape(()) if scale.size == 1 else scale.reshape(-1, *[1] * (rank - 2))
+    attributes = {n: op.get(n) for n in ("strides", "pads", "dilations", "group")}
+    y = insert(op, ConvOp.make(a[0].q, b[0].q, at=op, **attributes))
+    s = constant_before(program, op, name_of(b[0].q) + ".out_scale", scale, op.w)
+    value = insert(op, DequantizeOp.make(y, s, at=op))
+    if op.bias is not None:
+        shape = (shape_of(op.bias)[0], *[1] * (rank - 2))
+        bias = insert(op, ReshapeOp.make(op.bias, shape=shape, at=op))
+        value = insert(op, AddOp.make(value, bias, at=op))
+    return replace(op, value)
+
+
+def _integer_matmul(program: Program, op: Operation) -> bool:
+    """(q * s) @ (p * t) = (q @ p) * (s * t), s one number, t one number or one for each column."""
+    assert isinstance(op, MatMulOp)
+    a, b = _dequantized(program, op.a), _dequantized(program, op.b)
+    if a is None or b is None or a[1].size != 1:
+        return False
+    t = b[1]
+    if t.size != 1 and (len(shape_of(op.b)) < 2 or t.size != t.shape[-1]):
+        return False
+    scale = (a[1].reshape(()) * (t.reshape(()) if t.size == 1 else t.reshape(-1))).astype(np.float32)
+    return _dequantize_after(
+        program, op, MatMulOp.make(a[0].q, b[0].q, at=op), scale, name_of(b[0].q) + ".out_scale"
+    )
+
+
+def _move(program: Program, op: Operation) -> bool:
+    """A movement of q * s with one scale is the movement of q, times s. Padding must be zero."""
+    found = _dequantized(program, op.operands[0])
+    if found is None or found[1].size != 1 or (isinstance(op, PadOp) and op.get("value") != 0):
+        return False
+    moved = type(op).make_typed(  # type: ignore[attr-defined]
+        [found[0].q, *op.operands[1:]], None, at=op, **dict(op.properties)
+    )
+    return _dequantize_after(program, op, moved, found[1].reshape(()), name_of(found[0].scale))
+
+
+def _transpose_channels(program: Program, op: Operation) -> bool:
+    """A transpose of q * s with a scale for each index of one axis transposes the scale too."""
+    assert isinstance(op, TransposeOp)
+    found = _dequantized(program, op.x)
+    if found is None or found[1].size == 1:
+        return False
+    q, scale = found[0].q, found[1]
+    if shape_of(q) != shape_of(op.x):
+        return False
+    full = scale.reshape((1,) * (len(shape_of(q)) - scale.ndim) + scale.shape)
+    moved = TransposeOp.make(q, perm=op.get("perm"), at=op)
+    return _dequantize_after(program, op, moved, full.transpose(op.get("perm")), name_of(found[0].scale) + ".t")
+
+
+def _order_preserving(program: Program, op: Operation) -> bool:
+    """max pool and relu of q * s with s > 0 are those of q, times s."""
+    found = _dequantized(program, op.operands[0])
+    if found is None or not (found[1] > 0).all():
+        return False
+    scale = found[1] if found[1].size != 1 else found[1].reshape(())
+    if isinstance(op, MaxPoolOp) and scale.ndim and max(scale.shape[-(len(shape_of(op.result)) - 2) :]) > 1:
+        return False
+    integer = type(op).make_typed([found[0].q], None, at=op, **dict(op.properties))  # type: ignore[attr-defined]
+    return _dequantize_after(program, op, integer, scale, name_of(found[0].scale))
+
+
+def _concat(program: Program, op: Operation) -> bool:
+    """A concat of tensors with the same scale."""
+    found = [_dequantized(program, v) for v in op.operands]
+    pairs = [f for f in found if f is not None]
+    if len(pairs) != len(found) or any(s.size != 1 or s.reshape(()) != pairs[0][1].reshape(()) for _, s in pairs):
+        return False
+    integer = ConcatOp.make(*(d.q for d, _ in pairs), axis=op.get("axis"), at=op)  # type: ignore[attr-defined]
+    return _dequantize_after(program, op, integer, pairs[0][1].reshape(()), name_of(pairs[0][0].scale))
+
+
+def _add(program: Program, op: Operation) -> bool:
+    """q * s + p * s = (q + p) * s where float32 gives the same for every pair of values (checked, all of them)."""
+    a, b = (_dequantized(program, v) for v in op.operands)
+    if a is None or b is None or a[1].size != 1 or b[1].size != 1 or a[1].reshape(()) != b[1].reshape(()):
+        return False
+    ranges = [range_of(element_of(d[0].q)) for d in (a, b)]
+    if (ranges[0][1] - ranges[0][0] + 1) * (ranges[1][1] - ranges[1][0] + 1) > MAX_PAIRS:
+        return False
+    s = np.float32(a[1].reshape(()))
+    p, q = (np.array(values_of(element_of(d[0].q)), np.float32) for d in (a, b))
+    if not np.array_equal(p[:, None] * s + q[None, :] * s, (p[:, None] + q[None, :]) * s):
+        return False
+    return _dequantize_after(program, op, AddOp.make(a[0].q, b[0].q, at=op), s.reshape(()), name_of(a[0].scale))
+
+
+def _requantize(program: Program, op: Operation) -> bool:
+    """quantize(q * s, s) is q, clipped to the quantizer's range."""
+    assert isinstance(op, QuantizeOp)
+    found, scale = _dequantized(program, op.x), program.array(op.scale)
+    if found is None or scale is None or scale.size != 1 or found[1].size != 1:
+        return False
+    if scale.reshape(()) != found[1].reshape(()) or max(map(abs, range_of(element_of(found[0].q)))) > 1 << 20:
+        return False
+    q = found[0].q
+    if not contains(int_type(op.get("lo"), op.get("hi")), element_of(q)):
+        q = insert(op, ClipOp.make(q, lo=float(op.get("lo")), hi=float(op.get("hi")), at=op))
+    return replace(op, q)
+
+
+def _rounding_chain(program: Program, op: Operation) -> bool:
+    """clip(round(x / s)) and round(clip(x / s)) with whole bounds are a quantize whose integers are floats."""
+    inner = op.operands[0].owner
+    if not isinstance(op, ClipOp | RoundOp) or not isinstance(inner, ClipOp | RoundOp) or type(op) is type(inner):
+        return False
+    clip, rounding = (op, inner) if isinstance(op, ClipOp) else (inner, op)
+    assert isinstance(clip, ClipOp) and isinstance(rounding, RoundOp)
+    lo, hi = clip.get("lo"), clip.get("hi")
+    if sole_user(inner.result) is not op or is_float(op.result) is False:
+        return False
+    if not (np.isfinite([lo, hi]).all() and lo == round(lo) and hi == round(hi) and abs(hi - lo) < 1 << 24):
+        return False
+    x, scale = inner.operands[0], None
+    division = x.owner
+    if isinstance(division, DivOp) and program.array(division.b) is not None and sole_user(division.result) is inner:
+        x, scale = division.a, division.b
+    if scale is None:
+        scale = constant_before(program, op, "one", np.float32(1).reshape(()))
+    q = QuantizeOp.make(x, scale, lo=int(lo), hi=int(hi), mode=rounding.get("mode"), at=op)
+    return shape_of(q.result) == shape_of(op.result) and _dequantize_after(
+        program, op, q, np.float32(1).reshape(()), "one"
+    )
+
+
+def _scale_chain(program: Program, op: Operation) -> bool:
+    """(q * 1) * s is q * s."""
+    assert isinstance(op, MulOp)
+    for x, s in ((op.a, op.b), (op.b, op.a)):
+        found, scale = _dequantized(program, x), program.array(s)
+        if found is not None and scale is not None and np.all(found[1] == 1) and shape_of(x) == shape_of(op.result):
+            return replace(op, insert(op, DequantizeOp.make(found[0].q, s, at=op)))
+    return False
+
+
+def _quantize_before_pool(program: Program, op: Operation) -> bool:
+    """A quantizer never decreases, so quantize(max_pool(x)) is max_pool(quantize(x)): pool on small integers."""
+    pool = op.operands[0].owner
+    if not isinstance(pool, MaxPoolOp) or sole_user(pool.result) is not op or not is_float(pool.x):
+        return False
+    if isinstance(op, QuantizeOp):
+        scale = program.array(op.scale)
+        if scale is None or not (scale > 0).all() or scale.size != 1:
+            return False
+        early: Operation = QuantizeOp.make_typed([pool.x, op.scale], None, at=op, **dict(op.properties))
+    else:
+        assert isinstance(op, ThresholdOp)
+        if op.sign is not None or op.get("step") < 0 or op.get("axis") > 1:
+            return False
+        early = ThresholdOp.make_typed([pool.x, op.thresholds], None, at=op, **dict(op.properties))
+    insert(op, early)
+    return replace(op, insert(op, MaxPoolOp.make_typed([early.results[0]], None, at=pool, **dict(pool.properties))))
+
+
+RULES: Rules = {
+    ConvOp: (_integer_conv,),
+    MatMulOp: (_integer_matmul,),
+    **dict.fromkeys((ReshapeOp, SliceOp, TakeOp, PadOp), (_move,)),
+    TransposeOp: (_move, _transpose_channels),
+    MaxPoolOp: (_order_preserving,),
+    ReluOp: (_order_preserving,),
+    ConcatOp: (_concat,),
+    AddOp: (_add,),
+    MulOp: (_scale_chain,),
+    QuantizeOp: (_requantize, _quantize_before_pool),
+    ThresholdOp: (_quantize_before_pool,),
+    ClipOp: (_rounding_chain,),
+    RoundOp: (_rounding_chain,),
+}
+
+
+class RecoverQuantizers(Pass):
+    """Moves dequantize down, so that convolutions and products between quantizers become integer ones."""
+
+    name: ClassVar[str] = "recover-quantizers"
+
+    def apply(self, program: Program) -> bool:
+        return apply_rules(program, RULES)

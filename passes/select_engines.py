@@ -1,0 +1,178 @@
+"""Groups `tn` operations into kernels and gives each to the engine that is predicted to be fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from ..backends.c.engine import Engine, Kernel, Schedule
+from ..backends.c.target import Target
+from ..ir.errors import UnsupportedError
+from ..ir.kn.kernel import KernelOp, YieldOp
+from ..ir.locations import describe, fused_location, source_names
+from ..ir.names import identifier
+from ..ir.program import Program
+from ..ir.tn.constant import ConstantOp
+from ..ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
+from ..ir.tn.linear import ConvOp, MatMulOp
+from ..ir.tn.pool import MaxPoolOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ..ir.types import shape_of
+from .base import Pass, remove
+
+EPILOGUE = (BinaryOp, UnaryOp, CastOp, DequantizeOp, QuantizeOp, ThresholdOp)
+"""Operations that may join the kernel that computes their operand."""
+
+CYCLES_PER_SPILLED_ELEMENT = 1.0
+"""What a separate pass over a feature map costs: the price of an operation left out of a kernel."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine for the first `count` operations of a group, with the predicted cycles of all of them."""
+
+    engine: Engine
+    kernel: KernelOp
+    schedule: Schedule
+    count: int
+    cycles: float
+
+
+class SelectEngines(Pass):
+    """Every operation ends up in exactly one kn.kernel; constants move into the kernels that use them.
+
+    engines: what to choose from, in order of preference on equal cost. Raises UnsupportedError, listing every
+    operation, where no engine takes it.
+    """
+
+    name: ClassVar[str] = "select-engines"
+
+    def __init__(self, target: Target, engines: Sequence[Engine]) -> None:
+        self.target, self.engines = target, engines
+
+    def apply(self, program: Program) -> bool:
+        refused: list[str] = []
+        count = 0
+        for op in program.ops:
+            if op.parent is None or isinstance(op, ConstantOp | KernelOp):
+                continue
+            group = fusable_group(op)
+            best, reasons = self._choose(program, group, count)
+            if best is None:
+                refused.append(f"{describe(op)}: {'; '.join(reasons)}")
+                continue
+            _install(group[: best.count], best)
+            count += 1
+        if refused:
+            raise UnsupportedError(
+                "no engine computes:\n  " + "\n  ".join(refused), hint="see `tercet targets` for what each engine takes"
+            )
+        for op in program.ops:
+            if isinstance(op, ConstantOp) and op.result.first_use is None:
+                remove(op)
+        return count > 0
+
+    def _choose(self, program: Program, group: list[Operation], number: int) -> tuple[Candidate | None, list[str]]:
+        best: Candidate | None = None
+        reasons: dict[str, str] = {}
+        for engine in self.engines:
+            for count in range(len(group), 0, -1):
+                kernel = build_kernel(group[:count], symbol_name(group[:count], number), engine.name)
+                view = Kernel(kernel, program.weights)
+                reason = engine.accepts(view, self.target)
+                if reason:
+                    reasons.setdefault(engine.name, reason)
+                    discard(kernel)
+                    continue
+                spilled = sum(prod(shape_of(op.results[0])) for op in group[count:]) + (
+                    prod(shape_of(group[count - 1].results[0])) if count < len(group) else 0
+                )
+                schedule, cycles = min(
+                    ((s, engine.cost(view, s, self.target).cycles) for s in engine.schedules(view, self.target)),
+                    key=lambda pair: pair[1],
+                )
+                total = cycles + spilled * CYCLES_PER_SPILLED_ELEMENT
+                loser = kernel
+                if best is None or total < best.cycles:
+                    loser = best.kernel if best is not None else None
+                    best = Candidate(engine, kernel, schedule, count, total)
+                if loser is not None:
+                    discard(loser)
+                break
+        return best, [f"{name}: {reason}" for name, reason in reasons.items()]
+
+
+def fusable_group(root: Operation) -> list[Operation]:
+    """The root and the longest chain of operations that each are the only user of the one before."""
+    group = [root]
+    while len(group[-1].results) == 1:
+        user = group[-1].results[0].get_user_of_unique_use()
+        if user is None or isinstance(user, ReturnOp) or not _joins(user, group):
+            break
+        group.append(user)
+    return group
+
+
+def _joins(user: Operation, group: list[Operation]) -> bool:
+    value, root = group[-1].results[0], group[0]
+    if isinstance(user, MaxPoolOp):
+        return isinstance(root, ConvOp) and not any(isinstance(op, MaxPoolOp) for op in group)
+    if not isinstance(user, EPILOGUE) or isinstance(user, SoftmaxOp):
+        return False
+    others = [v for v in user.operands if v is not value]
+    if isinstance(root, ConvOp | MatMulOp):
+        return shape_of(user.results[0]) == shape_of(value)
+    return all(isinstance(v.owner, ConstantOp) for v in others) or isinstance(root, EPILOGUE)
+
+
+def symbol_name(group: Sequence[Operation], number: int) -> str:
+    """A C identifier with the kernel's number and its first source node: k03_conv2."""
+    names = [n for op in group for n in source_names(op.location)]
+    base = identifier(names[0].partition(":")[2]) if names else identifier(group[0].name)
+    return f"k{number:02d}_{base[:40]}".rstrip("_")
+
+
+def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> KernelOp:
+    """A detached kn.kernel whose region holds clones of the group and of the constants it reads."""
+    inside = {result for op in group for result in op.results}
+    maps = list(
+        dict.fromkeys(
+            v for op in group for v in op.operands if v not in inside and not isinstance(v.owner, ConstantOp)
+        )
+    )
+    block = Block(arg_types=[v.type for v in maps])
+    mapping: dict[SSAValue, SSAValue] = dict(zip(maps, block.args, strict=True))
+    for old, new in zip(maps, block.args, strict=True):
+        new.name_hint = old.name_hint
+    for op in group:
+        for v in op.operands:
+            if v not in mapping and isinstance(v.owner, ConstantOp):
+                block.add_op(v.owner.clone(mapping))
+        block.add_op(op.clone(mapping))
+    results = [mapping[r] for r in group[-1].results]
+    block.add_op(YieldOp.create(operands=results))
+    at = fused_location(*(op.location for op in group))
+    return KernelOp.make(symbol, engine, {}, maps, [r.type for r in results], block, at=at)
+
+
+def discard(kernel: KernelOp) -> None:
+    """Drops a detached candidate, so that its operands no longer count it as a user."""
+    kernel.drop_all_references()
+
+
+def _install(group: Sequence[Operation], best: Candidate) -> None:
+    """Puts the chosen kernel where the group ends and removes the group."""
+    last, kernel = group[-1], best.kernel
+    kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
+    assert last.parent is not None
+    last.parent.insert_op_before(kernel, last)
+    for old, new in zip(last.results, kernel.results, strict=True):
+        new.name_hint = old.name_hint
+        old.replace_all_uses_with(new)
+    for op in reversed(group):
+        remove(op)

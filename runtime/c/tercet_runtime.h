@@ -1,0 +1,70 @@
+/* The runtime inside every compiled model: what the generated model.c describes, and the functions it wraps. */
+#ifndef TERCET_RUNTIME_H
+#define TERCET_RUNTIME_H
+
+#include "tercet_kernel.h"
+
+/* Where a value lives: in the arena at byte `offset`, or in input or output number `offset`. A caller's inputs and
+ * outputs are copied to and from buffers of the model, so these too are 64-byte aligned and have a readable tail. */
+enum tercet_place { TERCET_ARENA, TERCET_INPUT, TERCET_OUTPUT };
+struct tercet_buffer {
+    enum tercet_place place;
+    int64_t offset;
+};
+
+/* One kernel call. `weights` is the byte offset of its constants in the expanded weights. parallel = 0: the step is one
+ * part, run by the caller alone. */
+struct tercet_step {
+    void (*run)(const struct tercet_task *task);
+    const struct tercet_buffer *in, *out;
+    int inputs, outputs;
+    int64_t weights;
+    int parallel;
+};
+
+/* One constant: `count` digits (radix 2 or 3) or bytes (radix 0) at byte `stored` of the blob, expanded to byte
+ * `expanded` of the weights; see backends/c/engine.py, Constant. */
+struct tercet_section {
+    int64_t stored, expanded, count;
+    int radix, group, offset;
+};
+
+struct tercet_definition {
+    const struct tercet_step *steps;
+    int step_count;
+    const struct tercet_section *sections;
+    int section_count;
+    const unsigned char *blob;
+    int64_t weight_bytes, arena_bytes, scratch_bytes; /* expanded weights; arena; scratch of one thread */
+    const int64_t *input_bytes, *output_bytes;        /* of one sample */
+    int input_count, output_count;
+    int batched; /* 0: batch must be 1 */
+};
+
+enum tercet_status {
+    TERCET_OK = 0,
+    TERCET_BAD_ARGUMENT = 1,
+    TERCET_NO_MEMORY = 2,
+    TERCET_NO_THREAD = 3,
+};
+
+struct tercet_model;
+
+/* Allocates everything a run needs: expanded weights, arena, scratch and `threads` - 1 worker threads, 1 <= threads <=
+ * 1024. *model is NULL on failure. The definition must outlive the model. */
+int tercet_create(const struct tercet_definition *definition, int threads, struct tercet_model **model);
+void tercet_destroy(struct tercet_model *model);
+
+/* Runs steps [0, steps) for each of `batch` samples (steps < 0: all). No allocation. seconds, when not NULL, gets the
+ * time of each step added to it. One run at a time per model; different models are independent. An output is defined
+ * once the step that writes it has run. */
+int tercet_run(struct tercet_model *model, int64_t batch, const void *const *inputs, void *const *outputs, int steps,
+               double *seconds);
+
+/* The arena of the model, for reading intermediate values after a partial run. */
+const unsigned char *tercet_arena(const struct tercet_model *model);
+
+/* A status in words; never NULL. */
+const char *tercet_status_text(int status);
+
+#endif

@@ -1,0 +1,185 @@
+"""Running compiled models: `load` an artifact, call `run`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..ir.errors import ArtifactError, InputError
+from .artifact import Artifact
+from .binding import Library
+from .cpu import check_library, check_target
+from .layers import Layer
+from .manifest import LIBRARY, Manifest, PortInfo
+from .schema import ALTERED
+from .tensors import gather_inputs
+
+Inputs: TypeAlias = "Mapping[str, Any] | Sequence[Any] | Any"
+MOST_THREADS = 1024
+
+
+def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
+    """Loads an artifact for running on `threads` threads, the calling one among them.
+
+    Hashes and CPU features are checked before any of its code is mapped. Raises ArtifactError for an artifact that is
+    damaged or not for this machine, InputError for a bad thread count.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads: want an integer in 1..{MOST_THREADS}, have {threads!r}")
+    artifact = Artifact.open(path)
+    check_target(artifact.manifest.target, str(path))
+    code = artifact.read(LIBRARY)
+    check_library(code, str(path))
+    return LoadedModel(artifact, Library(code, artifact.manifest.prefix, str(path)), threads)
+
+
+class LoadedModel:
+    """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other."""
+
+    def __init__(self, artifact: Artifact, library: Library, threads: int) -> None:
+        self._model = 0
+        self._lock = threading.Lock()
+        self._library = library
+        self._where = str(artifact.path)
+        self.artifact, self.threads = artifact, threads
+        self.layers: tuple[Layer, ...] = artifact.layers
+        self._check_library()
+        self._model = library.create(threads)
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.artifact.manifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def inputs(self) -> tuple[PortInfo, ...]:
+        return self.manifest.inputs
+
+    @property
+    def outputs(self) -> tuple[PortInfo, ...]:
+        return self.manifest.outputs
+
+    def run(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """The outputs by name, in the source model's dtypes.
+
+        inputs: name -> array, or arrays in order, or one array: NumPy arrays or anything with __dlpack__ or __array__,
+        in exactly the dtypes of `inputs`. In a batched model the leading axis may have any size, 0 too. Outputs are
+        new NumPy arrays (which offer __dlpack__). Raises InputError for inputs that do not fit.
+        """
+        with self._running() as model:
+            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            stored = self._new_outputs(batch)
+            self._library.run(model, batch, arrays, stored)
+        pairs = zip(self.outputs, stored, strict=True)
+        return {port.name: array.astype(port.dtype, copy=False) for port, array in pairs}
+
+    def run_until(self, step: int | str, inputs: Inputs) -> list[np.ndarray]:
+        """The results of one step (its number or symbol) for one sample, in the dtypes they have in memory.
+
+        Runs the steps up to and with this one; results are taken before later steps reuse their memory.
+        """
+        index = self._step(step)
+        with self._running() as model:
+            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            if batch != 1:
+                raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
+            stored = self._new_outputs(1)
+            self._library.run(model, 1, arrays, stored, steps=index + 1)
+            return self._results(self.layers[index], model, stored)
+
+    def profile(self, inputs: Inputs, repeats: int = 10) -> list[float]:
+        """Seconds that each layer takes for these inputs, the whole batch: the median of `repeats` runs after a first
+        one that is not counted."""
+        if repeats < 1:
+            raise InputError(f"repeats: want at least 1, have {repeats}")
+        seconds = np.zeros((repeats + 1, len(self.layers)))
+        with self._running() as model:
+            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            stored = self._new_outputs(batch)
+            for row in seconds:
+                self._library.run(model, batch, arrays, stored, seconds=row)
+        return [float(s) for s in np.median(seconds[1:], axis=0)]
+
+    def close(self) -> None:
+        """Frees the model and its library. Closing twice is fine; running afterwards raises InputError."""
+        with self._lock:
+            model, self._model = self._model, 0
+            if model:
+                self._library.destroy(model)
+                self._library.close()
+
+    def __enter__(self) -> LoadedModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_model", 0):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"LoadedModel({self.name!r}, target {self.manifest.target.name}, {len(self.layers)} layers)"
+
+    @contextmanager
+    def _running(self) -> Iterator[int]:
+        """The model's address while no other run and no close can happen."""
+        with self._lock:
+            if not self._model:
+                raise InputError("the model is closed", where=self._where)
+            yield self._model
+
+    def _new_outputs(self, batch: int) -> list[np.ndarray]:
+        lead = (batch,) if self.manifest.batched else ()
+        rest = 1 if self.manifest.batched else 0
+        return [np.empty((*lead, *port.shape[rest:]), port.stored) for port in self.outputs]
+
+    def _check_library(self) -> None:
+        """The library must agree with the manifest on every size, or memory would be overrun."""
+        sides = (
+            ("input", self.inputs, self._library.input_bytes),
+            ("output", self.outputs, self._library.output_bytes),
+        )
+        for side, ports, bytes_of in sides:
+            have = [bytes_of(i) for i in range(len(ports) + 1)]
+            if have != [*(port.bytes for port in ports), -1]:
+                raise ArtifactError(
+                    f"the library's {side}s differ from the manifest's", where=self._where, hint=ALTERED
+                )
+        if self._library.step_count != len(self.layers):
+            raise ArtifactError("the library's steps differ from layers.json", where=self._where, hint=ALTERED)
+
+    def _step(self, step: int | str) -> int:
+        symbols = [layer.symbol for layer in self.layers]
+        if isinstance(step, str) and step in symbols:
+            return symbols.index(step)
+        if isinstance(step, int) and 0 <= step < len(symbols):
+            return step
+        raise InputError(f"there is no step {step!r}", hint=f"0..{len(symbols) - 1}, or one of {', '.join(symbols)}")
+
+    def _results(self, layer: Layer, model: int, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
+        from ..ir.kn.layout import buffer_bytes, lane_dtype, tensor_in, unpack  # imports xDSL
+        from ..ir.types import element_of
+        from .kinds import parse_kind
+
+        results = []
+        for text, offset, output in zip(layer.results, layer.offsets, layer.outputs, strict=True):
+            kind = parse_kind(text, self._where)
+            dtype = lane_dtype(element_of(tensor_in(kind)))
+            if output >= 0:
+                results.append(stored[output].reshape(tensor_in(kind).get_shape()))
+            else:
+                buffer = self._library.arena(model, offset, buffer_bytes(kind))
+                results.append(unpack(buffer.view(dtype), kind))
+        return results

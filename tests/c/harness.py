@@ -1,0 +1,399 @@
+"""Checks engines against the interpreter: bit for bit on integers, 1e-5 relative on floats.
+
+A test writes small `tn` graphs and hands them over together, so that one C compilation serves all of them:
+
+    case = Case("relu", [((1, 3, 4, 4), int_type(-8, 7))])        # name, (shape, element type) of each input
+    y = case.add(ReluOp, case.inputs[0])                          # -> the operation's result
+    case.returns(y)                                               # or case.constant(array), case.add_all(..)
+    check_engine(ENGINE, [case, ...])                             # raises AssertionError naming the case
+
+`check_engine` makes each case ONE kernel of the engine (all operations in its region, constants cloned into it), with
+every schedule the engine offers, converts inputs to the layouts the engine reads (border slack included), runs the
+compiled model with several batches and thread counts, and compares. Options: target, threads, batch, planes_out (results
+in planes, converted back to dense), schedules ("first", "all"), feeds (own inputs), rtol, atol.
+
+`run_kernel(engine, case, arrays)` is the same for one case and one sample and returns the outputs.
+Inputs are random over the whole range of their element; integer extremes occur. Results lie in an arena with gaps; a
+kernel that writes into a gap fails the test.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from tercet.backends.c.emit import Emitted, emit_model
+from tercet.backends.c.engine import Engine, Kernel, LayoutRequest, Planes, Schedule
+from tercet.backends.c.target import Target, find_target
+from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
+from tercet.backends.reference.interpreter import run_block
+from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
+from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
+from tercet.ir.locations import describe, node_location
+from tercet.ir.operation import TensorOperation, symbol
+from tercet.ir.program import Port, Program
+from tercet.ir.tn.constant import ConstantOp
+from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
+
+RUNTIME = Path(__file__).parents[2] / "runtime" / "c"
+NATIVE = find_target("native")
+
+GLUE = """
+#include "tercet_runtime.h"
+extern const struct tercet_definition tercet_model_definition __attribute__((visibility("hidden")));
+
+__attribute__((visibility("default"))) int64_t harness_arena_bytes(void) {
+    return tercet_model_definition.arena_bytes;
+}
+
+__attribute__((visibility("default")))
+int harness_run(int threads, int64_t batch, const void *const *inputs, void *const *outputs, void *arena) {
+    struct tercet_model *model = NULL;
+    int status = tercet_create(&tercet_model_definition, threads, &model);
+    if (status == TERCET_OK)
+        status = tercet_run(model, batch, inputs, outputs, -1, NULL);
+    if (status == TERCET_OK)
+        memcpy(arena, tercet_arena(model), (size_t)tercet_model_definition.arena_bytes);
+    if (model)
+        tercet_destroy(model);
+    return status;
+}
+"""
+
+
+class Case:
+    """A `tn` graph under test, which becomes one kernel."""
+
+    def __init__(self, name: str, inputs: Sequence[tuple[Sequence[int], Element]]) -> None:
+        ports = [
+            Port(f"x{i}", tensor_type(shape, element), storage_dtype(element))
+            for i, (shape, element) in enumerate(inputs)
+        ]
+        self.name, self.location = name, node_location("Test", name)
+        self.program = Program.new(name, ports)
+        self.inputs: list[SSAValue] = list(self.program.block.args)
+        self.feeds: list[np.ndarray] | None = None  # own inputs for every sample; random when None
+
+    def constant(self, array: np.ndarray, element: Element | None = None, name: str = "weight") -> SSAValue:
+        op = self.program.constant(name, np.asarray(array), element=element, at=self.location)
+        self.program.block.add_op(op)
+        return op.results[0]
+
+    def add_all(
+        self, kind: type[TensorOperation], *operands: SSAValue, types: Sequence[Any] | None = None, **attributes: Any
+    ) -> list[SSAValue]:
+        """Appends an operation; types: its result types when they cannot be inferred."""
+        op = kind.make_typed(list(operands), types, at=self.location, **attributes)
+        self.program.block.add_op(op)
+        return list(op.results)
+
+    def add(self, kind: type[TensorOperation], *operands: SSAValue, **attributes: Any) -> SSAValue:
+        """Appends an operation with one result and returns it."""
+        (result,) = self.add_all(kind, *operands, **attributes)
+        return result
+
+    def returns(self, *values: SSAValue) -> Case:
+        self.program.finish([(f"y{i}", v, storage_dtype(element_of(v))) for i, v in enumerate(values)])
+        self.program.verify()
+        return self
+
+    @property
+    def outputs(self) -> list[SSAValue]:
+        return list(self.program.returned.operands)
+
+    def expected(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        wide = [a.astype(np.float32 if a.dtype.kind == "f" else np.int64) for a in arrays]
+        return run_block(self.program.block, wide, self.program.weights)
+
+
+def random_array(rng: np.random.Generator, shape: Sequence[int], element: Element) -> np.ndarray:
+    """Values over the whole range of an element, in its storage dtype; its extremes are likely."""
+    if storage_dtype(element).kind == "f":
+        return (rng.standard_normal(shape) * 4).astype(np.float32)
+    if isinstance(element, SetType):
+        return rng.choice(values_of(element), size=shape).astype(storage_dtype(element))
+    lo, hi = range_of(element)
+    array = rng.integers(lo, hi, size=shape, endpoint=True)
+    extreme = rng.random(shape)
+    array = np.where(extreme < 0.05, lo, np.where(extreme > 0.95, hi, array))
+    return array.astype(storage_dtype(element))
+
+
+# -- from cases to a program of kernels -------------------------------------------------------------------------------
+
+
+def planes_type(kind: Attribute, request: Planes, slack: int = 0) -> MapType:
+    """A map in planes with the requested border, and `slack` more pitch and rows than needed."""
+    _, _, height, width = shape_of(kind)
+    s = request.stride
+    pitch = -(-(request.left + width + request.right) // s) + slack
+    rows = -(-(request.top + height + request.bottom) // s) + slack
+    layout = PlanesLayout.of(
+        top=request.top, left=request.left, pitch=max(pitch, 1), size=max(s * s * rows * pitch, s * s), stride=s,
+        zero=int(request.zero),
+    )  # fmt: skip
+    return MapType(kind, layout)
+
+
+def _body(case: Case, into: Program) -> tuple[Block, list[SSAValue]]:
+    """The case's operations in a block of their own, constants in the weight store of `into`."""
+    block = Block(arg_types=[v.type for v in case.inputs])
+    values: dict[SSAValue, SSAValue] = dict(zip(case.inputs, block.args, strict=True))
+    for op in case.program.ops:
+        copy = op.clone(values)
+        if isinstance(op, ConstantOp):
+            name = into.weights.add(op.get("value"), case.program.weights[op.get("value")])
+            copy.properties["value"] = symbol(name)
+        block.add_op(copy)
+        values.update(zip(op.results, copy.results, strict=True))
+    results = [values[v] for v in case.outputs]
+    block.add_op(YieldOp(results))
+    return block, results
+
+
+def _append(program: Program, op: Operation) -> Sequence[SSAValue]:
+    program.block.add_op(op)
+    return op.results
+
+
+def kernel_program(
+    engine: Engine,
+    jobs: Sequence[tuple[Case, Schedule | None]],
+    target: Target = NATIVE,
+    *,
+    planes_out: bool = False,
+    slack: int = 0,
+    batched: bool = False,
+) -> Program:
+    """One program whose kernels are the cases, one after the other, inputs and outputs concatenated."""
+    ports = [
+        Port(f"j{j}_{port.name}", port.type, port.dtype)
+        for j, (case, _) in enumerate(jobs)
+        for port in case.program.inputs
+    ]
+    program = Program.new("harness", ports, batched=batched)
+    arguments, outputs = list(program.block.args), []
+    for j, (case, schedule) in enumerate(jobs):
+        operands, arguments = arguments[: len(case.inputs)], arguments[len(case.inputs) :]
+        name = f"k{j:03}_{engine.name}"
+        if schedule is None:
+            schedule = schedules_of(engine, case, target)[0]
+        probe = _kernel(engine, case, schedule, operands, program, name)
+        requests = engine.reads(Kernel(probe, program.weights), schedule, target)
+        wants_planes = planes_out and engine.writes_planes(Kernel(probe, program.weights), schedule, target)
+        probe.detach()
+        maps = [_converted(program, v, request, slack) for v, request in zip(operands, requests, strict=True)]
+        kinds: list[Attribute] = [v.type for v in case.outputs]
+        if wants_planes:
+            kinds = [_planes_out(kind, j) for kind in kinds]
+        kernel = _kernel(engine, case, schedule, maps, program, name, kinds)
+        for result, value in zip(kernel.results, case.outputs, strict=True):
+            # also where it changes nothing: the kernel then writes to the arena, whose gaps are checked
+            convert = ConvertOp.create(operands=[result], result_types=[value.type], location=case.location)
+            (dense,) = _append(program, convert)
+            outputs.append((f"j{j}_y{len(outputs)}", dense, storage_dtype(element_of(value))))
+    program.finish(outputs)
+    plan_offsets(program)
+    program.verify()
+    return program
+
+
+def _kernel(
+    engine: Engine,
+    case: Case,
+    schedule: Schedule,
+    maps: Sequence[SSAValue],
+    program: Program,
+    name: str,
+    kinds: Sequence[Attribute] | None = None,
+) -> KernelOp:
+    body, results = _body(case, program)
+    types = kinds or [v.type for v in results]
+    op = KernelOp.make(name, engine.name, dict(schedule), maps, types, body, at=case.location)
+    program.block.add_op(op)
+    return op
+
+
+def _converted(program: Program, value: SSAValue, request: LayoutRequest, slack: int) -> SSAValue:
+    if not isinstance(request, Planes):
+        return value
+    kind = planes_type(value.type, request, slack)
+    (result,) = _append(program, ConvertOp.create(operands=[value], result_types=[kind]))
+    return result
+
+
+def _planes_out(kind: Attribute, seed: int) -> Attribute:
+    """Some planes layout for a result, another one for every seed."""
+    if len(shape_of(kind)) != 4 or shape_of(kind)[0] != 1:
+        return kind
+    rng = np.random.default_rng(seed)
+    top, left, bottom, right = (int(v) for v in rng.integers(0, 3, 4))
+    request = Planes(top, left, bottom, right, stride=int(rng.integers(1, 3)), zero=bool(rng.integers(0, 2)))
+    return planes_type(kind, request, slack=int(rng.integers(0, 2)))
+
+
+def plan_offsets(program: Program) -> None:
+    """Gives every kernel result memory of its own."""
+    returned, offset = set(program.returned.operands), 0
+    for op in program.ops:
+        offsets = []
+        for value in op.results:
+            offsets.append(-1 if value in returned else offset)
+            offset += 0 if value in returned else round_up(buffer_bytes(value.type) + TAIL_BYTES, 64)
+        op.properties["offsets"] = DenseArrayBase.from_list(i64, offsets)
+
+
+def schedules_of(engine: Engine, case: Case, target: Target) -> list[Schedule]:
+    """What the engine offers for a case. Raises AssertionError when it refuses the case."""
+    program = Program.new("probe", case.program.inputs)
+    op = _kernel(engine, case, {}, program.block.args, program, "probe")
+    kernel = Kernel(op, program.weights)
+    if reason := engine.accepts(kernel, target):
+        raise AssertionError(f"{case.name}: engine {engine.name} refuses: {reason}")
+    schedules = [dict(s) for s in engine.schedules(kernel, target)]
+    for schedule in schedules:
+        assert engine.cost(kernel, schedule, target).cycles >= 0
+    return schedules
+
+
+# -- compiling and running --------------------------------------------------------------------------------------------
+
+
+class Library:
+    """A compiled program of kernels."""
+
+    def __init__(self, program: Program, target: Target = NATIVE) -> None:
+        self.program = program
+        self.emitted: Emitted = emit_model(program, target)
+        compiler = find_compiler()
+        runtime = {p.name: p.read_bytes() for p in sorted(RUNTIME.iterdir()) if p.suffix in (".c", ".h")}
+        self._folder = tempfile.TemporaryDirectory(prefix="tercet-test-")
+        path = compile_shared(
+            {**runtime, **self.emitted.sources, "glue.c": GLUE},
+            Path(self._folder.name),
+            target_flags(target, compiler),
+            layers=self.emitted.nodes,
+        )
+        self._library = ctypes.CDLL(str(path))
+
+    def run(self, arrays: Sequence[np.ndarray], *, batch: int = 1, threads: int = 1) -> list[np.ndarray]:
+        """arrays: one [batch, *shape] array for every input. Returns the same for the outputs."""
+        inputs = [np.ascontiguousarray(a) for a in arrays]
+        kinds = [v.type for v in self.program.returned.operands]
+        outputs = [np.empty((batch, *shape_of(kind)), storage_dtype(element_of(kind))) for kind in kinds]
+        self._library.harness_arena_bytes.restype = ctypes.c_int64
+        arena = np.empty(self._library.harness_arena_bytes(), np.uint8)
+        status = self._library.harness_run(
+            ctypes.c_int(threads),
+            ctypes.c_int64(batch),
+            _pointers(inputs),
+            _pointers(outputs),
+            ctypes.c_void_p(arena.ctypes.data),
+        )
+        assert status == 0, f"harness_run returned {status}"
+        self._check_gaps(arena)
+        return outputs
+
+    def _check_gaps(self, arena: np.ndarray) -> None:
+        """The runtime zeroes the arena once, so that a byte outside all buffers tells of a bad write."""
+        arena = arena.copy()
+        owners: list[tuple[int, int, str]] = []
+        for op in self.program.ops:
+            for value, offset in zip(op.results, op.properties["offsets"].get_values(), strict=True):
+                if offset >= 0:
+                    size = buffer_bytes(value.type)
+                    arena[offset : offset + size] = 0
+                    owners.append((offset, offset + size, f"{describe(op)} {op.name}"))
+        for at in np.flatnonzero(arena)[:1]:
+            before = max((o for o in owners if o[1] <= at), default=(0, 0, "the first buffer"))
+            raise AssertionError(f"a write {at - before[1]} bytes past the end of the result of {before[2]}")
+
+
+def _pointers(buffers: Iterable[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
+    addresses = [buffer.ctypes.data for buffer in buffers]
+    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
+
+
+def check_engine(
+    engine: Engine,
+    cases: Sequence[Case],
+    *,
+    target: Target = NATIVE,
+    threads: Sequence[int] = (1, 3),
+    batch: int = 2,
+    planes_out: bool = False,
+    slack: int = 0,
+    schedules: str = "all",
+    seed: int = 0,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    sources: Callable[[Emitted], None] | None = None,
+) -> None:
+    """Compiles all cases into one library and compares with the interpreter. sources: told what was emitted.
+
+    Raises AssertionError naming case, schedule and the first difference.
+    """
+    jobs: list[tuple[Case, Schedule | None]] = []
+    for case in cases:
+        found = schedules_of(engine, case, target)
+        jobs += [(case, schedule) for schedule in (found if schedules == "all" else found[:1])]
+    program = kernel_program(engine, jobs, target, planes_out=planes_out, slack=slack, batched=True)
+    library = Library(program, target)
+    if sources is not None:
+        sources(library.emitted)
+
+    rng = np.random.default_rng(seed)
+    feeds = {id(case): _feeds(case, rng, batch) for case in cases}
+    expected = {id(case): _expected(case, feeds[id(case)], batch) for case in cases}
+    arrays = [array for case, _ in jobs for array in feeds[id(case)]]
+    for count in threads:
+        results = iter(library.run(arrays, batch=batch, threads=count))
+        for case, schedule in jobs:
+            for i, want in enumerate(expected[id(case)]):
+                where = f"{case.name}, schedule {schedule}, threads {count}, output {i}"
+                compare(next(results), want, where, rtol, atol)
+
+
+def _feeds(case: Case, rng: np.random.Generator, batch: int) -> list[np.ndarray]:
+    if case.feeds is not None:
+        return [np.stack([a] * batch) for a in case.feeds]
+    return [random_array(rng, (batch, *shape_of(v)), element_of(v)) for v in case.inputs]
+
+
+def _expected(case: Case, feeds: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:
+    samples = [case.expected([a[i] for a in feeds]) for i in range(batch)]
+    return [np.stack([s[i] for s in samples]) for i in range(len(case.outputs))]
+
+
+def compare(have: np.ndarray, want: np.ndarray, where: str, rtol: float = 1e-5, atol: float = 1e-6) -> None:
+    """Integers equal, floats within rtol of the result's size. Raises AssertionError."""
+    assert have.shape == want.shape, f"{where}: shape {have.shape}, want {want.shape}"
+    if have.dtype.kind == "f":
+        np.testing.assert_allclose(have, want, rtol=rtol, atol=atol, err_msg=where)
+    else:
+        np.testing.assert_array_equal(have.astype(np.int64), want, err_msg=where)
+
+
+def run_kernel(
+    engine: Engine,
+    case: Case,
+    arrays: Sequence[np.ndarray],
+    *,
+    target: Target = NATIVE,
+    threads: int = 1,
+    schedule: Schedule | None = None,
+) -> list[np.ndarray]:
+    """The outputs of one case for one sample."""
+    library = Library(kernel_program(engine, [(case, schedule)], target), target)
+    feeds = [
+        np.ascontiguousarray(a, dtype=storage_dtype(element_of(v)))[None]
+        for a, v in zip(arrays, case.inputs, strict=True)
+    ]
+    return [result[0] for result in library.run(feeds, threads=threads)]

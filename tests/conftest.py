@@ -1,0 +1,53 @@
+"""What every test may ask for. Helpers are shared with a relative import: `from .helpers import ...`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports onnxruntime
+ROOT = Path(__file__).parents[1]
+
+# A test whose examples are dear (each compiles C, say) takes a share, which still grows at night:
+# @settings(max_examples=settings().max_examples // 20)
+QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", max_examples=200, derandomize=True, **QUIET)
+settings.register_profile("nightly", max_examples=2000, **QUIET)
+settings.load_profile("ci")  # or --hypothesis-profile=nightly
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "models" in getattr(item, "fixturenames", ()):
+            item.add_marker("models")
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The folder with the shared models."""
+    folder = Path(os.environ.get("TERCET_MODELS") or ROOT.parent / "shared" / "models")
+    if not folder.is_dir():
+        pytest.skip("set TERCET_MODELS to the folder with the shared models")
+    return folder
+
+
+def cpu_features() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    listed = [line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))]
+    return set(" ".join(listed).split())
+
+
+@pytest.fixture(scope="session")
+def requires_cpu() -> Callable[..., None]:
+    """`requires_cpu("avx512f", "avx512bw")` skips the test where the machine lacks one of them."""
+
+    def check(*features: str) -> None:
+        if missing := sorted(set(features) - cpu_features()):
+            pytest.skip(f"this CPU has no {', '.join(missing)}")
+
+    return check

@@ -1,0 +1,119 @@
+"""tercet as a backend of `onnx.backend.test`.
+
+A node test feeds everything at run time, shapes and axes too: Reshape's `shape`, Slice's `starts`, Clip's `min`. In a
+model that tercet compiles these are constants, as in every exported network. So a model is imported only when its
+inputs are known, and the inputs that an operator needs as constants (`CONSTANT_INPUTS`) become initializers that hold the
+test's own data. All other inputs stay inputs of the program.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from onnx import ModelProto, NodeProto, numpy_helper
+from onnx.backend.base import Backend, BackendRep
+
+from tercet.backends.reference import run
+from tercet.frontend.onnx import import_model
+
+CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
+    "Clip": (1, 2),
+    "ConstantOfShape": (0,),
+    "DequantizeLinear": (1, 2),
+    "Dropout": (1, 2),
+    "Pad": (1, 2, 3),
+    "QLinearConv": (1, 2, 4, 5, 6, 7),
+    "QLinearMatMul": (1, 2, 4, 5, 6, 7),
+    "QuantizeLinear": (1, 2),
+    "ReduceMean": (1,),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "Squeeze": (1,),
+    "TopK": (1,),
+    "Unsqueeze": (1,),
+}
+"""For each operator the indices of the inputs that must be constant: shapes, axes, counts, bounds, scales."""
+
+
+class Interpreted(Backend):
+    """The reference interpreter on the imported program."""
+
+    constant_inputs: ClassVar[Mapping[str, tuple[int, ...]]] = CONSTANT_INPUTS
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        return device == "CPU"
+
+    @classmethod
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Prepared:
+        return Prepared(cls, model)
+
+    @classmethod
+    def compute(cls, model: ModelProto, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """The outputs of a model by name. Raises whatever the importer and the interpreter raise."""
+        return run(import_model(model), feeds)
+
+
+class Compiled(Interpreted):
+    """The compiled artifact. Weights are constants too: kernels are generated for them."""
+
+    constant_inputs: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        **CONSTANT_INPUTS,
+        "BatchNormalization": (1, 2, 3, 4),
+        "Conv": (1, 2),
+        "ConvInteger": (1, 2, 3),
+        "Gemm": (1, 2),
+        "MatMulInteger": (1, 2, 3),
+        "PRelu": (1,),
+        "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8),
+        "QLinearMatMul": (1, 2, 3, 4, 5, 6, 7),
+    }
+
+    @classmethod
+    def compute(cls, model: ModelProto, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        import tercet
+
+        with tempfile.TemporaryDirectory() as folder:
+            source, artifact = Path(folder) / "model.onnx", Path(folder) / "model.tercet"
+            source.write_bytes(model.SerializeToString())
+            tercet.compile(source, artifact)
+            return tercet.load(artifact).run(dict(feeds))
+
+
+class Prepared(BackendRep):
+    """A model that waits for its inputs."""
+
+    def __init__(self, backend: type[Interpreted], model: ModelProto) -> None:
+        self.backend, self.model = backend, model
+
+    def run(self, inputs: Sequence[np.ndarray], **kwargs: Any) -> tuple[np.ndarray, ...]:
+        """The outputs in the model's order, for an array for each input in the model's order."""
+        given = {i.name for i in self.model.graph.initializer}
+        names = [i.name for i in self.model.graph.input if i.name not in given]
+        model, feeds = with_constants(self.model, dict(zip(names, inputs, strict=True)), self.backend.constant_inputs)
+        outputs = self.backend.compute(model, feeds)
+        return tuple(outputs[output.name] for output in model.graph.output)
+
+
+def with_constants(
+    model: ModelProto, feeds: dict[str, np.ndarray], indices: Mapping[str, tuple[int, ...]]
+) -> tuple[ModelProto, dict[str, np.ndarray]]:
+    """The model with the inputs at these indices of its nodes turned into initializers, and the feeds that remain."""
+    constant = {name for node in model.graph.node for name in _inputs_at(node, indices.get(node.op_type, ()))}
+    constant &= set(feeds)
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.input[:]
+    changed.graph.input.extend(i for i in model.graph.input if i.name not in constant)
+    changed.graph.initializer.extend(numpy_helper.from_array(feeds[name], name) for name in sorted(constant))
+    return changed, {name: array for name, array in feeds.items() if name not in constant}
+
+
+def _inputs_at(node: NodeProto, indices: Sequence[int]) -> list[str]:
+    return [node.input[i] for i in indices if i < len(node.input) and node.input[i]]
