@@ -21,3 +21,11 @@ def identifier(name: str) -> str:
     """Letters, digits and underscores only, not starting with a digit: for C and for SSA name hints."""
     cleaned = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_")
     return f"v{cleaned}" if cleaned[:1].isdigit() else cleaned
+
+
+def ssa_hint(name: str) -> str | None:
+    """The name of an SSA value; None when nothing of it is left. xDSL drops one `_7` whenever it sets a name and adds
+    one to tell values apart, so a name that ended in them would not come back from its text."""
+    text = identifier(name)
+    stem = text.rstrip("_0123456789")
+    return stem + text[len(stem) :].partition("_")[0] or None

@@ -29,7 +29,7 @@ from xdsl.utils.exceptions import ParseError, VerifyException
 
 from .errors import IRError
 from .locations import describe
-from .names import decode_name, encode_name, identifier
+from .names import decode_name, encode_name, ssa_hint
 from .operation import symbol
 from .tn import TN
 from .tn.constant import ConstantOp
@@ -89,7 +89,7 @@ class Program:
         """A program without operations; append to `block`, then call `finish`."""
         block = Block(arg_types=[port.type for port in inputs])
         for argument, port in zip(block.args, inputs, strict=True):
-            argument.name_hint = _ssa_hint(port.name)
+            argument.name_hint = ssa_hint(port.name)
         function = FuncOp("main", ([port.type for port in inputs], []), Region(block))
         function.properties["arg_attrs"] = ArrayAttr([_port_attributes(port) for port in inputs])
         module = ModuleOp(
@@ -118,7 +118,7 @@ class Program:
         kind = element_of_array(array) if element is None else element
         stored = self.weights.add(encode_name(name), array)
         op = ConstantOp.make_typed([], [tensor_type(array.shape, kind)], at=at, value=symbol(stored))
-        op.results[0].name_hint = _ssa_hint(stored)
+        op.results[0].name_hint = ssa_hint(stored)
         return op
 
     def refresh_type(self) -> None:
@@ -253,10 +253,6 @@ def _fits(want: object, have: Element, array: np.ndarray) -> bool:
     if isinstance(want, SetType):
         return bool(np.isin(array, values_of(want)).all())
     return contains(want, have)  # type: ignore[arg-type]
-
-
-def _ssa_hint(name: str) -> str | None:
-    return identifier(name) or None
 
 
 def _port_attributes(port: Port) -> DictionaryAttr:

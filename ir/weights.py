@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
@@ -81,13 +82,19 @@ class WeightStore(MutableMapping[str, np.ndarray]):
         return other
 
     def save(self, path: Path) -> None:
-        """Writes all arrays, sorted by name and compressed, to an .npz file."""
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        """Writes all arrays to an .npz file."""
+        path.write_bytes(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """All arrays, sorted by name and compressed, as an .npz file; the same bytes for the same arrays."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in self:
                 entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(entry, "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, np.ascontiguousarray(self[name]), allow_pickle=False)
+        return buffer.getvalue()
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

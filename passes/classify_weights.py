@@ -57,6 +57,8 @@ def _with_one_scale(rows: np.ndarray) -> Integers | None:
             return Integers(rows.astype(np.int8), np.ones((len(rows), 1), np.float32))
     for divisor in (1, 2, 3):
         scale = np.where(empty, 1, smallest / np.float32(divisor)).astype(np.float32)
+        if not scale.all():  # the smallest weight is too small to be divided
+            continue
         with np.errstate(over="ignore", invalid="ignore"):
             q = np.rint(rows / scale)
         if np.abs(q).max() <= MAX_LEVEL and np.array_equal((q * scale).astype(np.float32), rows):

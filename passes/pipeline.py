@@ -48,6 +48,7 @@ def graph_passes() -> list[Pass]:
         ClassifyWeights(),
         RecoverQuantizers(),
         FoldBatchNorm(),
+        FoldConstants(),
         RefineRanges(),
         Thresholds(),
         FoldConstants(everything=True),
@@ -55,14 +56,20 @@ def graph_passes() -> list[Pass]:
     ]
 
 
-def kernel_passes(target: Target, engines: Sequence[Engine]) -> list[Pass]:
-    """From `tn` to `kn`: kernels, layouts, memory."""
-    return [FinishOutputs(), SelectEngines(target, engines), AssignLayouts(target, engines), PlanMemory()]
+def kernel_passes(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> list[Pass]:
+    """From `tn` to `kn`: kernels, layouts, memory. fallback: engines for operations that no other engine takes."""
+    return [
+        FinishOutputs(),
+        SelectEngines(target, engines, fallback),
+        AssignLayouts(target, [*engines, *fallback]),
+        PlanMemory(),
+    ]
 
 
-def stages(target: Target, engines: Sequence[Engine]) -> list[Stage]:
+def stages(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> list[Stage]:
     """All passes, numbered from 1 (the imported program is number 0)."""
-    return [Stage(i, step) for i, step in enumerate([*graph_passes(), *kernel_passes(target, engines)], start=1)]
+    passes = [*graph_passes(), *kernel_passes(target, engines, fallback)]
+    return [Stage(i, step) for i, step in enumerate(passes, start=1)]
 
 
 Observer = Callable[[str, Program], None]

@@ -16,6 +16,7 @@ from ..ir.errors import UnsupportedError
 from ..ir.kn.kernel import KernelOp, YieldOp
 from ..ir.locations import describe, fused_location, source_names
 from ..ir.names import identifier
+from ..ir.operation import to_attribute
 from ..ir.program import Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
@@ -34,26 +35,28 @@ CYCLES_PER_SPILLED_ELEMENT = 1.0
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine for the first `count` operations of a group, with the predicted cycles of all of them."""
+    """An engine for the first `count` operations of a group, with the predicted cycles of all of them
+    (`cycles`) and of the kernel alone (`own_cycles`)."""
 
     engine: Engine
     kernel: KernelOp
     schedule: Schedule
     count: int
     cycles: float
+    own_cycles: float
 
 
 class SelectEngines(Pass):
     """Every operation ends up in exactly one kn.kernel; constants move into the kernels that use them.
 
-    engines: what to choose from, in order of preference on equal cost. Raises UnsupportedError, listing every
-    operation, where no engine takes it.
+    engines: what to choose from, in order of preference on equal cost. fallback: engines for what none of those takes.
+    Raises UnsupportedError, listing every operation, where no engine takes it.
     """
 
     name: ClassVar[str] = "select-engines"
 
-    def __init__(self, target: Target, engines: Sequence[Engine]) -> None:
-        self.target, self.engines = target, engines
+    def __init__(self, target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
+        self.target, self.engines, self.fallback = target, engines, fallback
 
     def apply(self, program: Program) -> bool:
         refused: list[str] = []
@@ -62,7 +65,9 @@ class SelectEngines(Pass):
             if op.parent is None or isinstance(op, ConstantOp | KernelOp):
                 continue
             group = fusable_group(op)
-            best, reasons = self._choose(program, group, count)
+            best, reasons = self._choose(program, group, count, self.engines)
+            if best is None and self.fallback:
+                best, reasons = self._choose(program, group, count, self.fallback)
             if best is None:
                 refused.append(f"{describe(op)}: {'; '.join(reasons)}")
                 continue
@@ -77,10 +82,12 @@ class SelectEngines(Pass):
                 remove(op)
         return count > 0
 
-    def _choose(self, program: Program, group: list[Operation], number: int) -> tuple[Candidate | None, list[str]]:
+    def _choose(
+        self, program: Program, group: list[Operation], number: int, engines: Sequence[Engine]
+    ) -> tuple[Candidate | None, list[str]]:
         best: Candidate | None = None
         reasons: dict[str, str] = {}
-        for engine in self.engines:
+        for engine in engines:
             for count in range(len(group), 0, -1):
                 kernel = build_kernel(group[:count], symbol_name(group[:count], number), engine.name)
                 view = Kernel(kernel, program.weights)
@@ -100,7 +107,7 @@ class SelectEngines(Pass):
                 loser = kernel
                 if best is None or total < best.cycles:
                     loser = best.kernel if best is not None else None
-                    best = Candidate(engine, kernel, schedule, count, total)
+                    best = Candidate(engine, kernel, schedule, count, total, cycles)
                 if loser is not None:
                     discard(loser)
                 break
@@ -169,6 +176,7 @@ def _install(group: Sequence[Operation], best: Candidate) -> None:
     """Puts the chosen kernel where the group ends and removes the group."""
     last, kernel = group[-1], best.kernel
     kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
+    kernel.properties["cycles"] = to_attribute(round(best.own_cycles))
     assert last.parent is not None
     last.parent.insert_op_before(kernel, last)
     for old, new in zip(last.results, kernel.results, strict=True):

@@ -70,7 +70,7 @@ class Artifact:
             raise ArtifactError(f"'{name}' is not UTF-8 text", where=str(self.path), hint=ALTERED) from error
 
     def extract(self, folder: str | Path) -> Path:
-        """Writes the artifact as a folder, for C programs to build with. Replaces a folder only if it is an artifact."""
+        """Writes the artifact as a folder, for C programs to build with; the same rules as `write`."""
         Artifact.write(folder, {name: self.read(name) for name in self.names}, self.manifest, as_folder=True)
         return Path(folder)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import _ctypes
 import numpy as np
 
 from ..ir.errors import ArtifactError, InputError, TercetError

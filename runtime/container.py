@@ -97,6 +97,8 @@ class ZipContainer:
             self._refuse(f"entry '{name}' is a symbolic link")
         if kind not in (0, stat.S_IFREG):
             self._refuse(f"entry '{name}' is not a regular file")
+        if info.header_offset < 0:
+            raise ArtifactError("the beginning of the file is missing", where=self._where, hint=TRUNCATED)
         if info.flag_bits & 0x1:
             self._refuse(f"entry '{name}' is encrypted")
         if info.compress_type != zipfile.ZIP_STORED:

@@ -49,8 +49,12 @@ class LoadedModel:
         self._where = str(artifact.path)
         self.artifact, self.threads = artifact, threads
         self.layers: tuple[Layer, ...] = artifact.layers
-        self._check_library()
-        self._model = library.create(threads)
+        try:
+            self._check_library()
+            self._model = library.create(threads)
+        except BaseException:
+            library.close()
+            raise
 
     @property
     def manifest(self) -> Manifest:

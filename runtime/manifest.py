@@ -22,14 +22,14 @@ FORMAT_VERSION = 1
 LIBRARY, LAYERS, MANIFEST = "lib/model.so", "layers.json", "manifest.json"
 MOST_JSON_BYTES = 64 << 20
 MOST_FILES = 10_000
-DTYPES = tuple("bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split())
+STORED_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float32")
+DTYPES = (*STORED_DTYPES, "bool", "uint64", "float16", "float64")
 IDENTIFIER = matching(re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch, "a C identifier", 500)
-STORED_DTYPES = tuple("int8 uint8 int16 uint16 int32 uint32 int64 float32".split())
-SYSTEM_HEADERS = frozenset(
-    "alloca assert complex ctype endian errno fcntl features fenv float getopt inttypes iso646 libgen limits locale malloc "
-    "math memory poll pthread sched search semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool stdckdint "
-    "stddef stdint stdio stdlib stdnoreturn string strings syslog termios tgmath threads time uchar unistd values wchar "
-    "wctype".split()
+SYSTEM_HEADERS = (
+    " alloca assert complex ctype endian errno fcntl features fenv float getopt inttypes iso646 libgen limits locale "
+    "malloc math memory poll pthread sched search semaphore setjmp signal spawn stdalign stdarg stdatomic stdbool "
+    "stdckdint stddef stdint stdio stdlib stdnoreturn string strings syslog termios tgmath threads time uchar unistd "
+    "values wchar wctype "
 )
 
 Option: TypeAlias = int | float | str | bool | None
@@ -41,7 +41,8 @@ def prefix_of(name: str) -> str:
     `PREFIX.h` must not stand in for a system header, nor PREFIX_create for a function of the runtime.
     """
     prefix = identifier(name)[:100] or "model"
-    return f"{prefix}_model" if prefix.lower() in SYSTEM_HEADERS or prefix.startswith("tercet") else prefix
+    reserved = f" {prefix.lower()} " in SYSTEM_HEADERS or prefix.lower().startswith("tercet")
+    return f"{prefix}_model" if reserved else prefix
 
 
 @dataclass(frozen=True)

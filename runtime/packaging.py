@@ -25,12 +25,12 @@ if(NOT TARGET {p}::{p})
   add_library({p}::{p} SHARED IMPORTED)
   set_target_properties({p}::{p} PROPERTIES
     IMPORTED_LOCATION "${{{p}_ROOT}}/{library}"
-    IMPORTED_NO_SONAME TRUE
     INTERFACE_INCLUDE_DIRECTORIES "${{{p}_ROOT}}/include")
 endif()
 """
 
-# The library has no soname, so a program records the path given here and finds it again without an rpath.
+# The library has no soname, so a program that is linked to this path records it and needs no rpath; two models, both
+# called model.so, stay apart in one program.
 PKG_CONFIG = """\
 prefix=${{pcfiledir}}/..
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 DEFINITION = "tercet_model_definition"
 STATUSES = (
     ("OK", "TERCET_OK", "fine"),
-    ("BAD_ARGUMENT", "TERCET_BAD_ARGUMENT", "a null pointer, a batch the model does not take, or threads not in 1..1024"),
+    ("BAD_ARGUMENT", "TERCET_BAD_ARGUMENT", "a null pointer, a batch the model does not take, threads not in 1..1024"),
     ("NO_MEMORY", "TERCET_NO_MEMORY", "out of memory"),
-    ("NO_THREAD", "TERCET_NO_THREAD", "no worker threads: the system gave none, or the process was forked since create"),
+    ("NO_THREAD", "TERCET_NO_THREAD", "no worker threads: the system gives none, or this is a fork of the creator"),
 )  # fmt: skip
 
 PUBLIC = """\
@@ -31,8 +31,8 @@ PUBLIC = """\
  *         {p}_destroy(model);
  *     }}
  *
- * Tensors are dense and row-major, at any address. {batch}
- * A model keeps its whole state in `struct {p}_model`: any number of them may run at the same time, each of them in one
+ * Tensors are dense and row-major, at any address; inputs hold only the values given below. {batch}
+ * A model keeps its whole state in its `struct {p}_model`: any number of models may run at the same time, each in one
  * run at a time. Nothing is allocated during a run.
  */
 #ifndef TERCET_MODEL_{P}_H
@@ -54,8 +54,9 @@ enum {p}_status {{
 #define {P}_OUTPUTS {outputs}
 
 {ports}
+
 /* Makes a model that computes on `threads` threads (1..1024), the calling one among them. Takes all memory it will ever
- * need. On failure *model is NULL and nothing remains allocated. Returns an enum {p}_status, as do all functions here. */
+ * need. On failure *model is NULL and nothing stays allocated. Returns an enum {p}_status, like {p}_run. */
 int {p}_create(struct {p}_model **model, int threads);
 
 /* Computes {P}_OUTPUTS outputs from {P}_INPUTS inputs, in the order of the numbers above, for `batch` samples that
@@ -174,12 +175,12 @@ def public_header(name: str, inputs: Sequence[Port], outputs: Sequence[Port], *,
         p=p,
         P=p.upper(),
         title=comment_text(name),
-        batch="N is the batch: every sample is computed on its own." if batched else one,
+        batch="N is the batch." if batched else one,
         run_batch="A batch of 0 is fine." if batched else one,
         statuses="\n".join(f"    {p.upper()}_{s} = {i}, /* {text} */" for i, (s, _, text) in enumerate(STATUSES)),
         inputs=len(inputs),
         outputs=len(outputs),
-        ports="".join(_port_macros(p.upper(), side, ports, batched) for side, ports in described.items()),
+        ports="".join(_port_macros(p.upper(), side, ports, batched) for side, ports in described.items()).rstrip("\n"),
     )
 
 
@@ -194,7 +195,9 @@ def glue(name: str) -> str:
     It includes tercet_runtime.h and PREFIX_tools.h, and refers to a hidden `tercet_model_definition`.
     """
     p = prefix_of(name)
-    asserts = "\n".join(f'_Static_assert({p.upper()}_{s} == {t}, "as in the runtime");' for s, t, _ in STATUSES)
+    asserts = "\n".join(
+        f'_Static_assert((int){p.upper()}_{s} == (int){t}, "as in the runtime");' for s, t, _ in STATUSES
+    )
     return GLUE.format(p=p, definition=DEFINITION, asserts=asserts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _as_array(value: Any, port: PortInfo) -> np.ndarray:
         array = np.asarray(value)
     elif hasattr(value, "__dlpack__"):
         array = _from_dlpack(value, port)
-    elif hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
+    elif hasattr(value, "__array__"):
         array = np.asarray(value)
     else:
         raise InputError(f"not an array: {type(value).__name__}", where=f"input '{port.name}'", hint=NOT_AN_ARRAY)
@@ -62,7 +63,9 @@ def _as_array(value: Any, port: PortInfo) -> np.ndarray:
 def _from_dlpack(value: Any, port: PortInfo) -> np.ndarray:
     try:
         return np.from_dlpack(value)
-    except Exception as error:  # the exporter's own error: another device, a gradient, a dtype NumPy lacks
+    except Exception as error:  # the exporter's own error: another device, a gradient, a dtype DLPack lacks
+        with suppress(Exception):
+            return np.asarray(value.__array__())
         raise InputError(
             f"cannot be read through DLPack: {error}",
             where=f"input '{port.name}'",

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 # A test whose examples are dear (each compiles C, say) takes a share, which still grows at night:
 # @settings(max_examples=settings().max_examples // 20)
 QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("ci", max_examples=200, derandomize=True, **QUIET)
-settings.register_profile("nightly", max_examples=2000, **QUIET)
+settings.register_profile("ci", max_examples=50, derandomize=True, **QUIET)
+settings.register_profile("nightly", max_examples=500, **QUIET)
 settings.load_profile("ci")  # or --hypothesis-profile=nightly
 
 

@@ -16,7 +16,7 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     tensor = tensor_in(op.x.type)
     shape, c_type = shape_of(tensor), storage_c(element_of(tensor))
     item = storage_dtype(element_of(tensor)).itemsize
-    if len(shape) != 4:
+    if layout_of(op.x.type) is None and layout_of(op.y.type) is None:
         return _copy(symbol, shape, c_type)
     _, channels, height, width = shape
     source, target = (layout_of(kind) or _dense(height, width) for kind in (op.x.type, op.y.type))
@@ -61,7 +61,7 @@ def _copy_row(out: Lines, source: PlanesLayout, target: PlanesLayout, width: int
     """Copies row y: at once where both rows are contiguous, else by residue of x, where both step evenly."""
     if source.field("stride") == target.field("stride") == 1:
         out.add(
-            f"memcpy(to + {_row(target)} + {_column(target, 0)}, from + {_row(source)} + {_column(source, 0)}, "
+            f"memcpy(to + {_row(target)}{_plus(_column(target, 0))}, from + {_row(source)}{_plus(_column(source, 0))}, "
             f"{width * item});"
         )
         return
@@ -74,8 +74,12 @@ def _copy_row(out: Lines, source: PlanesLayout, target: PlanesLayout, width: int
         out.add(f"for (int64_t j = 0; j < {count}; j++) to[write + {write}] = from[read + {read}];")
 
 
+def _plus(value: int) -> str:
+    return f" + {value}" if value else ""
+
+
 def _step(step: int, start: int) -> str:
-    return (f"{step} * j" if step != 1 else "j") + (f" + {start}" if start else "")
+    return (f"{step} * j" if step != 1 else "j") + _plus(start)
 
 
 def _copy(symbol: str, shape: tuple[int, ...], c_type: str) -> KernelCode:

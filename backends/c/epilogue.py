@@ -7,40 +7,26 @@ them. Every other operand is constant along the row, along the column, along bot
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import numpy as np
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from ...ir.kn.layout import PlanesLayout, layout_of
-from ...ir.tn import elementwise as tn
-from ...ir.tn.constant import ConstantOp
 from ...ir.tn.linear import BatchNormOp
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
-from ...ir.types import element_of, is_float, range_of, shape_of, storage_dtype
+from ...ir.tn.quant import ThresholdOp
+from ...ir.types import element_of, shape_of, storage_dtype
 from .engine import Constant, Constants, Kernel
-from .text import INT32_MAX, INT32_MIN, Lines, float_c, int_c, storage_c
+from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
+from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
 
-HEADERS = (Path(__file__).parent / "planes.h", Path(__file__).parent / "epilogue.h")
-EXACT_FLOAT = 1 << 24
-"""Integers up to here are exact in float32."""
-UNROLLED_THRESHOLDS = 32
+HEADERS = (ELEMENT_HEADER, Path(__file__).parent / "planes.h", Path(__file__).parent / "epilogue.h")
 
 
 class Refused(Exception):
     """Why an epilogue cannot be generated."""
-
-
-def _c_type(value: SSAValue) -> str:
-    return "float" if is_float(value) else "int32_t"
-
-
-def _fits(value: SSAValue | Attribute, lo: int = INT32_MIN, hi: int = INT32_MAX) -> bool:
-    low, high = range_of(element_of(value))
-    return lo <= low and high <= hi
 
 
 @dataclass(frozen=True)
@@ -88,10 +74,6 @@ class Grid:
         raise Refused(f"an operand of shape {list(shape)} that broadcasts between two axes")
 
 
-ROUNDINGS = {"round": "round", "ceil": "ceil", "floor": "floor", "up": "up", "down": "down",
-             "half_up": "half_up", "half_down": "half_down"}  # fmt: skip
-
-
 class Epilogue:
     """Builds the finish function of a kernel.
 
@@ -114,14 +96,14 @@ class Epilogue:
         """The C of the finish function. offset: added to every sum first, broadcasting against the root's result (int32
         for integer sums); None for nothing."""
         self.constants = constants
-        kind = _c_type(self.root.results[0])
-        if kind != "float" and not _fits(self.root.results[0]):
+        kind = _value_type(self.root.results[0])
+        if kind == "int64_t":
             raise Refused("sums beyond 32 bits")
         sums = "v0"
         self._body.append(f"const {kind} v0 = sums[i];")
         self._count = 1
         if offset is not None and offset.any():
-            sums = self._let(kind, f"v0 + {self._array(offset.astype(np.float32 if kind == 'float' else np.int32))}")
+            sums = self.let(kind, f"v0 + {self.array(offset.astype(np.float32 if kind == 'float' else np.int32))}")
         self._names[self.root.results[0]] = sums
         for op in self.kernel.ops:
             if op is not self.root:
@@ -146,6 +128,7 @@ class Epilogue:
         for i, result in enumerate(self.kernel.outputs):
             if (layout := layout_of(result)) is not None:
                 out.add(planes_c(f"{symbol}_map{i}", self.kernel.op.yielded[i], layout), "")
+        out.add(*helpers(self.kernel.ops))
         out.add(f"static void {symbol}_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,")
         with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const dense_cell *cells)"):
             out.add(f"const {kind} *restrict sums = (const {kind} *)cells;", *self._head)
@@ -168,105 +151,104 @@ class Epilogue:
 
     # -- values ---------------------------------------------------------------------------------------------------
 
-    def _let(self, kind: str, expression: str) -> str:
+    def let(self, kind: str, expression: str) -> str:
         name = f"v{self._count}"
         self._count += 1
         self._body.append(f"const {kind} {name} = {expression};")
         return name
 
-    def _array(self, array: np.ndarray) -> str:
+    def array(self, array: np.ndarray) -> str:
         """A constant operand: a literal, a value fixed for the row, or an element of a table."""
         if array.size == 1:
             value = array.reshape(-1)[0]
             return float_c(float(value)) if array.dtype.kind == "f" else int_c(int(value))
-        index, moving = self.grid.index(array.shape)
-        c_type = "float" if array.dtype.kind == "f" else f"{array.dtype.name}_t"
-        start = self.constants.add(Constant(np.ascontiguousarray(array)))
-        return self._element(c_type, f"(const {c_type} *)(task->weights + {start})", index, moving)
+        base = f"(task->weights + {self.constants.add(Constant(np.ascontiguousarray(array)))})"
+        return self._element("float" if array.dtype.kind == "f" else f"{array.dtype.name}_t", base, array.shape)
 
-    def _element(self, c_type: str, base: str, index: str, moving: bool) -> str:
-        name = f"c{len(self._head)}"
+    def _element(self, c_type: str, base: str, shape: tuple[int, ...]) -> str:
+        """The element of a stored operand: a variable set before the loop when it is the same for the whole row."""
+        name, (index, moving) = f"c{len(self._head)}", self.grid.index(shape)
+        wide = "int64_t" if c_type == "uint32_t" else c_type  # unsigned 32 bits would make other operands unsigned
         if moving:
-            self._head.append(f"const {c_type} *restrict {name} = {base} + {index};")
-            return f"{name}[i]"
-        self._head.append(f"const {c_type} {name} = ({base})[{index}];")
+            self._head.append(f"const {c_type} *restrict {name} = (const {c_type} *){base} + {index};")
+            return f"{name}[i]" if wide == c_type else f"({wide}){name}[i]"
+        self._head.append(f"const {wide} {name} = ((const {c_type} *){base})[{index}];")
         return name
 
     def value(self, value: SSAValue) -> str:
-        """The C of an operand: float or int32_t."""
+        """The C of an operand, of its `value_c` type or narrower."""
         if value in self._names:
             return self._names[value]
-        if not is_float(value) and not _fits(value):
-            raise Refused("integers beyond 32 bits")
         array = self.kernel.array(value)
         if array is not None:
-            name = self._array(array.astype(storage_dtype(element_of(value))))
+            name = self.array(array.astype(storage_dtype(element_of(value))))
         else:
             number = self.kernel.input_index(value)
             if number is None:
                 raise Refused("an operand that is computed in another shape")
-            c_type = storage_c(element_of(value))
-            index, moving = self.grid.index(shape_of(value))
-            name = self._element(c_type, f"(const {c_type} *)task->in[{number}]", index, moving)
+            name = self._element(storage_c(element_of(value)), f"task->in[{number}]", shape_of(value))
         self._names[value] = name
         return name
 
     # -- operations -----------------------------------------------------------------------------------------------
 
     def _operation(self, op: Operation) -> None:
-        write = OPERATIONS.get(type(op))
-        if write is None:
-            raise Refused(f"{op.name} in the epilogue")
         (result,) = op.results
+        if not is_elementwise(op):
+            raise Refused(f"{op.name} in the epilogue")
         if shape_of(result) != self.grid.shape:
             raise Refused(f"{op.name} of shape {list(shape_of(result))} behind a result {list(self.grid.shape)}")
-        if not is_float(result) and not _fits(result):
-            raise Refused("integers beyond 32 bits")
-        self._names[result] = self._let(_c_type(result), write(self, op))
+        if isinstance(op, ThresholdOp):
+            text = self._threshold(op)
+        elif isinstance(op, BatchNormOp):
+            text = batch_norm(self, op)
+        else:
+            text = expression(op, [self.value(v) for v in op.operands])
+        self._names[result] = self.let(_value_type(result), text)
 
-    def threshold(self, op: ThresholdOp) -> str:
-        """base + step * count, with the count as a sum of comparisons."""
+    def _threshold(self, op: ThresholdOp) -> str:
+        """base + step * count. Few thresholds: every comparison reads its own table of channels, so that neighbouring
+        columns vectorise whatever axis the channels are on."""
         thresholds, sign = self.kernel.array(op.thresholds), op.sign and self.kernel.array(op.sign)
         if thresholds is None or (op.sign is not None and sign is None):
             raise Refused("thresholds that are not constant")
         x, base, step, n = self.value(op.x), op.get("base"), op.get("step"), thresholds.shape[1]
-        if not is_float(op.x):
-            if range_of(element_of(op.x))[1] >= INT32_MAX:
-                raise Refused("thresholds at the end of 32 bits")
-            thresholds = np.clip(thresholds, INT32_MIN, INT32_MAX).astype(np.int32)
-        axis = [1] * len(self.grid.shape)
+        rank, stored = len(self.grid.shape), storage_dtype(element_of(op.thresholds))
 
         def per_channel(array: np.ndarray) -> str:
-            shape = [*axis]
-            if len(shape):
-                shape[op.get("axis") % len(shape)] = array.size
-            return self._array(array.reshape(shape))
+            shape = [1] * rank
+            shape[op.get("axis") % rank] = array.size
+            return self.array(array.reshape(shape))
 
-        if n <= UNROLLED_THRESHOLDS:
-            count = " + ".join(f"({x} >= {per_channel(thresholds[:, j])})" for j in range(n)) or "0"
-        else:
-            count = self._count_many(x, thresholds, op.get("axis"))
+        if n > UNROLLED_THRESHOLDS:
+            row = self._rows(thresholds.astype(stored), op.get("axis"))
+            return expression(op, [x, row, *([per_channel(sign.astype(np.int8))] if sign is not None else [])])
+        count = " + ".join(f"({x} >= {per_channel(thresholds[:, j].astype(stored))})" for j in range(n)) or "0"
         if sign is not None:
-            first = np.where(sign < 0, base + step * n, base).astype(np.int32)
-            return f"{per_channel(first)} + {per_channel(np.where(sign < 0, -step, step).astype(np.int32))} * ({count})"
-        factor = "" if step == 1 else f"{step} * "
-        return f"{base} + {factor}({count})" if factor else f"{base} + {count}"
+            first, slope = np.where(sign < 0, base + step * n, base), np.where(sign < 0, -step, step)
+            if max(abs(int(v)) for v in (*first, *(slope * n))) > INT32_MAX:
+                raise Refused("threshold values beyond 32 bits")
+            return f"{per_channel(first.astype(np.int32))} + {per_channel(slope.astype(np.int32))} * ({count})"
+        count = count if step == 1 else f"{int_c(step)} * ({count})"
+        return count if base == 0 else f"{int_c(base)} + {count}"
 
-    def _count_many(self, x: str, thresholds: np.ndarray, axis: int) -> str:
-        """A loop over a channel's thresholds."""
+    def _rows(self, thresholds: np.ndarray, axis: int) -> str:
+        """A pointer to the channel's thresholds."""
         channels, n = thresholds.shape
         shape = [1] * len(self.grid.shape)
         shape[axis % len(shape)] = channels
-        index, moving = self.grid.index(tuple(shape)) if channels > 1 else ("0", False)
-        c_type = "float" if thresholds.dtype.kind == "f" else "int32_t"
+        index, moving = self.grid.index(tuple(shape))
+        c_type = "float" if thresholds.dtype.kind == "f" else f"{thresholds.dtype.name}_t"
         start = self.constants.add(Constant(np.ascontiguousarray(thresholds)))
-        name, count = f"c{len(self._head)}", f"n{self._count}"
-        at = f"({index}) * {n}" if index != "0" else "0"
-        self._head.append(f"const {c_type} *restrict {name} = (const {c_type} *)(task->weights + {start}) + {at};")
-        here = f"{name}[{f'i * {n} + j' if moving else 'j'}]"
-        self._body.append(f"int32_t {count} = 0;")
-        self._body.append(f"for (int j = 0; j < {n}; j++) {count} += {x} >= {here};")
-        return count
+        name = f"c{len(self._head)}"
+        self._head.append(
+            f"const {c_type} *restrict {name} = (const {c_type} *)(task->weights + {start}) + ({index}) * {n};"
+        )
+        return f"({name} + i * {n})" if moving else name
+
+
+def _value_type(value: SSAValue) -> str:
+    return value_c(element_of(value))
 
 
 def planes_c(name: str, value: SSAValue, layout: PlanesLayout) -> str:
@@ -278,141 +260,12 @@ def planes_c(name: str, value: SSAValue, layout: PlanesLayout) -> str:
     return f"static const struct planes {name} = {{{sizes}, {fields}, .item = {item}}};"
 
 
-# -- one C expression for each operation --------------------------------------------------------------------------
-
-
-def _binary(symbol: str) -> Callable[[Epilogue, Operation], str]:
-    def write(e: Epilogue, op: Operation) -> str:
-        a, b = (e.value(v) for v in op.operands)
-        return f"{a} {symbol} {b}"
-
-    return write
-
-
-def _divide(e: Epilogue, op: Operation) -> str:
-    a, b = (e.value(v) for v in op.operands)
-    if is_float(op.results[0]):
-        return f"{a} / {b}"
-    return f"{b} == 0 ? 0 : (int32_t)((int64_t){a} / {b})"
-
-
-def _extreme(symbol: str) -> Callable[[Epilogue, Operation], str]:
-    def write(e: Epilogue, op: Operation) -> str:
-        a, b = (e.value(v) for v in op.operands)
-        nan = f" || {a} != {a}" if is_float(op.results[0]) else ""  # numpy: NaN wins
-        return f"{a} {symbol} {b}{nan} ? {a} : {b}"
-
-    return write
-
-
-def _prelu(e: Epilogue, op: Operation) -> str:
-    a, b = (e.value(v) for v in op.operands)
-    return f"{a} >= 0 ? {a} : {a} * {b}"
-
-
-def _relu(e: Epilogue, op: Operation) -> str:
-    x = e.value(op.operands[0])
-    return f"{x} < 0 ? 0 : {x}"
-
-
-def _leaky_relu(e: Epilogue, op: tn.LeakyReluOp) -> str:
-    x = e.value(op.x)
-    return f"{x} >= 0 ? {x} : {float_c(op.get('alpha'))} * {x}"
-
-
-def _clipped(e: Epilogue, kind: str, x: str, lo: str, hi: str) -> str:
-    """min(max(x, lo), hi); a NaN stays."""
-    low = e._let(kind, f"{x} < {lo} ? {lo} : {x}")
-    return f"{low} > {hi} ? {hi} : {low}"
-
-
-def _clip(e: Epilogue, op: tn.ClipOp) -> str:
-    if is_float(op.x):
-        return _clipped(e, "float", e.value(op.x), float_c(op.get("lo")), float_c(op.get("hi")))
-    lo, hi = (int_c(int(min(max(op.get(n), INT32_MIN), INT32_MAX))) for n in ("lo", "hi"))
-    return _clipped(e, "int32_t", e.value(op.x), lo, hi)
-
-
-def _hard_sigmoid(e: Epilogue, op: tn.HardSigmoidOp) -> str:
-    product = e._let("float", f"{float_c(op.get('alpha'))} * {e.value(op.x)}")
-    return _unit(e, e._let("float", f"{product} + {float_c(op.get('beta'))}"))
-
-
-def _unit(e: Epilogue, x: str) -> str:
-    """max(0, min(1, x))."""
-    low = e._let("float", f"{x} > 1.0f ? 1.0f : {x}")
-    return f"{low} < 0.0f ? 0.0f : {low}"
-
-
-def _hard_swish(e: Epilogue, op: tn.HardSwishOp) -> str:
-    x = e.value(op.x)
-    gate = e._let("float", f"{x} / 6.0f")
-    gate = e._let("float", f"{gate} + 0.5f")
-    return f"{x} * {e._let('float', _unit(e, gate))}"
-
-
-def _round(e: Epilogue, op: tn.RoundOp) -> str:
-    return f"epilogue_{ROUNDINGS[op.get('mode')]}({e.value(op.x)})"
-
-
-def _saturated(e: Epilogue, x: str, lo: int, hi: int) -> str:
-    """A whole float as int32_t, clipped; NaN counts as 0."""
-    if max(abs(lo), abs(hi)) > EXACT_FLOAT:
-        raise Refused("integers beyond 24 bits made from floats")
-    number = e._let("float", f"{x} != {x} ? 0.0f : {x}")
-    return f"(int32_t)({_clipped(e, 'float', number, float_c(lo), float_c(hi))})"
-
-
-def _quantize(e: Epilogue, op: QuantizeOp) -> str:
-    quotient = e._let("float", f"{e.value(op.x)} / {e.value(op.scale)}")
-    whole = e._let("float", f"epilogue_{ROUNDINGS[op.get('mode')]}({quotient})")
-    return _saturated(e, whole, op.get("lo"), op.get("hi"))
-
-
-def _dequantize(e: Epilogue, op: DequantizeOp) -> str:
-    return f"(float){e.value(op.q)} * {e.value(op.scale)}"
-
-
-def _cast(e: Epilogue, op: tn.CastOp) -> str:
-    x = e.value(op.x)
-    if is_float(op.y):
-        return f"(float){x}"
-    lo, hi = range_of(element_of(op.y))
-    if is_float(op.x):
-        return _saturated(e, e._let("float", f"epilogue_down({x})"), lo, hi)
-    if not _fits(op.x, lo, hi):
-        raise Refused("a cast that wraps")
-    return x
-
-
-def _batch_norm(e: Epilogue, op: BatchNormOp) -> str:
+def batch_norm(e: Epilogue, op: BatchNormOp) -> str:
+    """x * k + b, with k and b computed here in the interpreter's float32 steps."""
     arrays = [e.kernel.array(v) for v in op.operands[1:]]
     if any(a is None for a in arrays):
         raise Refused("batch norm whose parameters are not constant")
     scale, bias, mean, var = (a for a in arrays if a is not None)
     k = scale / np.sqrt(var + np.float32(op.get("epsilon")))
     shape = (-1, *(1,) * (len(shape_of(op.x)) - 2))
-    product = e._let("float", f"{e.value(op.x)} * {e._array(k.reshape(shape))}")
-    return f"{product} + {e._array((bias - mean * k).reshape(shape))}"
-
-
-OPERATIONS: dict[type[Operation], Callable[..., str]] = {
-    tn.AddOp: _binary("+"),
-    tn.SubOp: _binary("-"),
-    tn.MulOp: _binary("*"),
-    tn.DivOp: _divide,
-    tn.MaxOp: _extreme(">"),
-    tn.MinOp: _extreme("<"),
-    tn.PReluOp: _prelu,
-    tn.ReluOp: _relu,
-    tn.LeakyReluOp: _leaky_relu,
-    tn.ClipOp: _clip,
-    tn.HardSigmoidOp: _hard_sigmoid,
-    tn.HardSwishOp: _hard_swish,
-    tn.RoundOp: _round,
-    tn.CastOp: _cast,
-    QuantizeOp: _quantize,
-    DequantizeOp: _dequantize,
-    ThresholdOp: Epilogue.threshold,
-    BatchNormOp: _batch_norm,
-}
+    return f"{e.value(op.x)} * {e.array(k.reshape(shape))} + {e.array((bias - mean * k).reshape(shape))}"

@@ -71,6 +71,28 @@ static inline float tercet_batch_norm(float x, float scale, float bias, float me
     return x * k + (bias - mean * k);
 }
 
+/* How many of the `kernel` positions start, start + dilation, .. are in lo..hi - 1. */
+static inline int64_t tercet_window_count(int64_t start, int64_t kernel, int64_t dilation, int64_t lo, int64_t hi) {
+    const int64_t first = start >= lo ? 0 : (lo - start + dilation - 1) / dilation;
+    const int64_t last = start >= hi ? 0 : (hi - start + dilation - 1) / dilation;
+    const int64_t end = last < kernel ? last : kernel;
+    return end > first ? end - first : 0;
+}
+
+/* The dot product of n neighbouring floats, summed in 16 lanes. */
+static inline float tercet_dot_f32(const float *restrict a, const float *restrict b, int64_t n) {
+    float lanes[16] = {0}, sum = 0;
+    int64_t k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int j = 0; j < 16; j++)
+            lanes[j] += a[k + j] * b[k + j];
+    for (; k < n; k++)
+        sum += a[k] * b[k];
+    for (int j = 0; j < 16; j++)
+        sum += lanes[j];
+    return sum;
+}
+
 /* How many of n ascending thresholds x reaches; NaN reaches none. */
 #define TERCET_COUNT(NAME, X, T)                                                                                     \
     static inline int32_t NAME(X x, const T *thresholds, int32_t n) {                                                \

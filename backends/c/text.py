@@ -33,7 +33,7 @@ class Lines:
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
         """`head {`, what is added inside, `}`."""
-        self.add(f"{head} {{")
+        self.add(f"{head} {{" if head else "{")
         self._depth += 1
         yield
         self._depth -= 1
@@ -73,7 +73,7 @@ def value_c(*elements: Element) -> str:
     """The C type that integer arithmetic on these elements is done in: int32_t where all fit, else int64_t; float."""
     if any(storage_dtype(e).kind == "f" for e in elements):
         return "float"
-    fits = all(INT32_MIN <= lo and hi <= INT32_MAX for lo, hi in map(range_of, elements))
+    fits = all(lo >= INT32_MIN and hi <= INT32_MAX for lo, hi in map(range_of, elements))
     return "int32_t" if fits else "int64_t"
 
 

@@ -15,7 +15,7 @@ from ...ir.kn.layout import tensor_in
 from ...ir.locations import describe
 from ...ir.program import Port, Program
 from ...ir.tn.constant import ConstantOp
-from ...ir.types import is_float, range_of, shape_of
+from ...ir.types import IntType, SetType, element_of, is_float, range_of, shape_of, values_of
 from . import elementwise, linear, movement, pool, quant  # noqa: F401  (they fill MEANING)
 from .meaning import MEANING
 
@@ -31,8 +31,9 @@ def run(program: Program, inputs: Mapping[str, np.ndarray], *, trace: Trace | No
     inputs: an array for every input port, of its dtype and shape; a batched program takes any (equal) leading sizes and
     computes sample by sample. Raises InputError where they do not fit.
     """
-    batch = _check(program, inputs)
-    arrays = [_inside(inputs[port.name]) for port in program.inputs]
+    given = {name: np.asarray(array) for name, array in inputs.items()}
+    batch = _check(program, given)
+    arrays = [_inside(given[port.name]) for port in program.inputs]
     weights = program.weights if batch is None or batch < 2 else _Widened(program)
     if batch is None:
         results = run_block(program.block, arrays, weights, trace=trace)
@@ -154,7 +155,10 @@ def _check_input(port: Port, array: np.ndarray, *, batched: bool) -> None:
     if len(array.shape) != len(port.shape) or array.shape[first:] != port.shape[first:]:
         shape = ["N", *port.shape[1:]] if batched else list(port.shape)
         raise InputError(f"want shape {shape}, have {list(array.shape)}", where=where)
-    if not is_float(port.type) and array.size:
-        lo, hi = range_of(port.type.element_type)
-        if not (lo <= int(array.min()) and int(array.max()) <= hi):
-            raise InputError(f"want values {lo}..{hi}, have {int(array.min())}..{int(array.max())}", where=where)
+    kind = element_of(port.type)
+    if isinstance(kind, IntType) and array.size:
+        (lo, hi), least, most = range_of(kind), int(array.min()), int(array.max())
+        if not lo <= least <= most <= hi:
+            raise InputError(f"want values {lo}..{hi}, have {least}..{most}", where=where)
+    if isinstance(kind, SetType) and not np.isin(array, values_of(kind)).all():
+        raise InputError(f"want the values {list(values_of(kind))} only", where=where)

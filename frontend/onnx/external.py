@@ -31,7 +31,9 @@ def read_external(proto: TensorProto, size: int, *, where: str, folder: Path | N
     if length is not None and length != size:
         raise ModelError(f"external data: length is {length}, but the tensor has {size} bytes", where=where)
     if folder is None:
-        raise ModelError("has external data", where=where, hint="give the model as a file path, so that it can be found")
+        raise ModelError(
+            "has external data", where=where, hint="give the model as a file path, so that it can be found"
+        )
     with _open(fields.get("location", ""), folder, where) as file:
         have = os.fstat(file.fileno()).st_size
         if offset + size > have:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from ...ir.errors import ModelError, UnsupportedError
 from .node import Node
@@ -74,6 +74,8 @@ def checked_source(proto: ModelProto, opsets: dict[str, int], folder: Path | Non
         if needed.intersection(graph.node[index].output):
             live.add(index)
             needed.update(graph.node[index].input)
+    if not live:
+        raise ModelError("no node computes an output of the graph", where="model")
     used = frozenset(needed - {""})
     names = _node_names(graph.node)
     nodes = [_node(graph.node[i], names[i], opsets, used) for i in order if i in live]
@@ -124,7 +126,9 @@ def _producers(graph: GraphProto, defined: set[str]) -> dict[str, int]:
             if not name:
                 continue
             if name in producers or name in defined:
-                other = "an input or initializer" if name in defined else f"a {graph.node[producers[name]].op_type} node"
+                other = (
+                    "an input or initializer" if name in defined else f"a {graph.node[producers[name]].op_type} node"
+                )
                 raise ModelError(
                     f"value '{name}' is defined twice: by {other} and by this node",
                     where=f"node '{node.name}' ({node.op_type})",
@@ -202,5 +206,15 @@ def _node(proto: NodeProto, name: str, opsets: dict[str, int], used: frozenset[s
             raise ModelError(f"attribute '{attribute.name}' is given twice", where=where)
         if attribute.ref_attr_name:
             raise ModelError(f"attribute '{attribute.name}' refers to a function's attribute", where=where)
+        for tensor in (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])):
+            _check_attribute_tensor(tensor, f"{where}, attribute '{attribute.name}'")
         attributes[attribute.name] = attribute
     return Node(proto, name, domain, opsets.get(domain, opsets[""]), attributes, used)
+
+
+def _check_attribute_tensor(tensor: TensorProto, where: str) -> None:
+    """Everything that reads attributes later, the reference of the onnx package too, may then trust them."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raise ModelError("has external data", where=where, hint="external data is for initializers only")
+    if tensor.data_type != TensorProto.STRING:
+        decode(tensor, where=where, folder=None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from onnx import ModelProto, helper, shape_inference
 from xdsl.ir import Block

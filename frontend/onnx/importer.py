@@ -9,13 +9,13 @@ import numpy as np
 from onnx import ModelProto
 from xdsl.ir import SSAValue
 
-from ...ir.errors import ModelError, UnsupportedError
-from ...ir.names import identifier
+from ...ir.errors import InputError, ModelError, UnsupportedError
+from ...ir.names import ssa_hint
 from ...ir.program import Port, Program
 from ...ir.types import tensor_type
 from . import ops  # noqa: F401  (fills the table)
 from .emitter import Emitter
-from .fold import can_fold, fold
+from .fold import FOLD_TOTAL, can_fold, fold
 from .graph import Declared, Source
 from .guess import Guesses
 from .load import load
@@ -41,6 +41,8 @@ class _Import:
     def __init__(self, source: Source, name: str, batch: int | None) -> None:
         self.source = source
         self.problems: list[str] = []
+        self.folded = 0
+        _check_batch(source.inputs, batch)
         self.batched = batch is None and _all_symbolic(source.inputs)
         ports = [self._port(declared, batch) for declared in source.inputs]
         self._raise_problems()
@@ -91,7 +93,9 @@ class _Import:
             sizes[0] = 1 if batch is None else batch
         symbolic = [d or "?" for d in sizes if isinstance(d, str)]
         if symbolic:
-            self.problems.append(f"{where}: the size of {', '.join(map(repr, symbolic))} in {_dims(declared)} is not known")
+            self.problems.append(
+                f"{where}: the size of {', '.join(map(repr, symbolic))} in {_dims(declared)} is not known"
+            )
             return None
         shape = [d for d in sizes if isinstance(d, int)]
         return Port(declared.name, tensor_type(shape, element), container(declared.dtype))
@@ -117,7 +121,7 @@ class _Import:
         entry = TABLE.get((node.domain, node.op_type))
         unknown = any(name and value is None for name, value in zip(node.inputs, inputs, strict=True))
         if not unknown and can_fold(node, inputs):
-            return fold(node, inputs)
+            return self._fold(node, inputs)
         if entry is None:
             raise Refusal(f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported")
         if unknown:
@@ -133,6 +137,13 @@ class _Import:
         result = entry.function(self.emitter, node, *inputs)
         return [result] if isinstance(result, Value) else list(result)
 
+    def _fold(self, node: Node, inputs: Sequence[Value | None]) -> list[Value]:
+        results = fold(node, inputs)
+        self.folded += sum(value.array.nbytes for value in results if value.array is not None)
+        if self.folded > FOLD_TOTAL:
+            raise node.error(f"the constants of the model take more than {FOLD_TOTAL} bytes when computed")
+        return results
+
     def _bind(self, node: Node, results: Sequence[Value | None]) -> None:
         for i, name in enumerate(node.outputs):
             if not name:
@@ -143,7 +154,7 @@ class _Import:
             if value is not None and value.array is not None:
                 value = Value(name, value.dtype, value.shape, value.array, value.ssa, value.per_sample)
             elif value is not None and value.ssa is not None and value.ssa.name_hint is None:
-                value.ssa.name_hint = identifier(name) or None
+                value.ssa.name_hint = ssa_hint(name)
             self.values[name] = value
 
     def _raise_problems(self) -> None:
@@ -167,3 +178,14 @@ def _dims(declared: Declared) -> str:
 def _all_symbolic(inputs: Sequence[Declared]) -> bool:
     """Every input has a symbolic leading axis: the batch."""
     return bool(inputs) and all(i.dims and isinstance(i.dims[0], str) for i in inputs)
+
+
+def _check_batch(inputs: Sequence[Declared], batch: int | None) -> None:
+    """Raises InputError for a batch size that no input can have."""
+    if batch is None:
+        return
+    if batch < 1:
+        raise InputError(f"batch: want 1 or more, have {batch}")
+    leading = [i.dims[0] for i in inputs if i.dims]
+    if not any(isinstance(d, str) or d == batch for d in leading):
+        raise InputError(f"batch: the model has the fixed leading sizes {leading}", hint="leave batch out")

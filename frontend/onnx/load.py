@@ -39,7 +39,9 @@ def _parse(path: Path) -> ModelProto:
     try:
         state = path.stat()
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the model: {getattr(error, 'strerror', None) or error}", where=str(path)) from error
+        raise InputError(
+            f"cannot read the model: {getattr(error, 'strerror', None) or error}", where=str(path)
+        ) from error
     if not stat.S_ISREG(state.st_mode):
         raise InputError("the model is not a regular file", where=str(path))
     if state.st_size > MAX_MODEL_BYTES:
@@ -60,7 +62,7 @@ def _parse(path: Path) -> ModelProto:
 
 
 def _check_versions(proto: ModelProto) -> dict[str, int]:
-    """The opset of every domain, "" for standard ONNX. Domains of operators may be missing: QONNX files leave them out."""
+    """The opset of every domain, "" for standard ONNX. Other domains may be missing: QONNX files leave them out."""
     if proto.ir_version not in IR_VERSIONS:
         have = proto.ir_version if proto.HasField("ir_version") else "none"
         raise ModelError(

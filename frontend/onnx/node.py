@@ -14,7 +14,7 @@ from ...ir.errors import ModelError
 from ...ir.locations import node_location
 from .tensors import decode
 
-_KINDS = {
+_KINDS: dict[int, str] = {
     AttributeProto.INT: "an integer",
     AttributeProto.INTS: "integers",
     AttributeProto.FLOAT: "a float",

@@ -13,12 +13,18 @@ from .external import read_external
 from .values import MAX_ELEMENTS
 
 _FIELDS = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
-_NOT_NUMBERS = {
+_NOT_NUMBERS: dict[int, str] = {
     TensorProto.STRING: "strings",
     TensorProto.COMPLEX64: "complex numbers",
     TensorProto.COMPLEX128: "complex numbers",
 }
-_BITS = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.FLOAT4E2M1: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
+_BITS: dict[int, int] = {
+    TensorProto.INT4: 4,
+    TensorProto.UINT4: 4,
+    TensorProto.FLOAT4E2M1: 4,
+    TensorProto.INT2: 2,
+    TensorProto.UINT2: 2,
+}
 
 
 def dtype_of(data_type: int, *, where: str) -> np.dtype:
@@ -76,7 +82,8 @@ def decode(proto: TensorProto, *, where: str, folder: Path | None) -> np.ndarray
     elif proto.raw_data:
         if len(proto.raw_data) != size:
             raise ModelError(
-                f"raw_data holds {len(proto.raw_data)} bytes, but its shape {list(proto.dims)} wants {size}", where=where
+                f"raw_data holds {len(proto.raw_data)} bytes, but its shape {list(proto.dims)} wants {size}",
+                where=where,
             )
     else:
         _check_typed(proto, count, where=where)

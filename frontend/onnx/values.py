@@ -12,6 +12,8 @@ from ...ir.types import Element, element_of, element_of_dtype, int_type, range_o
 
 MAX_ELEMENTS = 2**28
 """No tensor of a program is larger (1 GiB of float32): a broken shape must not exhaust the memory."""
+MAX_INDICES = 2**20
+"""No axis whose elements are picked by an index vector is longer."""
 
 _SUB_BYTE = {
     np.dtype(ml_dtypes.int4): (-8, 7),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typing_extensions import Self
-from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, LocationAttr, StringAttr
+from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, IntegerAttr, LocationAttr, StringAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -46,7 +46,8 @@ class KernelOp(IRDLOperation):
 
     Operands and results are dense tensors or `!kn.map`s; the region sees plain tensors and owns its constants.
     schedule: the engine's choices (integers and strings). offsets: arena byte offset of each result, -1 for a result
-    that is written to the caller's output buffer; absent before memory is planned.
+    that is written to the caller's output buffer; absent before memory is planned. cycles: predicted for one sample on
+    one core.
     """
 
     name = "kn.kernel"
@@ -55,6 +56,7 @@ class KernelOp(IRDLOperation):
     engine = prop_def(StringAttr)
     schedule = prop_def(DictionaryAttr)
     offsets = opt_prop_def(DenseArrayBase)
+    cycles = opt_prop_def(IntegerAttr)
     results_ = var_result_def()
     body = region_def("single_block")
     traits = traits_def(IsolatedFromAbove())
@@ -87,6 +89,11 @@ class KernelOp(IRDLOperation):
     @property
     def schedule_values(self) -> dict[str, Any]:
         return {k: from_attribute(v) for k, v in self.schedule.data.items()}
+
+    @property
+    def predicted_cycles(self) -> int:
+        """0 where nothing was predicted."""
+        return 0 if self.cycles is None else self.cycles.value.data
 
     @property
     def block(self) -> Block:

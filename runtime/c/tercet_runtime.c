@@ -34,7 +34,7 @@ struct call {
 /* Zeroed, aligned memory of `bytes` and the tail; NULL when there is none or the size is absurd. Zeroing makes runs
  * repeatable and takes the page faults here rather than in the first run. */
 static void *allocate(int64_t bytes) {
-    if (bytes < 0 || (uint64_t)bytes > SIZE_MAX / 2) {
+    if (bytes < 0 || (uint64_t)bytes > PTRDIFF_MAX - 2 * TAIL_BYTES) {
         return NULL;
     }
     size_t size = ((size_t)bytes + TAIL_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -8,13 +8,13 @@ A test writes small `tn` graphs and hands them over together, so that one C comp
     check_engine(ENGINE, [case, ...])                             # raises AssertionError naming the case
 
 `check_engine` makes each case ONE kernel of the engine (all operations in its region, constants cloned into it), with
-every schedule the engine offers, converts inputs to the layouts the engine reads (border slack included), runs the
-compiled model with several batches and thread counts, and compares. Options: target, threads, batch, planes_out (results
-in planes, converted back to dense), schedules ("first", "all"), feeds (own inputs), rtol, atol.
+every schedule the engine offers, converts inputs to the layouts the engine reads, runs the compiled model on a batch
+with several thread counts, and compares. Options: target, threads, batch, slack (more border than asked for),
+planes_out (results in random planes, converted back to dense), schedules ("first", "all"), rtol, atol, sources.
 
 `run_kernel(engine, case, arrays)` is the same for one case and one sample and returns the outputs.
-Inputs are random over the whole range of their element; integer extremes occur. Results lie in an arena with gaps; a
-kernel that writes into a gap fails the test.
+Inputs are random over the whole range of their element, extremes included; `case.feeds` sets others. Results lie in an
+arena with gaps; a kernel that writes into a gap fails the test. Random kernels for any engine are in cases.py.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _body(case: Case, into: Program) -> tuple[Block, list[SSAValue]]:
         block.add_op(copy)
         values.update(zip(op.results, copy.results, strict=True))
     results = [values[v] for v in case.outputs]
-    block.add_op(YieldOp(results))
+    block.add_op(YieldOp.create(operands=results))
     return block, results
 
 
@@ -355,10 +355,19 @@ def check_engine(
     arrays = [array for case, _ in jobs for array in feeds[id(case)]]
     for count in threads:
         results = iter(library.run(arrays, batch=batch, threads=count))
-        for case, schedule in jobs:
+        for j, (case, schedule) in enumerate(jobs):
             for i, want in enumerate(expected[id(case)]):
                 where = f"{case.name}, schedule {schedule}, threads {count}, output {i}"
-                compare(next(results), want, where, rtol, atol)
+                try:
+                    compare(next(results), want, where, rtol, atol)
+                except AssertionError as error:
+                    error.add_note(_source(library.emitted, f"k{j:03}_{engine.name}"))
+                    raise
+
+
+def _source(emitted: Emitted, symbol: str) -> str:
+    """The C of one kernel, to be shown with a failure."""
+    return next(str(text) for name, text in emitted.sources.items() if name.endswith(f"_{symbol}.c"))
 
 
 def _feeds(case: Case, rng: np.random.Generator, batch: int) -> list[np.ndarray]:

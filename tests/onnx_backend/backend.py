@@ -2,8 +2,10 @@
 
 A node test feeds everything at run time, shapes and axes too: Reshape's `shape`, Slice's `starts`, Clip's `min`. In a
 model that tercet compiles these are constants, as in every exported network. So a model is imported only when its
-inputs are known, and the inputs that an operator needs as constants (`CONSTANT_INPUTS`) become initializers that hold the
-test's own data. All other inputs stay inputs of the program.
+inputs are known, and the inputs that an operator needs as constants (`CONSTANT_INPUTS`) become initializers that hold
+the test's own data. All other inputs stay inputs of the program.
+
+The ports of a program hold 4- and 2-bit integers in int8 and uint8, as numpy has no smaller ones; the harness converts.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from onnx.backend.base import Backend, BackendRep
 
 from tercet.backends.reference import run
@@ -77,13 +79,13 @@ class Compiled(Interpreted):
 
     @classmethod
     def compute(cls, model: ModelProto, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        import tercet
+        import tercet  # late: the interpreter's tests need no C backend
 
         with tempfile.TemporaryDirectory() as folder:
-            source, artifact = Path(folder) / "model.onnx", Path(folder) / "model.tercet"
-            source.write_bytes(model.SerializeToString())
-            tercet.compile(source, artifact)
-            return tercet.load(artifact).run(dict(feeds))
+            artifact = Path(folder) / "model.tercet"
+            tercet.compile(model, artifact)
+            with tercet.load(artifact) as loaded:
+                return loaded.run(dict(feeds))
 
 
 class Prepared(BackendRep):
@@ -97,8 +99,26 @@ class Prepared(BackendRep):
         given = {i.name for i in self.model.graph.initializer}
         names = [i.name for i in self.model.graph.input if i.name not in given]
         model, feeds = with_constants(self.model, dict(zip(names, inputs, strict=True)), self.backend.constant_inputs)
-        outputs = self.backend.compute(model, feeds)
-        return tuple(outputs[output.name] for output in model.graph.output)
+        outputs = self.backend.compute(model, {name: np.asarray(a, _held(a.dtype)) for name, a in feeds.items()})
+        return tuple(_as_declared(outputs[output.name], output) for output in model.graph.output)
+
+
+_HELD = {name: np.dtype(name.rstrip("42") + "8") for name in ("int4", "int2", "uint4", "uint2")}
+
+
+def _held(dtype: np.dtype) -> np.dtype:
+    """The dtype that a port has for a tensor of this one."""
+    return _HELD.get(dtype.name, dtype)
+
+
+def _as_declared(array: np.ndarray, output: ValueInfoProto) -> np.ndarray:
+    """A 4- or 2-bit output in the dtype that the model declares; all others as they are."""
+    declared = helper.tensor_dtype_to_np_dtype(output.type.tensor_type.elem_type)
+    if array.dtype != _held(declared) or declared == array.dtype:
+        return array
+    narrow = array.astype(declared)
+    np.testing.assert_array_equal(narrow.astype(array.dtype), array)
+    return narrow
 
 
 def with_constants(

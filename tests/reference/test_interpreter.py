@@ -21,7 +21,7 @@ from tercet.ir.tn import TN
 from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.tn.elementwise import AddOp, MulOp, ReluOp
 from tercet.ir.tn.pool import ReduceMeanOp
-from tercet.ir.types import f32, int_type, tensor_type
+from tercet.ir.types import BIPOLAR, TERNARY, Element, f32, int_type, tensor_type
 
 PIXELS = tensor_type((1, 2, 3, 3), int_type(0, 255))
 
@@ -84,11 +84,16 @@ def test_a_program_that_is_not_batched_takes_one_shape() -> None:
         run(affine(), {"x": pixels(2, 2, 3, 3)})
 
 
-def test_inputs_outside_of_their_range_are_refused() -> None:
-    program = Program.new("trits", [Port("x", tensor_type((4,), int_type(-1, 1)), np.dtype(np.int8))])
+@pytest.mark.parametrize(
+    ("kind", "message"), [(TERNARY, r"want values -1\.\.1, have 0\.\.2"), (BIPOLAR, r"want the values \[-1, 1\] only")]
+)
+def test_inputs_outside_of_their_range_are_refused(kind: Element, message: str) -> None:
+    program = Program.new("few", [Port("x", tensor_type((4,), kind), np.dtype(np.int8))])
     program.finish([("y", program.block.args[0], np.dtype(np.int8))])
-    with pytest.raises(InputError, match=r"want values -1\.\.1, have 0\.\.2"):
+    with pytest.raises(InputError, match=message):
         run(program, {"x": np.array([0, 1, 2, 0], np.int8)})
+    x = np.array([-1, 1, 1, -1], np.int8)
+    np.testing.assert_array_equal(run(program, {"x": x})["y"], x)
 
 
 def test_batches_of_different_size_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..node import Node
 from ..values import Refusal
@@ -20,7 +21,7 @@ class Window:
     given: tuple[int, ...]
 
     @property
-    def attributes(self) -> dict[str, tuple[int, ...]]:
+    def attributes(self) -> dict[str, Any]:
         """What tn.conv and the pools share."""
         return {"strides": self.strides, "dilations": self.dilations, "pads": self.pads}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ _EXACT_FLOAT = 2**53
 
 
 def _unary(kind: type[TensorOperation], defaults: dict[str, float], e: Emitter, node: Node, x: Value) -> Value:
-    return e.op(kind, x, **{name: node.float(name, default) for name, default in defaults.items()})
+    attributes: dict[str, Any] = {name: node.float(name, default) for name, default in defaults.items()}
+    return e.op(kind, x, **attributes)
 
 
 _UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {

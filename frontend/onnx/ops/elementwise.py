@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from onnx import helper
 
 from ....ir.operation import TensorOperation
 from ....ir.tn.elementwise import AddOp, DivOp, MaxOp, MinOp, MulOp, RoundOp, SubOp
@@ -15,7 +14,7 @@ from ..emitter import Emitter, retyped
 from ..node import Node
 from ..registry import imports, register
 from ..tensors import dtype_of
-from ..values import Refusal, Value, element_of_onnx
+from ..values import INT32, Refusal, Value, container, element_of_onnx
 
 
 def _binary(kind: type[TensorOperation], e: Emitter, node: Node, a: Value, b: Value) -> Value:
@@ -65,6 +64,9 @@ def _cast_to(e: Emitter, x: Value, dtype: np.dtype) -> Value:
         return _not_zero(e, x)
     if x.array is None and contains(element, x.element):
         return retyped(x, dtype)
+    if x.is_float and container(dtype) != dtype:
+        # The reference of ONNX wraps floats that leave 4 or 2 bits; other targets saturate, which ONNX leaves open.
+        x = e.cast(x, element_of_onnx(INT32), INT32)
     if not x.is_float and dtype.kind != "f":
         return e.wrapped(x, dtype)
     return e.cast(x, element, dtype)

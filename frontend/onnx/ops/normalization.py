@@ -14,9 +14,7 @@ from ..values import Refusal, Value
 
 
 @imports("BatchNormalization")
-def batch_normalization(
-    e: Emitter, node: Node, x: Value, scale: Value, bias: Value, mean: Value, var: Value
-) -> Value:
+def batch_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias: Value, mean: Value, var: Value) -> Value:
     """x [N, C, ..]; all parameters [C]."""
     if node.int("training_mode", 0):
         raise Refusal("training mode is not supported; export the model for inference")

@@ -40,7 +40,7 @@ register("ArgMin", partial(_arg, 0))
 
 @imports("TopK")
 def top_k(e: Emitter, node: Node, x: Value, k: Value | None = None) -> Sequence[Value]:
-    """Values and int64 indices. k is an attribute before opset 10; sorted = 0 leaves the order free, so it is sorted."""
+    """Values and int64 indices. k is an attribute before opset 10; sorted = 0 leaves the order free."""
     if k is None and node.opset >= 10:
         raise node.error("input K is left out")
     count = node.int("k") if k is None else int(e.scalar(k, "K"))

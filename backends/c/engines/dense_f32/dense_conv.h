@@ -22,6 +22,7 @@ struct dense_conv {
     int border;                     /* what a padded channel holds (int8 quads are shifted to start at 0) */
     int direct;                     /* 1: the input's own planes serve (1x1, stride 1, no padding) */
     int share_panels;               /* parts share 1: output channels, 0: blocks */
+    int prepare_all;                /* 1: all weights are expanded to cells first, 0: panel by panel */
     int64_t offsets, prepared, planes, sums; /* byte offsets in scratch */
 };
 
@@ -135,6 +136,9 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
     if (job == jobs || panel_begin == panel_end)
         return;
     dense_conv_offsets(c, offsets);
+    if (c->prepare_all)
+        weights = (const unsigned char *)dense_conv_weights(weights, 0, c->groups * c->outputs * depth, prepared, form,
+                                                            binary);
 
     for (; job < jobs; job++) {
         const int64_t group = job / (blocks_y * blocks_x); /* over all images */
@@ -160,7 +164,8 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
                     struct dense_operands from = {.offsets = offsets + k, .row_step = 1, .depth_step = height};
                     from.cells =
                         dense_conv_weights(weights, group_weights + (int64_t)output * depth + (int64_t)k * height,
-                                           steps * height, prepared, form, binary);
+                                           steps * height, prepared, c->prepare_all ? DENSE_CELLS : form,
+                                           c->prepare_all ? 0 : binary);
                     for (int t = 0; t < count; t += tile) {
                         from.vectors = (const unsigned char *)(planes + lane + t);
                         if (height == tall) {

@@ -48,19 +48,19 @@ DENSE_INLINE int dense_weight_bytes(const enum dense_weights form) {
     return form == DENSE_CELLS ? 4 : form == DENSE_I8_PAIRS ? 2 : 1;
 }
 
-/* One vector of weight cells. binary: stored bytes are 0 and 1, for -1 and +1. */
+/* One vector of weight cells. binary: stored bytes are 0 and 1, for -1 and +1: 2 * byte - 1. */
 DENSE_INLINE dense_vector dense_load_weights(const unsigned char *at, const enum dense_weights form,
                                              const int binary) {
     if (form == DENSE_I8_PAIRS) {
         const tercet_i16v pairs = __builtin_convertvector(*(const dense_half *)at, tercet_i16v);
-        return (dense_vector)(binary ? pairs + pairs - 1 : pairs);
+        return (dense_vector)((pairs << binary) - (int16_t)binary);
     }
     if (form == DENSE_I8_FLOATS) {
         const dense_vector whole = __builtin_convertvector(*(const dense_quarter *)at, dense_vector);
-        return (dense_vector)__builtin_convertvector(binary ? whole + whole - 1 : whole, tercet_f32v);
+        return (dense_vector)__builtin_convertvector((whole << binary) - binary, tercet_f32v);
     }
     const tercet_i8v bytes = (tercet_i8v) * (const dense_loose *)at;
-    return (dense_vector)(binary ? bytes + bytes - 1 : bytes);
+    return binary ? (dense_vector)(bytes + bytes - (int8_t)1) : (dense_vector)bytes;
 }
 
 DENSE_INLINE dense_vector dense_fma_f32(dense_vector a, dense_vector b, dense_vector sum) {
@@ -147,7 +147,9 @@ DENSE_INLINE void dense_tile(const struct dense_operands *from, int depth, dense
             dense_cell *at = sums + i * pitch + j * DENSE_LANES;
             if (cell == DENSE_U8_QUAD) {
                 const dense_vector wide = ((sum[i][j] << 16) >> 16) + (sum[i][j] >> 16);
-                sum[i][j] = first ? wide : wide + dense_load(at);
+                sum[i][j] = wide;
+                if (!first)
+                    sum[i][j] += dense_load(at);
             }
             dense_store(at, sum[i][j]);
         }

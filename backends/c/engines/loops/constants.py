@@ -8,12 +8,15 @@ from .....ir.types import BIPOLAR, Element, range_of, storage_dtype
 from ...engine import Constant
 
 
-def packed(array: np.ndarray, element: Element) -> tuple[Constant, str]:
-    """A constant and the C expression that turns a stored element `{}` into its value."""
+def packed(array: np.ndarray, element: Element, *, as_stored: bool = False) -> tuple[Constant, str]:
+    """A constant and the C expression that turns an element `{}` in memory into its value.
+
+    as_stored: the kernel reads the array through a pointer, so that the expression has to be `{}`.
+    """
     dtype = storage_dtype(element)
     if dtype.kind == "f" or array.size == 0:
         return Constant(np.ascontiguousarray(array, dtype)), "{}"
-    if element == BIPOLAR:
+    if element == BIPOLAR and not as_stored:
         return Constant((array.reshape(-1) > 0).astype(np.uint8), radix=2), "(2 * {} - 1)"
     lo, hi = range_of(element)
     if dtype == np.int8 and hi - lo in (1, 2):

@@ -54,7 +54,9 @@ def plan_stages(kernel: Kernel) -> list[Stage]:
     copied = [v for v in kernel.op.yielded if kernel.input_index(v) is not None or isinstance(v.owner, ConstantOp)]
     stages += [Stage(shape_of(v), copied=v) for v in dict.fromkeys(copied)]
     for stage in stages:
-        stage.stored = [stage.copied] if stage.copied else [v for v in stage.values if _needed_outside(v, stage, kernel)]
+        stage.stored = (
+            [stage.copied] if stage.copied else [v for v in stage.values if _needed_outside(v, stage, kernel)]
+        )
     return stages
 
 

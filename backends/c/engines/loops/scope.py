@@ -41,7 +41,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Access:
-    """Element offset + sum of coordinate * stride, over the axes of a nest; strides of axes that do not matter are 0."""
+    """Element offset + sum of coordinate * stride over the axes of a nest; axes that do not matter have stride 0."""
 
     offset: int
     strides: tuple[int, ...]
@@ -112,7 +112,8 @@ class Scope:
     def _open_constant(self, op: ConstantOp) -> None:
         array, kind = self.kernel.array(op.result), element_of(op.result)
         assert array is not None
-        constant, load = packed(array, kind)
+        by_pointer = any(isinstance(use.operation, ThresholdOp) and use.index == 1 for use in op.result.uses)
+        constant, load = packed(array, kind, as_stored=by_pointer)
         name = self.name(f"c_{c_name(decode_name(op.get('value')))}")
         place = f"task->weights + {self.constants.add(constant)}"
         self.out.add(f"const {storage_c(kind)} *restrict {name} = (const {storage_c(kind)} *)({place});")
@@ -124,8 +125,12 @@ class Scope:
         count = prod(shape_of(kind))  # type: ignore[arg-type]
         name, c_type = self.name(name), storage_c(element)
         self.out.add(f"{c_type} *restrict {name} = ({c_type} *)(task->scratch + {self.scratch_bytes});")
-        self.scratch_bytes = round_up(self.scratch_bytes + count * storage_dtype(element).itemsize, ALIGNMENT)
+        self.reserve(count * storage_dtype(element).itemsize)
         return name
+
+    def reserve(self, size: int) -> None:
+        """Takes `size` bytes of scratch, from `scratch_bytes` on."""
+        self.scratch_bytes = round_up(self.scratch_bytes + size, ALIGNMENT)
 
     def name(self, stem: str) -> str:
         """A C identifier not used before in this kernel: the stem and a number."""

@@ -12,6 +12,7 @@
 #define TABLE_INLINE static inline __attribute__((always_inline))
 #define TABLE_MAX_GROUP 8
 #define TABLE_MAX_VECTORS 4
+#define TABLE_SHARE 8 /* pairs of a tile and an output channel that stay on one thread */
 
 typedef uint16_t table_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 typedef uint32_t table_u32v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
@@ -25,8 +26,7 @@ struct table_layer {
     struct planes in, out;
     const int *taps;  /* element offset of each filter tap from a lane, `tap_count` of them */
     int tap_count;
-    int conv_groups;  /* independent convolutions side by side; inputs and outputs count the channels of one */
-    int inputs, outputs;
+    int inputs, outputs; /* channels of one group of the convolution */
     enum table_weights weights;
     int in_unsigned;  /* activations are uint8 */
     int lane, wide;   /* bytes of a table's lane and of an accumulator's */
@@ -35,6 +35,9 @@ struct table_layer {
     int steps;        /* thresholds per channel; 0: the sums are stored */
     int64_t records;  /* offset of the channels' records in the weights; the index stream is at 0 */
 };
+
+/* The activations of inputs that fill up the last group. */
+static const unsigned char table_zeros[TABLE_MAX_VECTORS * TERCET_VECTOR_BYTES];
 
 TABLE_INLINE int table_entries(const struct table_layer *l) {
     int entries = 1;
@@ -68,26 +71,43 @@ TABLE_INLINE tercet_u64v table_load(const struct table_layer *l, const unsigned 
     return (tercet_u64v)__builtin_convertvector(x, tercet_i16v);
 }
 
-/* All weighted sums of one group: row e of `table` is for the weights with the digits of e. NULL inputs are zero. */
-TABLE_INLINE void table_build(const struct table_layer *l, tercet_u64v *table, const unsigned char *const *inputs) {
-    const int radix = l->weights == TABLE_TERNARY ? 3 : 2, vectors = l->vectors;
-    for (int v = 0; v < vectors; v++) {
-        tercet_u64v step[TABLE_MAX_GROUP], first = {0};
-        for (int j = 0; j < l->group; j++) {
-            const tercet_u64v none = {0};
-            const tercet_u64v x = inputs[j] ? table_load(l, inputs[j] + v * (TERCET_VECTOR_BYTES / l->lane)) : none;
-            step[j] = l->weights == TABLE_BINARY ? table_add(l, x, x) : x;
-            if (l->weights == TABLE_BINARY)
-                first = table_subtract(l, first, x);
+/* The sums of `count` inputs for all digits, first input first: sums[e] for the digits of e. Returns how many. */
+TABLE_INLINE int table_patterns(const struct table_layer *l, const tercet_u64v *inputs, int count, tercet_u64v *sums) {
+    int known = 1;
+    sums[0] = (tercet_u64v){0};
+    if (l->weights == TABLE_BINARY)
+#pragma GCC unroll 8
+        for (int j = 0; j < count; j++)
+            sums[0] = table_subtract(l, sums[0], inputs[j]);
+#pragma GCC unroll 8
+    for (int j = 0; j < count; j++) {
+        const tercet_u64v step = l->weights == TABLE_BINARY ? table_add(l, inputs[j], inputs[j]) : inputs[j];
+#pragma GCC unroll 32
+        for (int i = 0; i < known; i++) {
+            sums[known + i] = table_add(l, sums[i], step);
+            if (l->weights == TABLE_TERNARY)
+                sums[2 * known + i] = table_subtract(l, sums[i], step);
         }
-        table[v] = first;
-        for (int j = 0, known = 1; j < l->group; j++, known *= radix)
-            for (int i = 0; i < known; i++) {
-                const tercet_u64v x = table[i * vectors + v];
-                table[(known + i) * vectors + v] = table_add(l, x, step[j]);
-                if (radix == 3)
-                    table[(2 * known + i) * vectors + v] = table_subtract(l, x, step[j]);
-            }
+        known *= l->weights == TABLE_TERNARY ? 3 : 2;
+    }
+    return known;
+}
+
+/* All weighted sums of one group: row e of `table` is for the digits of e. The low digits' sums stay in registers. */
+TABLE_INLINE void table_build(const struct table_layer *l, tercet_u64v *table, const unsigned char *const *inputs) {
+    const int most = l->weights == TABLE_TERNARY ? 2 : 3, low_digits = l->group < most ? l->group : most;
+    for (int v = 0; v < l->vectors; v++) {
+        tercet_u64v x[TABLE_MAX_GROUP], low[9], high[32];
+#pragma GCC unroll 8
+        for (int j = 0; j < l->group; j++)
+            x[j] = table_load(l, inputs[j] + v * (TERCET_VECTOR_BYTES / l->lane));
+        const int low_count = table_patterns(l, x, low_digits, low);
+        const int high_count = table_patterns(l, x + low_digits, l->group - low_digits, high);
+#pragma GCC unroll 4
+        for (int h = 0; h < high_count; h++)
+#pragma GCC unroll 9
+            for (int i = 0; i < low_count; i++)
+                table[(h * low_count + i) * l->vectors + v] = table_add(l, high[h], low[i]);
     }
 }
 
@@ -101,7 +121,7 @@ TABLE_INLINE void table_build_chunk(const struct table_layer *l, tercet_u64v *ta
     for (int q = 0; q < groups; q++) {
         const unsigned char *inputs[TABLE_MAX_GROUP];
         for (int j = 0; j < l->group; j++, input++) {
-            inputs[j] = input < count ? plane + l->taps[tap] : NULL;
+            inputs[j] = input < count ? plane + l->taps[tap] : table_zeros;
             if (++tap == l->tap_count) {
                 tap = 0;
                 plane += l->in.size;
@@ -114,9 +134,10 @@ TABLE_INLINE void table_build_chunk(const struct table_layer *l, tercet_u64v *ta
 /* Keeps the compiler from reordering a chain of additions: rows are then added straight from memory, and the vectors
  * of a row, which lie in different cache banks, are read together. */
 TABLE_INLINE void table_pin(tercet_u64v *x) {
-#if defined(__x86_64__)
-    __asm__("" : "+x"(*x));
-#elif defined(__aarch64__)
+#if (TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)) || (TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)) || \
+    (TERCET_VECTOR_BYTES == 16 && defined(__SSE2__))
+    __asm__("" : "+v"(*x));
+#elif TERCET_VECTOR_BYTES == 16 && defined(__aarch64__)
     __asm__("" : "+w"(*x));
 #else
     (void)x;
@@ -126,13 +147,14 @@ TABLE_INLINE void table_pin(tercet_u64v *x) {
 /* sum += the rows that up to 8 indices, the bytes of `word`, name in as many tables. */
 TABLE_INLINE void table_add_rows(const struct table_layer *l, const tercet_u64v *tables, uint64_t word, int groups,
                                  int fresh, tercet_u64v (*sum)[TABLE_MAX_VECTORS]) {
+    const unsigned char *first = (const unsigned char *)tables;
     const int row = l->vectors * TERCET_VECTOR_BYTES, table = table_entries(l) * row;
 #pragma GCC unroll 8
     for (int i = 0; i < groups; i++) {
         const uint64_t offset = ((word >> (8 * i)) & 255) * (uint64_t)row;
 #pragma GCC unroll 4
         for (int v = 0; v < l->vectors; v++) {
-            const tercet_u64v x = *(const tercet_u64v *)((const unsigned char *)tables + i * table + v * TERCET_VECTOR_BYTES + offset);
+            const tercet_u64v x = *(const tercet_u64v *)(first + i * table + v * TERCET_VECTOR_BYTES + offset);
             sum[i % 2][v] = fresh && i < 2 ? x : table_add(l, sum[i % 2][v], x);
             table_pin(&sum[i % 2][v]);
         }
@@ -186,6 +208,156 @@ TABLE_INLINE void table_chunk(const struct table_layer *l, tercet_u64v *tables, 
                 tercet_u64v *to = sums + v * parts + part;
                 *to = begin ? table_add_wide(l, *to, x) : x;
             }
+    }
+}
+
+/* An element of a channel's record in every lane. */
+TABLE_INLINE tercet_u64v table_splat(const struct table_layer *l, const unsigned char *record, int i) {
+    if (l->wide == 1)
+        return (tercet_u64v)((tercet_i8v){0} + ((const int8_t *)record)[i]);
+    if (l->wide == 2) {
+        int16_t x;
+        memcpy(&x, record + 2 * i, sizeof x);
+        return (tercet_u64v)((tercet_i16v){0} + x);
+    }
+    int32_t x;
+    memcpy(&x, record + 4 * i, sizeof x);
+    return (tercet_u64v)((tercet_i32v){0} + x);
+}
+
+/* All ones where a > b. */
+TABLE_INLINE tercet_u64v table_greater(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
+    if (l->wide == 1)
+        return (tercet_u64v)((tercet_i8v)a > (tercet_i8v)b);
+    return l->wide == 2 ? (tercet_u64v)((tercet_i16v)a > (tercet_i16v)b)
+                        : (tercet_u64v)((tercet_i32v)a > (tercet_i32v)b);
+}
+
+/* Sums to levels: one vector of pixels as bytes. A record is (start, step, thresholds); value = start + step * #{sum >
+ * threshold}, which also says a bias, a sign and the first level. */
+TABLE_INLINE void table_levels(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
+                               unsigned char *to) {
+    const tercet_u64v start = table_splat(l, record, 0), step = table_splat(l, record, 1);
+    const int parts = l->wide / l->lane;
+    tercet_u64v level[4], packed = {0};
+    for (int part = 0; part < parts; part++)
+        level[part] = start;
+    for (int i = 0; i < l->steps; i++) {
+        const tercet_u64v threshold = table_splat(l, record, i + 2);
+#pragma GCC unroll 4
+        for (int part = 0; part < parts; part++)
+            level[part] = table_add_wide(l, level[part], table_greater(l, sums[part], threshold) & step);
+    }
+#pragma GCC unroll 4
+    for (int part = 0; part < parts; part++) { /* the inverse of table_widen */
+        const int up = 8 * l->lane * part, keep = (int)(0xffffffffu >> (32 - 8 * l->lane));
+        if (parts == 1)
+            packed = level[0];
+        else if (l->wide == 2)
+            packed |= (tercet_u64v)(((table_u16v)level[part] & (uint16_t)keep) << up);
+        else
+            packed |= (tercet_u64v)(((table_u32v)level[part] & (uint32_t)keep) << up);
+    }
+    if (l->lane == 1) {
+        memcpy(to, &packed, sizeof packed);
+    } else {
+        const table_i8half bytes = __builtin_convertvector((tercet_i16v)packed, table_i8half);
+        memcpy(to, &bytes, sizeof bytes);
+    }
+}
+
+/* Sums as they are: one vector of pixels as elements of the output. A record is (bias, sign): sign -1 negates. */
+TABLE_INLINE void table_values(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
+                               unsigned char *to) {
+    const int parts = l->wide / l->lane, count = TERCET_VECTOR_BYTES / l->wide, item = l->out.item;
+    const tercet_u64v bias = table_splat(l, record, 0), sign = table_splat(l, record, 1);
+    tercet_u64v values[4];
+    for (int part = 0; part < parts; part++) {
+        const tercet_u64v x = sums[part] ^ sign; /* ~x = -x - 1, and the record's bias holds the 1 */
+        values[part] = table_add_wide(l, x, bias);
+    }
+    for (int i = 0; i < count; i++)
+        for (int part = 0; part < parts; part++, to += item) {
+            const unsigned char *from = (const unsigned char *)&values[part] + i * l->wide;
+            int32_t x;
+            if (l->wide == 1) {
+                x = *(const int8_t *)from;
+            } else if (l->wide == 2) {
+                int16_t narrow;
+                memcpy(&narrow, from, sizeof narrow);
+                x = narrow;
+            } else {
+                memcpy(&x, from, sizeof x);
+            }
+            memcpy(to, &x, (size_t)item);
+        }
+}
+
+/* Where the working memory of a part holds what; plan.py counts the same bytes. */
+struct table_scratch {
+    tercet_u64v *tables, *sums;
+    unsigned char *lanes, *mask;
+};
+
+TABLE_INLINE struct table_scratch table_scratch(const struct table_layer *l, unsigned char *memory) {
+    struct table_scratch s;
+    s.tables = (tercet_u64v *)memory;
+    s.sums = s.tables + l->chunk * table_entries(l) * l->vectors;
+    s.lanes = (unsigned char *)(s.sums + l->outputs * l->vectors * (l->wide / l->lane));
+    s.mask = s.lanes + l->vectors * TERCET_VECTOR_BYTES * l->out.item;
+    return s;
+}
+
+/* Output channels [begin, end) of one convolution for the tile of pixels from lane `first` on. */
+TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_task *task, struct table_scratch s,
+                             int64_t first, int convolution, int begin, int end) {
+    const int groups = (l->inputs * l->tap_count + l->group - 1) / l->group, whole = groups - groups % l->chunk;
+    const int lanes = TERCET_VECTOR_BYTES / l->lane, parts = l->wide / l->lane;
+    const unsigned char *tile =
+        (const unsigned char *)task->in[0] + (int64_t)convolution * l->inputs * l->in.size + first;
+    const unsigned char *index = task->weights + (int64_t)convolution * l->outputs * groups;
+    for (int chunk = 0; chunk < whole; chunk += l->chunk, index += l->outputs * l->chunk)
+        table_chunk(l, s.tables, tile, index + begin * l->chunk, s.sums, chunk, l->chunk, end - begin);
+    if (whole < groups)
+        table_chunk(l, s.tables, tile, index + begin * (groups - whole), s.sums, whole, groups - whole, end - begin);
+
+    const int64_t rest = planes_lanes(&l->out, l->in.pitch) - first;
+    const int count = rest < l->vectors * lanes ? (int)rest : l->vectors * lanes;
+    for (int k = begin; k < end; k++) {
+        const int channel = convolution * l->outputs + k;
+        const unsigned char *record = task->weights + l->records + (int64_t)channel * (l->steps + 2) * l->wide;
+        for (int v = 0; v < l->vectors; v++, s.sums += parts) {
+            unsigned char *to = s.lanes + v * lanes * l->out.item;
+            if (l->steps)
+                table_levels(l, s.sums, record, to);
+            else
+                table_values(l, s.sums, record, to);
+        }
+        planes_store(&l->out, (unsigned char *)task->out[0] + (int64_t)channel * l->out.size * l->out.item, s.lanes,
+                     s.mask, l->in.pitch, first, count);
+    }
+}
+
+/* The layer. Parts share pairs of a tile and a channel, tile by tile, so that large maps build each table once and
+ * small ones still keep all threads busy. */
+TABLE_INLINE void table_conv(const struct table_layer *l, const struct tercet_task *task) {
+    const struct table_scratch s = table_scratch(l, task->scratch);
+    const int lanes = l->vectors * TERCET_VECTOR_BYTES / l->lane, channels = l->out.channels;
+    const int64_t tiles = (planes_lanes(&l->out, l->in.pitch) + lanes - 1) / lanes;
+    int64_t item, end;
+    tercet_share(task, channels, 1, &item, &end);
+    planes_clear_borders(&l->out, task->out[0], l->in.pitch, item, end);
+    tercet_share(task, tiles * channels, TABLE_SHARE, &item, &end);
+    for (int64_t masked = -1; item < end;) {
+        const int64_t tile = item / channels;
+        const int channel = (int)(item % channels), convolution = channel / l->outputs;
+        const int begin = channel % l->outputs;
+        const int stop = begin + (end - item) < l->outputs ? begin + (int)(end - item) : l->outputs;
+        if (tile != masked)
+            planes_mask(&l->out, s.mask, l->in.pitch, tile * lanes, lanes);
+        masked = tile;
+        table_tile(l, task, s, tile * lanes, convolution, begin, stop);
+        item += stop - begin;
     }
 }
 

@@ -1,0 +1,259 @@
+"""Choices of a dense kernel: register tile, blocks of pixels and depth, scratch; and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from .....ir.kn.layout import TAIL_BYTES, round_up
+from ...engine import ALIGNMENT, Cost, Schedule
+from ...target import Target
+from .problem import Conv, MatMul, Problem
+
+MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
+ENOUGH_JOBS = 8
+"""So many pieces of work or more keep all threads busy."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The four bytes of one multiply-accumulate of dense_tile.h.
+
+    name: its `enum dense_cell`. per: elements in it. ops: vector operations of one multiply-accumulate. depth: how many
+    steps may be added before the sums must be widened. weight_bytes: stored bytes behind a cell of weights.
+    """
+
+    name: str
+    per: int
+    ops: int
+    depth: int = 1 << 30
+    form: str = "DENSE_CELLS"
+    binary: bool = False
+    border: int = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        return {"DENSE_CELLS": 4, "DENSE_I8_PAIRS": 2, "DENSE_I8_FLOATS": 1}[self.form]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """`count` rows in `panels` panels of `tall` rows, the last ones with one row less (struct dense_panels)."""
+
+    count: int
+    panels: int
+    tall: int
+
+    @classmethod
+    def of(cls, count: int, tallest: int) -> Panels:
+        panels = -(-count // tallest)
+        return cls(count, panels, -(-count // panels))
+
+    def begin(self, panel: int) -> int:
+        shorter = self.panels * self.tall - self.count
+        return panel * self.tall - max(0, panel - (self.panels - shorter))
+
+    def sizes(self) -> list[int]:
+        return [self.begin(i + 1) - self.begin(i) for i in range(self.panels)]
+
+
+def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[int, int]]:
+    """Register tiles (rows, vectors) that fit the target's registers, for `rows` rows and `pixels` lanes."""
+    spare = 1 if cell.ops == 1 else 2
+    vectors = -(-pixels // target.lanes("int32"))
+    for width in range(1, MAX_WIDTH + 1):
+        if width > 1 and width > vectors:
+            return
+        tallest = min(MAX_ROWS, (target.registers - min(width, 3) - spare) // width)
+        if tallest >= 1:
+            yield min(tallest, rows), width
+
+
+def step_cycles(rows: int, width: int, cell: Cell, target: Target) -> float:
+    """Core cycles of one step of depth: two multiplies, two loads, six instructions a cycle, latency 4."""
+    macs = rows * width
+    broadcast = 1 if target.vector_bytes > 16 else 2
+    loads, ops = width + rows + 1, macs * cell.ops + width + rows * broadcast + 4
+    latency = 4.0 if cell.ops == 1 else 1.0
+    return max(macs / 2, macs * cell.ops / 3.5, loads / 2, ops / 5.0, latency)
+
+
+def depth_of(problem: Problem, cell: Cell) -> int:
+    """Cells that are added up for one output."""
+    if isinstance(problem, MatMul):
+        return -(-problem.inputs // cell.per)
+    return -(-problem.channels // cell.per) * prod(problem.kernel)
+
+
+def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, width: int) -> float:
+    tile, depth = width * target.lanes("int32"), depth_of(problem, cell)
+    if isinstance(problem, MatMul):
+        sizes, columns, repeats = Panels.of(problem.rows, tallest).sizes(), -(-problem.columns // tile), 1
+    else:
+        pitch = problem.out[1] + problem.reach[1]
+        sizes = Panels.of(problem.outputs, tallest).sizes()
+        columns = -(-(problem.out[0] * pitch - problem.reach[1]) // tile)
+        repeats = problem.groups * problem.images
+    cycles = sum(depth * step_cycles(rows, width, cell, target) + rows * width * 3 + 20 for rows in sizes) * columns
+    return cycles * repeats
+
+
+def tile_schedules(problem: Problem, cell: Cell, target: Target, best: int = 2) -> list[Schedule]:
+    """The best few register tiles, best first."""
+    rows = problem.rows if isinstance(problem, MatMul) else problem.outputs
+    lanes = problem.columns if isinstance(problem, MatMul) else prod(problem.out)
+    found = sorted(set(tiles(target, cell, rows, lanes)), key=lambda t: (_tile_cycles(problem, cell, target, *t), t))
+    return [{"rows": rows, "width": width} for rows, width in found[:best]]
+
+
+def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scratch: int) -> Cost:
+    """One sample: the tiles, the copy of the input and the epilogue; weights that leave the L2 cache are streamed."""
+    rows, width = int(schedule["rows"]), int(schedule["width"])
+    cycles = _tile_cycles(problem, cell, target, rows, width)
+    weights = problem.weights.size * cell.weight_bytes // cell.per
+    outputs = prod(problem.grid.shape)
+    if isinstance(problem, MatMul):
+        inputs, weights_read = problem.rows * problem.inputs, weights
+    else:
+        inputs = problem.images * problem.groups * problem.channels * prod(problem.size)
+        weights_read = weights * -(-prod(problem.out) // 64)
+    cycles += inputs * 0.5 + outputs * 8 / target.lanes("int32") + 500
+    if weights > target.l2 // 2:
+        cycles = max(cycles, weights_read / 6)
+    return Cost(cycles, weights, scratch)
+
+
+@dataclass(frozen=True)
+class ConvPlan:
+    """The fields of `struct dense_conv` that are choices, and the bytes of scratch."""
+
+    problem: Conv
+    cell: Cell
+    panels: Panels
+    width: int
+    cells: int
+    direct: bool
+    share_panels: bool
+    prepare_all: bool
+    block_rows: int
+    block_columns: int
+    pitch: int
+    plane_rows: int
+    plane: int
+    block_depth: int
+    group_lanes: int
+    offsets: int
+    prepared: int
+    planes: int
+    sums: int
+    scratch: int
+
+
+def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> ConvPlan:
+    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes("int32")
+    panels = Panels.of(problem.outputs, int(schedule["rows"]))
+    cells, depth = -(-problem.channels // cell.per), depth_of(problem, cell)
+    (height, columns), (reach_y, reach_x), phases = problem.out, problem.reach, prod(problem.phases)
+    direct = (
+        cell.name == "DENSE_F32"
+        and problem.kernel == problem.strides == (1, 1)
+        and problem.pads == (0, 0)
+        and problem.size == problem.out
+        and tile * 4 <= TAIL_BYTES
+        and (columns * 4 % 2048 != 0 or cells < 16)  # planes that far apart meet in the same cache sets
+    )
+    block_rows, block_columns = height, columns
+    budget = target.l2 // 2
+    while block_rows > 1 and (cells * phases * (block_rows + reach_y) * (columns + reach_x) * 4 > budget):
+        block_rows = -(-block_rows // 2)
+    if height >= 2 * ENOUGH_JOBS:
+        block_rows = min(block_rows, -(-height // ENOUGH_JOBS))
+    if height == 1:
+        block_columns = min(columns, round_up(max(-(-columns // ENOUGH_JOBS), 4 * tile), tile))
+    while block_rows == 1 and not direct and block_columns > 8 * tile:
+        if cells * phases * (1 + reach_y) * (block_columns + reach_x) * 4 <= budget:
+            break
+        block_columns = round_up(block_columns // 2, tile)
+
+    pitch, plane_rows = block_columns + reach_x, block_rows + reach_y
+    plane = pitch * plane_rows
+    if plane % 512 in range(1, 32) or plane % 512 == 0:  # neighbouring planes should not meet in the same cache sets
+        plane = round_up(plane, 512) + 32 if plane % 512 else plane + 32
+    if direct:
+        plane = columns
+    lanes = (block_rows - 1) * pitch + block_columns
+    group_lanes = tile * min(max(1, 64 // tile), -(-lanes // tile))
+    block_depth = _block_depth(depth, prod(problem.kernel), phases, panels.tall, group_lanes, pitch, plane, reach_y)
+    if cell.depth < depth:
+        block_depth = min(block_depth, cell.depth)
+
+    jobs = problem.images * problem.groups * -(-height // block_rows) * -(-columns // block_columns)
+    expands = cell.form != "DENSE_CELLS" or cell.binary
+    every = problem.groups * problem.outputs * depth
+    prepare_all = expands and every * 4 <= target.l2 // 4
+    sizes = [
+        depth * 4,
+        (every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
+        0 if direct else (cells * phases * plane + tile + 16) * 4,
+        (panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,
+    ]
+    starts = [sum(round_up(s, ALIGNMENT) for s in sizes[:i]) for i in range(5)]
+    return ConvPlan(
+        problem, cell, panels, width, cells, direct, jobs < ENOUGH_JOBS and panels.panels > jobs, prepare_all,
+        block_rows, block_columns, pitch, plane_rows, plane, block_depth, group_lanes, *starts,
+    )  # fmt: skip
+
+
+def _block_depth(
+    depth: int, taps: int, phases: int, tall: int, lanes: int, pitch: int, plane: int, reach_y: int
+) -> int:
+    """Steps whose input cells and weights stay in half of a 32 KiB cache or a little more; near-equal blocks."""
+    touched = min(plane, lanes + reach_y * pitch, (reach_y + 1) * (lanes + 16))
+    per_step = (phases * touched / taps + tall) * 4
+    most = max(64, int(20 * 1024 / per_step))
+    blocks = max(1, round(depth / most + 0.2))
+    return -(-depth // blocks)
+
+
+@dataclass(frozen=True)
+class MatMulPlan:
+    """The fields of `struct dense_matmul` that are choices, and the bytes of scratch."""
+
+    problem: MatMul
+    cell: Cell
+    panels: Panels
+    width: int
+    depth: int
+    block_depth: int
+    group_panels: int
+    direct: bool
+    share_rows: bool
+    cells: int
+    sums: int
+    scratch: int
+
+
+def plan_matmul(problem: MatMul, cell: Cell, schedule: Schedule, target: Target) -> MatMulPlan:
+    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes("int32")
+    panels, depth = Panels.of(problem.rows, int(schedule["rows"])), depth_of(problem, cell)
+    direct = cell.name == "DENSE_F32"
+    block_depth = depth
+    if panels.panels > 1:
+        blocks = max(1, round(depth * (tile * cell.weight_bytes + panels.tall * 4) / (24 * 1024) + 0.2))
+        block_depth = -(-depth // blocks)
+    block_depth = min(block_depth, cell.depth)
+    group_rows = max(panels.tall, 16 * 1024 // (tile * 4))
+    if not direct:
+        group_rows = max(panels.tall, min(group_rows, target.l2 // 2 // (depth * 4)))
+    column_panels = -(-problem.columns // tile)
+    share_rows = column_panels < ENOUGH_JOBS and panels.panels > column_panels
+    if share_rows:
+        group_rows = min(group_rows, -(-problem.rows // ENOUGH_JOBS))
+    group_panels = max(1, min(panels.panels, group_rows // panels.tall))
+    rows = min(problem.rows, group_panels * panels.tall)
+    cells = 0 if direct else round_up(rows * depth * 4 + 64, ALIGNMENT)
+    return MatMulPlan(
+        problem, cell, panels, width, depth, block_depth, group_panels, direct, share_rows,
+        0, cells, cells + rows * tile * 4,
+    )  # fmt: skip

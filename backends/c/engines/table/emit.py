@@ -1,0 +1,77 @@
+"""The C of a table kernel: its shape and choices as a constant struct, its index stream and channel records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .....ir.kn.layout import PlanesLayout
+from ...engine import Constant, Constants, Kernel, KernelCode
+from ...planes import PLANES_HEADER, layout_or_dense, planes_initialiser
+from ...text import Lines
+from .plan import Plan
+
+HEADER = Path(__file__).with_name("table.h")
+
+
+def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
+    """The kernel's C. Its input must be in planes that satisfy the problem's request."""
+    problem, symbol = plan.problem, kernel.symbol
+    constants = Constants()
+    constants.add(index_stream(plan))
+    records = constants.add(Constant(channel_records(plan)))
+    layout: PlanesLayout = layout_or_dense(kernel.inputs[0])
+    taps = ", ".join(map(str, problem.taps(layout)))
+    out = Lines()
+    out.add(f"static const int {symbol}_taps[] = {{{taps}}};", "")
+    out.add(f"static const struct table_layer {symbol}_layer = {{")
+    out.add(
+        f"    .in = {planes_initialiser(kernel.inputs[0])},",
+        f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        f"    .taps = {symbol}_taps,",
+        f"    .tap_count = {problem.weights.shape[2] * problem.weights.shape[3]},",
+        f"    .inputs = {problem.weights.shape[1]},",
+        f"    .outputs = {plan.channels},",
+        f"    .weights = {plan.digits.kind},",
+        f"    .in_unsigned = {int(problem.unsigned)},",
+        f"    .lane = {plan.lane}, .wide = {plan.wide},",
+        f"    .vectors = {plan.vectors}, .group = {plan.group}, .chunk = {plan.chunk},",
+        f"    .steps = {plan.steps},",
+        f"    .records = {records},",
+        "};",
+        "",
+    )
+    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+        out.add(f"table_conv(&{symbol}_layer, task);")
+    return KernelCode(out.text(), constants, (PLANES_HEADER, HEADER), plan.scratch)
+
+
+def index_stream(plan: Plan) -> Constant:
+    """One byte per table and channel, in the order of the look-ups: convolution group, chunk, channel, table."""
+    values, inputs = plan.digits.values, plan.problem.inputs
+    filled = np.zeros((len(values), plan.groups * plan.group), np.uint8)
+    filled[:, :inputs] = values
+    tables = filled.reshape(plan.problem.group, plan.channels, plan.groups, plan.group)
+    chunks = [tables[:, :, at : at + plan.chunk] for at in range(0, plan.groups, plan.chunk)]
+    stream = [chunk[convolution].reshape(-1) for convolution in range(len(tables)) for chunk in chunks]
+    return Constant(np.concatenate(stream), plan.digits.radix, plan.group)
+
+
+def channel_records(plan: Plan) -> np.ndarray:
+    """What table_levels or table_values of table.h reads for each channel: [O, steps + 2] of the accumulators' type."""
+    problem, sign, dtype = plan.problem, plan.digits.sign, np.dtype(f"int{8 * plan.wide}")
+    if (levels := problem.levels) is None:
+        flip = (sign < 0).astype(np.int64)
+        return np.stack([problem.bias + flip, -flip], axis=1).astype(dtype)
+    count = levels.thresholds.shape[1]
+    first = np.where(levels.sign > 0, levels.base, levels.base + levels.step * count)
+    step = levels.step * levels.sign
+    passed = levels.thresholds - problem.bias[:, None] - 1  # sum >= T is sum > T - 1
+    # A table sum a is the negated sum where sign is -1: -a >= T is not (a > -T), so those that pass are n minus these.
+    flipped = sign < 0
+    passed = np.where(flipped[:, None], -(passed + 1), passed)
+    first, step = np.where(flipped, first + step * count, first), np.where(flipped, -step, step)
+    info = np.iinfo(dtype)  # a bound beyond the type's range is one no sum passes, or all do: sums avoid both ends
+    passed = np.clip(passed, info.min, info.max)
+    return np.concatenate([np.stack([first, step], axis=1), passed], axis=1).astype(dtype)

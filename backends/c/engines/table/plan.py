@@ -1,0 +1,167 @@
+"""Choices of the table engine: kind of digits, lane widths, group, chunk and tile; and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ...engine import Cost, Schedule
+from ...target import Target
+from .problem import Problem
+
+MAX_GROUP = {2: 8, 3: 5}
+MAX_CHUNK = 64
+MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
+TABLE_SHARE_OF_L1 = 0.8
+
+# Core cycles, measured on Zen 3 with vectors of 32 bytes (tests/c/test_table.py names the measurement).
+CYCLES_ROW_STORE = 1.0
+CYCLES_BUILD = 5.0
+CYCLES_LOOK_UP = (0.85, 0.62)  # one vector a row; two or more share the index
+CYCLES_LOOK_UP_L2 = 2.0
+CYCLES_WIDEN = 1.6
+CYCLES_LEVEL = 1.1
+CYCLES_STORE = 8.0
+CYCLES_VALUE = 1.0
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The weights as digits of the index stream.
+
+    kind: the name in table.h. radix: 2 or 3. values: uint8 [O, inputs]. sign: int64 [O]; -1 where the table sums are the
+    negated ones (a channel of {0, -1} is stored as one of {0, 1}).
+    """
+
+    kind: str
+    radix: int
+    values: np.ndarray
+    sign: np.ndarray
+
+
+def digits_of(problem: Problem) -> Digits:
+    """Binary digits where the weights of each channel allow it, else ternary."""
+    flat = problem.weights.reshape(problem.outputs, -1)
+    sign = np.where((flat < 0).any(1), -1, 1).astype(np.int64)
+    if (flat != 0).all():
+        return Digits("TABLE_BINARY", 2, (flat > 0).astype(np.uint8), np.ones_like(sign))
+    if not ((flat < 0).any(1) & (flat > 0).any(1)).any():
+        return Digits("TABLE_BOOL", 2, (flat != 0).astype(np.uint8), sign)
+    return Digits("TABLE_TERNARY", 3, (flat % 3).astype(np.uint8), np.ones_like(sign))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A problem with a schedule. lane, wide: bytes of a table's lane and of an accumulator's. group: inputs of a table;
+    chunk: tables at a time; vectors: vectors of a tile."""
+
+    problem: Problem
+    digits: Digits
+    target: Target
+    lane: int
+    wide: int
+    group: int
+    chunk: int
+    vectors: int
+
+    @property
+    def entries(self) -> int:
+        return self.digits.radix**self.group
+
+    @property
+    def groups(self) -> int:
+        return -(-self.problem.inputs // self.group)
+
+    @property
+    def channels(self) -> int:
+        """Output channels of one convolution group."""
+        return self.problem.outputs // self.problem.group
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that table_scratch of table.h divides: tables, accumulators, a tile of results and its mask."""
+        sums = self.channels * self.wide // self.lane
+        return self.target.vector_bytes * self.vectors * (self.chunk * self.entries + sums + 2 * self.problem.bytes_out)
+
+    @property
+    def steps(self) -> int:
+        return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
+
+    def schedule(self) -> Schedule:
+        return {name: getattr(self, name) for name in ("lane", "wide", "group", "chunk", "vectors")}
+
+    def cost(self) -> Cost:
+        """Predicted cycles: every vector of every tile is computed in full, so small maps waste lanes and pay for it."""
+        problem = self.problem
+        tile = self.vectors * self.target.vector_bytes // self.lane
+        tiles = -(-problem.lanes(problem.pitch()) // tile)
+        chunks, parts = -(-self.groups // self.chunk), self.wide // self.lane
+        fits = self.chunk * self.entries * self.vectors * self.target.vector_bytes <= self.target.l1
+        look_up = CYCLES_LOOK_UP[self.vectors > 1] if fits else CYCLES_LOOK_UP_L2
+        build = problem.group * self.groups * (self.entries * CYCLES_ROW_STORE + CYCLES_BUILD)
+        sums = problem.outputs * (self.groups * look_up + chunks * parts * CYCLES_WIDEN)
+        finish = CYCLES_STORE + (
+            self.steps * parts * CYCLES_LEVEL if self.steps else CYCLES_VALUE * self.target.vector_bytes / self.lane
+        )
+        cycles = tiles * self.vectors * (build + sums + problem.outputs * finish)
+        return Cost(cycles, problem.outputs * (self.groups + (self.steps + 2) * self.wide), self.scratch)
+
+
+class Planner:
+    """Enumerates the plans of a problem. Results are exact for every plan it returns."""
+
+    def __init__(self, problem: Problem, target: Target) -> None:
+        self.problem, self.target = problem, target
+        self.digits = digits_of(problem)
+
+    @cached_property
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and largest term of every weight that is summed in tables: int64 [O, inputs]."""
+        flat = self.problem.weights.reshape(self.problem.outputs, -1) * self.digits.sign[:, None]
+        lo, hi = self.problem.lo, self.problem.hi
+        return np.where(flat > 0, lo, np.where(flat < 0, -hi, 0)), np.where(flat > 0, hi, np.where(flat < 0, -lo, 0))
+
+    def wide(self, lane: int) -> int:
+        """The narrowest accumulator for which every sum fits; narrow sums may wrap around on the way."""
+        return next(size for size in (1, 2, 4) if size >= lane and self.problem.largest + 1 < 2 ** (8 * size - 1))
+
+    def longest_chunk(self, lane: int, group: int) -> int:
+        """The most tables whose sum fits a lane for every channel and chunk; 0 when not even one does."""
+        if self.wide(lane) == lane:
+            return MAX_CHUNK
+        inputs, limit = self.problem.inputs, 2 ** (8 * lane - 1)
+        for chunk in range(min(MAX_CHUNK, -(-inputs // group)), 0, -1):
+            starts = np.arange(0, inputs, chunk * group)
+            lo, hi = (np.add.reduceat(bound, starts, axis=1) for bound in self._bounds)
+            if lo.min() >= -limit and hi.max() < limit:
+                return chunk
+        return 0
+
+    def plans(self) -> list[Plan]:
+        """All sensible plans, the cheapest first."""
+        found = []
+        for lane in (1, 2):
+            if lane == 1 and self.problem.unsigned and self.problem.hi > 127:
+                continue
+            for group in range(1, min(MAX_GROUP[self.digits.radix], self.problem.inputs) + 1):
+                longest = self.longest_chunk(lane, group)
+                found += [p for v in (1, 2, 4) if (p := self._plan(lane, group, longest, v)) is not None]
+        return sorted(found, key=lambda plan: plan.cost().cycles)
+
+    def _plan(self, lane: int, group: int, longest: int, vectors: int) -> Plan | None:
+        row = vectors * self.target.vector_bytes
+        fits = int(self.target.l1 * TABLE_SHARE_OF_L1) // (self.digits.radix**group * row)
+        most = min(longest, max(fits, 1))
+        if most == 0 or row > MAX_TILE_BYTES or (fits == 0 and group > 1):
+            return None
+        groups = -(-self.problem.inputs // group)
+        chunks = -(-groups // most)
+        chunk = -(-groups // chunks)  # chunks of equal size
+        return Plan(self.problem, self.digits, self.target, lane, self.wide(lane), group, chunk, vectors)
+
+
+def plan_of(problem: Problem, schedule: Schedule, target: Target) -> Plan:
+    """The plan that a schedule describes."""
+    return Plan(problem, digits_of(problem), target, **{name: int(value) for name, value in schedule.items()})

@@ -1,0 +1,27 @@
+"""Feature maps as the kernels' C sees them: `struct planes` of planes.h for any type of a map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xdsl.ir import Attribute
+
+from ...ir.kn.layout import PlanesLayout, lane_dtype, layout_of, tensor_in
+from ...ir.types import element_of, shape_of
+
+PLANES_HEADER = Path(__file__).with_name("planes.h")
+
+
+def layout_or_dense(kind: Attribute) -> PlanesLayout:
+    """The layout of a map [1, C, H, W]; a dense map is planes without any border."""
+    _, _, height, width = shape_of(tensor_in(kind))
+    return layout_of(kind) or PlanesLayout.of(top=0, left=0, pitch=width, size=height * width, zero=0)
+
+
+def planes_initialiser(kind: Attribute) -> str:
+    """A C initialiser of `struct planes` for a map [1, C, H, W], dense or in planes."""
+    tensor, layout = tensor_in(kind), layout_or_dense(kind)
+    _, channels, height, width = shape_of(tensor)
+    fields = ", ".join(f".{name} = {layout.field(name)}" for name in PlanesLayout.FIELDS)
+    sizes = f".channels = {channels}, .height = {height}, .width = {width}"
+    return f"{{{sizes}, {fields}, .item = {lane_dtype(element_of(tensor)).itemsize}}}"

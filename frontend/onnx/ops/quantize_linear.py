@@ -1,0 +1,90 @@
+"""QuantizeLinear and DequantizeLinear. Zero points are integer adds and subs around tn.quantize and tn.dequantize."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....ir.tn.elementwise import AddOp, ClipOp, SubOp
+from ....ir.tn.quant import DequantizeOp, QuantizeOp
+from ....ir.types import range_of
+from ..emitter import Emitter, retyped
+from ..node import Node
+from ..registry import imports
+from ..tensors import dtype_of
+from ..values import FLOAT, INT32, UINT8, Refusal, Value, element_of_onnx
+
+_TARGETS = {"int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2"}
+
+
+def check_scale(e: Emitter, scale: Value, what: str = "the scale") -> Value:
+    """The scale itself. Raises Refusal unless it is float32, ModelError for a constant that is zero or not finite."""
+    if scale.dtype != FLOAT:
+        raise Refusal(f"{what} of dtype {scale.dtype.name} is not supported")
+    if (array := scale.array) is not None and not bool(np.all(np.isfinite(array) & (array != 0))):
+        raise e.node.error(f"{what} is zero or not finite")
+    return scale
+
+
+def along(e: Emitter, node: Node, parameter: Value, x: Value) -> Value:
+    """A scale or zero point shaped to broadcast against x: per tensor, per axis (attribute axis) or in blocks of it."""
+    if parameter.shape in ((), (1,)) and not node.int("block_size", 0):
+        return e.reshape(parameter, ())
+    axis = e.axis(node.int("axis", 1), x.rank)
+    if (block := node.int("block_size", 0)) > 0:
+        return _blocks(e, node, parameter, x, axis, block)
+    if parameter.rank != 1 or parameter.shape[0] != x.shape[axis]:
+        raise node.error(f"scale or zero point {list(parameter.shape)} does not fit axis {axis} of {list(x.shape)}")
+    return e.reshape(parameter, [parameter.shape[0] if a == axis else 1 for a in range(x.rank)])
+
+
+def _blocks(e: Emitter, node: Node, parameter: Value, x: Value, axis: int, block: int) -> Value:
+    want = tuple(-(-d // block) if a == axis else d for a, d in enumerate(x.shape))
+    if parameter.shape != want:
+        raise node.error(f"scale or zero point {list(parameter.shape)}: blocks of {block} want {list(want)}")
+    return e.take(parameter, np.arange(x.shape[axis]) // block, axis, suffix="blocks")
+
+
+def shifted(e: Emitter, q: Value, zero: Value | None) -> Value:
+    """q - zero point as an exact integer (dtype int32), or q itself without one."""
+    if zero is None or zero.equals(0):
+        return retyped(q, INT32) if q.is_constant else q
+    if q.array is not None and zero.array is not None:
+        return Value.constant(q.name, q.array.astype(np.int64) - zero.array.astype(np.int64))
+    return e.op(SubOp, q, zero, dtype=INT32)
+
+
+def saturated(e: Emitter, x: Value, scale: Value, zero: Value | None, dtype: np.dtype) -> Value:
+    """saturate(round_half_even(x / scale) + zero) in the full range of dtype. zero is a constant or not."""
+    lo, hi = range_of(element_of_onnx(dtype))
+    first, last = (0, 0) if zero is None else zero.range
+    q = e.op(QuantizeOp, x, scale, dtype=dtype, lo=lo - last, hi=hi - first)
+    if zero is None or zero.equals(0):
+        return q
+    q = e.op(AddOp, q, zero, dtype=dtype)
+    return q if first == last else e.op(ClipOp, q, lo=float(lo), hi=float(hi))
+
+
+@imports("QuantizeLinear")
+def quantize_linear(e: Emitter, node: Node, x: Value, scale: Value, zero: Value | None = None) -> Value:
+    """x float32 (integers are converted); the target dtype is the zero point's, output_dtype's, or uint8."""
+    if node.int("precision", 0) not in (0, 1):
+        raise Refusal("a precision other than float32 is not supported")
+    dtype = UINT8 if zero is None else zero.dtype
+    if zero is None and node.int("output_dtype", 0):
+        dtype = dtype_of(node.int("output_dtype"), where=node.label)
+    if dtype.name not in _TARGETS:
+        raise Refusal(f"quantization to {dtype.name} is not supported")
+    scale = along(e, node, check_scale(e, scale), x)
+    return saturated(e, e.to_float(x), scale, None if zero is None else along(e, node, zero, x), dtype)
+
+
+@imports("DequantizeLinear")
+def dequantize_linear(e: Emitter, node: Node, q: Value, scale: Value, zero: Value | None = None) -> Value:
+    """(q - zero) * scale as float32."""
+    if q.dtype.name not in _TARGETS | {"int32"}:
+        raise Refusal(f"dequantization of {q.dtype.name} is not supported")
+    if zero is not None and zero.dtype != q.dtype:
+        raise node.error(f"the zero point is {zero.dtype.name}, the input {q.dtype.name}")
+    scale = along(e, node, check_scale(e, scale), q)
+    whole = shifted(e, q, None if zero is None else along(e, node, zero, q))
+    return e.op(DequantizeOp, whole, scale, dtype=FLOAT)

@@ -1,0 +1,139 @@
+"""Nearest-neighbour Resize and Upsample: one constant index vector for each axis.
+
+Coordinates are computed in float32 as onnxruntime does (core/providers/cpu/tensor/upsamplebase.h).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..emitter import Emitter
+from ..node import Node
+from ..registry import imports
+from ..values import MAX_INDICES, Refusal, Value
+
+_F = np.float32
+
+
+def _half_pixel(i: np.ndarray, scale: np.float32, size: int, out: int) -> np.ndarray:
+    return (i + _F(0.5)) / scale - _F(0.5)
+
+
+def _pytorch_half_pixel(i: np.ndarray, scale: np.float32, size: int, out: int) -> np.ndarray:
+    return _half_pixel(i, scale, size, out) if out > 1 else np.zeros_like(i)
+
+
+def _align_corners(i: np.ndarray, scale: np.float32, size: int, out: int) -> np.ndarray:
+    return i * _F(size - 1) / _F(out - 1) if out > 1 else np.zeros_like(i)
+
+
+def _half_pixel_symmetric(i: np.ndarray, scale: np.float32, size: int, out: int) -> np.ndarray:
+    adjustment = _F(out) / (scale * _F(size))
+    offset = _F(size) / _F(2) * (_F(1) - adjustment)
+    return offset + (i + _F(0.5)) / scale - _F(0.5)
+
+
+_COORDINATES: dict[str, Callable[[np.ndarray, np.float32, int, int], np.ndarray]] = {
+    "half_pixel": _half_pixel,
+    "half_pixel_symmetric": _half_pixel_symmetric,
+    "pytorch_half_pixel": _pytorch_half_pixel,
+    "tf_half_pixel_for_nn": lambda i, scale, size, out: (i + _F(0.5)) / scale,
+    "align_corners": _align_corners,
+    "asymmetric": lambda i, scale, size, out: i / scale,
+}
+"""coordinate_transformation_mode -> f(output indices, scale, input size, output size) in input coordinates."""
+
+_NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "round_prefer_floor": lambda x: np.ceil(x - _F(0.5)),
+    "round_prefer_ceil": lambda x: np.floor(x + _F(0.5)),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+@imports("Resize")
+def resize(e: Emitter, node: Node, x: Value, *inputs: Value | None) -> Value:
+    """Opset 10: (x, scales); later (x, roi, scales, sizes), where one of scales and sizes is given."""
+    mode = node.text("mode", "nearest")
+    if mode != "nearest":
+        raise Refusal(f"mode '{mode}' is not supported, only nearest")
+    if node.opset < 11:
+        return _nearest(e, node, x, _factors(e, node, x, inputs[0] if inputs else None), "asymmetric", "floor")
+    if node.int("antialias", 0):
+        raise Refusal("antialias is not supported")
+    transform = node.text("coordinate_transformation_mode", "half_pixel")
+    if transform not in _COORDINATES:
+        raise Refusal(f"coordinate_transformation_mode '{transform}' is not supported")
+    _, scales, sizes = (*inputs, None, None, None)[:3]
+    rounding = node.text("nearest_mode", "round_prefer_floor")
+    if rounding not in _NEAREST:
+        raise node.error(f"attribute 'nearest_mode' has the unknown value '{rounding}'")
+    if sizes is not None and sizes.shape != (0,):
+        return _nearest(e, node, x, _from_sizes(e, node, x, sizes), transform, rounding)
+    return _nearest(e, node, x, _factors(e, node, x, scales), transform, rounding)
+
+
+@imports("Upsample")
+def upsample(e: Emitter, node: Node, x: Value, scales: Value | None = None) -> Value:
+    """Scales are an attribute before opset 9, then an input."""
+    mode = node.text("mode", "nearest")
+    if mode != "nearest":
+        raise Refusal(f"mode '{mode}' is not supported, only nearest")
+    if scales is None:
+        scales = e.constant(np.array(node.floats("scales"), np.float32), "scales")
+    return _nearest(e, node, x, _factors(e, node, x, scales), "asymmetric", "floor")
+
+
+def _over(node: Node, e: Emitter, x: Value, count: int) -> tuple[int, ...]:
+    """The axes that scales or sizes are for."""
+    axes = e.axes(node.ints("axes", range(x.rank)), x.rank)
+    if count != len(axes):
+        raise node.error(f"want {len(axes)} scales or sizes, have {count}")
+    return axes
+
+
+def _factors(e: Emitter, node: Node, x: Value, scales: Value | None) -> dict[int, tuple[np.float32, int]]:
+    """Axis -> (scale, output size) from scales."""
+    if scales is None:
+        raise node.error("neither scales nor sizes are given")
+    values = e.known(scales, "the scales").astype(np.float32).reshape(-1)
+    if not bool(np.all(np.isfinite(values) & (values > 0))):
+        raise node.error(f"scales must be positive, have {values.tolist()}")
+    axes = _over(node, e, x, len(values))
+    return {a: (s, int(np.floor(_F(x.shape[a]) * s))) for a, s in zip(axes, values, strict=True)}
+
+
+def _from_sizes(e: Emitter, node: Node, x: Value, sizes: Value) -> dict[int, tuple[np.float32, int]]:
+    """Axis -> (scale, output size) from sizes, under the aspect ratio policy (opset 18)."""
+    values = e.integers(sizes, "the sizes")
+    axes = _over(node, e, x, len(values))
+    if min(values, default=1) < 1 or any(not x.shape[a] for a in axes):
+        raise node.error(f"sizes must be positive, have {list(values)}")
+    policy = node.text("keep_aspect_ratio_policy", "stretch")
+    ratios = [_F(v) / _F(x.shape[a]) for a, v in zip(axes, values, strict=True)]
+    if policy == "stretch":
+        return {a: (r, v) for a, r, v in zip(axes, ratios, values, strict=True)}
+    if policy not in ("not_larger", "not_smaller"):
+        raise node.error(f"attribute 'keep_aspect_ratio_policy' has the unknown value '{policy}'")
+    scale = min(ratios) if policy == "not_larger" else max(ratios)
+    return {a: (scale, int(np.floor(scale * _F(x.shape[a]) + _F(0.5)))) for a in axes}
+
+
+def _nearest(
+    e: Emitter, node: Node, x: Value, factors: dict[int, tuple[np.float32, int]], transform: str, rounding: str
+) -> Value:
+    shape: Sequence[int] = [factors[a][1] if a in factors else d for a, d in enumerate(x.shape)]
+    e.check_size(shape)
+    if max(shape, default=0) > MAX_INDICES:
+        raise node.error(f"its result has the absurd shape {list(shape)}", hint=f"axes of up to {MAX_INDICES} are made")
+    for axis, (scale, out) in sorted(factors.items()):
+        size = x.shape[axis]
+        if scale == 1 and out == size:
+            continue
+        e.keep_batch(x, axis)
+        at = _COORDINATES[transform](np.arange(out, dtype=np.float32), scale, size, out)
+        indices = np.clip(_NEAREST[rounding](at), 0, size - 1).astype(np.int64)
+        x = e.take(x, indices, axis, suffix=f"axis{axis}")
+    return x

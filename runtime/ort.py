@@ -1,0 +1,77 @@
+"""onnxruntime as a second opinion (`verify`) and as a peer (`bench`). Imported only when used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..ir.errors import TercetError, UnsupportedError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+
+
+class Session:
+    """An onnxruntime session that takes and gives arrays by name."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.inputs: list[str] = [port.name for port in session.get_inputs()]
+        self.outputs: list[str] = [port.name for port in session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._session.run(None, dict(inputs)), strict=True))
+
+
+def has_custom_operators(model: ModelProto) -> bool:
+    """Whether any node is outside the standard operator sets, as the file declares them."""
+    return any(node.domain not in STANDARD_DOMAINS for node in model.graph.node)
+
+
+def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: bool = True) -> Session:
+    """A session on the CPU with that many threads.
+
+    optimize: all of onnxruntime's graph optimisations (for speed), or none (for a reference: some are inexact).
+    Raises UnsupportedError where onnxruntime has no kernel for an operator, TercetError where it cannot be imported.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise TercetError(f"onnxruntime cannot be imported: {error}", hint="pip install onnxruntime") from error
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+    try:
+        return Session(ort.InferenceSession(source, options, providers=["CPUExecutionProvider"]))
+    except Exception as error:  # its exception classes have no common base below Exception
+        raise UnsupportedError(f"onnxruntime does not take the model: {_first_line(error)}") from error
+
+
+def run_samples(session: Session, runs: Sequence[Mapping[str, np.ndarray]], batched: bool) -> dict[str, np.ndarray]:
+    """The outputs of all runs, as `verify` joins them. A batched run is given sample by sample: models whose file fixes
+    the batch to 1 take nothing else. Raises TercetError where onnxruntime fails."""
+    results = []
+    for run in runs:
+        count = len(next(iter(run.values()))) if batched and run else 1
+        for i in range(count):
+            inputs = {name: array[i : i + 1] if batched else array for name, array in run.items()}
+            try:
+                results.append(session.run(inputs))
+            except Exception as error:
+                raise TercetError(f"onnxruntime fails on the model: {_first_line(error)}") from error
+    join = np.concatenate if batched else np.stack
+    return {name: join([result[name] for result in results]) for name in session.outputs}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]

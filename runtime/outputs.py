@@ -1,0 +1,40 @@
+"""Files that a user asked for: written whole or not at all, and plain errors where they cannot be."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from ..ir.errors import InputError
+from .atomic import atomic_file
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
+    """Writes a file by atomic rename. Raises InputError where that fails."""
+    try:
+        with atomic_file(Path(path)) as file:
+            file.write(data)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+    return Path(path)
+
+
+def write_json(path: str | Path, value: Mapping[str, Any]) -> Path:
+    return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_arrays(folder: str | Path, arrays: Mapping[str, np.ndarray]) -> list[Path]:
+    """Writes NAME.npy for every array; characters that file names had better not have are percent-encoded."""
+    written = []
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        file = quote(name, safe=" ()[]+,=@").replace(".", "%2E") if name.startswith(".") else quote(name, safe=" ()[]+,=@")
+        written.append(write_bytes(Path(folder) / f"{file}.npy", buffer.getvalue()))
+    return written

@@ -1,0 +1,79 @@
+"""Integer thresholds against the float chain itself, on every integer of the accumulator's range."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import f32
+
+from tercet.backends.reference.interpreter import run
+from tercet.ir.program import Port, Program
+from tercet.ir.tn.elementwise import AddOp, ClipOp, HardSwishOp, LeakyReluOp, MulOp, ReluOp
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.types import int_type, tensor_type
+from tercet.passes.thresholds import Thresholds
+
+LO, HI = -300, 299
+
+
+def chain(rng: np.random.Generator, channels: int, activation: str, lo: int, hi: int) -> Program:
+    """int x [1, C, N] -> dequantize -> * k + b -> activation -> quantize."""
+    kind = tensor_type((1, channels, HI - LO + 1), int_type(LO, HI))
+    program = Program.new("chain", [Port("x", kind, np.dtype(np.int16))])
+    block = program.block
+
+    def constant(name: str, array: np.ndarray):  # noqa: ANN202
+        op = program.constant(name, array.astype(np.float32))
+        block.add_op(op)
+        return op.result
+
+    def add(op):  # noqa: ANN001, ANN202
+        block.add_op(op)
+        return op.results[0]
+
+    y = add(DequantizeOp.make(block.args[0], constant("s", rng.choice([0.1, 0.013, 1.0]) * np.ones(()))))
+    k = rng.normal(size=(channels, 1))
+    k[rng.random((channels, 1)) < 0.2] = 0
+    y = add(MulOp.make(y, constant("k", k)))
+    y = add(AddOp.make(y, constant("b", rng.normal(size=(channels, 1)))))
+    if activation == "relu":
+        y = add(ReluOp.make(y))
+    elif activation == "leaky":
+        y = add(LeakyReluOp.make(y, alpha=0.1))
+    elif activation == "clip":
+        y = add(ClipOp.make(y, lo=-0.7, hi=1.1))
+    elif activation == "hard_swish":
+        y = add(HardSwishOp.make(y))
+    q = add(QuantizeOp.make(y, constant("t", np.full((), 0.25)), lo=lo, hi=hi))
+    program.finish([("y", q, np.dtype(np.int64))])
+    program.verify()
+    return program
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 4),
+    st.sampled_from(("none", "relu", "leaky", "clip")),
+    st.sampled_from(((-1, 1), (0, 1), (0, 3), (-8, 7), (0, 15), (-1, 0))),
+)
+@settings(deadline=None)
+def test_every_integer_of_the_range(seed: int, channels: int, activation: str, levels: tuple[int, int]) -> None:
+    program = chain(np.random.default_rng(seed), channels, activation, *levels)
+    x = np.broadcast_to(np.arange(LO, HI + 1, dtype=np.int16), (1, channels, HI - LO + 1)).copy()
+    want = run(program, {"x": x})["y"]
+    assert Thresholds().apply(program)
+    program.verify()
+    kinds = [type(op) for op in program.ops]
+    assert ThresholdOp in kinds and QuantizeOp not in kinds
+    np.testing.assert_array_equal(run(program, {"x": x})["y"], want)
+
+
+def test_a_chain_that_is_not_monotone_stays_float() -> None:
+    program = chain(np.random.default_rng(0), 2, "hard_swish", -8, 7)
+    assert not Thresholds().apply(program)
+    assert any(isinstance(op, QuantizeOp) for op in program.ops)
+
+
+def test_many_levels_stay_float() -> None:
+    assert not Thresholds().apply(chain(np.random.default_rng(0), 2, "none", -128, 127))
