@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +16,14 @@ import numpy as np
 from .backends.c.engine import Engine
 from .backends.c.emit import Emitted, emit_model
 from .backends.c.engines import ENGINES
-from .backends.c.target import Target, find_target
+from .backends.c.target import TARGETS, Target, find_target, runs_here
 from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
-from .ir.errors import InputError
+from .ir.errors import InputError, TercetError
 from .ir.kn.kernel import KernelOp
 from .ir.program import Program
 from .passes.pipeline import run_passes, stages
 from .passes.plan_memory import arena_bytes
-from .runtime.artifact import Artifact
+from .runtime.artifact import SUFFIX, Artifact
 from .runtime.layers import Layer, describe_layers, layers_to_json
 from .runtime.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
 from .runtime.packaging import artifact_contents, interface_sources, merge_sources
@@ -124,6 +125,164 @@ def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.
         return model.run(inputs)
 
 
+def inspect(
+    path: str | Path, *, target: str = "native", batch: int | None = None, engines: Sequence[str] | None = None
+) -> Inspection:
+    """What an artifact holds, or what a source model becomes: its layers, and the IR after every pass.
+
+    Executes nothing from the file. target, batch, engines: as for `compile`; for source models only.
+    """
+    from .runtime.report import inspect_artifact, inspect_program
+
+    if _is_artifact(path):
+        return inspect_artifact(path)
+    machine, program = find_target(target), import_onnx(path, batch=batch)
+    texts = [(IMPORT_LABEL, program.text())]
+    chosen = stages(machine, *_choose_engines(engines))
+    run_passes(program, chosen, lambda label, at: texts.append((label, at.text())))
+    return inspect_program(program, texts, machine.name)
+
+
+def verify(
+    artifact: str | Path,
+    against: ModelProto | str | Path,
+    *,
+    inputs: str | Path | None = None,
+    samples: int | None = None,
+    per_layer: bool = False,
+    threads: int = 1,
+    rtol: float = 1e-5,
+    on_progress: Callable[[str], None] | None = None,
+) -> Verification:
+    """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
+    the model as it is, and expected results where `inputs` has them.
+
+    inputs: an .npz file (see `runtime.samples.file_samples`); absent: random ones. samples: how many; default 8 random
+    ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be equal. per_layer: also
+    compares every layer. on_progress: told what is being done. A difference is no error: see `Verification.ok`.
+    """
+    from .runtime.samples import file_samples, random_samples
+    from .runtime.verify import open_second_opinion, verify_program
+
+    if samples is not None and samples < 1:
+        raise InputError(f"samples: want at least 1, have {samples}")
+    with load(artifact, threads=threads) as loaded:
+        manifest = loaded.manifest
+        batch = manifest.options.get("batch")
+        reference = import_onnx(against, batch=batch if isinstance(batch, int) else None)
+        _check_same_ports(manifest, reference)
+        if inputs is None:
+            ranges = {port.name: (port.range[0], port.range[1]) for port in manifest.inputs if port.range}
+            chosen = random_samples(manifest.inputs, batched=manifest.batched, count=samples or 8, ranges=ranges)
+        else:
+            chosen = file_samples(
+                inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples
+            )
+        second, note = open_second_opinion(against)
+        notes = [note] if note else []
+        if _source_hash(against, reference) != manifest.source_sha256:
+            notes.append("the artifact was compiled from another file than this model")
+        return verify_program(
+            loaded, reference, chosen, second=second, notes=notes, per_layer=per_layer, rtol=rtol,
+            on_progress=on_progress,
+        )  # fmt: skip
+
+
+def bench(
+    path: str | Path,
+    *,
+    source: ModelProto | str | Path | None = None,
+    against: Sequence[str] = ("onnxruntime",),
+    target: str = "native",
+    threads: int = 1,
+    batch: int = 1,
+    repeats: int = 25,
+    per_layer: bool = False,
+    on_progress: Callable[[str], None] | None = None,
+) -> BenchReport:
+    """Times an artifact, or a model that is compiled for this, and its peers in turns. See `runtime.bench`.
+
+    source: the model that the peers run; for a model it is the model itself. repeats: rounds.
+    """
+    from .runtime.bench import bench_artifact
+
+    if _is_artifact(path):
+        return bench_artifact(
+            path, source=source, against=against, threads=threads, batch=batch, repeats=repeats, per_layer=per_layer,
+            on_progress=on_progress,
+        )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="tercet-") as folder:
+        if on_progress is not None:
+            on_progress("compiling")
+        made = compile(path, Path(folder) / "model.tercet", target=target).path
+        return bench_artifact(
+            made, source=path if source is None else source, against=against, threads=threads, batch=batch,
+            repeats=repeats, per_layer=per_layer, on_progress=on_progress,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TargetStatus:
+    """A target, as `targets` lists it. problem: why its code cannot run here; empty when it can. compiler: what builds
+    for it, or why nothing does (then `compiles` is False). native: chosen when no target is named."""
+
+    name: str
+    machine: str
+    vector_bits: int
+    features: tuple[str, ...]
+    problem: str
+    compiler: str
+    compiles: bool
+    native: bool
+
+
+def targets() -> list[TargetStatus]:
+    """Every target, whether its code runs on this machine, and the C compiler for it."""
+    native, found = find_target("native").name, []
+    for target in TARGETS.values():
+        try:
+            compiler, compiles = find_compiler(target).version, True
+        except TercetError as error:
+            compiler, compiles = error.what, False
+        found.append(
+            TargetStatus(
+                target.name, target.machine, 8 * target.vector_bytes, target.features, runs_here(target), compiler,
+                compiles, target.name == native,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _is_artifact(path: str | Path) -> bool:
+    """By what it is, not by its name: a folder, or a file that begins as a zip does. A missing file is what it would
+    be by its name."""
+    path = Path(path)
+    if path.is_dir():
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\x03\x04" or path.suffix == SUFFIX
+    except OSError:
+        return path.suffix == SUFFIX
+
+
+def _check_same_ports(manifest: Manifest, reference: Program) -> None:
+    """The artifact and the model must have the same inputs and outputs. Raises InputError."""
+    def texts(ports: Sequence[Any]) -> list[str]:
+        return [f"{port.name} {port.dtype} {list(port.shape)}" for port in ports]
+
+    sides = (
+        ("inputs", texts(manifest.inputs), texts(reference.inputs)),
+        ("outputs", texts(manifest.outputs), texts(reference.outputs)),
+    )
+    for kind, have, want in sides:
+        if have != want:
+            raise InputError(
+                f"the artifact's {kind} are {'; '.join(have)}; the model's are {'; '.join(want)}",
+                hint="verify it against the model it was compiled from",
+            )
+
+
 class _Timeline:
     """Seconds spent in each stage."""
 
@@ -196,6 +355,11 @@ def _version() -> str:
     return __version__
 
 
+def _machine(target: Target) -> str:
+    """What the library's code is for: the target's machine, or the one that compiled it."""
+    return platform.machine() if target.machine == "any" else target.machine
+
+
 def _manifest(
     program: Program, target: Target, compiler: CompilerInfo, source_hash: str, options: Mapping[str, Any]
 ) -> Manifest:
@@ -204,7 +368,7 @@ def _manifest(
         name=program.name,
         prefix=prefix_of(program.name),
         batched=program.batched,
-        target=TargetInfo(target.name, target.machine, target.features),
+        target=TargetInfo(target.name, _machine(target), target.features),
         compiler=compiler,
         inputs=tuple(map(PortInfo.of, program.inputs)),
         outputs=tuple(map(PortInfo.of, program.outputs)),

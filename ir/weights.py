@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 from .errors import IRError
 
 _ALLOWED_KINDS = "biuf"
+MOST_COMPRESSION = 100
+"""Members that shrink more than this are stored as they are."""
 
 
 class WeightStore(MutableMapping[str, np.ndarray]):
@@ -90,11 +93,17 @@ class WeightStore(MutableMapping[str, np.ndarray]):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in self:
+                member = io.BytesIO()
+                np.lib.format.write_array(member, np.ascontiguousarray(self[name]), allow_pickle=False)
                 entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(entry, "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(self[name]), allow_pickle=False)
+                entry.compress_type = _compression(member.getvalue())
+                archive.writestr(entry, member.getvalue())
         return buffer.getvalue()
+
+
+def _compression(data: bytes) -> int:
+    """Deflate, but for data so regular that a reader would have to take it for a decompression bomb."""
+    return zipfile.ZIP_STORED if len(zlib.compress(data)) * MOST_COMPRESSION < len(data) else zipfile.ZIP_DEFLATED
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -147,9 +147,7 @@ def _peers(
     return found
 
 
-def _onnxruntime(
-    source: str | Path | ModelProto, inputs: Arrays, threads: int, batch: int, *, batched: bool
-) -> Peer:
+def _onnxruntime(source: str | Path | ModelProto, inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
     """The model as it is where onnxruntime has a kernel for every operator, else in standard float32 operators."""
     import onnx
 
@@ -206,4 +204,3 @@ def _profile(model: LoadedModel, inputs: Arrays) -> tuple[LayerTime, ...]:
         LayerTime(layer.symbol, layer.engine, layer.nodes, s, layer.cycles)
         for layer, s in zip(model.layers, seconds, strict=True)
     )
-

@@ -75,8 +75,8 @@ class Library:
         """A copy of `size` bytes of the arena as uint8."""
         if offset < 0 or size < 0 or offset + size > self.arena_bytes:
             raise ArtifactError(f"no bytes {offset}..{offset + size} in the arena", where=self._where, hint=ALTERED)
-        source = (ctypes.c_ubyte * size).from_address(self._arena(model) + offset)
-        return np.frombuffer(source, np.uint8).copy()
+        copied = bytearray(ctypes.string_at(self._arena(model) + offset, size))
+        return np.frombuffer(copied, np.uint8)
 
     def close(self) -> None:
         _ctypes.dlclose(self._dll._handle)

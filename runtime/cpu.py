@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 from ..ir.errors import ArtifactError
+from ..ir.host import cpu_features
 from .manifest import LIBRARY, TargetInfo
 
 ELF_MACHINES = {3: "i686", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
-CPUINFO = Path("/proc/cpuinfo")
-
-
-def cpu_features() -> frozenset[str]:
-    """The feature flags of this machine's CPU as Linux names them; empty where the system does not list them."""
-    try:
-        lines = CPUINFO.read_text(errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return frozenset(found.partition(":")[2].split())
 
 
 def check_target(target: TargetInfo, where: str) -> None:

@@ -35,6 +35,10 @@ def write_arrays(folder: str | Path, arrays: Mapping[str, np.ndarray]) -> list[P
     for name, array in arrays.items():
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
-        file = quote(name, safe=" ()[]+,=@").replace(".", "%2E") if name.startswith(".") else quote(name, safe=" ()[]+,=@")
-        written.append(write_bytes(Path(folder) / f"{file}.npy", buffer.getvalue()))
+        written.append(write_bytes(Path(folder) / f"{_file_name(name)}.npy", buffer.getvalue()))
     return written
+
+
+def _file_name(name: str) -> str:
+    quoted = quote(name, safe=" ()[]+,=@")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted

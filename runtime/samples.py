@@ -96,6 +96,38 @@ def load_arrays(path: str | Path) -> Arrays:
         ) from error
 
 
+def named_inputs(specs: Sequence[str], names: Sequence[str]) -> Arrays:
+    """Arrays by input name from `NAME=FILE.npy`, `FILE.npy` (for a model with one input) and `FILE.npz` (arrays named
+    like inputs). names: the model's inputs. Raises InputError for what cannot be read or told apart."""
+    found: Arrays = {}
+    for spec in specs:
+        arrays = _from_spec(spec, names)
+        if twice := sorted(set(arrays) & set(found)):
+            raise InputError(f"--input gives '{twice[0]}' twice")
+        found |= arrays
+    return found
+
+
+def _from_spec(spec: str, names: Sequence[str]) -> Arrays:
+    name, equals, file = spec.partition("=")
+    if not equals or (name not in names and Path(spec).exists()):
+        name, file = "", spec
+    if name and name not in names:
+        raise InputError(f"--input {spec}: there is no input '{name}'", hint=f"the model has: {', '.join(names)}")
+    arrays = load_arrays(file)
+    if "" in arrays:
+        if not name and len(names) != 1:
+            hint = f"--input NAME={file}; NAME is one of {', '.join(names)}"
+            raise InputError(f"--input {spec}: say which input it is", hint=hint)
+        return {name or names[0]: arrays[""]}
+    if name:
+        raise InputError("is an .npz file; want an .npy file after NAME=", where=file)
+    chosen = {key: array for key, array in arrays.items() if key in names}
+    if not chosen:
+        raise InputError(f"has no array named like an input ({', '.join(names)})", where=file)
+    return chosen
+
+
 def file_samples(
     path: str | Path,
     inputs: Sequence[HasPort],

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from xdsl.ir import Operation
@@ -22,8 +23,11 @@ from ..ir.weights import WeightStore
 from .artifact import Artifact
 from .compare import Difference, difference
 from .loader import LoadedModel
-from .ort import Session, run_samples
+from .ort import Session, has_custom_operators, open_session, run_samples
 from .samples import Arrays, Samples
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 RTOL = 1e-5
 INTERPRETER, ONNXRUNTIME, EXPECTED = "interpreter", "onnxruntime", "expected results"
@@ -132,6 +136,19 @@ def verify_program(
         str(loaded.artifact.path), loaded.manifest.target.name, loaded.threads, rtol, samples.source,
         tuple(checks), tuple(layers), tuple(remarks),
     )  # fmt: skip
+
+
+def open_second_opinion(model: ModelProto | str | Path) -> tuple[Session | None, str]:
+    """An onnxruntime session for a source model as it is; or None and why there is none."""
+    import onnx
+
+    proto = model if isinstance(model, onnx.ModelProto) else onnx.load(str(model), load_external_data=False)
+    if has_custom_operators(proto):
+        return None, "no second opinion: onnxruntime has no kernels for the model's custom operators"
+    try:
+        return open_session(model, optimize=False), ""
+    except TercetError as error:
+        return None, f"no second opinion: {error.what}"
 
 
 def run_reference(program: Program, inputs: Arrays, batched: bool) -> Arrays:

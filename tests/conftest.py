@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tercet.ir.host import cpu_features
+
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports onnxruntime
 ROOT = Path(__file__).parents[1]
 
@@ -31,15 +33,6 @@ def models() -> Path:
     if not folder.is_dir():
         pytest.skip("set TERCET_MODELS to the folder with the shared models")
     return folder
-
-
-def cpu_features() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    listed = [line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))]
-    return set(" ".join(listed).split())
 
 
 @pytest.fixture(scope="session")

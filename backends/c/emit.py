@@ -21,7 +21,8 @@ from .engines import find_engine
 from .target import Target
 from .text import check_symbol, comment, kernel_comment, nodes_text
 
-DEFINITION_FILE, WEIGHTS_FILE, WEIGHTS_SOURCE = "definition.c", "weights.bin", "weights.S"
+DEFINITION_FILE, CONVERT_FILE = "definition.c", "conversions.c"
+WEIGHTS_FILE, WEIGHTS_SOURCE = "weights.bin", "weights.S"
 DIGITS_PER_BYTE = {2: 8, 3: 5}
 
 WEIGHTS_ASSEMBLY = """\
@@ -100,10 +101,17 @@ def emit_model(program: Program, target: Target) -> Emitted:
     sources: dict[str, str | bytes] = {}
     layers: list[dict[str, object]] = []
     nodes: dict[str, str] = {}
-    weights, steps = _Weights(), []
+    weights, steps, converts = _Weights(), [], []
     for i, op in enumerate(program.ops):
         step = _emit_step(op, i, program, target)
+        if any(step.symbol == other.symbol for other in steps):
+            raise IRError(f"two kernels are named '{step.symbol}'", where=describe(op))
         step.weights, step.stored = weights.add(step.code)
+        steps.append(step)
+        layers.append(_layer(step))
+        if isinstance(op, ConvertOp):
+            converts.append(step)
+            continue
         name = f"kernel_{i:02}_{re.sub('[^A-Za-z0-9_]', '_', step.symbol)[:80]}.c"
         sources[name] = _kernel_file(step)
         nodes[name] = describe(op)
@@ -111,8 +119,8 @@ def emit_model(program: Program, target: Target) -> Emitted:
             content = header.read_text(encoding="utf-8")
             if sources.setdefault(header.name, content) != content:
                 raise IRError(f"two engines have a header {header.name} with different content")
-        steps.append(step)
-        layers.append(_layer(step))
+    if converts:
+        sources[CONVERT_FILE] = '#include "tercet_kernel.h"\n\n' + "\n".join(map(_commented, converts))
     sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
     sources[WEIGHTS_FILE] = bytes(weights.blob)
     sources[WEIGHTS_SOURCE] = WEIGHTS_ASSEMBLY
@@ -138,10 +146,14 @@ def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[
     return [o for o in inner if not isinstance(o, ConstantOp)], constants
 
 
+def _commented(step: _Step) -> str:
+    """A kernel's C under the comment that says what it is."""
+    return f"{kernel_comment(step.op, *_tensor_operations(step.op), step.engine)}\n{step.code.source.rstrip()}\n"
+
+
 def _kernel_file(step: _Step) -> str:
-    lines = ['#include "tercet_kernel.h"', *(f'#include "{header.name}"' for header in step.code.headers), ""]
-    lines += [kernel_comment(step.op, *_tensor_operations(step.op), step.engine), step.code.source.rstrip("\n")]
-    return "\n".join(lines) + "\n"
+    headers = ("tercet_kernel.h", *(header.name for header in step.code.headers))
+    return "".join(f'#include "{name}"\n' for name in headers) + "\n" + _commented(step)
 
 
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:

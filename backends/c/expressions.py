@@ -104,7 +104,7 @@ def rounding(mode: str) -> str:
 
 def saturated(whole: str, lo: int, hi: int) -> str:
     """A whole float expression as an integer of lo..hi, of the type `value_c` of that range; NaN counts as 0."""
-    narrow = -(2**31) <= lo and hi < 2**31
+    narrow = value_c(int_type(lo, hi)) == "int32_t"
     if narrow and int(np.float32(lo)) == lo and int(np.float32(hi)) == hi:
         return f"tercet_saturate_i32({whole}, {float_c(lo)}, {float_c(hi)})"
     text = f"tercet_saturate_i64({whole}, {int_c(lo)}, {int_c(hi)})"
@@ -118,7 +118,8 @@ def _clip(op: tn.ClipOp, x: str) -> str:
         return text if hi == np.inf else f"tercet_min_f32({text}, {float_c(hi)})"
     low, high = (int(min(max(v, INT64_MIN), INT64_MAX)) for v in (lo, hi))
     first, last = range_of(element_of(op.x))
-    bits = "i32" if value_c(*map(element_of, (op.x, op.y)), int_type(min(low, high), max(low, high))) == "int32_t" else "i64"
+    bounds = int_type(min(low, high), max(low, high))
+    bits = "i32" if value_c(element_of(op.x), element_of(op.y), bounds) == "int32_t" else "i64"
     text = x if low <= first else f"tercet_max_{bits}({x}, {int_c(low)})"
     if high < max(last, low):
         text = f"tercet_min_{bits}({text}, {int_c(high)})"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from ...ir.errors import InputError
+from ...ir.host import cpu_features
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,6 @@ TARGETS: dict[str, Target] = {
         Target("aarch64", "aarch64", 16, 32, l2=1024 * 1024),
     )
 }  # fmt: skip
-
-
-def cpu_features() -> frozenset[str]:
-    """The feature flags of this machine's CPU; empty where the system does not list them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return frozenset(found.partition(":")[2].split())
 
 
 def runs_here(target: Target) -> str:

@@ -102,7 +102,7 @@ def write_sources(sources: Mapping[str, str | bytes], folder: Path) -> None:
     """Writes named files into a folder. Raises ToolchainError for a name that would leave it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in sources.items():
-        if Path(name).name != name or name.startswith((".", "-")):
+        if not name or Path(name).name != name or name.startswith((".", "-")):
             raise ToolchainError(f"not a plain file name: {name!r}")
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 

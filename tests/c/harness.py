@@ -298,6 +298,7 @@ class Library:
             ctypes.c_void_p(arena.ctypes.data),
         )
         assert status == 0, f"harness_run returned {status}"
+        self.arena = arena  # as the last sample left it
         self._check_gaps(arena)
         return outputs
 

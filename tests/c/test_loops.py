@@ -13,13 +13,13 @@ from tercet.ir.types import TERNARY
 
 # Every example is a compilation of many kernels; a failing one names its kernel, so shrinking is not worth its time.
 FEW = settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-KERNELS = 24
+KERNELS = 16
 
 
 def many(strategy: st.SearchStrategy[Case]) -> st.SearchStrategy[list[Case]]:

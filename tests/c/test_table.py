@@ -126,9 +126,7 @@ def test_kinds(width: int) -> None:
 
 def test_same_geometry_in_and_out() -> None:
     """The store of whole vectors: the next layer's layout is the input's."""
-    cases = [
-        conv_case(f"{h}x{w}", (4, h, w), (6, 3, 3), pads=(1, 1, 1, 1), thresholds=2) for h, w in ((5, 7), (9, 30))
-    ]
+    cases = [conv_case(f"{h}x{w}", (4, h, w), (6, 3, 3), pads=(1, 1, 1, 1), thresholds=2) for h, w in ((5, 7), (9, 30))]
     check_engine(ENGINE, cases, planes_out=True, threads=(1, 2, 3))
 
 

@@ -38,7 +38,7 @@ def rezip(
     return path
 
 
-def with_files(change: Callable[[dict[str, bytes]], None]) -> Maker:
+def with_files(change: Callable[[dict[str, bytes]], object]) -> Maker:
     """Changes contents but not the manifest's hashes."""
 
     def make(folder: Path) -> Path:

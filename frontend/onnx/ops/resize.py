@@ -30,9 +30,10 @@ def _align_corners(i: np.ndarray, scale: np.float32, size: int, out: int) -> np.
 
 
 def _half_pixel_symmetric(i: np.ndarray, scale: np.float32, size: int, out: int) -> np.ndarray:
-    adjustment = _F(out) / (scale * _F(size))
-    offset = _F(size) / _F(2) * (_F(1) - adjustment)
-    return offset + (i + _F(0.5)) / scale - _F(0.5)
+    # In float64: at the centre, where rounding ties, float32 noise would decide.
+    adjustment = out / (float(scale) * size)
+    offset = size / 2 * (1 - adjustment)
+    return offset + (i.astype(np.float64) + 0.5) / float(scale) - 0.5
 
 
 _COORDINATES: dict[str, Callable[[np.ndarray, np.float32, int, int], np.ndarray]] = {

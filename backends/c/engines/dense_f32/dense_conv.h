@@ -118,7 +118,7 @@ DENSE_INLINE void dense_conv_finish(const struct tercet_task *task, const struct
 /* The kernel. Jobs are blocks of output pixels of each image and group. */
 DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_conv *c, const unsigned char *weights,
                              dense_pack *const pack, dense_finish *const finish, const int width,
-                             const enum dense_cell cell, const enum dense_weights form, const int binary) {
+                             const enum dense_cell_kind cell, const enum dense_weights form, const int binary) {
     int32_t *offsets = (int32_t *)(task->scratch + c->offsets);
     dense_cell *prepared = (dense_cell *)(task->scratch + c->prepared);
     dense_cell *sums = (dense_cell *)(task->scratch + c->sums);
@@ -170,10 +170,10 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
                         from.vectors = (const unsigned char *)(planes + lane + t);
                         if (height == tall) {
                             from.depth_step = tall;
-                            dense_tile(&from, steps, to + t, c->group_lanes, k == 0, tall, width, cell);
+                            dense_tile(&from, steps, to + t, c->group_lanes, k == 0, tall, width, DENSE_INPUT_LANES, cell);
                         } else if (tall > 1) {
                             from.depth_step = tall - 1;
-                            dense_tile(&from, steps, to + t, c->group_lanes, k == 0, tall - 1, width, cell);
+                            dense_tile(&from, steps, to + t, c->group_lanes, k == 0, tall - 1, width, DENSE_INPUT_LANES, cell);
                         }
                     }
                     if (k + steps == depth)

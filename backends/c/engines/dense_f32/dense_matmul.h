@@ -17,7 +17,7 @@ struct dense_matmul {
 
 DENSE_INLINE void dense_matmul(const struct tercet_task *task, const struct dense_matmul *m,
                                const unsigned char *weights, dense_pack *const pack, dense_finish *const finish,
-                               const int width, const enum dense_cell cell, const enum dense_weights form,
+                               const int width, const enum dense_cell_kind cell, const enum dense_weights form,
                                const int binary) {
     const int tile = width * DENSE_LANES, tall = m->panels.tall;
     const int panel_bytes = tile * dense_weight_bytes(form);
@@ -52,9 +52,9 @@ DENSE_INLINE void dense_matmul(const struct tercet_task *task, const struct dens
                     const int height = dense_panel_begin(&m->panels, panel + 1) - row_begin - row;
                     from.cells = x + (int64_t)row * m->depth + k;
                     if (height == tall)
-                        dense_tile(&from, steps, sums + row * tile, tile, k == 0, tall, width, cell);
+                        dense_tile(&from, steps, sums + row * tile, tile, k == 0, tall, width, DENSE_WEIGHT_LANES, cell);
                     else if (tall > 1)
-                        dense_tile(&from, steps, sums + row * tile, tile, k == 0, tall - 1, width, cell);
+                        dense_tile(&from, steps, sums + row * tile, tile, k == 0, tall - 1, width, DENSE_WEIGHT_LANES, cell);
                 }
             }
             for (int row = row_begin; row < row_end; row++)

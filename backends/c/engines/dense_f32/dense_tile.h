@@ -24,7 +24,7 @@
 #define DENSE_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* What a cell holds. Quads are uint8 inputs times int8 weights, added up in int16: the caller bounds the depth. */
-enum dense_cell { DENSE_F32, DENSE_I16_PAIR, DENSE_U8_QUAD };
+enum dense_cell_kind { DENSE_F32, DENSE_I16_PAIR, DENSE_U8_QUAD };
 
 /* How weights lie in memory: as cells, or smaller and widened to cells when read. */
 enum dense_weights {
@@ -63,15 +63,24 @@ DENSE_INLINE dense_vector dense_load_weights(const unsigned char *at, const enum
     return binary ? (dense_vector)(bytes + bytes - (int8_t)1) : (dense_vector)bytes;
 }
 
-DENSE_INLINE dense_vector dense_fma_f32(dense_vector a, dense_vector b, dense_vector sum) {
+/* One vector of sums. Only the member that the kind of cell needs is ever used; each keeps its own type, because GCC
+ * copies registers back and forth when a sum changes its type inside a loop. */
+struct dense_sum {
+    tercet_f32v f32;
+    dense_vector i32;
+    tercet_i16v i16;
+};
+
+/* a * b + sum, rounded once where the target has the instruction. */
+DENSE_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v sum) {
 #if defined(__AVX512F__) && TERCET_VECTOR_BYTES == 64
-    return (dense_vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
+    return (tercet_f32v)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
 #elif defined(__FMA__) && TERCET_VECTOR_BYTES == 32
-    return (dense_vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum);
+    return (tercet_f32v)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum);
 #elif defined(__ARM_NEON) && TERCET_VECTOR_BYTES == 16
-    return (dense_vector)vfmaq_f32((float32x4_t)sum, (float32x4_t)a, (float32x4_t)b);
+    return (tercet_f32v)vfmaq_f32((float32x4_t)sum, (float32x4_t)a, (float32x4_t)b);
 #else
-    return (dense_vector)((tercet_f32v)a * (tercet_f32v)b + (tercet_f32v)sum);
+    return a * b + sum;
 #endif
 }
 
@@ -100,17 +109,50 @@ DENSE_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
 #endif
 }
 
-/* sum + x * w for all lanes of a vector. Quads keep two int16 sums per lane. */
-DENSE_INLINE dense_vector dense_mac(dense_vector sum, dense_vector x, dense_vector w, const enum dense_cell cell) {
-    if (cell == DENSE_F32)
-        return dense_fma_f32(x, w, sum);
-    if (cell == DENSE_I16_PAIR)
-        return sum + dense_madd_i16(x, w);
-    return (dense_vector)((tercet_i16v)sum + dense_madd_u8(x, w));
+DENSE_INLINE void dense_sum_zero(struct dense_sum *sum) {
+    sum->f32 = (tercet_f32v){0};
+    sum->i32 = (dense_vector){0};
+    sum->i16 = (tercet_i16v){0};
 }
 
-/* Where one tile reads. Step k loads vectors at `vectors` + offsets[k] cells (convolution), or the k-th `width` vectors
- * of weights (matrix product, offsets NULL), and row i's cell at cells[i * row_step + k * depth_step]. */
+/* sum += x * w for all lanes. */
+DENSE_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector w, const enum dense_cell_kind cell) {
+    if (cell == DENSE_F32)
+        sum->f32 = dense_fma_f32((tercet_f32v)x, (tercet_f32v)w, sum->f32);
+    else if (cell == DENSE_I16_PAIR)
+        sum->i32 += dense_madd_i16(x, w);
+    else
+        sum->i16 += dense_madd_u8(x, w);
+}
+
+/* Starts from sums in memory; int16 sums are added to them at the end. */
+DENSE_INLINE void dense_sum_load(struct dense_sum *sum, const dense_cell *from, const enum dense_cell_kind cell) {
+    if (cell == DENSE_F32)
+        sum->f32 = (tercet_f32v)dense_load(from);
+    else if (cell == DENSE_I16_PAIR)
+        sum->i32 = dense_load(from);
+}
+
+DENSE_INLINE void dense_sum_store(const struct dense_sum *sum, dense_cell *to, int first,
+                                  const enum dense_cell_kind cell) {
+    if (cell == DENSE_F32)
+        dense_store(to, (dense_vector)sum->f32);
+    else if (cell == DENSE_I16_PAIR)
+        dense_store(to, sum->i32);
+    else {
+        const dense_vector pairs = (dense_vector)sum->i16, wide = ((pairs << 16) >> 16) + (pairs >> 16);
+        if (first)
+            dense_store(to, wide);
+        else
+            dense_store(to, wide + dense_load(to));
+    }
+}
+
+/* Which operand fills the vectors. */
+enum dense_side { DENSE_INPUT_LANES, DENSE_WEIGHT_LANES };
+
+/* Where one tile reads. Step k loads vectors at `vectors` + offsets[k] cells (input lanes), or the k-th `width` vectors of
+ * weights (weight lanes), and row i's single cell at cells[i * row_step + k * depth_step]. */
 struct dense_operands {
     const unsigned char *vectors;
     const int32_t *offsets;
@@ -120,39 +162,60 @@ struct dense_operands {
     int binary;
 };
 
-/* Adds `depth` steps to the tile sums[row * pitch + lane]; `first` starts from zero instead. */
+/* The j-th vector of step k. */
+DENSE_INLINE dense_vector dense_tile_vector(const struct dense_operands *from, int k, int j, const int width,
+                                            const enum dense_side side) {
+    if (side == DENSE_INPUT_LANES)
+        return dense_load((const dense_cell *)from->vectors + from->offsets[k] + j * DENSE_LANES);
+    const int bytes = DENSE_LANES * dense_weight_bytes(from->form);
+    return dense_load_weights(from->vectors + (k * width + j) * (int64_t)bytes, from->form, from->binary);
+}
+
+DENSE_INLINE void dense_tile_mac(struct dense_sum *sum, dense_vector vector, dense_vector single,
+                                 const enum dense_side side, const enum dense_cell_kind cell) {
+    if (side == DENSE_INPUT_LANES)
+        dense_mac(sum, vector, single, cell);
+    else
+        dense_mac(sum, single, vector, cell);
+}
+
+/* Adds `depth` steps to the tile sums[row * pitch + lane]; `first` starts from zero instead. The side that needs fewer
+ * registers is held while the other passes by. */
 DENSE_INLINE void dense_tile(const struct dense_operands *from, int depth, dense_cell *sums, int64_t pitch, int first,
-                             const int rows, const int width, const enum dense_cell cell) {
-    dense_vector sum[DENSE_ROWS][DENSE_WIDTH];
-    const int load = !first && cell != DENSE_U8_QUAD;
+                             const int rows, const int width, const enum dense_side side,
+                             const enum dense_cell_kind cell) {
+    struct dense_sum sum[DENSE_ROWS][DENSE_WIDTH];
+    dense_vector held[DENSE_ROWS];
     DENSE_UNROLL for (int i = 0; i < rows; i++)
         DENSE_UNROLL for (int j = 0; j < width; j++)
-            sum[i][j] = load ? dense_load(sums + i * pitch + j * DENSE_LANES) : (dense_vector){0};
-    const int vector_bytes = DENSE_LANES * dense_weight_bytes(from->form);
-    const unsigned char *weights = from->vectors;
-    for (int k = 0; k < depth; k++) {
-        dense_vector v[DENSE_WIDTH];
-        DENSE_UNROLL for (int j = 0; j < width; j++)
-            v[j] = from->offsets ? dense_load((const dense_cell *)from->vectors + from->offsets[k] + j * DENSE_LANES)
-                                 : dense_load_weights(weights + j * vector_bytes, from->form, from->binary);
-        weights += width * vector_bytes;
-        DENSE_UNROLL for (int i = 0; i < rows; i++) {
-            const dense_vector c = dense_splat(from->cells[i * from->row_step + k * from->depth_step]);
+            dense_sum_zero(&sum[i][j]);
+    if (!first)
+        DENSE_UNROLL for (int i = 0; i < rows; i++)
             DENSE_UNROLL for (int j = 0; j < width; j++)
-                sum[i][j] = from->offsets ? dense_mac(sum[i][j], v[j], c, cell) : dense_mac(sum[i][j], c, v[j], cell);
+                dense_sum_load(&sum[i][j], sums + i * pitch + j * DENSE_LANES, cell);
+    for (int k = 0; k < depth; k++) {
+        const dense_cell *single = from->cells + k * from->depth_step;
+        if (rows < width) {
+            DENSE_UNROLL for (int i = 0; i < rows; i++)
+                held[i] = dense_splat(single[i * from->row_step]);
+            DENSE_UNROLL for (int j = 0; j < width; j++) {
+                const dense_vector v = dense_tile_vector(from, k, j, width, side);
+                DENSE_UNROLL for (int i = 0; i < rows; i++)
+                    dense_tile_mac(&sum[i][j], v, held[i], side, cell);
+            }
+        } else {
+            DENSE_UNROLL for (int j = 0; j < width; j++)
+                held[j] = dense_tile_vector(from, k, j, width, side);
+            DENSE_UNROLL for (int i = 0; i < rows; i++) {
+                const dense_vector one = dense_splat(single[i * from->row_step]);
+                DENSE_UNROLL for (int j = 0; j < width; j++)
+                    dense_tile_mac(&sum[i][j], held[j], one, side, cell);
+            }
         }
     }
     DENSE_UNROLL for (int i = 0; i < rows; i++)
-        DENSE_UNROLL for (int j = 0; j < width; j++) {
-            dense_cell *at = sums + i * pitch + j * DENSE_LANES;
-            if (cell == DENSE_U8_QUAD) {
-                const dense_vector wide = ((sum[i][j] << 16) >> 16) + (sum[i][j] >> 16);
-                sum[i][j] = wide;
-                if (!first)
-                    sum[i][j] += dense_load(at);
-            }
-            dense_store(at, sum[i][j]);
-        }
+        DENSE_UNROLL for (int j = 0; j < width; j++)
+            dense_sum_store(&sum[i][j], sums + i * pitch + j * DENSE_LANES, first, cell);
 }
 
 /* `count` rows or outputs, split into panels of `tall` and then `tall` - 1 that are as equal as can be. */

@@ -13,6 +13,7 @@ from .problem import Problem
 
 MAX_GROUP = {2: 8, 3: 5}
 MAX_CHUNK = 64
+STAGED = 16  # TABLE_STAGED of table.h
 MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
 TABLE_SHARE_OF_L1 = 0.8
 
@@ -21,7 +22,7 @@ CYCLES_ROW_STORE = 1.0
 CYCLES_BUILD = 5.0
 CYCLES_LOOK_UP = (0.85, 0.62)  # one vector a row; two or more share the index
 CYCLES_LOOK_UP_L2 = 2.0
-CYCLES_WIDEN = 1.6
+CYCLES_WIDEN = 1.2
 CYCLES_LEVEL = 1.1
 CYCLES_STORE = 8.0
 CYCLES_VALUE = 1.0
@@ -81,9 +82,10 @@ class Plan:
 
     @property
     def scratch(self) -> int:
-        """Bytes that table_scratch of table.h divides: tables, accumulators, a tile of results and its mask."""
+        """Bytes that table_scratch of table.h divides: tables, accumulators, results of some channels, a mask."""
         sums = self.channels * self.wide // self.lane
-        return self.target.vector_bytes * self.vectors * (self.chunk * self.entries + sums + 2 * self.problem.bytes_out)
+        results = (STAGED + 1) * self.problem.bytes_out
+        return self.target.vector_bytes * self.vectors * (self.chunk * self.entries + sums + results)
 
     @property
     def steps(self) -> int:

@@ -12,6 +12,7 @@
 #define TABLE_INLINE static inline __attribute__((always_inline))
 #define TABLE_MAX_GROUP 8
 #define TABLE_MAX_VECTORS 4
+#define TABLE_STAGED 16 /* channels finished before they are stored: a vector cannot be reread in parts right away */
 #define TABLE_SHARE 8 /* pairs of a tile and an output channel that stay on one thread */
 
 typedef uint16_t table_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
@@ -304,7 +305,7 @@ TABLE_INLINE struct table_scratch table_scratch(const struct table_layer *l, uns
     s.tables = (tercet_u64v *)memory;
     s.sums = s.tables + l->chunk * table_entries(l) * l->vectors;
     s.lanes = (unsigned char *)(s.sums + l->outputs * l->vectors * (l->wide / l->lane));
-    s.mask = s.lanes + l->vectors * TERCET_VECTOR_BYTES * l->out.item;
+    s.mask = s.lanes + TABLE_STAGED * l->vectors * TERCET_VECTOR_BYTES * l->out.item;
     return s;
 }
 
@@ -323,18 +324,24 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
 
     const int64_t rest = planes_lanes(&l->out, l->in.pitch) - first;
     const int count = rest < l->vectors * lanes ? (int)rest : l->vectors * lanes;
-    for (int k = begin; k < end; k++) {
-        const int channel = convolution * l->outputs + k;
-        const unsigned char *record = task->weights + l->records + (int64_t)channel * (l->steps + 2) * l->wide;
-        for (int v = 0; v < l->vectors; v++, s.sums += parts) {
-            unsigned char *to = s.lanes + v * lanes * l->out.item;
-            if (l->steps)
-                table_levels(l, s.sums, record, to);
-            else
-                table_values(l, s.sums, record, to);
+    const int staged = l->vectors * TERCET_VECTOR_BYTES * l->out.item; /* bytes of a channel in s.lanes */
+    unsigned char *out = task->out[0];
+    for (int k = begin; k < end; k += TABLE_STAGED) {
+        const int batch = end - k < TABLE_STAGED ? end - k : TABLE_STAGED;
+        const int64_t channel = convolution * l->outputs + k;
+        for (int i = 0; i < batch; i++) {
+            const unsigned char *record = task->weights + l->records + (channel + i) * (l->steps + 2) * l->wide;
+            for (int v = 0; v < l->vectors; v++, s.sums += parts) {
+                unsigned char *to = s.lanes + i * staged + v * lanes * l->out.item;
+                if (l->steps)
+                    table_levels(l, s.sums, record, to);
+                else
+                    table_values(l, s.sums, record, to);
+            }
         }
-        planes_store(&l->out, (unsigned char *)task->out[0] + (int64_t)channel * l->out.size * l->out.item, s.lanes,
-                     s.mask, l->in.pitch, first, count);
+        for (int i = 0; i < batch; i++)
+            planes_store(&l->out, out + (channel + i) * l->out.size * l->out.item, s.lanes + i * staged, s.mask,
+                         l->in.pitch, first, count);
     }
 }
 

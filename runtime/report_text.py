@@ -1,0 +1,104 @@
+"""The results of inspect, verify and bench as plain text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .bench import BenchReport, PeerTimes
+from .report import Inspection, LayerRow
+from .tables import nodes_text, pairs, seconds_text, table
+from .timing import Spread
+from .verify import Verification
+
+
+def inspection_text(found: Inspection) -> str:
+    """Summary, one line a step, and the passes."""
+    rows = [_layer_line(i, row) for i, row in enumerate(found.layers)]
+    header = ("#", "engine", "source nodes", "output", "weights", "bits/w", "cycles")
+    parts = [pairs(found.summary), "", table(header, rows, "><<<<>>"), "", "schedules"]
+    parts += [f"  {i:>2} {row.engine}: {_schedule(row)}" for i, row in enumerate(found.layers) if row.schedule]
+    parts += ["", f"IR after each pass (--after, --diff): {', '.join(found.passes)}"]
+    return "\n".join(parts) + "\n"
+
+
+def _layer_line(index: int, row: LayerRow) -> list[str]:
+    bits = "" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
+    weights = f"{row.weight_count} {row.weights}" if row.weight_count else ""
+    cycles = f"{row.cycles:.0f}" if row.cycles else ""
+    return [str(index), row.engine, nodes_text(row.nodes), "; ".join(row.outputs), weights, bits, cycles]
+
+
+def _schedule(row: LayerRow) -> str:
+    return ", ".join(f"{key} {value}" for key, value in sorted(row.schedule.items()))
+
+
+def verification_text(found: Verification) -> str:
+    """One line a check, the layers when they were compared, and the verdict."""
+    head = f"{found.artifact} (target {found.target}, {found.threads} thread{'s' if found.threads != 1 else ''})"
+    lines = [f"{head} on {found.samples}"]
+    width = max((len(check.against) for check in found.checks), default=0)
+    for check in found.checks:
+        mark = "ok    " if check.ok else "FAILED"
+        lines.append(f"  {mark}  {check.against:<{width}}  {check.output}: {check.difference.text}")
+    if found.layers:
+        rows = [
+            ["ok" if layer.ok else "FAILED", layer.symbol, layer.engine, nodes_text(layer.nodes), layer.difference.text]
+            for layer in found.layers
+        ]
+        lines += ["", table(("", "step", "engine", "source nodes", "against the interpreter"), rows)]
+    if (first := found.first_diverging) is not None:
+        lines += ["", f"first diverging layer: {first.symbol} ({', '.join(first.nodes) or 'no source node'})"]
+    lines += [f"  note: {note}" for note in found.notes]
+    verdict = "the artifact computes what the model means" if found.ok else "the artifact DIFFERS from the model"
+    how = f"integers exactly, floats within {found.rtol:g} of the largest magnitude"
+    return "\n".join([*lines, f"{verdict} ({how})"]) + "\n"
+
+
+def bench_text(report: BenchReport) -> str:
+    """Times, ratios and layers."""
+    pinned = f"pinned to CPU {', '.join(map(str, report.cpus))}" if report.cpus else "not pinned"
+    lines = [
+        f"{report.model}: target {report.target}, batch {report.batch}, "
+        f"{report.threads} thread{'s' if report.threads != 1 else ''} {pinned}, {report.cpu}",
+        "",
+        table(("", "median", "min", "max"), _time_rows(report), "<>>>", width=60),
+    ]
+    for peer in report.peers:
+        lines += ["", ratio_line(report, peer), f"  {peer.name} runs {peer.form}; {peer.agreement}"]
+    if report.layers:
+        lines += ["", layer_times(report)]
+    lines += [f"  note: {note}" for note in report.notes]
+    lines += ["", "Times depend on this machine and what else it does; the ratios come from rounds in turns."]
+    return "\n".join(lines) + "\n"
+
+
+def ratio_line(report: BenchReport, peer: PeerTimes) -> str:
+    """The one sentence of a benchmark: the median of the rounds' ratios with its spread."""
+    r = peer.ratio
+    word, spread = ("faster", r) if r.median >= 1 else ("slower", _inverse(r))
+    return (
+        f"{report.model} is {spread.median:.2f}x {word} than {peer.name} "
+        f"(median of {len(peer.seconds)} rounds; quartiles {spread.lower:.2f} to {spread.upper:.2f}, "
+        f"all {spread.minimum:.2f} to {spread.maximum:.2f})"
+    )
+
+
+def _inverse(r: Spread) -> Spread:
+    return Spread(1 / r.maximum, 1 / r.upper, 1 / r.median, 1 / r.lower, 1 / r.minimum)
+
+
+def _time_rows(report: BenchReport) -> Sequence[Sequence[str]]:
+    timed = [("tercet", report.time), *((peer.name, Spread.of(peer.seconds)) for peer in report.peers)]
+    return [[n, *map(seconds_text, (t.median, t.minimum, t.maximum))] for n, t in timed]
+
+
+def layer_times(report: BenchReport) -> str:
+    """One line a step: its median time and its share of all."""
+    total = sum(layer.seconds for layer in report.layers) or 1.0
+    rows = [
+        [layer.symbol, layer.engine, nodes_text(layer.nodes), seconds_text(layer.seconds),
+         f"{100 * layer.seconds / total:.1f} %"]
+        for layer in report.layers
+    ]  # fmt: skip
+    rows.append(["all steps", "", "", seconds_text(total), ""])
+    return table(("step", "engine", "source nodes", "time", "share"), rows, "<<<>>")

@@ -1,0 +1,174 @@
+"""Arithmetic, activations, casts and matrix products against onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tercet.frontend.onnx import import_model
+from tercet.ir.errors import ModelError
+from tercet.ir.tn.elementwise import CastOp
+
+from .helpers import assert_like_onnxruntime, floats, integers, interpreted, model, node
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Mul", "Div", "Max", "Min"])
+@pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((2, 3, 4), (3, 1)), ((1,), (2, 1, 3)), ((), (2, 2))])
+def test_binary(op_type: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    feeds = {"a": floats(*shapes[0]), "b": floats(*shapes[1], seed=1)}
+    assert_like_onnxruntime(model(node(op_type, "a b"), feeds), feeds)
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Mul"])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.int8, np.uint8, np.int16, np.uint16, np.uint32])
+def test_integers_wrap(op_type: str, dtype: Any) -> None:
+    info = np.iinfo(dtype)
+    a = np.array([info.min, info.max, info.max, 7, 1], dtype)
+    b = np.array([info.max, info.max, 1, 3, info.min], dtype)
+    want = getattr(np, {"Add": "add", "Sub": "subtract", "Mul": "multiply"}[op_type])(a, b)
+    feeds = {"a": a, "b": b}
+    np.testing.assert_array_equal(interpreted(model(node(op_type, "a b"), feeds, outputs={"y": dtype}), feeds)["y"], want)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_integer_division_truncates(dtype: Any) -> None:
+    feeds = {"a": integers(-50, 50, 40, dtype=dtype), "b": np.resize(np.array([-7, 3, 2, -1, 5], dtype), 40)}
+    assert_like_onnxruntime(model(node("Div", "a b"), feeds, outputs={"y": dtype}), feeds)
+
+
+def test_no_cast_where_the_range_fits() -> None:
+    feeds = {"a": integers(0, 255, 4, dtype=np.uint8)}
+    nodes = [node("Cast", "a", "wide", to=6), node("Mul", "wide three"), node("Add", "wide big", "z")]
+    constants = {"three": np.array(3, np.int32), "big": np.array(2**31 - 1, np.int32)}
+    source = model(nodes, feeds, constants, outputs={"y": np.int32, "z": np.int32})
+    program = import_model(source)
+    assert sum(isinstance(op, CastOp) for op in program.ops) == 1  # only the sum can leave int32
+    assert_like_onnxruntime(source, feeds)
+
+
+UNARY: dict[str, dict[str, Any]] = {
+    "Relu": {},
+    "LeakyRelu": {"alpha": 0.3},
+    "Sigmoid": {},
+    "HardSigmoid": {"alpha": 0.3, "beta": 0.4},
+    "HardSwish": {},
+    "Tanh": {},
+    "Round": {},
+    "Ceil": {},
+    "Floor": {},
+    "Identity": {},
+    "Dropout": {},
+}
+
+
+@pytest.mark.parametrize("op_type", UNARY)
+@pytest.mark.parametrize("defaults", [True, False])
+def test_unary(op_type: str, defaults: bool) -> None:
+    feeds = {"x": np.concatenate([floats(3, 40, scale=4), np.array([[0.5, 1.5, -0.5, -2.5] * 10], np.float32)])}
+    attributes = {} if defaults else UNARY[op_type]
+    assert_like_onnxruntime(model(node(op_type, "x", **attributes), feeds), feeds)
+
+
+@pytest.mark.parametrize("slope", [(), (3, 1, 1), (2, 3, 4, 4), (4,)])
+def test_prelu(slope: tuple[int, ...]) -> None:
+    feeds = {"x": floats(2, 3, 4, 4)}
+    assert_like_onnxruntime(model(node("PRelu", "x s"), feeds, {"s": floats(*slope, seed=1)}), feeds)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("opset", [11, 13])
+def test_softmax(axis: int, opset: int) -> None:
+    """Before opset 13 all axes from `axis` on count as one."""
+    if opset == 11 and axis == -1:
+        axis = 2
+    feeds = {"x": floats(2, 3, 4)}
+    assert_like_onnxruntime(model(node("Softmax", "x", axis=axis), feeds, opset=opset), feeds)
+    assert_like_onnxruntime(model(node("Softmax", "x"), feeds, opset=opset), feeds)
+
+
+def test_clip_by_attributes() -> None:
+    feeds = {"x": floats(50, scale=3)}
+    assert_like_onnxruntime(model(node("Clip", "x", min=-1.0, max=2.0), feeds, opset=10), feeds)
+    assert_like_onnxruntime(model(node("Clip", "x", max=0.5), feeds, opset=7), feeds)
+
+
+@pytest.mark.parametrize("inputs", ["x lo hi", "x lo", "x - hi", "x"])
+@pytest.mark.parametrize("runtime", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.int64])
+def test_clip_by_inputs(inputs: str, runtime: bool, dtype: Any) -> None:
+    x = {"x": integers(-9, 9, 20, dtype=dtype)}
+    bounds = {n: np.array(v, dtype) for n, v in (("lo", -2), ("hi", 5)) if n in inputs}
+    feeds = {**x, **bounds} if runtime else x
+    source = model(node("Clip", inputs), feeds, {} if runtime else bounds, outputs={"y": dtype}, opset=13)
+    assert_like_onnxruntime(source, feeds)
+
+
+def test_clip_of_wide_integers_is_exact() -> None:
+    feeds = {"x": np.array([2**62, -(2**62), 5], np.int64)}
+    hi = np.array(2**60 + 1, np.int64)
+    y = interpreted(model(node("Clip", "x - hi"), feeds, {"hi": hi}, outputs={"y": np.int64}), feeds)["y"]
+    assert y.tolist() == [2**60 + 1, -(2**62), 5]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (np.float32, np.int32),
+        (np.float32, np.int8),
+        (np.float32, np.bool_),
+        (np.int64, np.int32),
+        (np.int32, np.uint8),
+        (np.int32, np.int16),
+        (np.int64, np.float32),
+        (np.int32, np.bool_),
+        (np.bool_, np.float32),
+        (np.bool_, np.int64),
+        (np.uint8, np.int32),
+    ],
+)
+def test_cast(source: Any, target: Any) -> None:
+    from onnx import helper
+
+    x = (floats(30, scale=40) if source == np.float32 else integers(-300, 300, 30)).astype(source)
+    x[:3] = 0
+    feeds = {"x": x}
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(target))
+    assert_like_onnxruntime(model(node("Cast", "x", to=to), feeds, outputs={"y": target}), feeds)
+
+
+GEMM: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, ...] | None, dict[str, Any]]] = {
+    "plain": ((3, 4), (4, 5), (5,), {}),
+    "no bias": ((3, 4), (4, 5), None, {}),
+    "transposed": ((4, 3), (5, 4), (3, 5), {"transA": 1, "transB": 1}),
+    "scaled": ((3, 4), (4, 5), (3, 1), {"alpha": 0.5, "beta": 0.25}),
+    "scalar": ((3, 4), (4, 5), (), {"beta": 2.0}),
+    "no beta": ((3, 4), (4, 5), (5,), {"beta": 0.0}),
+}
+
+
+@pytest.mark.parametrize("case", GEMM)
+@pytest.mark.parametrize("runtime", [False, True])
+def test_gemm(case: str, runtime: bool) -> None:
+    a, b, c, attributes = GEMM[case]
+    rest = {"b": floats(*b, seed=1), **({"c": floats(*c, seed=2)} if c is not None else {})}
+    feeds = {"a": floats(*a), **(rest if runtime else {})}
+    gemm = node("Gemm", "a b" if c is None else "a b c", **attributes)
+    assert_like_onnxruntime(model(gemm, feeds, {} if runtime else rest), feeds)
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (4, 2)), ((2, 3, 4), (4, 2)), ((4,), (4, 2)), ((2, 1, 3, 4), (5, 4, 2))])
+def test_matmul(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    feeds = {"a": floats(*shapes[0]), "b": floats(*shapes[1], seed=1)}
+    assert_like_onnxruntime(model(node("MatMul", "a b"), feeds), feeds)
+
+
+def test_matmul_of_integers_wraps() -> None:
+    feeds = {"a": integers(-(2**31), 2**31 - 1, 3, 4, dtype=np.int32), "b": integers(-9, 9, 4, 2, dtype=np.int32)}
+    assert_like_onnxruntime(model(node("MatMul", "a b"), feeds, outputs={"y": np.int32}), feeds)
+
+
+def test_dtypes_must_agree() -> None:
+    feeds = {"a": floats(2), "b": integers(0, 1, 2)}
+    with pytest.raises(ModelError, match="node 'Add_y' .Add.: operands have the dtypes float32 and int64"):
+        import_model(model(node("Add", "a b"), feeds))
