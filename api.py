@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backends.c.engine import Engine
 from .backends.c.emit import Emitted, emit_model
-from .backends.c.engines import ENGINES
+from .backends.c.engine import Engine
+from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.target import TARGETS, Target, find_target, runs_here
 from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
 from .ir.errors import InputError, TercetError
@@ -79,7 +79,8 @@ def compile(
 
     output: path of the artifact (default: NAME.tercet in the working directory). target: one of `targets()` or
     `native`. batch: fixes a symbolic batch. jobs: C compilers at a time. engines: names of the engines to choose from
-    (default: all); `loops` computes what they refuse. dump_ir: a folder that gets the IR and its weights after every pass.
+    (default: all); `loops` computes what they refuse. dump_ir: a folder that gets the IR and its weights
+    after every pass.
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
     machine = find_target(target)
@@ -175,9 +176,7 @@ def verify(
             ranges = {port.name: (port.range[0], port.range[1]) for port in manifest.inputs if port.range}
             chosen = random_samples(manifest.inputs, batched=manifest.batched, count=samples or 8, ranges=ranges)
         else:
-            chosen = file_samples(
-                inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples
-            )
+            chosen = file_samples(inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples)
         second, note = open_second_opinion(against)
         notes = [note] if note else []
         if _source_hash(against, reference) != manifest.source_sha256:
@@ -224,7 +223,8 @@ def bench(
 @dataclass(frozen=True)
 class TargetStatus:
     """A target, as `targets` lists it. problem: why its code cannot run here; empty when it can. compiler: what builds
-    for it, or why nothing does (then `compiles` is False). native: chosen when no target is named."""
+    for it, or why nothing does (then `compiles` is False). native: chosen when no target is named. engines: the name of
+    each, and what it computes."""
 
     name: str
     machine: str
@@ -234,11 +234,13 @@ class TargetStatus:
     compiler: str
     compiles: bool
     native: bool
+    engines: tuple[tuple[str, str], ...]
 
 
 def targets() -> list[TargetStatus]:
     """Every target, whether its code runs on this machine, and the C compiler for it."""
     native, found = find_target("native").name, []
+    kinds = tuple((engine.name, describe_engine(engine.name)) for engine in ENGINES)
     for target in TARGETS.values():
         try:
             compiler, compiles = find_compiler(target).version, True
@@ -247,7 +249,7 @@ def targets() -> list[TargetStatus]:
         found.append(
             TargetStatus(
                 target.name, target.machine, 8 * target.vector_bytes, target.features, runs_here(target), compiler,
-                compiles, target.name == native,
+                compiles, target.name == native, kinds,
             )
         )  # fmt: skip
     return found
@@ -268,6 +270,7 @@ def _is_artifact(path: str | Path) -> bool:
 
 def _check_same_ports(manifest: Manifest, reference: Program) -> None:
     """The artifact and the model must have the same inputs and outputs. Raises InputError."""
+
     def texts(ports: Sequence[Any]) -> list[str]:
         return [f"{port.name} {port.dtype} {list(port.shape)}" for port in ports]
 
@@ -336,7 +339,9 @@ def _source_hash(model: ModelProto | Program | str | Path, program: Program) -> 
     return hashlib.sha256(data).hexdigest()
 
 
-def _build(program: Program, target: Target, emitted: Emitted, jobs: int | None) -> tuple[dict[str, bytes], CompilerInfo]:
+def _build(
+    program: Program, target: Target, emitted: Emitted, jobs: int | None
+) -> tuple[dict[str, bytes], CompilerInfo]:
     """Compiles the generated C with the runtime. Returns the artifact's files and the compiler."""
     interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
     sources = merge_sources(emitted.sources, interface)

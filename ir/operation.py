@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
-from typing_extensions import Self
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseArrayBase,
-    FlatSymbolRefAttr,
     FloatAttr,
     IntegerAttr,
     LocationAttr,
@@ -62,7 +60,7 @@ def from_attribute(attribute: Attribute) -> Any:
 
 
 def symbol(name: str) -> SymbolRefAttr:
-    return FlatSymbolRefAttr(name)
+    return SymbolRefAttr(name)
 
 
 class PlainOperation(IRDLOperation):
@@ -136,9 +134,7 @@ class TensorOperation(PlainOperation):
                 types = probe.infer()
             finally:
                 probe.operands = ()
-        return cls.create(
-            operands=operands, properties=properties, result_types=list(types), location=location
-        )
+        return cls.create(operands=operands, properties=properties, result_types=list(types), location=location)
 
     @property
     def result(self) -> SSAValue:
@@ -153,13 +149,9 @@ class TensorOperation(PlainOperation):
         for i, (want, result) in enumerate(zip(inferred, self.results, strict=True)):
             have = tensor_of(result)
             if have.get_shape() != want.get_shape():
-                raise VerifyException(
-                    f"{self.name}: result {i}: field shape: want {list(want.get_shape())}, have {list(have.get_shape())}"
-                )
+                raise fail(self, f"result {i}: shape", list(want.get_shape()), list(have.get_shape()))
             if not contains(want.element_type, have.element_type):
-                raise VerifyException(
-                    f"{self.name}: result {i}: field element: want a part of {want.element_type}, have {have.element_type}"
-                )
+                raise fail(self, f"result {i}: element", f"a part of {want.element_type}", have.element_type)
 
 
 def fail(op: Operation, field: str, want: object, have: object) -> VerifyException:

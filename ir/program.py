@@ -256,9 +256,7 @@ def _fits(want: object, have: Element, array: np.ndarray) -> bool:
 
 
 def _port_attributes(port: Port) -> DictionaryAttr:
-    return DictionaryAttr(
-        {"tn.name": StringAttr(encode_name(port.name)), "tn.dtype": StringAttr(port.dtype.name)}
-    )
+    return DictionaryAttr({"tn.name": StringAttr(encode_name(port.name)), "tn.dtype": StringAttr(port.dtype.name)})
 
 
 def _ports(attributes: ArrayAttr[DictionaryAttr] | None, types: Sequence[Tensor], prefix: str) -> list[Port]:

@@ -94,7 +94,7 @@ class WeightStore(MutableMapping[str, np.ndarray]):
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in self:
                 member = io.BytesIO()
-                np.lib.format.write_array(member, np.ascontiguousarray(self[name]), allow_pickle=False)
+                np.lib.format.write_array(member, self[name], allow_pickle=False)
                 entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
                 entry.compress_type = _compression(member.getvalue())
                 archive.writestr(entry, member.getvalue())

@@ -122,7 +122,12 @@ def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
     _, _, height, width = shape_of(tensor)
     pitch, rows = -(-(left + width + right) // stride), -(-(top + height + bottom) // stride)
     layout = PlanesLayout.of(
-        top=top, left=left, pitch=pitch, size=max(pitch * rows, 1) * stride**2, stride=stride, zero=int(any(w.zero for w in wanted))
+        top=top,
+        left=left,
+        pitch=pitch,
+        size=max(pitch * rows, 1) * stride**2,
+        stride=stride,
+        zero=int(any(w.zero for w in wanted)),
     )
     return MapType(tensor, layout)
 

@@ -28,7 +28,12 @@ class FinishOutputs(Pass):
             if _memory_dtype(port.dtype) != storage_dtype(element_of(value)):
                 kind = tensor_type(shape_of(value), element_of_dtype(port.dtype))
                 value = insert(last, CastOp.make_typed([value], [kind], at=last))
-            elif isinstance(value, BlockArgument) or isinstance(value.owner, ConstantOp) or value in seen or _is_read(value):
+            elif (
+                isinstance(value, BlockArgument)
+                or isinstance(value.owner, ConstantOp)
+                or value in seen
+                or _is_read(value)
+            ):
                 value = insert(last, ReshapeOp.make(value, shape=shape_of(value), at=last))
             seen.add(value)
             if value is not last.operands[i]:

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
-from ..ir.kn.kernel import ConvertOp, KernelOp
+from ..ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
 from ..ir.kn.layout import TAIL_BYTES, buffer_bytes, round_up
 from ..ir.program import Program
 from .base import Pass
@@ -34,7 +34,7 @@ class PlanMemory(Pass):
 
     def apply(self, program: Program) -> bool:
         ops = [op for op in program.ops if isinstance(op, KernelOp | ConvertOp)]
-        position = {op: i for i, op in enumerate(ops)}
+        position: dict[Operation, int] = {op: i for i, op in enumerate(ops)}
         buffers: list[Buffer] = []
         outputs: set[SSAValue] = set()
         for op in ops:
@@ -76,8 +76,8 @@ def arena_bytes(program: Program) -> int:
     ends = [
         offset + round_up(buffer_bytes(value.type) + TAIL_BYTES, ALIGNMENT)
         for op in program.ops
-        if isinstance(op, KernelOp | ConvertOp) and op.offsets is not None
-        for value, offset in zip(op.results, op.offsets.get_values(), strict=True)
+        if planned_offsets(op)
+        for value, offset in zip(op.results, planned_offsets(op), strict=True)
         if offset >= 0
     ]
     return max(ends, default=0)

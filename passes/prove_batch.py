@@ -10,13 +10,11 @@ from xdsl.ir import Operation, SSAValue
 from ..ir.errors import UnsupportedError
 from ..ir.locations import describe
 from ..ir.program import Program
+from ..ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
 from ..ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ..ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
-from ..ir.tn.quant import ThresholdOp
-from ..ir.tn.elementwise import BinaryOp, SoftmaxOp, UnaryOp
-from ..ir.tn.elementwise import CastOp
-from ..ir.tn.quant import DequantizeOp, QuantizeOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import shape_of
 from .base import Pass
 

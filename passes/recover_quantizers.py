@@ -71,9 +71,7 @@ def _integer_matmul(program: Program, op: Operation) -> bool:
     if t.size != 1 and (len(shape_of(op.b)) < 2 or t.size != t.shape[-1]):
         return False
     scale = (a[1].reshape(()) * (t.reshape(()) if t.size == 1 else t.reshape(-1))).astype(np.float32)
-    return _dequantize_after(
-        program, op, MatMulOp.make(a[0].q, b[0].q, at=op), scale, name_of(b[0].q) + ".out_scale"
-    )
+    return _dequantize_after(program, op, MatMulOp.make(a[0].q, b[0].q, at=op), scale, name_of(b[0].q) + ".out_scale")
 
 
 def _move(program: Program, op: Operation) -> bool:
@@ -81,7 +79,9 @@ def _move(program: Program, op: Operation) -> bool:
     found = _dequantized(program, op.operands[0])
     if found is None or found[1].size != 1 or (isinstance(op, PadOp) and op.get("value") != 0):
         return False
-    moved = type(op).make_typed(  # type: ignore[attr-defined]
+    moved = type(
+        op
+    ).make_typed(  # type: ignore[attr-defined]
         [found[0].q, *op.operands[1:]], None, at=op, **dict(op.properties)
     )
     return _dequantize_after(program, op, moved, found[1].reshape(()), name_of(found[0].scale))
@@ -135,7 +135,7 @@ def _add(program: Program, op: Operation) -> bool:
     p, q = (np.array(values_of(element_of(d[0].q)), np.float32) for d in (a, b))
     if not np.array_equal(p[:, None] * s + q[None, :] * s, (p[:, None] + q[None, :]) * s):
         return False
-    return _dequantize_after(program, op, AddOp.make(a[0].q, b[0].q, at=op), s.reshape(()), name_of(a[0].scale))
+    return _dequantize_after(program, op, AddOp.make(a[0].q, b[0].q, at=op), a[1].reshape(()), name_of(a[0].scale))
 
 
 def _requantize(program: Program, op: Operation) -> bool:
@@ -169,10 +169,10 @@ def _rounding_chain(program: Program, op: Operation) -> bool:
     if isinstance(division, DivOp) and program.array(division.b) is not None and sole_user(division.result) is inner:
         x, scale = division.a, division.b
     if scale is None:
-        scale = constant_before(program, op, "one", np.float32(1).reshape(()))
+        scale = constant_before(program, op, "one", np.ones((), np.float32))
     q = QuantizeOp.make(x, scale, lo=int(lo), hi=int(hi), mode=rounding.get("mode"), at=op)
     return shape_of(q.result) == shape_of(op.result) and _dequantize_after(
-        program, op, q, np.float32(1).reshape(()), "one"
+        program, op, q, np.ones((), np.float32), "one"
     )
 
 

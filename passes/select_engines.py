@@ -148,9 +148,7 @@ def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> Kernel
     """A detached kn.kernel whose region holds clones of the group and of the constants it reads."""
     inside = {result for op in group for result in op.results}
     maps = list(
-        dict.fromkeys(
-            v for op in group for v in op.operands if v not in inside and not isinstance(v.owner, ConstantOp)
-        )
+        dict.fromkeys(v for op in group for v in op.operands if v not in inside and not isinstance(v.owner, ConstantOp))
     )
     block = Block(arg_types=[v.type for v in maps])
     mapping: dict[SSAValue, SSAValue] = dict(zip(maps, block.args, strict=True))

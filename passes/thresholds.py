@@ -20,8 +20,20 @@ from xdsl.ir import Operation, SSAValue
 from ..backends.reference.interpreter import evaluate
 from ..ir.locations import fused_location
 from ..ir.program import Program
-from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, HardSigmoidOp, LeakyReluOp, MaxOp, MinOp, MulOp, PReluOp
-from ..ir.tn.elementwise import ReluOp, RoundOp, SubOp
+from ..ir.tn.elementwise import (
+    AddOp,
+    ClipOp,
+    DivOp,
+    HardSigmoidOp,
+    LeakyReluOp,
+    MaxOp,
+    MinOp,
+    MulOp,
+    PReluOp,
+    ReluOp,
+    RoundOp,
+    SubOp,
+)
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of, shape_of
 from .base import Pass, apply_rules, constant_before, insert, name_of, replace
@@ -250,6 +262,4 @@ class Thresholds(Pass):
     name: ClassVar[str] = "thresholds"
 
     def apply(self, program: Program) -> bool:
-        return apply_rules(
-            program, {QuantizeOp: (_to_integer_threshold,), ThresholdOp: (_to_integer_threshold,)}
-        )
+        return apply_rules(program, {QuantizeOp: (_to_integer_threshold,), ThresholdOp: (_to_integer_threshold,)})

@@ -11,9 +11,9 @@ import numpy as np
 class Difference:
     """What separates `have` from `want`.
 
-    absolute: largest |have - want|. relative: that over the largest |want|. ulp: most float32 values between two
-    elements (0 for integers). wrong, count: elements beyond the tolerance, and all elements. where: index of the
-    element with the largest difference. problem: why the tensors cannot be compared; empty when they can.
+    absolute: largest |have - want|. relative: that over the largest |want|. where: index of the element that is so far
+    off. ulp: float32 values between have and want there (0 for integers). wrong, count: elements beyond the tolerance,
+    and all elements. problem: why the tensors cannot be compared; empty when they can.
     """
 
     absolute: float = 0.0
@@ -58,8 +58,9 @@ def difference(have: np.ndarray, want: np.ndarray, rtol: float) -> Difference:
     wrong = ~(same | (gap <= rtol * scale))
     worst = float(gap.max())
     relative = worst / scale if scale else (np.inf if worst else 0.0)
-    steps = _ulp(have, want) if worst and np.isfinite(worst) else 0
-    return Difference(worst, relative, steps, int(wrong.sum()), want.size, _index(gap))
+    where = _index(gap)
+    steps = _ulp(have[where], want[where]) if worst and np.isfinite(worst) else 0
+    return Difference(worst, relative, steps, int(wrong.sum()), want.size, where)
 
 
 def _integers(have: np.ndarray, want: np.ndarray) -> Difference:
@@ -76,12 +77,11 @@ def _index(gap: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(gap.argmax()), gap.shape))
 
 
-def _ulp(have: np.ndarray, want: np.ndarray) -> int:
-    """The largest number of float32 values between two elements; -0 and +0 are one value."""
+def _ulp(have: np.generic, want: np.generic) -> int:
+    """The number of float32 values between two numbers; -0 and +0 are one value."""
 
-    def ordinal(array: np.ndarray) -> np.ndarray:
-        bits = np.ascontiguousarray(array, dtype=np.float32).view(np.int32).astype(np.int64)
-        return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
+    def ordinal(number: np.generic) -> int:
+        bits = int(np.float32(number).view(np.int32))
+        return -(bits & 0x7FFFFFFF) if bits < 0 else bits
 
-    finite = np.isfinite(have.astype(np.float32)) & np.isfinite(want.astype(np.float32))
-    return int(np.abs(ordinal(have) - ordinal(want))[finite].max(initial=0))
+    return abs(ordinal(have) - ordinal(want))

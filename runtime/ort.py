@@ -14,8 +14,6 @@ from ..ir.errors import TercetError, UnsupportedError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-
 
 class Session:
     """An onnxruntime session that takes and gives arrays by name."""
@@ -29,9 +27,13 @@ class Session:
         return dict(zip(self.outputs, self._session.run(None, dict(inputs)), strict=True))
 
 
-def has_custom_operators(model: ModelProto) -> bool:
-    """Whether any node is outside the standard operator sets, as the file declares them."""
-    return any(node.domain not in STANDARD_DOMAINS for node in model.graph.node)
+def custom_operators(model: ModelProto) -> list[str]:
+    """The operators of a model that are not standard ONNX, each once."""
+    from onnx import defs
+
+    known = {(entry.domain, entry.name) for entry in defs.get_all_schemas()}
+    kinds = {node.op_type: ("" if node.domain == "ai.onnx" else node.domain, node.op_type) for node in model.graph.node}
+    return sorted(name for name, kind in kinds.items() if kind not in known)
 
 
 def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: bool = True) -> Session:

@@ -1,8 +1,8 @@
 """QONNX models expressed in standard float32 operators, so that onnxruntime can run them as a peer in benchmarks.
 
-Every form is exact. Of the forms of MultiThreshold that were measured (comparisons and casts, nested Where, Sign, scaled
-Floor or Round) the fastest that is proven exact for the node is taken: where the operand is an integer, an affine map and
-Clip (one step) or an affine map, Floor and Clip (steps of equal width); else comparisons and casts.
+Every form is exact. Of the forms of MultiThreshold that were measured (comparisons and casts, nested Where, Sign,
+scaled Floor or Round), the fastest that is proven exact for a node is taken. Where the operand is an integer, that is
+an affine map and Clip (one step) or an affine map, Floor and Clip (steps of equal width); else comparisons and casts.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} us"
 
 
-def values_text(array: np.ndarray, most: int = 10) -> str:
+def values_text(array: np.ndarray, most: int = 8) -> str:
     """The first values of a tensor."""
     values = array.reshape(-1)
     shown = " ".join(f"{value:.6g}" for value in values[:most].tolist())

@@ -23,7 +23,7 @@ from ..ir.weights import WeightStore
 from .artifact import Artifact
 from .compare import Difference, difference
 from .loader import LoadedModel
-from .ort import Session, has_custom_operators, open_session, run_samples
+from .ort import Session, custom_operators, open_session, run_samples
 from .samples import Arrays, Samples
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def open_second_opinion(model: ModelProto | str | Path) -> tuple[Session | None,
     import onnx
 
     proto = model if isinstance(model, onnx.ModelProto) else onnx.load(str(model), load_external_data=False)
-    if has_custom_operators(proto):
-        return None, "no second opinion: onnxruntime has no kernels for the model's custom operators"
+    if custom := custom_operators(proto):
+        return None, f"no second opinion: onnxruntime has no kernels for {', '.join(custom)}"
     try:
         return open_session(model, optimize=False), ""
     except TercetError as error:

@@ -44,3 +44,20 @@ def requires_cpu() -> Callable[..., None]:
             pytest.skip(f"this CPU has no {', '.join(missing)}")
 
     return check
+
+
+NODE_TEST_VARIANTS = {"test_interpreter": "interpreter", "test_compiled": "compiled"}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Counts the ONNX node tests. Here, not in their folder: the controller of a parallel run loads only this file."""
+    for function, variant in NODE_TEST_VARIANTS.items():
+        count = {
+            outcome: sum(f"::{function}[" in report.nodeid for report in terminalreporter.getreports(outcome))
+            for outcome in ("passed", "failed", "skipped")
+        }
+        if total := sum(count.values()):
+            terminalreporter.write_line(
+                f"ONNX node tests, {variant}: {count['passed']} passed / {total} applicable / "
+                f"{count['skipped']} excluded / {count['failed']} failed"
+            )

@@ -32,7 +32,11 @@ def check(network: Network, engine: str | None, target: str, threads: int) -> No
     want = np.concatenate([run(network.program, {"x": x[None]})["y"] for x in network.x])
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile(
-            network.program, Path(folder) / "net.tercet", target=target, engines=None if engine is None else [engine], jobs=1
+            network.program,
+            Path(folder) / "net.tercet",
+            target=target,
+            engines=None if engine is None else [engine],
+            jobs=1,
         )
         with load(compiled.path, threads=threads) as model:
             got = model.run({"x": network.x})["y"]

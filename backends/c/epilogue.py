@@ -124,7 +124,8 @@ class Epilogue:
             else:
                 self._head.append(f"{c_type} y{i}[{self.longest}];")
                 after.append(f"epilogue_store(&{symbol}_map{i}, task->out[{i}], row, y{i}, column, count);")
-            stores.append(f"y{i}[i] = ({c_type}){self._names[value]};")
+            cast = "" if c_type == _value_type(value) else f"({c_type})"
+            stores.append(f"y{i}[i] = {cast}{self._names[value]};")
         for i, result in enumerate(self.kernel.outputs):
             if (layout := layout_of(result)) is not None:
                 out.add(planes_c(f"{symbol}_map{i}", self.kernel.op.yielded[i], layout), "")

@@ -67,12 +67,27 @@ PLANES_INLINE void planes_mask(const struct planes *p, unsigned char *mask, int 
     }
 }
 
+/* memcpy of a few dozen bytes, without a call: words that overlap at the end. */
+PLANES_INLINE void planes_copy(unsigned char *to, const unsigned char *from, int64_t bytes) {
+    if (bytes >= 16) {
+        for (int64_t i = 0; i < bytes - 16; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + bytes - 16, from + bytes - 16, 16);
+    } else if (bytes >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + bytes - 8, from + bytes - 8, 8);
+    } else {
+        for (int64_t i = 0; i < bytes; i++)
+            to[i] = from[i];
+    }
+}
+
 /* Copies pixels [x0, x1) of a row: from[0] is pixel x0. */
 PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
                                     int x0, int x1) {
     const int s = p->stride;
     if (s == 1) {
-        memcpy(plane + planes_position(p, y, x0) * p->item, from, (size_t)(x1 - x0) * (size_t)p->item);
+        planes_copy(plane + planes_position(p, y, x0) * p->item, from, (int64_t)(x1 - x0) * p->item);
         return;
     }
     for (int i = 0; i < s && x0 + i < x1; i++) {
@@ -82,26 +97,31 @@ PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane
     }
 }
 
-/* Stores lanes [first, first + count) of one channel; `lanes` and `mask` (see planes_mask) are aligned to vectors. */
-PLANES_INLINE void planes_store(const struct planes *p, unsigned char *plane, const unsigned char *lanes,
-                                const unsigned char *mask, int lane_pitch, int64_t first, int count) {
+/* Stores lanes [first, first + count) of `channels` planes from `map` on. The lanes of a channel start `step` bytes
+ * after those of the one before; they and `mask` (see planes_mask) are aligned to vectors. */
+PLANES_INLINE void planes_store(const struct planes *p, unsigned char *map, int channels, const unsigned char *lanes,
+                                int64_t step, const unsigned char *mask, int lane_pitch, int64_t first, int count) {
+    const int64_t plane = (int64_t)p->size * p->item;
     if (planes_flat(p, lane_pitch)) {
-        unsigned char *to = plane + (planes_position(p, 0, 0) + first) * p->item;
+        unsigned char *to = map + (planes_position(p, 0, 0) + first) * p->item;
         const int bytes = count * p->item;
-        int i = 0;
-        for (; i + TERCET_VECTOR_BYTES <= bytes; i += TERCET_VECTOR_BYTES) {
-            const tercet_u8v x = *(const tercet_u8v *)(lanes + i) & *(const tercet_u8v *)(mask + i);
-            memcpy(to + i, &x, sizeof x);
+        for (int c = 0; c < channels; c++, to += plane, lanes += step) {
+            int i = 0;
+            for (; i + TERCET_VECTOR_BYTES <= bytes; i += TERCET_VECTOR_BYTES) {
+                const tercet_u8v x = *(const tercet_u8v *)(lanes + i) & *(const tercet_u8v *)(mask + i);
+                memcpy(to + i, &x, sizeof x);
+            }
+            for (; i < bytes; i++)
+                to[i] = lanes[i] & mask[i];
         }
-        for (; i < bytes; i++)
-            to[i] = lanes[i] & mask[i];
         return;
     }
     int y = (int)(first / lane_pitch), x = (int)(first % lane_pitch);
     for (int i = 0; i < count; y++, x = 0) {
-        const int rest = count - i, to_end = p->width - x;
-        if (to_end > 0)
-            planes_store_row(p, plane, lanes + (int64_t)i * p->item, y, x, x + (rest < to_end ? rest : to_end));
+        const int rest = count - i, to_end = p->width - x, pixels = rest < to_end ? rest : to_end;
+        if (pixels > 0)
+            for (int c = 0; c < channels; c++)
+                planes_store_row(p, map + c * plane, lanes + c * step + (int64_t)i * p->item, y, x, x + pixels);
         i += lane_pitch - x;
     }
 }

@@ -27,6 +27,7 @@ COMMON_FLAGS = (
     "-fPIC",
     "-fvisibility=hidden",
     "-Wall",
+    "-g0",  # zig adds debug information otherwise, with paths in it
     "-ffp-contract=off",  # a * b + c rounds twice, as in the interpreter
     "-fno-math-errno",  # sqrtf, rintf as instructions; values unchanged
     "-fno-trapping-math",  # float selects may be vectorised; values unchanged

@@ -80,12 +80,12 @@ def _open(location: str, folder: Path, where: str) -> BinaryIO:
                 raise ModelError(f"external data: '{location}' goes through a symlink", where=where, hint=_HINT)
         # O_NOFOLLOW and O_NONBLOCK: neither a link put there meanwhile nor a pipe may be opened or waited for.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(step, flags), "rb")
+        descriptor = os.open(step, flags)
     except OSError as error:
         raise ModelError(
             f"external data: cannot open '{location}': {error.strerror or error}", where=where, hint=_HINT
         ) from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise ModelError(f"external data: '{location}' is not a regular file", where=where, hint=_HINT)
-    return file
+    return os.fdopen(descriptor, "rb")

@@ -38,8 +38,8 @@ class Source:
     inputs: list[Declared]
     outputs: list[Declared]
     constants: dict[str, np.ndarray]
-    proto: ModelProto
-    """The model as it was checked, for shape inference where a node is not supported."""
+    graph: GraphProto
+    """The graph as it was checked."""
 
 
 def checked_source(proto: ModelProto, opsets: dict[str, int], folder: Path | None, name: str) -> Source:
@@ -57,8 +57,8 @@ def checked_source(proto: ModelProto, opsets: dict[str, int], folder: Path | Non
         first = graph.sparse_initializer[0].values.name
         raise UnsupportedError("the model has sparse initializers", where=f"initializer '{first}'")
     constants = _initializers(graph, folder)
-    inputs = [_declared(info, "input") for info in graph.input if info.name not in constants]
-    outputs = [_declared(info, "output") for info in graph.output]
+    inputs = [declared(info, "input") for info in graph.input if info.name not in constants]
+    outputs = [declared(info, "output") for info in graph.output]
     for kind, names in (("input", [i.name for i in graph.input]), ("output", [o.name for o in outputs])):
         if (twice := _first_repeated(names)) is not None:
             raise ModelError(f"the graph has two {kind}s of that name", where=f"{kind} '{twice}'")
@@ -79,7 +79,7 @@ def checked_source(proto: ModelProto, opsets: dict[str, int], folder: Path | Non
     used = frozenset(needed - {""})
     names = _node_names(graph.node)
     nodes = [_node(graph.node[i], names[i], opsets, used) for i in order if i in live]
-    return Source(name, nodes, inputs, outputs, constants, proto)
+    return Source(name, nodes, inputs, outputs, constants, graph)
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
@@ -98,7 +98,8 @@ def _initializers(graph: GraphProto, folder: Path | None) -> dict[str, np.ndarra
     return constants
 
 
-def _declared(info: ValueInfoProto, kind: str) -> Declared:
+def declared(info: ValueInfoProto, kind: str) -> Declared:
+    """The declaration of a value. Raises ModelError for a broken one, UnsupportedError for what is no tensor."""
     where = f"{kind} '{info.name}'"
     if not info.name:
         raise ModelError(f"an {kind} of the graph has no name", where="model")

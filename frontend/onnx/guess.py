@@ -1,52 +1,42 @@
-"""Shapes behind a node that is not supported, so that one error can list the unsupported nodes after it as well."""
+"""Shapes behind a node that is not supported, so that one error can list the unsupported nodes after it as well.
+
+They come from the types that the file declares. ONNX's own shape inference is not used: it is C++ that aborts the whole
+process on some malformed nodes.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from onnx import ModelProto, helper, shape_inference
+from onnx import GraphProto
 from xdsl.ir import Block
 
+from ...ir.errors import TercetError
 from ...ir.types import tensor_type
+from .graph import Declared, declared
 from .node import Node
 from .values import Refusal, Value, element_of_onnx
 
 
 class Guesses:
-    """Stand-ins of the type that ONNX shape inference gives. The program that uses them is thrown away."""
+    """Stand-ins of the declared types. The program that uses them is thrown away."""
 
-    def __init__(self, model: ModelProto, batch: int | None) -> None:
-        self._model, self._batch = model, batch
-        self._types: dict[str, tuple[np.dtype, tuple[int, ...]]] | None = None
+    def __init__(self, graph: GraphProto, batch: int | None) -> None:
+        self._infos = {info.name: info for info in (*graph.value_info, *graph.output)}
+        self._batch = batch
 
     def outputs(self, node: Node) -> list[Value | None]:
         """A stand-in for every output of a node, None where its type is not known."""
-        if self._types is None:
-            self._types = self._inferred()
         return [self._stand_in(name) for name in node.outputs]
 
     def _stand_in(self, name: str) -> Value | None:
-        assert self._types is not None
-        if name not in self._types:
+        if name not in self._infos:
             return None
-        dtype, shape = self._types[name]
         try:
-            block = Block(arg_types=[tensor_type(shape, element_of_onnx(dtype))])
-        except Refusal:
+            info: Declared = declared(self._infos[name], "value")
+            sizes = [self._batch if i == 0 and isinstance(d, str) else d for i, d in enumerate(info.dims or ("",))]
+            shape = [d for d in sizes if isinstance(d, int)]
+            if len(shape) < len(sizes):
+                return None
+            block = Block(arg_types=[tensor_type(shape, element_of_onnx(info.dtype))])
+        except (Refusal, TercetError):
             return None
-        return Value(name, dtype, shape, ssa=block.args[0])
-
-    def _inferred(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-        try:
-            model = shape_inference.infer_shapes(self._model)
-        except Exception:  # best effort on an untrusted model; without it the error lists fewer nodes
-            return {}
-        types: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-        for info in (*model.graph.value_info, *model.graph.output):
-            tensor = info.type.tensor_type
-            dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
-            if dims and dims[0] is None:
-                dims[0] = self._batch
-            known = [d for d in dims if d is not None]
-            if tensor.HasField("shape") and len(known) == len(dims) and tensor.elem_type:
-                types[info.name] = (np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), tuple(known))
-        return types
+        return Value(name, info.dtype, tuple(shape), ssa=block.args[0])

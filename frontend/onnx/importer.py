@@ -57,7 +57,7 @@ class _Import:
                 self.values[declared.name] = Value(
                     declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True
                 )
-        self.guesses = Guesses(source.proto, 1 if self.batched else batch)
+        self.guesses = Guesses(source.graph, 1 if self.batched else batch)
 
     def run(self) -> Program:
         for node in self.source.nodes:

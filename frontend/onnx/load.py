@@ -4,10 +4,11 @@ own folder."""
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError, EncodeError, Message
 from onnx import ModelProto
 
 from ...ir.errors import InputError, ModelError
@@ -31,6 +32,7 @@ def load(model: ModelProto | str | Path) -> Source:
     else:
         path = Path(model)
         proto, folder, name = _parse(path), path.parent, path.name.removesuffix(".onnx").removesuffix(".qonnx")
+    _check_text(proto)
     opsets = _check_versions(proto)
     return checked_source(inline_functions(proto), opsets, folder, name)
 
@@ -86,3 +88,16 @@ def _check_versions(proto: ModelProto) -> dict[str, int]:
             hint=f"tercet reads opsets {OPSETS[0]} to {OPSETS[-1]}; onnx.version_converter converts others",
         )
     return opsets
+
+
+def _check_text(proto: Message) -> None:
+    """Raises ModelError for text that is not UTF-8: the parser hands it over as bytes, and names must be text."""
+    stack: list[Message] = [proto]
+    while stack:
+        message = stack.pop()
+        for field, value in message.ListFields():
+            values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+            if field.type == field.TYPE_MESSAGE:
+                stack.extend(values)
+            elif field.type == field.TYPE_STRING and any(isinstance(v, bytes) for v in values):
+                raise ModelError(f"{type(message).__name__}.{field.name} is not UTF-8 text", where="model")

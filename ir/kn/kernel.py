@@ -6,9 +6,8 @@ The meaning of a kernel is the meaning of its region; engine, schedule, layouts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from typing_extensions import Self
 from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, IntegerAttr, LocationAttr, StringAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.irdl import (
@@ -28,6 +27,12 @@ from xdsl.utils.exceptions import VerifyException
 
 from ..operation import AttributeValue, PlainOperation, fail, from_attribute, to_attribute
 from .layout import tensor_in
+
+
+def planned_offsets(op: Operation) -> tuple[int, ...]:
+    """The arena byte offsets of an operation's results; empty before memory is planned."""
+    offsets = op.properties.get("offsets")
+    return () if offsets is None else tuple(from_attribute(offsets))
 
 
 @irdl_op_definition
@@ -78,9 +83,7 @@ class KernelOp(IRDLOperation):
             "engine": StringAttr(engine),
             "schedule": cls.schedule_attribute(schedule),
         }
-        return cls.create(
-            operands=maps, result_types=types, properties=properties, regions=[Region(body)], location=at
-        )
+        return cls.create(operands=maps, result_types=types, properties=properties, regions=[Region(body)], location=at)
 
     @staticmethod
     def schedule_attribute(schedule: Mapping[str, AttributeValue]) -> DictionaryAttr:
@@ -120,7 +123,7 @@ class KernelOp(IRDLOperation):
         for i, (value, result) in enumerate(zip(self.yielded, self.results, strict=True)):
             if value.type != tensor_in(result.type):
                 raise fail(self, f"yielded value {i}", tensor_in(result.type), value.type)
-        if self.offsets is not None and len(self.offsets.get_values()) != len(self.results):
+        if self.offsets is not None and len(planned_offsets(self)) != len(self.results):
             raise fail(self, "offsets", f"{len(self.results)} entries", self.offsets)
 
 

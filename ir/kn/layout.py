@@ -47,9 +47,7 @@ class PlanesLayout(ParametrizedAttribute):
     FIELDS: ClassVar = ("top", "left", "pitch", "size", "stride", "zero")
 
     @classmethod
-    def of(
-        cls, *, top: int, left: int, pitch: int, size: int, stride: int = 1, zero: int = 1
-    ) -> PlanesLayout:
+    def of(cls, *, top: int, left: int, pitch: int, size: int, stride: int = 1, zero: int = 1) -> PlanesLayout:
         return cls(*(IntAttr(v) for v in (top, left, pitch, size, stride, zero)))
 
     def field(self, name: str) -> int:
@@ -74,10 +72,7 @@ class PlanesLayout(ParametrizedAttribute):
     def verify(self) -> None:
         if self.field("stride") < 1 or self.field("zero") not in (0, 1):
             raise VerifyException("#kn.planes: want stride >= 1 and zero 0 or 1")
-        if (
-            min(self.field(n) for n in ("top", "left")) < 0
-            or min(self.field(n) for n in ("pitch", "size")) < 1
-        ):
+        if min(self.field(n) for n in ("top", "left")) < 0 or min(self.field(n) for n in ("pitch", "size")) < 1:
             raise VerifyException("#kn.planes: want top, left >= 0 and pitch, size >= 1")
         if self.field("size") % self.field("stride") ** 2:
             raise VerifyException("#kn.planes: want size a multiple of stride^2")
@@ -107,9 +102,7 @@ class MapType(ParametrizedAttribute, TypeAttribute):
         if shape[2] * shape[3]:
             positions = layout.positions(shape)
             last = layout.field("left") + shape[3]
-            if last > layout.field("pitch") * layout.field("stride") or positions.max() >= layout.field(
-                "size"
-            ):
+            if last > layout.field("pitch") * layout.field("stride") or positions.max() >= layout.field("size"):
                 raise VerifyException(f"!kn.map: {list(shape)} does not fit into {layout}")
 
 

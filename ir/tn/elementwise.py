@@ -26,9 +26,7 @@ class BinaryOp(TensorOperation):
     def infer(self) -> Sequence[Tensor]:
         shape = broadcast_shapes(self, shape_of(self.a), shape_of(self.b))
         if is_float(self.a) != is_float(self.b):
-            raise fail(
-                self, "operands", "both float or both integer", f"{element_of(self.a)}, {element_of(self.b)}"
-            )
+            raise fail(self, "operands", "both float or both integer", f"{element_of(self.a)}, {element_of(self.b)}")
         if is_float(self.a):
             return [tensor_type(shape, f32)]
         return [
@@ -198,7 +196,8 @@ class ClipOp(UnaryOp):
 
 @irdl_op_definition
 class CastOp(TensorOperation):
-    """To the result's element: int -> float exact or nearest; float -> int truncates and saturates; int -> int wraps
+    """To the result's element: int -> float exact or nearest; float -> int truncates and saturates (NaN
+    gives 0); int -> int wraps
     modulo the (power of two) size of the result's range, as ONNX Cast does."""
 
     name = "tn.cast"

@@ -58,9 +58,7 @@ class ConvOp(TensorOperation):
         if (bias := self.bias) is not None and shape_of(bias) != (w[0],):
             raise fail(self, "bias", [w[0]], list(shape_of(bias)))
         if len({is_float(v) for v in self.operands}) != 1:
-            raise fail(
-                self, "operands", "all float or all integer", [str(element_of(v)) for v in self.operands]
-            )
+            raise fail(self, "operands", "all float or all integer", [str(element_of(v)) for v in self.operands])
         out = window_output(self, x[2:], w[2:])
         element: Element = f32
         if not is_float(self.x):
@@ -89,14 +87,10 @@ class MatMulOp(TensorOperation):
         if wide_a[-1] != wide_b[-2]:
             raise fail(self, "operands", "a [.., M, K] and b [.., K, N]", f"a {list(a)}, b {list(b)}")
         if is_float(self.a) != is_float(self.b):
-            raise fail(
-                self, "operands", "both float or both integer", f"{element_of(self.a)}, {element_of(self.b)}"
-            )
+            raise fail(self, "operands", "both float or both integer", f"{element_of(self.a)}, {element_of(self.b)}")
         lead = broadcast_shapes(self, wide_a[:-2], wide_b[:-2])
         shape = [*lead, *(() if len(a) == 1 else (a[-2],)), *(() if len(b) == 1 else (b[-1],))]
-        element = (
-            f32 if is_float(self.a) else product_sum_range(wide_a[-1], element_of(self.a), element_of(self.b))
-        )
+        element = f32 if is_float(self.a) else product_sum_range(wide_a[-1], element_of(self.a), element_of(self.b))
         return [tensor_type(shape, element)]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 from math import prod
+from typing import ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
@@ -66,7 +66,7 @@ class ConcatOp(TensorOperation):
         axis = self.get("axis")
         if not shapes or not 0 <= axis < len(shapes[0]):
             raise fail(self, "axis", "an axis of the operands", axis)
-        rest = {s[:axis] + s[axis + 1 :] for s in shapes}
+        rest = {(len(s), *s[:axis], *s[axis + 1 :]) for s in shapes}
         if len(rest) != 1 or len({is_float(v) for v in self.operands}) != 1:
             raise fail(
                 self,
@@ -96,9 +96,7 @@ class SliceOp(TensorOperation):
             raise fail(self, "starts", f"{len(x)} entries in starts, sizes and steps", starts)
         for d, start, size, step in zip(x, starts, sizes, steps, strict=True):
             if size < 0 or (size > 0 and not (0 <= start < d and 0 <= start + (size - 1) * step < d)):
-                raise fail(
-                    self, "sizes", f"indices inside {list(x)}", f"start {start}, size {size}, step {step}"
-                )
+                raise fail(self, "sizes", f"indices inside {list(x)}", f"start {start}, size {size}, step {step}")
         return [tensor_type(sizes, element_of(self.x))]
 
 

@@ -29,9 +29,7 @@ class PoolOp(TensorOperation):
         if len(x) < 3 or len(kernel) != len(x) - 2:
             raise fail(self, "kernel", f"one size for each spatial axis of {list(x)}", kernel)
         if min((*kernel, *self.get("strides"), *self.get("dilations"))) < 1 or min(self.get("pads")) < 0:
-            raise fail(
-                self, "window", "positive sizes and pads >= 0", f"kernel {kernel}, pads {self.get('pads')}"
-            )
+            raise fail(self, "window", "positive sizes and pads >= 0", f"kernel {kernel}, pads {self.get('pads')}")
         return [tensor_type((*x[:2], *window_output(self, x[2:], kernel)), element_of(self.x))]
 
 
@@ -45,7 +43,7 @@ class MaxPoolOp(PoolOp):
 @irdl_op_definition
 class AvgPoolOp(PoolOp):
     """The float mean of each window. Elements inside `counted` (pads: begins, then ends) are in the divisor; those of
-    `pads` beyond it (a ceil-mode overhang) are not."""
+    `pads` beyond it (a ceil-mode overhang) are not. A window in which nothing counts gives 0, as in onnxruntime."""
 
     name = "tn.avg_pool"
     counted = prop_def(DenseArrayBase)

@@ -96,9 +96,7 @@ class ThresholdOp(TensorOperation):
         if len(t) != 2 or t[0] not in (1, channels):
             raise fail(self, "thresholds", f"shape [{channels} or 1, n]", list(t))
         if is_float(self.thresholds) != is_float(self.x):
-            raise fail(
-                self, "thresholds", f"the kind of x, {element_of(self.x)}", element_of(self.thresholds)
-            )
+            raise fail(self, "thresholds", f"the kind of x, {element_of(self.x)}", element_of(self.thresholds))
         if (sign := self.sign) is not None and shape_of(sign) not in ((1,), (channels,)):
             raise fail(self, "sign", f"shape [{channels} or 1]", list(shape_of(sign)))
         if self.get("step") == 0:

@@ -11,6 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imp
 import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, helper, numpy_helper
+
 from tercet.backends.reference.interpreter import run
 from tercet.frontend.onnx import import_model
 from tercet.ir.program import Program
@@ -18,7 +19,9 @@ from tercet.ir.program import Program
 Arrays = Mapping[str, np.ndarray]
 
 
-def node(op_type: str, inputs: Sequence[str] | str, outputs: Sequence[str] | str = "y", **attributes: Any) -> NodeProto:
+def node(
+    op_type: str, inputs: Sequence[str] | str, outputs: Sequence[str] | str = "y", /, **attributes: Any
+) -> NodeProto:
     """Inputs and outputs as lists or as words of one string; "-" is one that is left out."""
     names = [v.split() if isinstance(v, str) else list(v) for v in (inputs, outputs)]
     read, write = ([("" if n == "-" else n) for n in part] for part in names)
@@ -55,7 +58,7 @@ def model(
 
 def interpreted(source: ModelProto | Program, feeds: Arrays, **options: Any) -> dict[str, np.ndarray]:
     """The outputs of the imported program, which is verified and sent through its text first."""
-    program = source if isinstance(source, Program) else import_model(source, **options)
+    program = import_model(source, **options) if isinstance(source, ModelProto) else source
     program.verify()
     text = program.text()
     again = Program.parse(text, program.weights)
@@ -70,7 +73,7 @@ def onnxruntime(source: ModelProto | str, feeds: Arrays) -> dict[str, np.ndarray
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(source if isinstance(source, str) else source.SerializeToString(), options)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+    return {name: np.asarray(y) for name, y in zip(names, session.run(names, dict(feeds)), strict=True)}
 
 
 def assert_close(have: np.ndarray, want: np.ndarray, *, relative: float = 1e-5) -> None:

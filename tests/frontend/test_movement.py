@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import NodeProto
+
 from tercet.frontend.onnx import import_model
 from tercet.ir.errors import ModelError, UnsupportedError
 
@@ -196,9 +197,7 @@ def test_resize_by_scales(transform: str, nearest: str, scales: list[float]) -> 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("sizes", [[1, 2, 7, 4], [1, 2, 1, 12]])
 def test_resize_by_sizes(transform: str, sizes: list[int]) -> None:
-    check(
-        node("Resize", "x - - s", coordinate_transformation_mode=transform), (1, 2, 5, 6), {"s": sizes}, opset=19
-    )
+    check(node("Resize", "x - - s", coordinate_transformation_mode=transform), (1, 2, 5, 6), {"s": sizes}, opset=19)
 
 
 @pytest.mark.parametrize("policy", ["not_larger", "not_smaller", "stretch"])

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from onnx import helper
+
 from tercet.frontend.onnx import import_model
 from tercet.ir.errors import ModelError, UnsupportedError
 
@@ -38,9 +39,7 @@ def test_quantize_without_zero_point_is_uint8() -> None:
         model(node("QuantizeLinear", "x s"), feeds, {"s": np.array([0.7], F32)}, outputs={"y": np.uint8}), feeds
     )
     as_int8 = node("QuantizeLinear", "x s", output_dtype=3)
-    assert_like_onnxruntime(
-        model(as_int8, feeds, {"s": np.array(0.7, F32)}, outputs={"y": np.int8}, opset=21), feeds
-    )
+    assert_like_onnxruntime(model(as_int8, feeds, {"s": np.array(0.7, F32)}, outputs={"y": np.int8}, opset=21), feeds)
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])

@@ -97,7 +97,7 @@ def test_store_refuses_objects_and_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tensor<1x3x5x5xf32>", "tensor<1x4x5x5xf32>", "field shape: want .1, 3, 5, 5."),
+        ("tensor<1x3x5x5xf32>", "tensor<1x4x5x5xf32>", "field result 0: shape: want .1, 3, 5, 5."),
         ("strides = array<i64: 1, 1>", "strides = array<i64: 0, 1>", "field strides: want 2 positive integers"),
         ("group = 1 : i64", "group = 2 : i64", "field group"),
         ("@conv.w", "@other", "not in the weight store"),

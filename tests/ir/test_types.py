@@ -48,7 +48,9 @@ def test_ranges_beyond_64_bits_wrap() -> None:
     assert range_of(int_type(-(2**80), 5)) == (-(2**63), 2**63 - 1)
 
 
-@pytest.mark.parametrize("text", ["!tn.int<3:2>", "!tn.set<1>", "!tn.set<1, 1>", "!tn.set<2, 1>", "!tn.int<1>", "!tn.int<a:b>"])
+@pytest.mark.parametrize(
+    "text", ["!tn.int<3:2>", "!tn.set<1>", "!tn.set<1, 1>", "!tn.set<2, 1>", "!tn.int<1>", "!tn.int<a:b>"]
+)
 def test_bad_types_are_refused(text: str) -> None:
     with pytest.raises((ParseError, VerifyException)):
         Parser(context(), text).parse_attribute()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 
 from tercet.backends.reference.interpreter import run
@@ -25,7 +24,9 @@ def test_passes_keep_the_result(network: Network) -> None:
         program.verify()
         text = program.text()
         assert Program.parse(text, program.weights).text() == text, step.name
-        np.testing.assert_allclose(run(program, {"x": x})["y"], want, rtol=1e-5, atol=1e-5 * np.abs(want).max(), err_msg=step.name)
+        np.testing.assert_allclose(
+            run(program, {"x": x})["y"], want, rtol=1e-5, atol=1e-5 * np.abs(want).max(), err_msg=step.name
+        )
 
 
 @given(networks())
@@ -44,5 +45,3 @@ def test_passes_have_distinct_documentation() -> None:
     for step in graph_passes():
         assert step.__doc__ and step.name == step.name.lower(), step
         assert not step.lossy
-
-

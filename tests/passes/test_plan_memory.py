@@ -29,9 +29,7 @@ def test_no_overlap(lives: list[tuple[int, int, int]]) -> None:
         assert offsets[a.value] % ALIGNMENT == 0 and offsets[a.value] >= 0
         for b in buffers[:i]:
             together = a.first <= b.last and b.first <= a.last
-            apart = (
-                offsets[a.value] + a.size <= offsets[b.value] or offsets[b.value] + b.size <= offsets[a.value]
-            )
+            apart = offsets[a.value] + a.size <= offsets[b.value] or offsets[b.value] + b.size <= offsets[a.value]
             assert apart or not together
 
 

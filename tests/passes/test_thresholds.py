@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import f32
 
 from tercet.backends.reference.interpreter import run
 from tercet.ir.program import Port, Program
@@ -23,12 +22,12 @@ def chain(rng: np.random.Generator, channels: int, activation: str, lo: int, hi:
     program = Program.new("chain", [Port("x", kind, np.dtype(np.int16))])
     block = program.block
 
-    def constant(name: str, array: np.ndarray):  # noqa: ANN202
+    def constant(name: str, array: np.ndarray):
         op = program.constant(name, array.astype(np.float32))
         block.add_op(op)
         return op.result
 
-    def add(op):  # noqa: ANN001, ANN202
+    def add(op):
         block.add_op(op)
         return op.results[0]
 

@@ -18,6 +18,11 @@ def find_engine(name: str) -> Engine | None:
     return import_module(f"{__name__}.{name}").ENGINE
 
 
+def describe_engine(name: str) -> str:
+    """What an engine computes: the first line of its folder's docstring."""
+    return (import_module(f"{__name__}.{name}").__doc__ or "").strip().partition("\n")[0]
+
+
 @cache
 def engines() -> tuple[Engine, ...]:
     """All engines, best first where costs are equal."""

@@ -27,6 +27,7 @@ class DenseF32(DenseEngine):
                 "DENSE_F32",
                 per=1,
                 ops=1 if "fma_f32" in target.instructions else 2,
+                multiplies=2,
                 form="DENSE_I8_FLOATS" if narrow else "DENSE_CELLS",
                 binary=narrow and is_binary(problem.weights),
             )

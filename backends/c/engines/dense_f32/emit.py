@@ -14,7 +14,8 @@ from ...text import Lines
 from .plan import Cell, ConvPlan, MatMulPlan, Panels
 
 HERE = Path(__file__).parent
-TILE_HEADERS = (HERE / "dense_tile.h", HERE / "dense_conv.h", HERE / "dense_matmul.h", *HEADERS)
+CONV_HEADERS = (HERE / "dense_tile.h", HERE / "dense_conv.h")
+MATMUL_HEADERS = (*CONV_HEADERS, HERE / "dense_matmul.h")
 
 WeightCells = Callable[[np.ndarray], Constant]
 """Stored weights from an array [.., cells, rows, per] in the order the kernel reads them."""
@@ -62,7 +63,7 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
         )
     )
     _main(out, kernel, epilogue, "dense_conv", start, packer, cell, plan.width)
-    return KernelCode(out.text(), constants, (*TILE_HEADERS, *packer.headers), plan.scratch)
+    return KernelCode(out.text(), constants, (*CONV_HEADERS, *HEADERS, *packer.headers), plan.scratch)
 
 
 def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) -> KernelCode:
@@ -85,7 +86,7 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
         )
     )
     _main(out, kernel, epilogue, "dense_matmul", start, packer, cell, plan.width)
-    return KernelCode(out.text(), constants, (*TILE_HEADERS, *packer.headers), plan.scratch)
+    return KernelCode(out.text(), constants, (*MATMUL_HEADERS, *HEADERS, *packer.headers), plan.scratch)
 
 
 def _struct(kind: str, name: str, *fields: str) -> list[str]:
@@ -107,7 +108,8 @@ def _main(
         out.add(*epilogue.clears())
         out.add(
             f"{function}(task, &{symbol}_shape, task->weights + {start}, {pack}, {symbol}_finish, {width}, "
-            f"{cell.name}, {cell.form}, {int(cell.binary)});"
+            f"{cell.name},",
+            f"{' ' * len(function)} {cell.form}, {int(cell.binary)});",
         )
 
 

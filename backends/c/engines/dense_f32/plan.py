@@ -20,13 +20,15 @@ ENOUGH_JOBS = 8
 class Cell:
     """The four bytes of one multiply-accumulate of dense_tile.h.
 
-    name: its `enum dense_cell`. per: elements in it. ops: vector operations of one multiply-accumulate. depth: how many
-    steps may be added before the sums must be widened. weight_bytes: stored bytes behind a cell of weights.
+    name: its `enum dense_cell_kind`. per: elements in it. ops: vector operations of one multiply-accumulate.
+    multiplies: how many of them start in a cycle. depth: how many steps may be added before the sums must be widened.
+    form, binary: how weights are stored (`enum dense_weights`). border: what a padded input holds.
     """
 
     name: str
     per: int
     ops: int
+    multiplies: float
     depth: int = 1 << 30
     form: str = "DENSE_CELLS"
     binary: bool = False
@@ -71,12 +73,14 @@ def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[
 
 
 def step_cycles(rows: int, width: int, cell: Cell, target: Target) -> float:
-    """Core cycles of one step of depth: two multiplies, two loads, six instructions a cycle, latency 4."""
+    """Core cycles of one step of depth: two loads and five instructions a cycle, a latency of 4 between float sums."""
     macs = rows * width
     broadcast = 1 if target.vector_bytes > 16 else 2
-    loads, ops = width + rows + 1, macs * cell.ops + width + rows * broadcast + 4
+    held = rows < width  # compilers then read the passing vectors from memory again for every row
+    loads = rows + 1 + (macs if held else width)
+    ops = macs * cell.ops + width + rows * broadcast + 4
     latency = 4.0 if cell.ops == 1 else 1.0
-    return max(macs / 2, macs * cell.ops / 3.5, loads / 2, ops / 5.0, latency)
+    return 1.1 * max(macs / cell.multiplies, macs * cell.ops / 3.5, loads / 2, ops / 5.0, latency)
 
 
 def depth_of(problem: Problem, cell: Cell) -> int:

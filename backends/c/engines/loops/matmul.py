@@ -19,29 +19,32 @@ def emit_matmul(scope: Scope, stage: Stage, op: MatMulOp) -> None:
     a, b, acc = shape_of(op.a), shape_of(op.b), accumulator_c(op)
     kind, terms = value_c(element_of(op.y)), a[-1]
     left, right, columns = _accesses(a, b, stage.shape)
-    width = columns if columns > TILE else max(columns, 1)
     pieces = -(-columns // TILE)
     row_shape = stage.shape if len(b) == 1 else stage.shape[:-1]
     names = [f"i{i}" for i in range(len(row_shape))]
-    at = [*(n if d > 1 else "0" for n, d in zip(names, row_shape, strict=True)), *([] if len(b) == 1 else ["x"])]
+    at = [
+        *(n if d > 1 else "0" for n, d in zip(names, row_shape, strict=True)),
+        *([] if len(b) == 1 else ["x" if columns > 1 else "0"]),
+    ]
     name = scope.name("matmul")
 
     with scope.shared_loop("item", prod(row_shape) * pieces):
         if pieces > 1:
-            scope.out.add(f"const int64_t row = item / {pieces}, start = item % {pieces} * {TILE};")
-            scope.out.add(f"const int64_t stop = start + {TILE} < {width} ? start + {TILE} : {width};")
-        start, stop = ("start", "stop") if pieces > 1 else ("0", str(width))
+            if prod(row_shape) > 1:
+                scope.out.add(f"const int64_t row = item / {pieces};")
+            scope.out.add(f"const int64_t start = item % {pieces} * {TILE};")
+            scope.out.add(f"const int64_t stop = start + {TILE} < {columns} ? start + {TILE} : {columns};")
+        start, stop = ("start", "stop") if pieces > 1 else ("0", str(columns))
         scope.split("row" if pieces > 1 else "item", row_shape, names)
         index = index_of(at)
         a_at, b_at = index(left), index(right)
         if columns == 1:
-            scope.out.add("const int64_t x = 0;" if len(b) > 1 else "")
             total = _dot(scope, op, a_at, b_at, acc, terms)
-            scope.out.add(f"const {kind} {name} = ({kind}){total};")
+            scope.out.add(f"const {kind} {name} = {total};")
             scope.element(stage, index, {op.y: name})
             return
         place = "x - start" if pieces > 1 else "x"
-        scope.out.add(f"{acc} sum[{min(width, TILE)}];")
+        scope.out.add(f"{acc} sum[{min(columns, TILE)}];")
         with scope.loop("x", stop, start):
             scope.out.add(f"sum[{place}] = 0;")
         with scope.loop("k", terms):
@@ -50,7 +53,7 @@ def emit_matmul(scope: Scope, stage: Stage, op: MatMulOp) -> None:
                 value = scope.reads[op.b].at(sum_c([(b_at, 1), ("k", columns)]))
                 scope.out.add(f"sum[{place}] += factor * {value};")
         with scope.loop("x", stop, start):
-            scope.out.add(f"const {kind} {name} = ({kind})sum[{place}];")
+            scope.out.add(f"const {kind} {name} = sum[{place}];")
             scope.element(stage, index, {op.y: name})
 
 

@@ -56,8 +56,8 @@ def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def sum_c(terms: Sequence[tuple[str, int]], offset: int = 0) -> str:
-    """`y * 28 + x + 3` from [("y", 28), ("x", 1)] and 3."""
-    parts = [name if stride == 1 else f"{name} * {stride}" for name, stride in terms if stride]
+    """`y * 28 + x + 3` from [("y", 28), ("x", 1)] and 3. A coordinate named "0" does not count."""
+    parts = [name if stride == 1 else f"{name} * {stride}" for name, stride in terms if stride and name != "0"]
     text = " + ".join(parts)
     if not text:
         return str(offset)
@@ -68,8 +68,7 @@ def index_of(coordinates: Sequence[str]) -> Index:
     """Accesses by one C variable for each axis; an axis of size 1 may be "0"."""
 
     def index(access: Access) -> str:
-        terms = [(c, s) for c, s in zip(coordinates, access.strides, strict=True) if c != "0"]
-        return sum_c(terms, access.offset)
+        return sum_c(list(zip(coordinates, access.strides, strict=True)), access.offset)
 
     return index
 
@@ -85,7 +84,7 @@ class Scope:
     scratch_bytes: int = 0
     reads: dict[SSAValue, Buffer] = field(default_factory=dict)
     writes: dict[SSAValue, list[str]] = field(default_factory=dict)
-    _used: dict[str, int] = field(default_factory=dict)
+    _used: set[str] = field(default_factory=set)
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -114,7 +113,7 @@ class Scope:
         assert array is not None
         by_pointer = any(isinstance(use.operation, ThresholdOp) and use.index == 1 for use in op.result.uses)
         constant, load = packed(array, kind, as_stored=by_pointer)
-        name = self.name(f"c_{c_name(decode_name(op.get('value')))}")
+        name = self.unique(f"c_{c_name(decode_name(op.get('value')))}")
         place = f"task->weights + {self.constants.add(constant)}"
         self.out.add(f"const {storage_c(kind)} *restrict {name} = (const {storage_c(kind)} *)({place});")
         self.reads[op.result] = Buffer(name, kind, load)
@@ -134,8 +133,16 @@ class Scope:
 
     def name(self, stem: str) -> str:
         """A C identifier not used before in this kernel: the stem and a number."""
-        self._used[stem] = self._used.get(stem, -1) + 1
-        return f"{stem}{self._used[stem]}"
+        return self.unique(stem, f"{stem}0")
+
+    def unique(self, stem: str, first: str | None = None) -> str:
+        """The stem itself, or `first`, or else the stem and a number."""
+        name, count = first or stem, 0
+        while name in self._used:
+            count += 1
+            name = f"{stem}{count}"
+        self._used.add(name)
+        return name
 
     # -- loops ----------------------------------------------------------------------------------------------------
 
@@ -209,12 +216,13 @@ class Scope:
                     arguments.append(names[value])
                     continue
                 buffer, at = self.reads[value], index(self.operand_access(op, i, stage.shape))
-                if isinstance(op, ThresholdOp) and i == 1:
-                    arguments.append(f"({buffer.name} + {at})")
-                    continue
+                row = isinstance(op, ThresholdOp) and i == 1
                 if (value, at) not in loaded:
-                    loaded[value, at] = self.name(f"{buffer.name}_at")
-                    self.out.add(f"const {value_c(buffer.element)} {loaded[value, at]} = {buffer.at(at)};")
+                    loaded[value, at] = self.name(f"{buffer.name}_{'row' if row else 'at'}")
+                    if row:
+                        self.out.add(f"const {storage_c(buffer.element)} *{loaded[value, at]} = {buffer.name} + {at};")
+                    else:
+                        self.out.add(f"const {value_c(buffer.element)} {loaded[value, at]} = {buffer.at(at)};")
                 arguments.append(loaded[value, at])
             result = op.results[0]
             names[result] = self.name(op.name.removeprefix("tn."))

@@ -82,12 +82,11 @@ def taps(
     offset, names = 0, []
     with ExitStack() as loops:
         for axis in range(rank):
-            k = f"k{axis}" if window.kernel[axis] > 1 or window.leaves(axis) else "0"
+            k = f"k{axis}" if window.kernel[axis] != 1 or window.leaves(axis) else "0"
             names.append(k)
             if k != "0":
                 loops.enter_context(scope.loop(k, window.kernel[axis]))
             position = [(at[axis], window.strides[axis]), (k, window.dilations[axis])]
-            position = [(name, step) for name, step in position if name != "0"]
             if axis < rank - 1 and window.leaves(axis):
                 scope.out.add(f"const int64_t s{axis} = {sum_c(position, -window.pads[axis])};")
                 scope.out.add(f"if (s{axis} < 0 || s{axis} >= {window.size[axis]}) continue;")
@@ -132,43 +131,42 @@ def _emit_rows(
     width = stage.shape[-1]
     with rows(scope, stage) as at, tiles(scope, width) as piece:
         place = "x" if piece[0] == "0" else "x - start"
-        scope.out.add(f"{acc} sum[{min(width, TILE)}];")
+        scope.out.add(f"{acc} acc[{min(width, TILE)}];")
         with scope.loop("x", piece[1], piece[0]):
-            scope.out.add(f"sum[{place}] = {start};")
+            scope.out.add(f"acc[{place}] = {start};")
         with around(at) if around else ExitStack(), taps(scope, window, at[2:], piece) as (terms, offset, names):
-            tap(at, terms, offset, names, f"sum[{place}]")
+            tap(at, terms, offset, names, f"acc[{place}]")
         with scope.loop("x", piece[1], piece[0]):
             name = scope.name(stage.root.name.removeprefix("tn."))
             kind = value_c(element_of(stage.root.results[0]))
-            scope.out.add(f"const {kind} {name} = {finish(at, f'sum[{place}]')};")
+            scope.out.add(f"const {kind} {name} = {finish(at, f'acc[{place}]')};")
             scope.element(stage, index_of(at), {stage.root.results[0]: name})
 
 
 def emit_conv(scope: Scope, stage: Stage, op: ConvOp) -> None:
     x, w, group = shape_of(op.x), shape_of(op.w), op.get("group")
     window, acc = Window.of(op, w[2:]), accumulator_c(op)
-    data, weights, kind = scope.reads[op.x], scope.reads[op.w], value_c(element_of(op.y))
+    data, weights = scope.reads[op.x], scope.reads[op.w]
     (sample, channel), filters = dense_strides(x)[:2], dense_strides(w)
 
     def channels(at: list[str]) -> ExitStack:
         loops = ExitStack()
-        if w[1] > 1:
+        if w[1] != 1:
             loops.enter_context(scope.loop("c", w[1]))
         return loops
 
     def tap(at: list[str], terms: list[tuple[str, int]], offset: int, names: list[str], total: str) -> None:
         per_group = w[0] // group
         block = f"({at[1]} / {per_group})" if per_group > 1 else at[1]
-        lead = [(at[0], sample), (block if group > 1 else "0", channel * w[1]), ("c" if w[1] > 1 else "0", channel)]
-        pixel = data.at(sum_c([(n, s) for n, s in [*lead, *terms] if n != "0"], offset))
-        coordinates = [at[1], "c" if w[1] > 1 else "0", *names]
-        weight = weights.at(sum_c([(n, s) for n, s in zip(coordinates, filters, strict=True) if n != "0"]))
-        scope.out.add(f"{total} += {pixel} * ({acc}){weight};")
+        c = "c" if w[1] != 1 else "0"
+        lead = [(at[0], sample), (block if group > 1 else "0", channel * w[1]), (c, channel)]
+        weight = weights.at(sum_c(list(zip([at[1], c, *names], filters, strict=True))))
+        scope.out.add(f"{total} += {data.at(sum_c([*lead, *terms], offset))} * ({acc}){weight};")
 
     def finish(at: list[str], total: str) -> str:
         if op.bias is None:
-            return f"({kind}){total}"
-        return f"({kind})({total} + ({acc}){scope.reads[op.bias].at(at[1])})"
+            return total
+        return f"{total} + ({acc}){scope.reads[op.bias].at(at[1])}"
 
     _emit_rows(scope, stage, window, acc, "0", tap, finish, channels)
 
@@ -176,7 +174,7 @@ def emit_conv(scope: Scope, stage: Stage, op: ConvOp) -> None:
 def _plane(scope: Scope, op: PoolOp, at: list[str], terms: list[tuple[str, int]], offset: int) -> str:
     """The C expression of an input pixel of a pool."""
     lead = zip(at[:2], dense_strides(shape_of(op.operands[0]))[:2], strict=True)
-    return scope.reads[op.x].at(sum_c([(n, s) for n, s in [*lead, *terms] if n != "0"], offset))
+    return scope.reads[op.x].at(sum_c([*lead, *terms], offset))
 
 
 def emit_max_pool(scope: Scope, stage: Stage, op: MaxPoolOp) -> None:

@@ -24,7 +24,7 @@ CYCLES_LOOK_UP = (0.85, 0.62)  # one vector a row; two or more share the index
 CYCLES_LOOK_UP_L2 = 2.0
 CYCLES_WIDEN = 1.2
 CYCLES_LEVEL = 1.1
-CYCLES_STORE = 8.0
+CYCLES_STORE = 12.0
 CYCLES_VALUE = 1.0
 
 

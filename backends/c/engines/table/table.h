@@ -339,9 +339,8 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
                     table_values(l, s.sums, record, to);
             }
         }
-        for (int i = 0; i < batch; i++)
-            planes_store(&l->out, out + (channel + i) * l->out.size * l->out.item, s.lanes + i * staged, s.mask,
-                         l->in.pitch, first, count);
+        planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask, l->in.pitch,
+                     first, count);
     }
 }
 

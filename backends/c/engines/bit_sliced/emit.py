@@ -1,0 +1,68 @@
+"""The C of a bit-sliced kernel: its shape as a constant struct, its index stream and channel records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...engine import Constant, Constants, Kernel, KernelCode
+from ...planes import PLANES_HEADER, layout_or_dense, planes_initialiser
+from ...text import Lines
+from .plan import GROUP, Plan
+
+HEADER = Path(__file__).with_name("bit_sliced.h")
+
+
+def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
+    """The kernel's C. Its input must be in planes that satisfy the problem's request."""
+    problem, symbol = plan.problem, kernel.symbol
+    constants = Constants()
+    constants.add(index_stream(plan))
+    records = constants.add(Constant(channel_records(plan)))
+    taps = ", ".join(map(str, problem.taps(layout_or_dense(kernel.inputs[0]))))
+    out = Lines()
+    out.add(
+        f"static const int {symbol}_taps[] = {{{taps}}};",
+        "",
+        f"static const struct bits_layer {symbol}_layer = {{",
+        f"    .in = {planes_initialiser(kernel.inputs[0])},",
+        f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        f"    .taps = {symbol}_taps,",
+        f"    .tap_count = {problem.weights.shape[2] * problem.weights.shape[3]},",
+        f"    .inputs = {problem.weights.shape[1]},",
+        f"    .outputs = {plan.channels},",
+        f"    .products = {plan.products},",
+        f"    .radix = {plan.radix}, .chunk = {plan.chunk}, .counter = {plan.counter},",
+        f"    .steps = {plan.steps}, .scale = {plan.scale},",
+        f"    .records = {records},",
+        "};",
+        "",
+    )
+    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+        out.add(f"bits_conv(&{symbol}_layer, task);")
+    return KernelCode(out.text(), constants, (PLANES_HEADER, HEADER), plan.scratch)
+
+
+def index_stream(plan: Plan) -> Constant:
+    """One byte per table and channel, in the order of the counting: convolution group, chunk, channel, table."""
+    flat = plan.problem.weights.reshape(plan.problem.outputs, -1)
+    filled = np.zeros((len(flat), GROUP * plan.groups), np.uint8)
+    filled[:, : flat.shape[1]] = flat > 0 if plan.radix == 2 else flat % 3
+    tables = filled.reshape(plan.problem.group, plan.channels, plan.groups, GROUP)
+    chunks = [tables[:, :, at : at + plan.chunk] for at in range(0, plan.groups, plan.chunk)]
+    stream = [chunk[convolution].reshape(-1) for convolution in range(len(tables)) for chunk in chunks]
+    return Constant(np.concatenate(stream), plan.radix, GROUP)
+
+
+def channel_records(plan: Plan) -> np.ndarray:
+    """int32 [O, ..]: what bits_levels (start, step, counts to reach) or bits_values (what to add) reads."""
+    problem = plan.problem
+    if (levels := problem.levels) is None:
+        return (problem.bias - plan.offsets).astype(np.int32)[:, None]
+    steps = levels.thresholds.shape[1]
+    start = np.where(levels.sign > 0, levels.base, levels.base + levels.step * steps)
+    # count >= ceil((T - bias + offset) / scale)
+    reach = -(((problem.bias - plan.offsets)[:, None] - levels.thresholds) // plan.scale)
+    reach = np.clip(reach, 0, 2**plan.counter - 1)
+    return np.concatenate([np.stack([start, levels.step * levels.sign], axis=1), reach], axis=1).astype(np.int32)

@@ -1,0 +1,134 @@
+"""Choices of the bit-sliced engine: how products become bits, counters and chunks; and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ...engine import Cost, Schedule
+from ...target import Target
+from ..table.problem import Problem, Refused
+
+GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_sliced.h
+CHUNKS = (8, 4)
+TABLE_SHARE_OF_L1 = 0.9
+
+# Core cycles, fitted on Zen 3 with vectors of 32 bytes.
+OPERATIONS_PER_CYCLE = 3.6
+CYCLES_PACK = 16.0
+CYCLES_ENTRY = 3.5
+CYCLES_VECTOR_LEVEL = 1.2
+CYCLES_VALUE = 1.5
+CYCLES_STORE = 25.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A problem with a schedule. chunk: tables at a time. bipolar: activations are -1 and +1, without zero padding."""
+
+    problem: Problem
+    target: Target
+    bipolar: bool
+    chunk: int
+
+    @cached_property
+    def radix(self) -> int:
+        return 2 if (self.problem.weights != 0).all() else 3
+
+    @property
+    def one_bit(self) -> bool:
+        """A product counts one bit; otherwise a * w + 1 counts two."""
+        return self.bipolar or self.problem.lo >= 0
+
+    @property
+    def products(self) -> str:
+        return "BITS_ONE" if self.one_bit else "BITS_TERNARY"
+
+    @property
+    def scale(self) -> int:
+        return 2 if self.bipolar else 1
+
+    @property
+    def groups(self) -> int:
+        return -(-self.problem.inputs // GROUP)
+
+    @property
+    def channels(self) -> int:
+        """Output channels of one convolution group."""
+        return self.problem.outputs // self.problem.group
+
+    @property
+    def largest_count(self) -> int:
+        return GROUP * self.groups * (1 if self.one_bit else 2)
+
+    @property
+    def counter(self) -> int:
+        """Bits of a count; the largest number they hold is no count, so that a threshold can be out of reach."""
+        return (self.largest_count + 1).bit_length()
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """int64 [O]: sum = scale * count - offset. Inputs that fill up the last group count as well."""
+        flat = self.problem.weights.reshape(self.problem.outputs, -1)
+        filled = GROUP * self.groups
+        if not self.one_bit:
+            return np.full(len(flat), filled, np.int64)
+        counted = filled - self.problem.inputs if self.radix == 2 else 0  # their digit 0 is the weight -1
+        return ((flat != 0) if self.bipolar else (flat < 0)).sum(1) + self.scale * counted
+
+    @property
+    def steps(self) -> int:
+        return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
+
+    @property
+    def table_bytes(self) -> int:
+        planes = 2 if self.one_bit else 3
+        return self.chunk * self.radix**GROUP * planes * self.target.vector_bytes
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that bits_scratch of bit_sliced.h divides."""
+        vector = self.target.vector_bytes
+        return self.table_bytes + vector * (self.channels * self.counter + (STAGED + 1) * 8 * self.problem.bytes_out)
+
+    def schedule(self) -> Schedule:
+        return {"chunk": self.chunk}
+
+    def cost(self) -> Cost:
+        """Predicted cycles. A tile is 8 vectors of pixels, computed in full, so only large maps fill it."""
+        problem = self.problem
+        tiles = -(-problem.lanes(problem.pitch()) // (8 * self.target.vector_bytes))
+        build = self.groups * (GROUP * CYCLES_PACK + self.radix**GROUP * CYCLES_ENTRY)
+        chunks = -(-self.groups // self.chunk)
+        count = chunks * self._operations() / OPERATIONS_PER_CYCLE
+        if self.steps:
+            finish = 8 * (1 + self.steps) * CYCLES_VECTOR_LEVEL + self.steps * self.counter * 2
+        else:
+            finish = 8 * (self.counter + CYCLES_VALUE * self.target.vector_bytes)
+        cycles = tiles * (problem.group * build + problem.outputs * (count + finish + CYCLES_STORE))
+        return Cost(cycles, problem.outputs * (self.groups + 4 * (self.steps + 2)), self.scratch)
+
+    def _operations(self) -> float:
+        """Instructions to add one chunk to the counters of one channel."""
+        full_adder = 2 if self.target.vector_bytes == 64 else 5  # AVX-512 has three-operand logic
+        planes, carries, total = (2 if self.one_bit else 3), 0, 3 * self.chunk
+        for b in range(self.counter):
+            column = (self.chunk if b < planes else 0) + carries + 1
+            carries = column // 2
+            total += (column - 1) // 2 * full_adder + (column % 2 == 0) * 2 + 1 + (self.chunk if b < planes else 0)
+        return total
+
+
+def plans(problem: Problem, bipolar: bool, target: Target) -> list[Plan]:
+    """All plans, the cheapest first. Raises Refused where there is none."""
+    if problem.lo < -1 or problem.hi > 1 or problem.unsigned:
+        raise Refused(f"want activations of {{-1, 0, 1}}, have {problem.lo}..{problem.hi}")
+    bipolar = bipolar and not problem.request().zero
+    found = [Plan(problem, target, bipolar, chunk) for chunk in CHUNKS]
+    if found[0].counter > MAX_COUNTER:
+        raise Refused(f"want counts of at most {MAX_COUNTER} bits, have {found[0].counter}")
+    limit = target.l1 * TABLE_SHARE_OF_L1
+    fitting = [p for p in found if p.table_bytes <= limit] or [min(found, key=lambda p: p.chunk)]
+    return sorted(fitting, key=lambda p: p.cost().cycles)

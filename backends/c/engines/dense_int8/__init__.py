@@ -1,0 +1,99 @@
+"""Integer convolutions and matrix products, exact in int32: int8 or few-bit operands, two or four products at a time.
+
+Quads multiply uint8 inputs (shifted to start at 0) by int8 weights and add in int16: twice as fast, for weights or
+inputs so small that the sums of at least QUAD_DEPTH steps fit. Pairs multiply int16 and always fit.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from .....ir.types import element_of, is_float, range_of, storage_dtype
+from ...engine import Constant, Engine, Kernel
+from ...epilogue import Refused
+from ...target import Target
+from ..dense_f32.emit import Packer
+from ..dense_f32.engine import DenseEngine, pack_function
+from ..dense_f32.plan import Cell
+from ..dense_f32.problem import Conv, Problem
+from ..dense_f32.weights import is_binary, store_bytes
+
+QUAD_DEPTH = 4
+INT16, INT32 = 2**15 - 1, 2**31 - 1
+ELEMENTS = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t"}
+SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
+
+
+class DenseInt8(DenseEngine):
+    name = "dense_int8"
+
+    def cells(self, problem: Problem, target: Target) -> list[Cell]:
+        if is_float(problem.x):
+            raise Refused("float operands")
+        lo, hi = range_of(element_of(problem.x))
+        weights = problem.weights
+        largest = max(abs(int(weights.min())), abs(int(weights.max())))
+        if storage_dtype(element_of(problem.x)).name not in ELEMENTS or largest > INT16:
+            raise Refused("operands beyond 16 bits")
+        terms, size = weights.size // _outputs(problem), max(abs(lo), abs(hi))
+        if terms * size * largest > INT32 or 2 * size * largest > INT32:
+            raise Refused("sums beyond 32 bits")
+        binary, byte = is_binary(weights), weights.min() >= -128 and weights.max() <= 127
+        found = []
+        start = min(lo, 0)  # quads hold x - start; a padded pixel is 0 - start
+        span = max(hi, 0) - start
+        steps = INT16 // max(2 * span * largest, 1)
+        if "madd_i16" in target.instructions and byte and span <= 255 and steps >= QUAD_DEPTH:
+            found.append(Cell("DENSE_U8_QUAD", per=4, ops=2, multiplies=1, depth=steps, binary=binary, border=-start))
+        form = "DENSE_I8_PAIRS" if byte else "DENSE_CELLS"
+        found.append(Cell("DENSE_I16_PAIR", per=2, ops=2, multiplies=1, form=form, binary=binary))
+        return found
+
+    def packer(self, kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
+        offset = self._offset(kernel, problem, cell)
+
+        def store(cells: np.ndarray) -> Constant:
+            return Constant(cells.astype(np.int16)) if _wide(cell) else store_bytes(cells, binary=cell.binary)
+
+        kind = storage_dtype(element_of(problem.x)).name
+        call = f"{SHORT[kind]}_{'quads' if cell.per == 4 else 'pairs'}"
+        source = f"(const {ELEMENTS[kind]} *)map + first"
+        if isinstance(problem, Conv):
+            plane = prod(problem.size)
+            text = f"dense_planes_{call}(to, {source}, {plane}, channels, count, {problem.strides[1]}, {cell.border});"
+        else:
+            text = f"dense_row_{call}(to, {source}, channels, count, {cell.border});"
+        header = Path(__file__).parent / "dense_int8.h"
+        return Packer(store, pack_function(kernel.symbol, text), offset, (header,))
+
+    def _offset(self, kernel: Kernel, problem: Problem, cell: Cell) -> np.ndarray | None:
+        """What every sum of an output lacks: the bias, and the shift of the inputs times the sum of the weights."""
+        weights = problem.weights.astype(np.int64)
+        axes = (2, 3, 4) if isinstance(problem, Conv) else (0,)
+        offset = -cell.border * weights.sum(axis=axes).reshape(-1)
+        if bias := problem.root.operands[2:]:
+            if (values := kernel.array(bias[0])) is None:
+                raise Refused("a bias that is not constant")
+            offset = offset + values.astype(np.int64)
+        terms = weights.size // _outputs(problem)
+        largest = int(np.abs(weights).max())
+        span = max(abs(v) for v in range_of(element_of(problem.x))) + cell.border
+        if terms * span * largest + int(np.abs(offset).max(initial=0)) > INT32:
+            raise Refused("sums beyond 32 bits")
+        if isinstance(problem, Conv) or problem.root.name == "tn.conv":
+            return offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
+        return offset.reshape(1) if offset.size == 1 else offset
+
+
+def _outputs(problem: Problem) -> int:
+    return problem.groups * problem.outputs if isinstance(problem, Conv) else problem.columns
+
+
+def _wide(cell: Cell) -> bool:
+    return cell.name == "DENSE_I16_PAIR" and cell.form == "DENSE_CELLS"
+
+
+ENGINE: Engine = DenseInt8()

@@ -1,0 +1,183 @@
+"""Wrong inputs: a plain message with what to do, exit code 2, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from .conftest import Files
+from .models import WEIGHTS, little_model, save_model
+
+
+def refused(done, *texts: str) -> None:
+    """The command was refused with these words, and said nothing else."""
+    assert done.code == 2, done
+    assert done.err.startswith("tercet: ") or "\ntercet: " in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    for text in texts:
+        assert text in done.err
+
+
+def altered(artifact: Path, copy: Path, **target: object) -> Path:
+    """The artifact with other fields in its manifest's target."""
+    with zipfile.ZipFile(artifact) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "manifest.json":
+                manifest = json.loads(data)
+                manifest["target"] |= target
+                data = json.dumps(manifest).encode()
+            new.writestr(name, data)
+    return copy
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_such_model(tercet_cli, tmp_path: Path) -> None:
+    refused(tercet_cli("compile", tmp_path / "none.onnx"), "none.onnx: cannot read the model: No such file")
+    refused(tercet_cli("inspect", tmp_path / "none.onnx"), "none.onnx: cannot read the model")
+    refused(tercet_cli("bench", tmp_path / "none.onnx"), "none.onnx: cannot read the model")
+
+
+def test_not_an_onnx_file(tercet_cli, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("I am a poem about a network.\n")
+    refused(tercet_cli("compile", tmp_path / "text.onnx", "-o", tmp_path / "a.tercet"), "not an ONNX model")
+    assert not (tmp_path / "a.tercet").exists()
+
+
+def test_unsupported_operator_is_named_with_its_node(tercet_cli, tmp_path: Path) -> None:
+    path = save_model(tmp_path / "m.onnx", WEIGHTS, quantizer="Det")
+    refused(tercet_cli("compile", path), "quantizer", "Det")
+
+
+def test_unknown_names(files: Files, tercet_cli, tmp_path: Path) -> None:
+    out = tmp_path / "a.tercet"
+    refused(
+        tercet_cli("compile", files.model, "-o", out, "--target", "pdp11"),
+        "unknown target 'pdp11'",
+        "hint: one of: native",
+    )
+    refused(tercet_cli("compile", files.model, "-o", out, "--engine", "steam"), "unknown engine 'steam'", "loops")
+    refused(
+        tercet_cli("compile", files.model, "-o", out, "--print-ir-after", "lunch"),
+        "there is no pass 'lunch'", "passes: 00-import",
+    )  # fmt: skip
+    refused(tercet_cli("inspect", files.artifact, "--after", "lunch"), "there is no pass 'lunch'", "00-import")
+    refused(tercet_cli("inspect", files.artifact, "--diff", "99"), "there is no pass '99'")
+    refused(
+        tercet_cli("inspect", files.artifact, "--op", "conv9"), "no operation comes from a node 'conv9'", "Conv:conv"
+    )
+    refused(tercet_cli("bench", files.artifact, "--against", "abacus"), "unknown peer 'abacus'", "onnxruntime")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("place", ["file/a.tercet", "file/b/a.tercet"])
+def test_unwritable_output(place: str, files: Files, tercet_cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    refused(tercet_cli("compile", files.model, "-o", tmp_path / place, "--quiet"), "cannot be written")
+    refused(tercet_cli("run", files.artifact, "-i", files.image, "-o", tmp_path / place), "cannot be written")
+    refused(
+        tercet_cli("bench", files.artifact, "--repeats", "1", "--json", tmp_path / place, "-q"), "cannot be written"
+    )
+    refused(tercet_cli("compile", files.model, "--dump-ir", tmp_path / place), "cannot write the IR")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+# -- artifacts --------------------------------------------------------------------------------------------------------
+
+
+def test_no_such_artifact(tercet_cli, files: Files, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.tercet"
+    for command in (
+        ("inspect", gone),
+        ("run", gone, "-i", files.image),
+        ("verify", gone, "--against", files.model),
+        ("bench", gone),
+    ):
+        refused(tercet_cli(*command), "gone.tercet: no such file or folder")
+
+
+def test_damaged_artifact(tercet_cli, files: Files, tmp_path: Path) -> None:
+    short = tmp_path / "short.tercet"
+    short.write_bytes(files.artifact.read_bytes()[:-200])
+    for command in (("inspect", short), ("run", short, "-i", files.image)):
+        refused(tercet_cli(*command), "not a complete zip file")
+
+
+def test_artifact_for_another_machine(tercet_cli, files: Files, tmp_path: Path) -> None:
+    other = altered(files.artifact, tmp_path / "o.tercet", machine="pdp11", name="pdp11")
+    refused(tercet_cli("run", other, "-i", files.image), "made for pdp11 machines", "--target native")
+    lacking = altered(files.artifact, tmp_path / "l.tercet", features=["flux_capacitor"])
+    refused(tercet_cli("run", lacking, "-i", files.image), "this CPU lacks flux_capacitor")
+    assert tercet_cli("inspect", other).code == 0  # looking at it needs no CPU
+
+
+def test_verify_needs_a_model_with_the_same_ports(tercet_cli, files: Files, tmp_path: Path) -> None:
+    other = save_model(tmp_path / "wide.onnx", np.ones((6, 1, 3, 3), np.float32))
+    refused(
+        tercet_cli("verify", files.artifact, "--against", other),
+        "the artifact's outputs are y float32 [1, 4]; the model's are y float32 [1, 6]", "compiled from",
+    )  # fmt: skip
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((1, 1, 6, 6)), "input 'x': want dtype float32, have float64"),
+        (np.zeros((1, 1, 5, 6), np.float32), "input 'x': want shape [N, 1, 6, 6], have [1, 1, 5, 6]"),
+        (np.zeros(36, np.float32), "input 'x': want shape [N, 1, 6, 6], have [36]"),
+        (np.array([{}], dtype=object), "not a NumPy file"),
+    ],
+)
+def test_array_that_does_not_fit(array: np.ndarray, message: str, files: Files, tercet_cli, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", array)
+    refused(tercet_cli("run", files.artifact, "-i", tmp_path / "a.npy"), message)
+
+
+def test_bad_input_arguments(files: Files, tercet_cli, tmp_path: Path) -> None:
+    (tmp_path / "junk.npy").write_bytes(b"junk")
+    (tmp_path / "cut.npy").write_bytes(files.image.read_bytes()[:-50])
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    image = files.image
+    for arguments, message in (
+        ((tmp_path / "no.npy",), "no.npy: no such file"),
+        ((tmp_path,), "cannot be read"),
+        ((tmp_path / "junk.npy",), "junk.npy: not a NumPy file"),
+        ((tmp_path / "cut.npy",), "cut.npy: not a NumPy file"),
+        ((f"z={image}",), "there is no input 'z'"),
+        ((image, f"x={image}"), "--input gives 'x' twice"),
+        ((tmp_path / "other.npz",), "has no array named like an input (x)"),
+        ((f"x={tmp_path / 'other.npz'}",), "is an .npz file"),
+    ):
+        options = [option for argument in arguments for option in ("--input", argument)]
+        refused(tercet_cli("run", files.artifact, *options), message)
+
+
+def test_bad_samples_for_verify(files: Files, tercet_cli, tmp_path: Path) -> None:
+    def verify(**arrays: np.ndarray):
+        np.savez(tmp_path / "s.npz", **arrays)
+        return tercet_cli("verify", files.artifact, "--against", files.model, "--inputs", tmp_path / "s.npz")
+
+    refused(verify(pixels=np.zeros(3)), "has no array for the input 'x'", "it has: pixels")
+    refused(verify(x=np.zeros((2, 7), np.float32)), "array 'x': want shape [N, 1, 6, 6], have [2, 7]")
+    refused(verify(x=np.full((1, 36), 0.1)), "want dtype float32, have float64")
+    refused(verify(x=np.zeros((0, 1, 6, 6), np.float32)), "the file has no samples")
+
+
+def test_a_batch_that_the_artifact_does_not_take(files: Files, tercet_cli, tmp_path: Path) -> None:
+    model = little_model(WEIGHTS)
+    for port in (*model.graph.input, *model.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = 3
+    onnx.save(model, str(tmp_path / "three.onnx"))
+    done = tercet_cli("bench", tmp_path / "three.onnx", "--batch", "2", "--repeats", "1", "--quiet")
+    refused(done, "takes no batch of 2", "compile the model with --batch N")

@@ -1,0 +1,61 @@
+"""The command line as a process: exit codes, pipes, signals, and what goes to which stream."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .conftest import Files
+
+
+def test_main_job(files: Files, tercet_process, tmp_path: Path) -> None:
+    """Compile, inspect, verify and run, each in its own process."""
+    assert tercet_process("compile", files.model, "-o", "a.tercet", "--target", "generic").code == 0
+    assert "conv" in tercet_process("inspect", "a.tercet").out
+    assert tercet_process("verify", "a.tercet", "--against", files.model, "--per-layer").code == 0
+    done = tercet_process("run", "a.tercet", "--input", files.image, "--output-dir", "out")
+    assert (done.code, done.out, done.err) == (0, f"{Path('out') / 'y.npy'}\n", "")
+    assert (tmp_path / "out" / "y.npy").is_file()
+
+
+def test_errors_go_to_stderr_with_exit_code_2(tercet_process) -> None:
+    done = tercet_process("inspect", "none.tercet")
+    assert (done.code, done.out, done.err) == (2, "", "tercet: none.tercet: no such file or folder\n")
+    assert tercet_process("nonsense").code == 2
+    assert tercet_process("--version").code == 0
+
+
+def test_no_colour_and_no_progress_line_outside_a_terminal(files: Files, tercet_process) -> None:
+    done = tercet_process("verify", files.artifact, "--against", files.model)
+    assert "\033" not in done.out + done.err
+    assert done.err == ""
+
+
+def test_a_reader_that_leaves_is_no_error(files: Files, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m tercet.cli inspect {files.artifact} --after plan-memory"
+    script = f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_interrupt_leaves_nothing(files: Files, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tercet.cli", "compile", str(files.model), "-o", "a.tercet"]
+    process = subprocess.Popen(
+        [*command, "--print-ir-after", "plan-memory"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # the last pass is done: the C compiler comes next
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == "tercet: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
