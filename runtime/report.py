@@ -9,10 +9,10 @@ import difflib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Attribute, Operation
 from xdsl.printer import Printer
@@ -29,6 +29,7 @@ from ..ir.weights import WeightStore
 from .artifact import Artifact
 from .layers import Layer
 from .manifest import Manifest
+from .stored_ir import kernel_program, stored_stages
 
 
 @dataclass(frozen=True)
@@ -121,11 +122,7 @@ def find_stages(labels: Sequence[str], name: str) -> list[int]:
 def inspect_artifact(path: str | Path) -> Inspection:
     """What an artifact says about itself. Raises ArtifactError where it is damaged."""
     artifact = Artifact.open(path)
-    names = [name for name in artifact.names if name.startswith("ir/") and name.endswith(".mlir")]
-    stages = tuple((Path(name).stem, artifact.read_text(name)) for name in names)
-    if not stages:
-        raise ArtifactError("has no IR", where=str(path))
-    program = Program.parse(stages[-1][1], WeightStore(), origin=f"{path}: {names[-1]}")
+    stages, program = tuple(stored_stages(artifact)), kernel_program(artifact)
     rows = describe_steps(program, artifact.layers)
     manifest, size = artifact.manifest, sum(info.bytes for info in artifact.manifest.files.values())
     summary = (*_artifact_summary(manifest, size), *_weight_summary(rows, artifact.layers))
@@ -151,13 +148,13 @@ def describe_steps(program: Program, layers: Sequence[Layer] = ()) -> tuple[Laye
     ops = [op for op in program.ops if isinstance(op, KernelOp | ConvertOp)]
     if layers and len(layers) != len(ops):
         raise ArtifactError(f"the IR has {len(ops)} steps, layers.json {len(layers)}", where=program.name)
-    return tuple(_row(op, layers[i] if layers else None, i) for i, op in enumerate(ops))
+    return tuple(_row(op, program, layers[i] if layers else None, i) for i, op in enumerate(ops))
 
 
-def _row(op: KernelOp | ConvertOp, layer: Layer | None, index: int) -> LayerRow:
+def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index: int) -> LayerRow:
     kernel = op if isinstance(op, KernelOp) else None
     inner = [o for o in kernel.inner if not isinstance(o, ConstantOp)] if kernel else []
-    kind, count = _weights(inner)
+    kind, count = _weights(inner, program)
     stored = layer.weight_bytes_stored if layer is not None and count else None
     return LayerRow(
         symbol=layer.symbol if layer else kernel.symbol.data if kernel else f"t{index:02}_convert",
@@ -174,23 +171,28 @@ def _row(op: KernelOp | ConvertOp, layer: Layer | None, index: int) -> LayerRow:
     )
 
 
-def _weights(ops: Sequence[Operation]) -> tuple[str, int]:
-    """The kind and number of a kernel's weights: the constant operands of its convolution or matrix product."""
+def _weights(ops: Sequence[Operation], program: Program) -> tuple[str, int]:
+    """The kind and number of a kernel's weights: the constant operand of its convolution or matrix product."""
     for op in ops:
-        if isinstance(op, ConvOp | MatMulOp):
-            for value in (op.operands[1], op.operands[0]):
-                if isinstance(value.owner, ConstantOp):
-                    return weight_kind(element_of(value)), prod(shape_of(value))
+        if not isinstance(op, ConvOp | MatMulOp):
+            continue
+        for value in (op.operands[1], op.operands[0]):
+            if (array := program.array(value)) is not None:
+                axis = 0 if isinstance(op, ConvOp) else array.ndim - 1
+                return weight_kind(element_of(value), array, axis), array.size
     return "", 0
 
 
-def weight_kind(element: Attribute) -> str:
-    """binary, ternary, `int lo:hi` or float32."""
+def weight_kind(element: Attribute, array: np.ndarray, axis: int) -> str:
+    """binary, ternary, `int lo:hi` or float32. Floats that are one magnitude (and 0) in every output channel count as
+    what they are up to that scale. axis: of the output channels."""
+    if array.dtype.kind == "f" and array.size:
+        rows = np.moveaxis(np.abs(array), axis, 0).reshape(array.shape[axis], -1)
+        if bool(np.all((rows == 0) | (rows == rows.max(axis=1, keepdims=True)))):
+            return "ternary" if bool((rows == 0).any()) else "binary"
     if element == BIPOLAR:
         return "binary"
-    if contains(TERNARY, element):
-        return "ternary"
-    return values_text(element)
+    return "ternary" if contains(TERNARY, element) else values_text(element)
 
 
 def values_text(element: Attribute) -> str:

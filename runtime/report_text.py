@@ -25,7 +25,8 @@ def _layer_line(index: int, row: LayerRow) -> list[str]:
     bits = "" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
     weights = f"{row.weight_count} {row.weights}" if row.weight_count else ""
     cycles = f"{row.cycles:.0f}" if row.cycles else ""
-    return [str(index), row.engine, nodes_text(row.nodes), "; ".join(row.outputs), weights, bits, cycles]
+    nodes = nodes_text(row.nodes) or f"({', '.join(row.ops)})"
+    return [str(index), row.engine, nodes, "; ".join(row.outputs), weights, bits, cycles]
 
 
 def _schedule(row: LayerRow) -> str:

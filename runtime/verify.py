@@ -6,7 +6,6 @@ result (graph optimisation off) is a second opinion; results that came with the 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +18,11 @@ from ..backends.reference import interpreter
 from ..ir.errors import ArtifactError, TercetError
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.program import Program
-from ..ir.weights import WeightStore
-from .artifact import Artifact
 from .compare import Difference, difference
 from .loader import LoadedModel
 from .ort import Session, custom_operators, open_session, run_samples
 from .samples import Arrays, Samples
+from .stored_ir import kernel_program
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -158,18 +156,6 @@ def run_reference(program: Program, inputs: Arrays, batched: bool) -> Arrays:
     count = len(next(iter(inputs.values())))
     parts = [interpreter.run(program, {n: a[i : i + 1] for n, a in inputs.items()}) for i in range(count)]
     return {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
-
-
-def kernel_program(artifact: Artifact) -> Program:
-    """The program that an artifact's code was generated from, out of its ir/ folder. Raises ArtifactError."""
-    texts = [name for name in artifact.names if name.startswith("ir/") and name.endswith(".mlir")]
-    if not texts or "ir/weights.npz" not in artifact.names:
-        raise ArtifactError("has no IR, which comparing layers needs", where=str(artifact.path))
-    with np.load(io.BytesIO(artifact.read("ir/weights.npz")), allow_pickle=False) as arrays:
-        weights = WeightStore({name: arrays[name] for name in arrays.files})
-    program = Program.parse(artifact.read_text(texts[-1]), weights, origin=f"{artifact.path}: {texts[-1]}")
-    program.verify()
-    return program
 
 
 def compare_layers(loaded: LoadedModel, program: Program, inputs: Arrays, rtol: float) -> list[LayerCheck]:

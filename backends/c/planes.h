@@ -58,10 +58,10 @@ static inline void planes_clear_borders(const struct planes *p, unsigned char *m
     }
 }
 
-/* Fills mask[0 .. count * item) for lanes [first, first + count): 255 for pixels, 0 for garbage. */
+/* Fills mask[0 .. count * item) for lanes [first, first + count): 255 for pixels, 0 for garbage. Flat maps only. */
 PLANES_INLINE void planes_mask(const struct planes *p, unsigned char *mask, int lane_pitch, int64_t first, int count) {
     int x = (int)(first % lane_pitch);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && planes_flat(p, lane_pitch); i++) {
         memset(mask + (int64_t)i * p->item, x < p->width ? 255 : 0, (size_t)p->item);
         x = x + 1 == lane_pitch ? 0 : x + 1;
     }

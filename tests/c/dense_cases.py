@@ -17,9 +17,9 @@ from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from tercet.ir.types import Element, int_type, range_of, shape_of
 
-KERNELS = 8
+KERNELS = 6
 FEW = settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),

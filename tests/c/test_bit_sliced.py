@@ -8,8 +8,9 @@ import pytest
 from harness import NATIVE, Case, check_engine, schedules_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_table import WEIGHTS, conv_case
+from test_table import BORDERS, WEIGHTS, check_borders, conv_case
 
+from tercet.backends.c.engine import Planes
 from tercet.backends.c.engines.bit_sliced import ENGINE
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, int_type
 
@@ -45,19 +46,29 @@ def geometries() -> list[Case]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "planes_out"), [(16, False), (32, True), (64, True)])
 def test_geometries(width: int, planes_out: bool) -> None:
     check_engine(
         ENGINE, geometries(), target=replace(NATIVE, vector_bytes=width), threads=(1, 2, 3), planes_out=planes_out,
-        slack=width == 32,
+        slack=width == 32, schedules="all" if width == 32 else "first",
     )  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("request_", "slack"), BORDERS[:3:2])
+def test_borders(request_: Planes, slack: int) -> None:
+    case = conv_case("borders", (4, 17, 21), (6, 3, 3), pads=(1, 1, 1, 1), thresholds=2)
+    check_borders(ENGINE, case, request_, slack)
+
+
+@pytest.mark.slow
 def test_kinds() -> None:
     check_engine(ENGINE, cases(), schedules="first", planes_out=True)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_convolutions(data: st.DataObject) -> None:
     draw, found = data.draw, []

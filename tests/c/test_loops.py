@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import cases
+import numpy as np
 from harness import Case, check_engine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.engines.loops import ENGINE
-from tercet.ir.types import TERNARY
+from tercet.ir.tn.linear import ConvOp
+from tercet.ir.tn.pool import AvgPoolOp, MaxPoolOp
+from tercet.ir.types import TERNARY, int_type
 
 # Every example is a compilation of many kernels; a failing one names its kernel, so shrinking is not worth its time.
 FEW = settings(
@@ -76,3 +79,20 @@ def test_stages(kernels: list[Case]) -> None:
 
 def test_empty_tensors() -> None:
     check_engine(ENGINE, [cases.zero_sized(f32), cases.zero_sized(TERNARY)])
+
+
+def test_windows_that_gcc_12_vectorises_wrongly() -> None:
+    """Few outputs in a row, wide strides and pads: gcc vectorised over rows with masked loads of wrong addresses."""
+    kernels = []
+    for element in (f32, int_type(-(2**20), 2**20)):
+        case = Case("rows", [((1, 1, 1, 8, 4), element)])
+        geometry = {"kernel": [1, 3, 1], "strides": [1, 3, 3], "pads": [0, 2, 0, 0, 0, 0], "dilations": [1, 1, 1]}
+        results = [case.add(MaxPoolOp, case.inputs[0], **geometry)]
+        if element == f32:
+            results = [case.add(AvgPoolOp, case.inputs[0], counted=geometry["pads"], **geometry)]
+        kernels.append(case.returns(*results))
+        case = Case("conv rows", [((1, 1, 8, 4), element)])
+        w = case.constant(np.ones((1, 1, 3, 1), np.float32 if element == f32 else np.int8))
+        y = case.add(ConvOp, case.inputs[0], w, strides=[3, 3], pads=[2, 0, 0, 0], dilations=[1, 1], group=1)
+        kernels.append(case.returns(y))
+    check_engine(ENGINE, kernels)

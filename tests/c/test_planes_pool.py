@@ -8,7 +8,9 @@ import pytest
 from harness import NATIVE, Case, check_engine, schedules_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_table import BORDERS, check_borders
 
+from tercet.backends.c.engine import Planes
 from tercet.backends.c.engines.planes_pool import ENGINE
 from tercet.ir.tn.pool import MaxPoolOp
 from tercet.ir.types import BIPOLAR, TERNARY, Element, int_type
@@ -44,13 +46,15 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize(("width", "planes_out"), [(16, True), (32, False), (32, True), (64, True)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "planes_out"), [(16, True), (32, False), (64, True)])
 def test_pools(width: int, planes_out: bool) -> None:
     target = replace(NATIVE, vector_bytes=width)
     check_engine(ENGINE, cases(), target=target, threads=(1, 2, 3), planes_out=planes_out, slack=int(planes_out))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_pools(data: st.DataObject) -> None:
     draw, found = data.draw, []
@@ -66,6 +70,12 @@ def test_random_pools(data: st.DataObject) -> None:
             pool_case(f"random {i}", (draw(st.integers(1, 5)), *size), kernel, strides, (*before, *after), dilations)
         )
     check_engine(ENGINE, found, planes_out=draw(st.booleans()), slack=draw(st.integers(0, 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("request_", "slack"), BORDERS)
+def test_borders(request_: Planes, slack: int) -> None:
+    check_borders(ENGINE, pool_case("borders", (4, 15, 19), (3, 3), (2, 2), (1, 1, 1, 1)), request_, slack)
 
 
 def test_refuses() -> None:

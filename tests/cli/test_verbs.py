@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import tercet
-from tercet.runtime.verify import compare_layers, kernel_program
+from tercet.runtime.stored_ir import kernel_program
+from tercet.runtime.verify import compare_layers
 
 from .conftest import Files
 from .models import WEIGHTS, save_model
@@ -95,7 +96,7 @@ def test_inspect_diff(files: Files, tercet_cli) -> None:
 def test_inspect_op_shows_the_operations_of_a_source_node(node: str, files: Files, tercet_cli) -> None:
     done = tercet_cli("inspect", files.artifact, "--after", "import", "--op", node)
     assert done.code == 0
-    assert [line.split(" = ")[1].split()[0] for line in done.out.splitlines()] == ["tn.conv"]
+    assert [line.split(" = ")[1].split()[0] for line in done.out.splitlines()] == ["tn.constant", "tn.conv"]
     assert "kn.kernel" in tercet_cli("inspect", files.artifact, "--op", node).out
 
 

@@ -170,6 +170,11 @@ add(
     "initializer 'w': is defined twice",
     lambda: changed(lambda m: m.graph.initializer.append(m.graph.initializer[0])),
 )
+add(
+    "name that is not UTF-8",
+    "NodeProto.name is not UTF-8 text",
+    lambda: base().SerializeToString().replace(b"\x1a\x03add", b"\x1a\x03a\xffd"),
+)
 add("no operator", "has no operator type", lambda: changed(lambda m: m.graph.node[0].ClearField("op_type")))
 
 

@@ -133,6 +133,16 @@ add(
     lambda: one(node("Split", "x p", "y z", name="split", axis=1), 2, 3, p=np.array([2, 2])),
 )
 add(
+    "concat of different ranks",
+    "shapes that differ along axis 1 only",
+    lambda: one(node("Concat", "x w", name="concat", axis=1), 2, 3, w=floats(2)),
+)
+add(
+    "float zero point",
+    "a quantized tensor or its zero point is not an integer tensor",
+    lambda: one(node("MatMulInteger", "x w", name="product"), 2, 3, w=floats(3, 2)),
+)
+add(
     "shapes that do not broadcast",
     "node 'mul' (Mul): tn.mul: field operands",
     lambda: one(node("Mul", "x w", name="mul"), 2, 3, w=floats(4, 5)),

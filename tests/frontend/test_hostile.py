@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from tercet.frontend.onnx import import_model
@@ -73,6 +76,40 @@ def test_there_are_many_and_their_messages_differ(tmp_path: Path) -> None:
     broken = {name for name, text in texts.items() if "not an ONNX model" in text}
     distinct = {text for name, text in texts.items() if name not in broken}
     assert len(distinct) == len(texts) - len(broken)
+
+
+def test_damaged_bytes_are_refused_or_imported() -> None:
+    """Random damage to a real network never ends in anything but a program or one of our errors."""
+    rng = random.Random(0)
+    constants = {"w": floats(4, 2, 3, 3), "v": floats(24, 3), "s": floats(1), "t": floats(4, 2)}
+    shape = {"shape": np.array([0, -1]), "scale": np.array(0.5, np.float32), "zero": np.array(3, np.int8)}
+    nodes = [
+        node("Conv", "x w", "a", kernel_shape=[3, 3], pads=[1, 0, 1, 0], strides=[2, 1]),
+        node("MultiThreshold", "a t", "b", domain="finn", out_bias=-1.0, out_scale=2.0),
+        node("MaxPool", "b", "c", kernel_shape=[2, 2], ceil_mode=1),
+        node("Reshape", "c shape", "d"),
+        node("QuantizeLinear", "d scale zero", "e"),
+        node("DequantizeLinear", "e scale zero", "f"),
+        node("Gemm", "f v", alpha=0.5),
+    ]
+    source = model(nodes, {"x": floats(1, 2, 7, 5)}, {**constants, **shape})
+    import_model(source)
+    whole = source.SerializeToString()
+    outcomes = {"imported": 0, "refused": 0}
+    for _ in range(800):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 4))):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        try:
+            proto = ModelProto.FromString(bytes(damaged))
+        except DecodeError:
+            continue
+        try:
+            import_model(proto)
+            outcomes["imported"] += 1
+        except TercetError:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 50
 
 
 def test_a_long_chain_is_no_problem() -> None:

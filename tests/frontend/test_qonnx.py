@@ -156,10 +156,11 @@ def test_quant_refuses_other_parameters() -> None:
             import_model(quant_model(x, scale, 0, 2))
     with pytest.raises(UnsupportedError, match="rounding_mode 'STOCHASTIC'"):
         import_model(quant_model(x, 1, 0, 2, rounding_mode="stochastic"))
+    feeds = {"x": x, "b": np.array(2, F32)}
+    constants = {"s": np.array(1, F32), "zp": np.array(0, F32)}
+    source = model(node("Quant", "x s zp b", domain=GENERAL), feeds, constants)
     with pytest.raises(UnsupportedError, match="the bit width is computed at run time"):
-        feeds = {"x": x, "b": np.array(2, F32)}
-        constants = {"s": np.array(1, F32), "zp": np.array(0, F32)}
-        import_model(model(node("Quant", "x s zp b", domain=GENERAL), feeds, constants))
+        import_model(source)
 
 
 @pytest.mark.parametrize("domain", QONNX_DOMAINS)

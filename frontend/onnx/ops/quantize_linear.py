@@ -46,6 +46,8 @@ def _blocks(e: Emitter, node: Node, parameter: Value, x: Value, axis: int, block
 
 def shifted(e: Emitter, q: Value, zero: Value | None) -> Value:
     """q - zero point as an exact integer (dtype int32), or q itself without one."""
+    if q.is_float or (zero is not None and zero.is_float):
+        raise e.node.error("a quantized tensor or its zero point is not an integer tensor")
     if zero is None or zero.equals(0):
         return retyped(q, INT32) if q.is_constant else q
     if q.array is not None and zero.array is not None:
@@ -54,7 +56,12 @@ def shifted(e: Emitter, q: Value, zero: Value | None) -> Value:
 
 
 def saturated(e: Emitter, x: Value, scale: Value, zero: Value | None, dtype: np.dtype) -> Value:
-    """saturate(round_half_even(x / scale) + zero) in the full range of dtype. zero is a constant or not."""
+    """saturate(round_half_even(x / scale) + zero) in the full range of dtype. zero is a constant or not.
+
+    Raises Refusal for a dtype that nothing is quantized to.
+    """
+    if dtype.name not in _TARGETS:
+        raise Refusal(f"quantization to {dtype.name} is not supported")
     lo, hi = range_of(element_of_onnx(dtype))
     first, last = (0, 0) if zero is None else zero.range
     q = e.op(QuantizeOp, x, scale, dtype=dtype, lo=lo - last, hi=hi - first)
@@ -72,8 +79,6 @@ def quantize_linear(e: Emitter, node: Node, x: Value, scale: Value, zero: Value 
     dtype = UINT8 if zero is None else zero.dtype
     if zero is None and node.int("output_dtype", 0):
         dtype = dtype_of(node.int("output_dtype"), where=node.label)
-    if dtype.name not in _TARGETS:
-        raise Refusal(f"quantization to {dtype.name} is not supported")
     scale = along(e, node, check_scale(e, scale), x)
     return saturated(e, e.to_float(x), scale, None if zero is None else along(e, node, zero, x), dtype)
 

@@ -11,6 +11,11 @@
 
 #include "planes.h"
 
+#if TERCET_VECTOR_BYTES == 64 && defined(__AVX512F__)
+#include <immintrin.h>
+#define BITS_TERNARY_LOGIC /* any function of three vectors is one instruction; compilers miss one of an adder's two */
+#endif
+
 #define BITS_INLINE static inline __attribute__((always_inline))
 #define BITS_GROUP 3       /* inputs of a table */
 #define BITS_MAX_ENTRY 3   /* planes of a table entry: sums 0..6 */
@@ -83,9 +88,15 @@ BITS_INLINE void bits_counted(const struct bits_layer *l, bits nonzero, bits neg
 }
 
 BITS_INLINE void bits_full_adder(bits a, bits b, bits c, bits *sum, bits *carry) {
+#ifdef BITS_TERNARY_LOGIC
+    const __m512i x = (__m512i)a, y = (__m512i)b, z = (__m512i)c;
+    *sum = (bits)_mm512_ternarylogic_epi64(x, y, z, 0x96);
+    *carry = (bits)_mm512_ternarylogic_epi64(x, y, z, 0xE8);
+#else
     const bits half = a ^ b;
     *sum = half ^ c;
     *carry = (a & b) | (half & c);
+#endif
 }
 
 /* The table of one group: entry e holds the planes of the sum of three products, for the digits of e. */
@@ -125,8 +136,8 @@ BITS_INLINE void bits_build_chunk(const struct bits_layer *l, bits *tables, cons
         const unsigned char *inputs[BITS_GROUP];
         for (int j = 0; j < BITS_GROUP; j++) {
             const int input = (begin + q) * BITS_GROUP + j;
-            inputs[j] = input < count ? tile + (int64_t)(input / l->tap_count) * l->in.size + l->taps[input % l->tap_count]
-                                      : bits_zeros;
+            const int64_t plane = (int64_t)(input / l->tap_count) * l->in.size;
+            inputs[j] = input < count ? tile + plane + l->taps[input % l->tap_count] : bits_zeros;
         }
         if (vectors == 8)
             bits_build(l, tables + q * table, inputs, 8);
@@ -195,7 +206,7 @@ BITS_INLINE void bits_chunk(const struct bits_layer *l, bits *tables, const unsi
 BITS_INLINE bits bits_at_least(const struct bits_layer *l, const bits *counter, int32_t threshold) {
     bits reached = ~(bits){0};
     for (int b = 0; b < l->counter; b++) {
-        const bits clear = (bits){0} + (uint64_t)((threshold >> b & 1) - 1); /* all ones where the threshold's bit is 0 */
+        const bits clear = (bits){0} + (uint64_t)((threshold >> b & 1) - 1); /* ones where the threshold has a 0 */
         reached = (counter[b] & reached) | (clear & (counter[b] | reached));
     }
     return reached;
@@ -207,7 +218,8 @@ BITS_INLINE tercet_u8v bits_bytes(bits plane, int j) {
 }
 
 /* Levels of a tile as bytes. A record is (start, step, thresholds): level = start + step * #{count >= threshold}. */
-BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, const int32_t *record, unsigned char *to) {
+BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, const int32_t *record,
+                             unsigned char *to) {
     const tercet_u8v start = (tercet_u8v){0} + (uint8_t)record[0], step = (tercet_u8v){0} + (uint8_t)record[1];
     for (int j = 0; j < 8; j++)
         *(tercet_u8v *)(to + j * TERCET_VECTOR_BYTES) = start;
@@ -219,7 +231,8 @@ BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, co
 }
 
 /* Sums of a tile as elements of the output. A record is (what to add). */
-BITS_INLINE void bits_values(const struct bits_layer *l, const bits *counter, const int32_t *record, unsigned char *to) {
+BITS_INLINE void bits_values(const struct bits_layer *l, const bits *counter, const int32_t *record,
+                             unsigned char *to) {
     for (int j = 0; j < 8; j++) {
         unsigned char low[TERCET_VECTOR_BYTES], high[TERCET_VECTOR_BYTES];
         tercet_u8v parts[2] = {{0}, {0}};

@@ -9,10 +9,10 @@
 
 #include "tercet_kernel.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__ARM_NEON)
+#if defined(__ARM_NEON)
 #include <arm_neon.h>
+#elif defined(__x86_64__) && (defined(__clang__) || TERCET_VECTOR_BYTES == 64)
+#include <immintrin.h> /* GCC's builtins serve for narrower vectors: the header takes longer to read than the kernel */
 #endif
 
 #define DENSE_INLINE static inline __attribute__((always_inline))
@@ -71,38 +71,52 @@ struct dense_sum {
     tercet_i16v i16;
 };
 
-/* a * b + sum, rounded once where the target has the instruction. */
-DENSE_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v sum) {
-#if defined(__AVX512F__) && TERCET_VECTOR_BYTES == 64
-    return (tercet_f32v)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
-#elif defined(__FMA__) && TERCET_VECTOR_BYTES == 32
-    return (tercet_f32v)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum);
+/* The three instructions that vector extensions cannot say, on this target or in portable C. Their meaning on arrays is
+ * in target.py: fma_f32 (a * b + sum, rounded once where the target has it), madd_i16 (two int16 products added, exact),
+ * and uint8 times int8 with two products added in int16, where the caller knows that they fit. */
+#if defined(__AVX512BW__) && TERCET_VECTOR_BYTES == 64
+#define DENSE_FMA(a, b, sum) (tercet_f32v) _mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum))
+#define DENSE_MADD_I16(a, b) (dense_vector) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
+#define DENSE_MADD_U8(x, w) (tercet_i16v) _mm512_maddubs_epi16((__m512i)(x), (__m512i)(w))
+#elif defined(__AVX2__) && defined(__FMA__) && TERCET_VECTOR_BYTES == 32 && defined(__clang__)
+#define DENSE_FMA(a, b, sum) (tercet_f32v) _mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum))
+#define DENSE_MADD_I16(a, b) (dense_vector) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
+#define DENSE_MADD_U8(x, w) (tercet_i16v) _mm256_maddubs_epi16((__m256i)(x), (__m256i)(w))
+#elif defined(__AVX2__) && defined(__FMA__) && TERCET_VECTOR_BYTES == 32
+typedef float dense_v8sf __attribute__((vector_size(32)));
+typedef short dense_v16hi __attribute__((vector_size(32)));
+typedef char dense_v32qi __attribute__((vector_size(32)));
+#define DENSE_FMA(a, b, sum) (tercet_f32v) __builtin_ia32_vfmaddps256((dense_v8sf)(a), (dense_v8sf)(b), (dense_v8sf)(sum))
+#define DENSE_MADD_I16(a, b) (dense_vector) __builtin_ia32_pmaddwd256((dense_v16hi)(a), (dense_v16hi)(b))
+#define DENSE_MADD_U8(x, w) (tercet_i16v) __builtin_ia32_pmaddubsw256((dense_v32qi)(x), (dense_v32qi)(w))
+#elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16 && defined(__clang__)
+#define DENSE_MADD_I16(a, b) (dense_vector) _mm_madd_epi16((__m128i)(a), (__m128i)(b))
+#elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16
+typedef short dense_v8hi __attribute__((vector_size(16)));
+#define DENSE_MADD_I16(a, b) (dense_vector) __builtin_ia32_pmaddwd128((dense_v8hi)(a), (dense_v8hi)(b))
 #elif defined(__ARM_NEON) && TERCET_VECTOR_BYTES == 16
-    return (tercet_f32v)vfmaq_f32((float32x4_t)sum, (float32x4_t)a, (float32x4_t)b);
+#define DENSE_FMA(a, b, sum) (tercet_f32v) vfmaq_f32((float32x4_t)(sum), (float32x4_t)(a), (float32x4_t)(b))
+#endif
+
+DENSE_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v sum) {
+#ifdef DENSE_FMA
+    return DENSE_FMA(a, b, sum);
 #else
     return a * b + sum;
 #endif
 }
 
-/* Two int16 products of every cell, added: exact in int32. */
 DENSE_INLINE dense_vector dense_madd_i16(dense_vector a, dense_vector b) {
-#if defined(__AVX512BW__) && TERCET_VECTOR_BYTES == 64
-    return (dense_vector)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-#elif defined(__AVX2__) && TERCET_VECTOR_BYTES == 32
-    return (dense_vector)_mm256_madd_epi16((__m256i)a, (__m256i)b);
-#elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16
-    return (dense_vector)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#ifdef DENSE_MADD_I16
+    return DENSE_MADD_I16(a, b);
 #else
     return ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
 #endif
 }
 
-/* uint8 x times int8 w, two products added in each int16; the caller knows that they fit. */
 DENSE_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
-#if defined(__AVX512BW__) && TERCET_VECTOR_BYTES == 64
-    return (tercet_i16v)_mm512_maddubs_epi16((__m512i)x, (__m512i)w);
-#elif defined(__AVX2__) && TERCET_VECTOR_BYTES == 32
-    return (tercet_i16v)_mm256_maddubs_epi16((__m256i)x, (__m256i)w);
+#ifdef DENSE_MADD_U8
+    return DENSE_MADD_U8(x, w);
 #else
     const tercet_i16v low = (tercet_i16v)x & 255, high = ((tercet_i16v)x >> 8) & 255;
     return low * (((tercet_i16v)w << 8) >> 8) + high * ((tercet_i16v)w >> 8);

@@ -45,14 +45,14 @@ def emit_matmul(scope: Scope, stage: Stage, op: MatMulOp) -> None:
             return
         place = "x - start" if pieces > 1 else "x"
         scope.out.add(f"{acc} sum[{min(columns, TILE)}];")
-        with scope.loop("x", stop, start):
+        with scope.loop("x", stop, start, inner=True):
             scope.out.add(f"sum[{place}] = 0;")
         with scope.loop("k", terms):
             scope.out.add(f"const {acc} factor = {scope.reads[op.a].at(sum_c([(a_at, 1), ('k', 1)]))};")
-            with scope.loop("x", stop, start):
+            with scope.loop("x", stop, start, inner=True):
                 value = scope.reads[op.b].at(sum_c([(b_at, 1), ("k", columns)]))
                 scope.out.add(f"sum[{place}] += factor * {value};")
-        with scope.loop("x", stop, start):
+        with scope.loop("x", stop, start, inner=True):
             scope.out.add(f"const {kind} {name} = sum[{place}];")
             scope.element(stage, index, {op.y: name})
 
@@ -80,7 +80,7 @@ def _dot(scope: Scope, op: MatMulOp, a_at: str, b_at: str, acc: str, terms: int)
         scope.out.add(f"const float total = tercet_dot_f32({left.name} + {a_at}, {right.name} + {b_at}, {terms});")
         return "total"
     scope.out.add(f"{acc} total = 0;")
-    with scope.loop("k", terms):
+    with scope.loop("k", terms, inner=True):
         first, second = (buffer.at(sum_c([(at, 1), ("k", 1)])) for buffer, at in ((left, a_at), (right, b_at)))
         scope.out.add(f"total += ({acc}){first} * {second};")
     return "total"

@@ -78,11 +78,12 @@ def _emit_piece(scope: Scope, stage: Stage, piece: Piece) -> None:
     with ExitStack() as loops:
         outer = [g.size for g in groups[:shared]]
         variable = names[0] if shared == 1 else "item"
-        loops.enter_context(scope.shared_loop(variable, prod(outer), GRAIN if len(groups) == 1 else 1))
+        single = len(groups) == 1
+        loops.enter_context(scope.shared_loop(variable, prod(outer), GRAIN if single else 1, inner=single))
         if shared > 1:
             scope.split("item", outer, names[:shared])
         for name, group in zip(names[shared:], groups[shared:], strict=True):
-            loops.enter_context(scope.loop(name, group.size))
+            loops.enter_context(scope.loop(name, group.size, inner=group is groups[-1]))
         bound = {}
         if piece.bind is not None:
             value = stage.root.results[0] if stage.root else stage.copied

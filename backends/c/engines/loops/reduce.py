@@ -34,8 +34,9 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
         with ExitStack() as loops:
             terms = [(index(Access(0, kept)), 1)]
             if axes and 0 not in sizes:
-                for i, group in enumerate(joined_axes(sizes, [inner])):
-                    loops.enter_context(scope.loop(f"r{i}", group.size))
+                groups = joined_axes(sizes, [inner])
+                for i, group in enumerate(groups):
+                    loops.enter_context(scope.loop(f"r{i}", group.size, inner=group is groups[-1]))
                     terms.append((f"r{i}", inner.strides[group.axis]))
             if 0 not in sizes:
                 scope.out.add(f"sum += {scope.reads[op.x].at(sum_c(terms))};")
@@ -52,11 +53,11 @@ def emit_softmax(scope: Scope, stage: Stage, op: SoftmaxOp) -> None:
         x = scope.reads[op.x]
         place = index_of(at)(Access(0, dense_strides(stage.shape)))
         scope.out.add("float largest = -INFINITY, sum = 0;")
-        with scope.loop(along, length):
+        with scope.loop(along, length, inner=True):
             scope.out.add(f"largest = tercet_max_f32(largest, {x.at(place)});")
-        with scope.loop(along, length):
+        with scope.loop(along, length, inner=True):
             scope.out.add(f"{powers}[{along}] = expf({x.at(place)} - largest);", f"sum += {powers}[{along}];")
-        with scope.loop(along, length):
+        with scope.loop(along, length, inner=True):
             name = scope.name("softmax")
             scope.out.add(f"const float {name} = {powers}[{along}] / sum;")
             scope.element(stage, index_of(at), {op.y: name})
@@ -113,7 +114,7 @@ def emit_top_k(scope: Scope, stage: Stage, op: TopKOp) -> None:
             with scope.out.block(f"if (place < {k})"):
                 scope.out.add(f"{values}[place] = value;", f"{indices}[place] = (int32_t){along};")
             scope.out.add(f"count += count < {k};")
-        with scope.loop("rank", k):
+        with scope.loop("rank", k, inner=True):
             bound = {op.values: f"{values}[rank]", op.indices: f"{indices}[rank]"}
             scope.element(stage, index_of([*at[:axis], "rank", *at[axis + 1 :]]), bound)
 

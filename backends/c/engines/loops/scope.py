@@ -147,20 +147,23 @@ class Scope:
     # -- loops ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def shared_loop(self, variable: str, count: int, grain: int = 1) -> Iterator[None]:
+    def shared_loop(self, variable: str, count: int, grain: int = 1, *, inner: bool = False) -> Iterator[None]:
         """A loop over 0..count - 1, of which every part does its share."""
         if not self.parallel:
-            with self.loop(variable, count):
+            with self.loop(variable, count, inner=inner):
                 yield
             return
         with self.out.block(""):
             self.out.add("int64_t begin, end;", f"tercet_share(task, {count}, {grain}, &begin, &end);")
-            with self.out.block(f"for (int64_t {variable} = begin; {variable} < end; {variable}++)"):
+            with self.loop(variable, "end", "begin", inner=inner):
                 yield
 
     @contextmanager
-    def loop(self, variable: str, count: int | str, start: int | str = 0) -> Iterator[None]:
-        with self.out.block(f"for (int64_t {variable} = {start}; {variable} < {count}; {variable}++)"):
+    def loop(self, variable: str, stop: int | str, start: int | str = 0, *, inner: bool = False) -> Iterator[None]:
+        """A loop over start..stop - 1. inner: it is the innermost one, which the compiler may vectorise."""
+        with self.out.block(f"for (int64_t {variable} = {start}; {variable} < {stop}; {variable}++)"):
+            if not inner:
+                self.out.add("TERCET_OUTER_LOOP;")
             yield
 
     def split(self, variable: str, sizes: Sequence[int], names: Sequence[str]) -> None:

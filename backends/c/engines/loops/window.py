@@ -95,7 +95,7 @@ def taps(
                 terms += [(name, step * strides[axis]) for name, step in position]
                 offset -= window.pads[axis] * strides[axis]
         first, last = _inside_c(scope, window, names[-1], piece)
-        loops.enter_context(scope.loop("x", last, first))
+        loops.enter_context(scope.loop("x", last, first, inner=True))
         yield terms, offset, names
 
 
@@ -132,11 +132,11 @@ def _emit_rows(
     with rows(scope, stage) as at, tiles(scope, width) as piece:
         place = "x" if piece[0] == "0" else "x - start"
         scope.out.add(f"{acc} acc[{min(width, TILE)}];")
-        with scope.loop("x", piece[1], piece[0]):
+        with scope.loop("x", piece[1], piece[0], inner=True):
             scope.out.add(f"acc[{place}] = {start};")
         with around(at) if around else ExitStack(), taps(scope, window, at[2:], piece) as (terms, offset, names):
             tap(at, terms, offset, names, f"acc[{place}]")
-        with scope.loop("x", piece[1], piece[0]):
+        with scope.loop("x", piece[1], piece[0], inner=True):
             name = scope.name(stage.root.name.removeprefix("tn."))
             kind = value_c(element_of(stage.root.results[0]))
             scope.out.add(f"const {kind} {name} = {finish(at, f'acc[{place}]')};")

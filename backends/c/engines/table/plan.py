@@ -17,7 +17,7 @@ STAGED = 16  # TABLE_STAGED of table.h
 MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
 TABLE_SHARE_OF_L1 = 0.8
 
-# Core cycles, measured on Zen 3 with vectors of 32 bytes (tests/c/test_table.py names the measurement).
+# Core cycles, fitted on Zen 3 with vectors of 32 bytes: within 15% for 64..512 channels and maps of 7x7..56x56.
 CYCLES_ROW_STORE = 1.0
 CYCLES_BUILD = 5.0
 CYCLES_LOOK_UP = (0.85, 0.62)  # one vector a row; two or more share the index
@@ -32,8 +32,8 @@ CYCLES_VALUE = 1.0
 class Digits:
     """The weights as digits of the index stream.
 
-    kind: the name in table.h. radix: 2 or 3. values: uint8 [O, inputs]. sign: int64 [O]; -1 where the table sums are the
-    negated ones (a channel of {0, -1} is stored as one of {0, 1}).
+    kind: the name in table.h. radix: 2 or 3. values: uint8 [O, inputs]. sign: int64 [O]; -1 where the table sums are
+    the negated ones (a channel of {0, -1} is stored as one of {0, 1}).
     """
 
     kind: str
@@ -95,7 +95,7 @@ class Plan:
         return {name: getattr(self, name) for name in ("lane", "wide", "group", "chunk", "vectors")}
 
     def cost(self) -> Cost:
-        """Predicted cycles: every vector of every tile is computed in full, so small maps waste lanes and pay for it."""
+        """Predicted cycles: every vector of a tile is computed in full, so small maps waste lanes and pay for it."""
         problem = self.problem
         tile = self.vectors * self.target.vector_bytes // self.lane
         tiles = -(-problem.lanes(problem.pitch()) // tile)

@@ -1,0 +1,92 @@
+"""The examples in the documentation run, and its list of operators is the importer's.
+
+A code block is run when `<!-- test -->` stands in the line above it: `sh` by bash -e, `python` by this interpreter, all
+blocks of a file one after the other in one folder that has the checkout's examples. `<!-- test: NAME -->` writes the block
+to a file of that name instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tercet.frontend.onnx import import_model  # noqa: F401  (fills the table)
+from tercet.frontend.onnx.registry import TABLE
+
+ROOT = Path(__file__).parents[1]
+FILES = ("README.md", "docs/cli.md")
+MARKED = re.compile(
+    r"^<!-- test(?:: (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A marked code block. file: where it is written; empty when it is run. line: of its first line."""
+
+    kind: str
+    text: str
+    file: str
+    line: int
+
+
+def blocks(name: str) -> Iterator[Block]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for found in MARKED.finditer(text):
+        line = text.count("\n", 0, found.start("text")) + 1
+        yield Block(found["kind"], found["text"], found["file"] or "", line)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """With a `tercet` command of this interpreter in front of the path, and `python3` being this interpreter."""
+    scripts = folder / "bin"
+    scripts.mkdir()
+    for name, arguments in (("tercet", "-m tercet.cli "), ("python3", "")):
+        (scripts / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+        (scripts / name).chmod(0o755)
+    return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_examples_run(name: str, tmp_path: Path) -> None:
+    found = list(blocks(name))
+    assert found, f"{name} has no marked examples"
+    work = tmp_path / "work"
+    shutil.copytree(ROOT / "examples", work / "examples")
+    variables = environment(tmp_path)
+    for block in found:
+        if block.file:
+            (work / block.file).write_text(block.text)
+            continue
+        if "pkg-config" in block.text and shutil.which("pkg-config") is None:
+            continue
+        command = {"sh": ["bash", "-e", "-c"], "python": [sys.executable, "-c"]}[block.kind]
+        done = subprocess.run(
+            [*command, block.text], cwd=work, env=variables, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"{name}:{block.line}\n{block.text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_listed_operators_are_those_of_the_importer() -> None:
+    listed = re.search(r"\*\*Operators\*\*: (.*?)\.\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert listed is not None
+    assert (
+        listed[1].replace("\n", " ").replace("  ", " ").split() == f"{', '.join(sorted({n for _, n in TABLE}))}".split()
+    )
+
+
+@pytest.mark.parametrize("name", (*FILES, "CONTRIBUTING.md", "docs/architecture.md", "examples/digits/README.md"))
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if "://" not in link:
+            assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
