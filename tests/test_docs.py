@@ -1,8 +1,8 @@
 """The examples in the documentation run, and its list of operators is the importer's.
 
-A code block is run when `<!-- test -->` stands in the line above it: `sh` by bash -e, `python` by this interpreter, all
-blocks of a file one after the other in one folder that has the checkout's examples. `<!-- test: NAME -->` writes the block
-to a file of that name instead.
+A code block is run when `<!-- test -->` stands in the line above it: `sh` by bash -e, `python` by this interpreter,
+all blocks of a file one after the other in one folder that has the checkout's examples. `<!-- test: NAME -->` writes
+the block to a file of that name instead.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_the_listed_operators_are_those_of_the_importer() -> None:
     )
 
 
-@pytest.mark.parametrize("name", (*FILES, "CONTRIBUTING.md", "docs/architecture.md", "examples/digits/README.md"))
+@pytest.mark.parametrize("name", [*FILES, "CONTRIBUTING.md", "docs/architecture.md", "examples/digits/README.md"])
 def test_links_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...ir.operation import TensorOperation
-from ...ir.tn.elementwise import BinaryOp, SoftmaxOp
-from ...ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
-from ...ir.tn.movement import ConcatOp, PadOp, TakeOp, TransposeOp
-from ...ir.tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
-from ...ir.types import shape_of
+from .operation import TensorOperation
+from .tn.elementwise import BinaryOp, SoftmaxOp
+from .tn.linear import BatchNormOp, ConvOp, MatMulOp
+from .tn.movement import ConcatOp, PadOp, TakeOp, TransposeOp
+from .tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
+from .tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from .types import shape_of
 
 
 def mixes_samples(op: TensorOperation, per_sample: Sequence[bool]) -> str:
