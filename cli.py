@@ -236,9 +236,9 @@ def _tolerance(text: str) -> float:
     return value
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> _Parser:
     """Options of every verb; SUPPRESS, so that they may stand before or after it."""
-    common, absent = argparse.ArgumentParser(add_help=False), argparse.SUPPRESS
+    common, absent = _Parser(add_help=False), argparse.SUPPRESS
     group = common.add_argument_group("general")
     group.add_argument("-q", "--quiet", action="store_true", default=absent, help="print only what went wrong")
     group.add_argument(

@@ -13,6 +13,7 @@ from ...ir.errors import IRError
 from ...ir.kn.kernel import ConvertOp, KernelOp
 from ...ir.kn.layout import TAIL_BYTES, buffer_bytes, round_up
 from ...ir.locations import describe, source_names
+from ...ir.operation import from_attribute
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
@@ -159,7 +160,7 @@ def _kernel_file(step: _Step) -> str:
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:
     if op.offsets is None:
         raise IRError("memory is not planned: the operation has no offsets", where=describe(op))
-    return [int(v) for v in op.offsets.get_values()]
+    return list(from_attribute(op.offsets))
 
 
 def _layer(step: _Step) -> dict[str, object]:

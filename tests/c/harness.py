@@ -37,7 +37,7 @@ from tercet.backends.reference.interpreter import run_block
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
 from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
 from tercet.ir.locations import describe, node_location
-from tercet.ir.operation import TensorOperation, symbol
+from tercet.ir.operation import TensorOperation, from_attribute, symbol
 from tercet.ir.program import Port, Program
 from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
@@ -307,7 +307,7 @@ class Library:
         arena = arena.copy()
         owners: list[tuple[int, int, str]] = []
         for op in self.program.ops:
-            for value, offset in zip(op.results, op.properties["offsets"].get_values(), strict=True):
+            for value, offset in zip(op.results, from_attribute(op.properties["offsets"]), strict=True):
                 if offset >= 0:
                     size = buffer_bytes(value.type)
                     arena[offset : offset + size] = 0

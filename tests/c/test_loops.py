@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.engines.loops import ENGINE
+from tercet.backends.c.target import find_target
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.pool import AvgPoolOp, MaxPoolOp
 from tercet.ir.types import TERNARY, int_type
@@ -20,7 +21,7 @@ FEW = settings(
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
 )
 KERNELS = 16
 
@@ -75,6 +76,13 @@ def test_reduce(kernels: list[Case]) -> None:
 @FEW
 def test_stages(kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels)
+
+
+@given(many(st.one_of(cases.elementwise_cases(), cases.conv_cases(), cases.pool_cases())))
+@FEW
+def test_baseline_target(kernels: list[Case]) -> None:
+    """Without AVX rounding is a call of libm, not an instruction."""
+    check_engine(ENGINE, kernels, target=find_target("generic"), atol=1e-4)
 
 
 def test_empty_tensors() -> None:

@@ -78,7 +78,8 @@ def conv_case(
     if thresholds:
         channels = w[0] if seed % 3 else 1
         steps = np.sort(rng.integers(-spread, spread + 1, (channels, thresholds)), axis=1)
-        steps[:1, :1], steps[-1:, -1:] = min(-(10**6), steps.min()), steps[-1, -1] if seed % 2 else 10**6
+        if channels > 2:  # some thresholds that every sum passes, or none
+            steps[0, 0], steps[1, -1] = -(10**6), 10**6
         operands = [y, case.constant(steps, int_type(-(2**31), 2**31 - 1))]
         if sign:
             operands.append(case.constant(rng.choice((-1, 1), channels), int_type(-1, 1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -164,7 +165,7 @@ def test_bad_input_arguments(files: Files, tercet_cli, tmp_path: Path) -> None:
 
 
 def test_bad_samples_for_verify(files: Files, tercet_cli, tmp_path: Path) -> None:
-    def verify(**arrays: np.ndarray):
+    def verify(**arrays: Any):
         np.savez(tmp_path / "s.npz", **arrays)
         return tercet_cli("verify", files.artifact, "--against", files.model, "--inputs", tmp_path / "s.npz")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -72,10 +74,10 @@ def test_integers_take_the_short_forms() -> None:
     assert kinds([-2, 3], whole=False) == set()
 
 
-def quant_model(kind: str, *constants: float, constant_input: bool = False, **attributes: object) -> ModelProto:
+def quant_model(kind: str, *constants: float, constant_input: bool = False, **attributes: Any) -> ModelProto:
     """y = kind(x, constants...), x [1, 8]; or y = x + kind(constant)."""
     values = np.linspace(-3.3, 3.3, 8, dtype=np.float32).reshape(1, 8)
-    initializers = [numpy_helper.from_array(np.float32(c).reshape(()), f"c{i}") for i, c in enumerate(constants)]
+    initializers = [numpy_helper.from_array(np.array(c, np.float32), f"c{i}") for i, c in enumerate(constants)]
     initializers.append(numpy_helper.from_array(values, "k"))
     source, result = ("k", "q") if constant_input else ("x", "y")
     names = [source, *(f"c{i}" for i in range(len(constants)))]

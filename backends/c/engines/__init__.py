@@ -1,35 +1,20 @@
-"""The engines, in order of preference where costs are equal. A new engine is a folder here and a name in `ORDER`."""
+"""The engines, in order of preference where costs are equal. A new engine is a folder here and a name in `FOLDERS`."""
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
-from pathlib import Path
-
 from ..engine import Engine
+from . import bit_sliced, dense_f32, dense_int8, loops, planes_pool, table
 
-ORDER = ("table", "bit_sliced", "dense_int8", "dense_f32", "planes_pool", "loops")
+FOLDERS = (table, bit_sliced, dense_int8, dense_f32, planes_pool, loops)
+ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]
 
 
 def find_engine(name: str) -> Engine | None:
     """The engine of a name; None for unknown names."""
-    if name not in ORDER or not (Path(__file__).parent / name / "__init__.py").is_file():
-        return None
-    return import_module(f"{__name__}.{name}").ENGINE
+    return next((engine for engine in ENGINES if engine.name == name), None)
 
 
 def describe_engine(name: str) -> str:
     """What an engine computes: the first line of its folder's docstring."""
-    return (import_module(f"{__name__}.{name}").__doc__ or "").strip().partition("\n")[0]
-
-
-@cache
-def engines() -> tuple[Engine, ...]:
-    """All engines, best first where costs are equal."""
-    return tuple(engine for engine in map(find_engine, ORDER) if engine is not None)
-
-
-def __getattr__(name: str) -> tuple[Engine, ...]:
-    if name == "ENGINES":
-        return engines()
-    raise AttributeError(name)
+    text = next(folder.__doc__ or "" for folder in FOLDERS if folder.ENGINE.name == name)
+    return text.strip().partition("\n")[0]

@@ -11,7 +11,7 @@
 
 #if defined(__ARM_NEON)
 #include <arm_neon.h>
-#elif defined(__x86_64__) && (defined(__clang__) || TERCET_VECTOR_BYTES == 64)
+#elif defined(__x86_64__) && (defined(__clang__) || defined(__AVX512BW__))
 #include <immintrin.h> /* GCC's builtins serve for narrower vectors: the header takes longer to read than the kernel */
 #endif
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...engine import Constants, Cost, Dense, Kernel, KernelCode, LayoutRequest, Schedule
 from ...epilogue import Epilogue, Refused
 from ...target import Target
@@ -62,7 +64,7 @@ class DenseEngine(ABC):
         plan, packer = _plan(problem, cell, schedule, target), self.packer(kernel, problem, cell)
         if isinstance(plan, ConvPlan):
             return emit_conv(kernel, plan, packer)
-        return emit_matmul(kernel, plan, packer, target.lanes("int32"))
+        return emit_matmul(kernel, plan, packer, target.lanes(np.int32))
 
     def _read(self, kernel: Kernel, schedule: Schedule, target: Target) -> tuple[Problem, Cell]:
         problem = read_problem(kernel)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from .....ir.kn.layout import TAIL_BYTES, round_up
 from ...engine import ALIGNMENT, Cost, Schedule
 from ...target import Target
@@ -63,7 +65,7 @@ class Panels:
 def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[int, int]]:
     """Register tiles (rows, vectors) that fit the target's registers, for `rows` rows and `pixels` lanes."""
     spare = 1 if cell.ops == 1 else 2
-    vectors = -(-pixels // target.lanes("int32"))
+    vectors = -(-pixels // target.lanes(np.int32))
     for width in range(1, MAX_WIDTH + 1):
         if width > 1 and width > vectors:
             return
@@ -91,7 +93,7 @@ def depth_of(problem: Problem, cell: Cell) -> int:
 
 
 def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, width: int) -> float:
-    tile, depth = width * target.lanes("int32"), depth_of(problem, cell)
+    tile, depth = width * target.lanes(np.int32), depth_of(problem, cell)
     if isinstance(problem, MatMul):
         sizes, columns, repeats = Panels.of(problem.rows, tallest).sizes(), -(-problem.columns // tile), 1
     else:
@@ -122,7 +124,7 @@ def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scrat
     else:
         inputs = problem.images * problem.groups * problem.channels * prod(problem.size)
         weights_read = weights * -(-prod(problem.out) // 64)
-    cycles += inputs * 0.5 + outputs * 8 / target.lanes("int32") + 500
+    cycles += inputs * 0.5 + outputs * 8 / target.lanes(np.int32) + 500
     if weights > target.l2 // 2:
         cycles = max(cycles, weights_read / 6)
     return Cost(cycles, weights, scratch)
@@ -155,7 +157,7 @@ class ConvPlan:
 
 
 def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> ConvPlan:
-    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes("int32")
+    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes(np.int32)
     panels = Panels.of(problem.outputs, int(schedule["rows"]))
     cells, depth = -(-problem.channels // cell.per), depth_of(problem, cell)
     (height, columns), (reach_y, reach_x), phases = problem.out, problem.reach, prod(problem.phases)
@@ -239,7 +241,7 @@ class MatMulPlan:
 
 
 def plan_matmul(problem: MatMul, cell: Cell, schedule: Schedule, target: Target) -> MatMulPlan:
-    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes("int32")
+    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes(np.int32)
     panels, depth = Panels.of(problem.rows, int(schedule["rows"])), depth_of(problem, cell)
     direct = cell.name == "DENSE_F32"
     block_depth = depth

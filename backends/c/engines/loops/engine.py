@@ -8,7 +8,7 @@ from math import prod
 from xdsl.ir import Operation
 
 from .....ir.kn.layout import layout_of
-from .....ir.tn.elementwise import SoftmaxOp
+from .....ir.tn.elementwise import SigmoidOp, SoftmaxOp, TanhOp
 from .....ir.tn.linear import ConvOp, MatMulOp
 from .....ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from .....ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, PoolOp, ReduceMeanOp, TopKOp
@@ -49,7 +49,7 @@ ROOTS: dict[type[Operation], Callable[..., None]] = {
     TopKOp: emit_top_k,
 }
 
-CYCLES_PER_PRODUCT, CYCLES_PER_ELEMENT, CYCLES_PER_KERNEL = 1.0, 0.5, 500.0
+CYCLES_PER_PRODUCT, CYCLES_PER_ELEMENT, CYCLES_PER_EXPONENTIAL, CYCLES_PER_KERNEL = 1.0, 0.5, 15.0, 500.0
 
 
 class Loops:
@@ -112,6 +112,8 @@ def _cycles(op: Operation) -> float:
         return CYCLES_PER_PRODUCT * elements * shape_of(op.a)[-1]
     if isinstance(op, PoolOp):
         return CYCLES_PER_ELEMENT * elements * prod(op.get("kernel"))
+    if isinstance(op, SigmoidOp | TanhOp | SoftmaxOp):
+        return CYCLES_PER_EXPONENTIAL * elements
     return CYCLES_PER_ELEMENT * max([elements, *(prod(shape_of(v)) for v in op.operands)])
 
 

@@ -115,7 +115,7 @@ def emit_top_k(scope: Scope, stage: Stage, op: TopKOp) -> None:
                 scope.out.add(f"{values}[place] = value;", f"{indices}[place] = (int32_t){along};")
             scope.out.add(f"count += count < {k};")
         with scope.loop("rank", k, inner=True):
-            bound = {op.values: f"{values}[rank]", op.indices: f"{indices}[rank]"}
+            bound: dict[SSAValue, str] = {op.values: f"{values}[rank]", op.indices: f"{indices}[rank]"}
             scope.element(stage, index_of([*at[:axis], "rank", *at[axis + 1 :]]), bound)
 
 

@@ -183,9 +183,9 @@ class Scope:
         """How an elementwise operation's operand is read in a nest over `shape`: it is broadcast, per-channel
         parameters lie along their axis."""
         value = op.operands[i]
-        axis = None
+        axis, step = None, 1
         if isinstance(op, BatchNormOp) and i > 0:
-            axis, step = 1, 1
+            axis = 1
         elif isinstance(op, ThresholdOp) and i > 0:
             axis, step = op.get("axis"), shape_of(value)[1] if i == 1 else 1
         if axis is None:
