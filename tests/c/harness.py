@@ -19,53 +19,25 @@ arena with gaps; a kernel that writes into a gap fails the test. Random kernels 
 
 from __future__ import annotations
 
-import ctypes
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from library import NATIVE, Library
 from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from tercet.backends.c.emit import Emitted, emit_model
+from tercet.backends.c.emit import Emitted
 from tercet.backends.c.engine import Engine, Kernel, LayoutRequest, Planes, Schedule
-from tercet.backends.c.target import Target, find_target
-from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
+from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
 from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
-from tercet.ir.locations import describe, node_location
-from tercet.ir.operation import TensorOperation, from_attribute, symbol
+from tercet.ir.locations import node_location
+from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
 from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
-
-RUNTIME = Path(__file__).parents[2] / "runtime" / "c"
-NATIVE = find_target("native")
-
-GLUE = """
-#include "tercet_runtime.h"
-extern const struct tercet_definition tercet_model_definition __attribute__((visibility("hidden")));
-
-__attribute__((visibility("default"))) int64_t harness_arena_bytes(void) {
-    return tercet_model_definition.arena_bytes;
-}
-
-__attribute__((visibility("default")))
-int harness_run(int threads, int64_t batch, const void *const *inputs, void *const *outputs, void *arena) {
-    struct tercet_model *model = NULL;
-    int status = tercet_create(&tercet_model_definition, threads, &model);
-    if (status == TERCET_OK)
-        status = tercet_run(model, batch, inputs, outputs, -1, NULL);
-    if (status == TERCET_OK)
-        memcpy(arena, tercet_arena(model), (size_t)tercet_model_definition.arena_bytes);
-    if (model)
-        tercet_destroy(model);
-    return status;
-}
-"""
 
 
 class Case:
@@ -264,62 +236,6 @@ def schedules_of(engine: Engine, case: Case, target: Target) -> list[Schedule]:
 
 
 # -- compiling and running --------------------------------------------------------------------------------------------
-
-
-class Library:
-    """A compiled program of kernels."""
-
-    def __init__(self, program: Program, target: Target = NATIVE) -> None:
-        self.program = program
-        self.emitted: Emitted = emit_model(program, target)
-        compiler = find_compiler()
-        runtime = {p.name: p.read_bytes() for p in sorted(RUNTIME.iterdir()) if p.suffix in (".c", ".h")}
-        self._folder = tempfile.TemporaryDirectory(prefix="tercet-test-")
-        path = compile_shared(
-            {**runtime, **self.emitted.sources, "glue.c": GLUE},
-            Path(self._folder.name),
-            target_flags(target, compiler),
-            layers=self.emitted.nodes,
-        )
-        self._library = ctypes.CDLL(str(path))
-
-    def run(self, arrays: Sequence[np.ndarray], *, batch: int = 1, threads: int = 1) -> list[np.ndarray]:
-        """arrays: one [batch, *shape] array for every input. Returns the same for the outputs."""
-        inputs = [np.ascontiguousarray(a) for a in arrays]
-        kinds = [v.type for v in self.program.returned.operands]
-        outputs = [np.empty((batch, *shape_of(kind)), storage_dtype(element_of(kind))) for kind in kinds]
-        self._library.harness_arena_bytes.restype = ctypes.c_int64
-        arena = np.empty(self._library.harness_arena_bytes(), np.uint8)
-        status = self._library.harness_run(
-            ctypes.c_int(threads),
-            ctypes.c_int64(batch),
-            _pointers(inputs),
-            _pointers(outputs),
-            ctypes.c_void_p(arena.ctypes.data),
-        )
-        assert status == 0, f"harness_run returned {status}"
-        self.arena = arena  # as the last sample left it
-        self._check_gaps(arena)
-        return outputs
-
-    def _check_gaps(self, arena: np.ndarray) -> None:
-        """The runtime zeroes the arena once, so that a byte outside all buffers tells of a bad write."""
-        arena = arena.copy()
-        owners: list[tuple[int, int, str]] = []
-        for op in self.program.ops:
-            for value, offset in zip(op.results, from_attribute(op.properties["offsets"]), strict=True):
-                if offset >= 0:
-                    size = buffer_bytes(value.type)
-                    arena[offset : offset + size] = 0
-                    owners.append((offset, offset + size, f"{describe(op)} {op.name}"))
-        for at in np.flatnonzero(arena)[:1]:
-            before = max((o for o in owners if o[1] <= at), default=(0, 0, "the first buffer"))
-            raise AssertionError(f"a write {at - before[1]} bytes past the end of the result of {before[2]}")
-
-
-def _pointers(buffers: Iterable[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
-    addresses = [buffer.ctypes.data for buffer in buffers]
-    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 
 def check_engine(
