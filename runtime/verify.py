@@ -18,6 +18,8 @@ from ..backends.reference import interpreter
 from ..ir.errors import ArtifactError, TercetError
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.program import Program
+from ..ir.tn.movement import ReshapeOp, TransposeOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from .compare import Difference, difference
 from .loader import LoadedModel
 from .ort import Session, custom_operators, open_session, run_samples
@@ -112,16 +114,17 @@ def verify_program(
     have = _joined([loaded.run(run) for run in samples.runs], batched)
     tell("running the interpreter")
     want = _joined([run_reference(reference, run, batched) for run in samples.runs], batched)
-    checks = _compare(INTERPRETER, have, want, rtol)
+    steps = quantization_steps(reference)
+    checks = _compare(INTERPRETER, have, want, rtol, steps)
     if second is not None:
         tell("running onnxruntime")
         try:
-            checks += _compare(ONNXRUNTIME, have, run_samples(second, samples.runs, batched), rtol)
+            checks += _compare(ONNXRUNTIME, have, run_samples(second, samples.runs, batched), rtol, steps)
         except TercetError as error:
             remarks.append(error.what)
     if samples.expected:
         expected = {name: _like(array, have[name]) for name, array in samples.expected.items()}
-        checks += _compare(EXPECTED, {name: have[name] for name in expected}, expected, rtol)
+        checks += _compare(EXPECTED, {name: have[name] for name in expected}, expected, rtol, steps)
     if samples.labels is not None and (accuracy := _accuracy(have, samples.labels)):
         remarks.append(accuracy)
     layers: list[LayerCheck] = []
@@ -186,13 +189,32 @@ def _badness(found: Difference) -> tuple[bool, float]:
     return not found.ok, found.relative
 
 
-def _compare(against: str, have: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray], rtol: float) -> list[Check]:
-    return [
-        Check(
-            against, name, difference(have[name], want[name], rtol) if name in want else Difference(problem="missing")
-        )
-        for name in have
-    ]
+def quantization_steps(program: Program) -> dict[str, float]:
+    """For outputs that are dequantized straight from a quantizer: the distance of neighbouring values."""
+    steps = {}
+    for port, value in zip(program.outputs, program.returned.operands, strict=True):
+        op = value.owner
+        while isinstance(op, ReshapeOp | TransposeOp):
+            op = op.x.owner
+        if isinstance(op, DequantizeOp) and isinstance(op.q.owner, QuantizeOp | ThresholdOp):
+            scale = program.array(op.scale)
+            steps[port.name] = 0.0 if scale is None else float(np.abs(scale).max(initial=0))
+    return steps
+
+
+def _compare(
+    against: str,
+    have: Mapping[str, np.ndarray],
+    want: Mapping[str, np.ndarray],
+    rtol: float,
+    steps: Mapping[str, float],
+) -> list[Check]:
+    def compared(name: str) -> Difference:
+        if name not in want:
+            return Difference(problem="missing")
+        return difference(have[name], want[name], rtol, steps.get(name, 0.0))
+
+    return [Check(against, name, compared(name)) for name in have]
 
 
 def _joined(results: Sequence[Arrays], batched: bool) -> Arrays:
