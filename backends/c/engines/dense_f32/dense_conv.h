@@ -115,17 +115,18 @@ DENSE_INLINE void dense_conv_finish(const struct tercet_task *task, const struct
         finish(task, channel, first, done, sums);
 }
 
-/* The kernel. Jobs are blocks of output pixels of each image and group. */
+/* The kernel. Jobs are blocks of output pixels of each image and group; tile lanes wide are the two tiles. */
 DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_conv *c, const unsigned char *weights,
-                             dense_pack *const pack, dense_finish *const finish, const int width,
-                             const enum dense_cell_kind cell, const enum dense_weights form, const int binary) {
+                             dense_pack *const pack, dense_finish *const finish, dense_tile_function *const tall_tile,
+                             dense_tile_function *const short_tile, const int tile, const enum dense_weights form,
+                             const int binary) {
     int32_t *offsets = (int32_t *)(task->scratch + c->offsets);
     dense_cell *prepared = (dense_cell *)(task->scratch + c->prepared);
     dense_cell *sums = (dense_cell *)(task->scratch + c->sums);
     const int blocks_y = (c->out_height + c->block_rows - 1) / c->block_rows;
     const int blocks_x = (c->out_width + c->block_columns - 1) / c->block_columns;
     const int depth = c->cells * c->kernel_height * c->kernel_width;
-    const int tall = c->panels.tall, tile = width * DENSE_LANES;
+    const int tall = c->panels.tall;
     const int panel_sums = depth > c->block_depth ? tall * c->group_lanes : 0; /* one panel at a time needs no more */
     int64_t job = 0, jobs = (int64_t)c->images * c->groups * blocks_y * blocks_x, panel_begin = 0;
     int64_t panel_end = c->panels.panels;
@@ -161,21 +162,12 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
                     const int output = dense_panel_begin(&c->panels, panel);
                     const int height = dense_panel_begin(&c->panels, panel + 1) - output;
                     dense_cell *const to = sums + panel * panel_sums;
-                    struct dense_operands from = {.offsets = offsets + k, .row_step = 1, .depth_step = height};
-                    from.cells =
-                        dense_conv_weights(weights, group_weights + (int64_t)output * depth + (int64_t)k * height,
-                                           steps * height, prepared, c->prepare_all ? DENSE_CELLS : form,
-                                           c->prepare_all ? 0 : binary);
-                    for (int t = 0; t < count; t += tile) {
-                        from.vectors = (const unsigned char *)(planes + lane + t);
-                        if (height == tall) {
-                            from.depth_step = tall;
-                            dense_tile(&from, steps, to + t, c->group_lanes, k == 0, tall, width, DENSE_INPUT_LANES, cell);
-                        } else if (tall > 1) {
-                            from.depth_step = tall - 1;
-                            dense_tile(&from, steps, to + t, c->group_lanes, k == 0, tall - 1, width, DENSE_INPUT_LANES, cell);
-                        }
-                    }
+                    const dense_cell *cells = dense_conv_weights(
+                        weights, group_weights + (int64_t)output * depth + (int64_t)k * height, steps * height,
+                        prepared, c->prepare_all ? DENSE_CELLS : form, c->prepare_all ? 0 : binary);
+                    dense_tile_function *const add = height == tall ? tall_tile : short_tile;
+                    for (int t = 0; t < count; t += tile)
+                        add((const unsigned char *)(planes + lane + t), offsets + k, cells, steps, to + t, k == 0);
                     if (k + steps == depth)
                         for (int i = 0; i < height; i++)
                             dense_conv_finish(task, c, group * c->outputs + output + i, y0, x0, columns, lane, count,

@@ -17,11 +17,11 @@ struct dense_matmul {
 
 DENSE_INLINE void dense_matmul(const struct tercet_task *task, const struct dense_matmul *m,
                                const unsigned char *weights, dense_pack *const pack, dense_finish *const finish,
-                               const int width, const enum dense_cell_kind cell, const enum dense_weights form,
-                               const int binary) {
-    const int tile = width * DENSE_LANES, tall = m->panels.tall;
-    const int panel_bytes = tile * dense_weight_bytes(form);
-    const int columns = (m->columns + tile - 1) / tile, groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;
+                               dense_tile_function *const tall_tile, dense_tile_function *const short_tile,
+                               const int tile, const enum dense_weights form) {
+    const int tall = m->panels.tall, panel_bytes = tile * dense_weight_bytes(form);
+    const int columns = (m->columns + tile - 1) / tile;
+    const int groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;
     int64_t column_begin = 0, column_end = columns, group_begin = 0, group_end = groups;
     if (m->share_rows)
         tercet_share(task, groups, 1, &group_begin, &group_end);
@@ -45,16 +45,12 @@ DENSE_INLINE void dense_matmul(const struct tercet_task *task, const struct dens
         for (int64_t column = column_begin; column < column_end; column++) {
             for (int k = 0; k < m->depth; k += m->block_depth) {
                 const int steps = DENSE_MIN(m->block_depth, m->depth - k);
-                struct dense_operands from = {.row_step = m->depth, .depth_step = 1, .form = form, .binary = binary};
-                from.vectors = weights + (column * m->depth + k) * panel_bytes;
+                const unsigned char *vectors = weights + (column * m->depth + k) * panel_bytes;
                 for (int panel = first; panel < last; panel++) {
                     const int row = dense_panel_begin(&m->panels, panel) - row_begin;
                     const int height = dense_panel_begin(&m->panels, panel + 1) - row_begin - row;
-                    from.cells = x + (int64_t)row * m->depth + k;
-                    if (height == tall)
-                        dense_tile(&from, steps, sums + row * tile, tile, k == 0, tall, width, DENSE_WEIGHT_LANES, cell);
-                    else if (tall > 1)
-                        dense_tile(&from, steps, sums + row * tile, tile, k == 0, tall - 1, width, DENSE_WEIGHT_LANES, cell);
+                    dense_tile_function *const add = height == tall ? tall_tile : short_tile;
+                    add(vectors, NULL, x + (int64_t)row * m->depth + k, steps, sums + row * tile, k == 0);
                 }
             }
             for (int row = row_begin; row < row_end; row++)

@@ -232,6 +232,11 @@ DENSE_INLINE void dense_tile(const struct dense_operands *from, int depth, dense
             dense_sum_store(&sum[i][j], sums + i * pitch + j * DENSE_LANES, first, cell);
 }
 
+/* A tile of fixed size. Each is a function of its own, never inlined: only then do compilers keep all sums in registers. */
+typedef void dense_tile_function(const unsigned char *vectors, const int32_t *offsets, const dense_cell *cells, int depth,
+                                 dense_cell *sums, int first);
+#define DENSE_TILE static __attribute__((noinline)) void
+
 /* `count` rows or outputs, split into panels of `tall` and then `tall` - 1 that are as equal as can be. */
 struct dense_panels {
     int count, panels, tall;

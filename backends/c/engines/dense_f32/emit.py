@@ -62,7 +62,8 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
             f".offsets = {plan.offsets}, .prepared = {plan.prepared}, .planes = {plan.planes}, .sums = {plan.sums},",
         )
     )
-    _main(out, kernel, epilogue, "dense_conv", start, packer, cell, plan.width)
+    tiles = Tiles("DENSE_INPUT_LANES", cell, plan.panels, plan.width, plan.group_lanes, None)
+    _main(out, kernel, epilogue, "dense_conv", start, packer, tiles)
     return KernelCode(out.text(), constants, (*CONV_HEADERS, *HEADERS, *packer.headers), plan.scratch)
 
 
@@ -85,7 +86,8 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
             f".cells = {plan.cells}, .sums = {plan.sums},",
         )
     )
-    _main(out, kernel, epilogue, "dense_matmul", start, packer, cell, plan.width)
+    tiles = Tiles("DENSE_WEIGHT_LANES", cell, plan.panels, plan.width, plan.width * lanes, plan.depth)
+    _main(out, kernel, epilogue, "dense_matmul", start, packer, tiles)
     return KernelCode(out.text(), constants, (*MATMUL_HEADERS, *HEADERS, *packer.headers), plan.scratch)
 
 
@@ -98,18 +100,57 @@ def _panels(panels: Panels) -> str:
     return f"{{{panels.count}, {panels.panels}, {panels.tall}}}"
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """The two register tiles of a kernel: panels of `tall` rows and of one row less.
+
+    side: what fills the vectors. pitch: cells from one row of sums to the next. row_step: cells from one row's single
+    cells to the next row's; None where all rows of a step lie side by side.
+    """
+
+    side: str
+    cell: Cell
+    panels: Panels
+    width: int
+    pitch: int
+    row_step: int | None
+
+    def declare(self, symbol: str) -> tuple[list[str], str, str]:
+        """C of the tiles, and the names of the tall and the short one (NULL where there is none)."""
+        lines, names = [], []
+        for name, rows in (("tall", self.panels.tall), ("short", self.panels.tall - 1)):
+            names.append(f"{symbol}_{name}" if rows in self.panels.sizes() else "NULL")
+            if names[-1] == "NULL":
+                continue
+            steps = f"1, {rows}" if self.row_step is None else f"{self.row_step}, 1"
+            form = self.cell.form if self.side == "DENSE_WEIGHT_LANES" else "DENSE_CELLS"
+            binary = int(self.cell.binary and self.side == "DENSE_WEIGHT_LANES")
+            head = f"DENSE_TILE {names[-1]}("
+            lines += [
+                f"{head}const unsigned char *vectors, const int32_t *offsets, const dense_cell *cells, int depth,",
+                f"{' ' * len(head)}dense_cell *sums, int first) {{",
+                f"    const struct dense_operands from = {{vectors, offsets, cells, {steps}, {form}, {binary}}};",
+                f"    dense_tile(&from, depth, sums, {self.pitch}, first, {rows}, {self.width}, {self.side}, "
+                f"{self.cell.name});",
+                "}",
+                "",
+            ]
+        return lines, names[0], names[1]
+
+
 def _main(
-    out: Lines, kernel: Kernel, epilogue: Epilogue, function: str, start: int, packer: Packer, cell: Cell, width: int
+    out: Lines, kernel: Kernel, epilogue: Epilogue, function: str, start: int, packer: Packer, tiles: Tiles
 ) -> None:
     symbol = kernel.symbol
     pack = f"{symbol}_pack" if packer.declare else "NULL"
-    out.add("")
+    lines, tall, short = tiles.declare(symbol)
+    form = tiles.cell.form + (f", {int(tiles.cell.binary)}" if function == "dense_conv" else "")
+    out.add("", *lines)
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(*epilogue.clears())
         out.add(
-            f"{function}(task, &{symbol}_shape, task->weights + {start}, {pack}, {symbol}_finish, {width}, "
-            f"{cell.name},",
-            f"{' ' * len(function)} {cell.form}, {int(cell.binary)});",
+            f"{function}(task, &{symbol}_shape, task->weights + {start}, {pack}, {symbol}_finish,",
+            f"{' ' * len(function)} {tall}, {short}, {tiles.width} * DENSE_LANES, {form});",
         )
 
 

@@ -82,7 +82,8 @@ def step_cycles(rows: int, width: int, cell: Cell, target: Target) -> float:
     loads = rows + 1 + (macs if held else width)
     ops = macs * cell.ops + width + rows * broadcast + 4
     latency = 4.0 if cell.ops == 1 else 1.0
-    return 1.1 * max(macs / cell.multiplies, macs * cell.ops / 3.5, loads / 2, ops / 5.0, latency)
+    busiest = max(macs / cell.multiplies, macs * cell.ops / 3.5, loads / 2, ops / 5.0, latency)
+    return 1.1 * busiest + 0.05 * loads
 
 
 def depth_of(problem: Problem, cell: Cell) -> int:
