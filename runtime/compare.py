@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 MOST_MOVED = 1e-4
 """The share of a quantized tensor that may be one step off."""
 

@@ -1,4 +1,4 @@
-"""What every test may ask for. Helpers are shared with a relative import: `from .helpers import ...`."""
+"""What every test may ask for. Helpers of one folder are imported relatively, those of several lie in `support/`."""
 
 import os
 from collections.abc import Callable

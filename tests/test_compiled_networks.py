@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from random_networks import Network, networks
 
 from tercet.api import compile, load
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.target import TARGETS, runs_here
 from tercet.backends.reference.interpreter import run
-
-from .networks import Network, networks
 
 RUNNABLE = [name for name, target in TARGETS.items() if not runs_here(target)]
 ENGINE_NAMES = [engine.name for engine in ENGINES]

@@ -66,7 +66,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Planes:
-    """The map [1, C, H, W] as channel planes with at least this border around the pixels, of zeros where `zero`."""
+    """The map [1, C, H, W] as channel planes with at least this border around the pixels, zeros where `zero`."""
 
     top: int = 0
     left: int = 0
@@ -81,7 +81,7 @@ LayoutRequest: TypeAlias = Dense | Planes
 
 @dataclass(frozen=True)
 class Cost:
-    """A prediction for one sample on one core. cycles: core cycles. bytes: constants read. scratch: bytes per thread."""
+    """A prediction for one sample on one core: core cycles, bytes of constants read, scratch bytes of one thread."""
 
     cycles: float
     bytes: int = 0

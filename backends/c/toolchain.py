@@ -33,7 +33,7 @@ COMMON_FLAGS = (
     "-fno-trapping-math",  # float selects may be vectorised; values unchanged
     "-fno-strict-aliasing",  # arena memory is reused under other types
 )
-LINK_FLAGS = ("-shared", "-fPIC", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-pthread")
+LINK_FLAGS = ("-shared", "-fPIC", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,defs", "-pthread")
 LIBRARY = "model.so"
 WHERE_TO_GET_ONE = "install gcc or clang (Debian: apt install gcc), or `pip install ziglang`, or set TERCET_CC"
 TIMEOUT_SECONDS = 600

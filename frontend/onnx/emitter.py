@@ -10,12 +10,12 @@ import numpy as np
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
+from ...ir.batching import mixes_samples
 from ...ir.operation import TensorOperation
 from ...ir.program import Program
 from ...ir.tn.elementwise import CastOp
 from ...ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ...ir.types import Element, contains, shape_of, tensor_type
-from ...ir.batching import mixes_samples
 from .node import Node
 from .values import MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
 

@@ -191,9 +191,9 @@ class ClipOp(UnaryOp):
     def infer(self) -> Sequence[Tensor]:
         if is_float(self.x):
             return [tensor_of(self.x)]
-        if self.get("lo") == math.inf or self.get("hi") == -math.inf or self.get("lo") > self.get("hi"):
-            raise fail(self, "lo", "at most hi, and not both infinite", (self.get("lo"), self.get("hi")))
         lo, hi = (min(max(v, self.get("lo")), self.get("hi")) for v in range_of(element_of(self.x)))
+        if not math.isfinite(lo) or not math.isfinite(hi):
+            raise fail(self, "bounds", "a finite result for integers", (self.get("lo"), self.get("hi")))
         return [tensor_type(shape_of(self.x), int_type(int(lo), int(hi)))]
 
 

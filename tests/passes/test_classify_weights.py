@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from random_networks import WEIGHT_KINDS, weights
 
 from tercet.passes.classify_weights import find_integers, weight_kind
-
-from ..networks import WEIGHT_KINDS, weights
 
 
 @given(

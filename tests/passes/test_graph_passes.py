@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given, settings
+from random_networks import Network, networks
 
 from tercet.backends.reference.interpreter import run
 from tercet.ir.program import Program
 from tercet.passes.pipeline import graph_passes
-
-from ..networks import Network, networks
 
 
 @given(networks())

@@ -22,6 +22,7 @@
 
 DENSE_PACK_PLANES(dense_planes_i8_quads, int8_t, uint8_t, 4)
 DENSE_PACK_PLANES(dense_planes_u8_quads, uint8_t, uint8_t, 4)
+DENSE_PACK_PLANES(dense_planes_i16_quads, int16_t, uint8_t, 4)
 DENSE_PACK_PLANES(dense_planes_i8_pairs, int8_t, int16_t, 2)
 DENSE_PACK_PLANES(dense_planes_u8_pairs, uint8_t, int16_t, 2)
 DENSE_PACK_PLANES(dense_planes_i16_pairs, int16_t, int16_t, 2)
@@ -38,6 +39,7 @@ DENSE_PACK_PLANES(dense_planes_i16_pairs, int16_t, int16_t, 2)
 
 DENSE_PACK_ROW(dense_row_i8_quads, int8_t, uint8_t, 4)
 DENSE_PACK_ROW(dense_row_u8_quads, uint8_t, uint8_t, 4)
+DENSE_PACK_ROW(dense_row_i16_quads, int16_t, uint8_t, 4)
 DENSE_PACK_ROW(dense_row_i8_pairs, int8_t, int16_t, 2)
 DENSE_PACK_ROW(dense_row_u8_pairs, uint8_t, int16_t, 2)
 DENSE_PACK_ROW(dense_row_i16_pairs, int16_t, int16_t, 2)
