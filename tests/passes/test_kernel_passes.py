@@ -1,0 +1,93 @@
+"""From operations to kernels: every engine gets the layouts it asked for, every operation one kernel, every buffer room."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from random_networks import Network, networks
+from xdsl.ir import Operation, SSAValue
+
+from tercet.backends.c.engine import Engine, Kernel
+from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.target import TARGETS
+from tercet.ir.errors import UnsupportedError
+from tercet.ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
+from tercet.ir.kn.layout import TAIL_BYTES, buffer_bytes, layout_of
+from tercet.ir.program import Program
+from tercet.passes.assign_layouts import satisfies
+from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.plan_memory import arena_bytes
+from tercet.passes.select_engines import SelectEngines
+
+TARGET = TARGETS["x86-64-v3"]
+BY_NAME: dict[str, Engine] = {engine.name: engine for engine in ENGINES}
+
+
+def lowered(network: Network) -> Program:
+    program = network.program.clone()
+    run_passes(program, stages(TARGET, list(ENGINES)))
+    return program
+
+
+@given(networks())
+@settings(deadline=None)
+def test_kernels_get_what_they_ask_for(network: Network) -> None:
+    program = lowered(network)
+    inputs = set(program.block.args)
+    for op in program.ops:
+        assert isinstance(op, KernelOp | ConvertOp), op.name
+        if not isinstance(op, KernelOp):
+            continue
+        engine = BY_NAME[op.engine.data]
+        kernel = Kernel(op, program.weights)
+        assert engine.accepts(kernel, TARGET) == ""
+        requests = engine.reads(kernel, op.schedule_values, TARGET)
+        assert len(requests) == len(op.operands)
+        for value, request in zip(op.operands, requests, strict=True):
+            assert satisfies(layout_of(value.type), request, value)
+            assert value not in inputs or op.engine.data == "loops", "inputs end where the caller says"
+
+
+@given(networks())
+@settings(deadline=None)
+def test_buffers_alive_together_are_apart(network: Network) -> None:
+    program = lowered(network)
+    ops = list(program.ops)
+    alive: dict[SSAValue, tuple[int, int]] = {}
+    for op in ops:
+        assert len(planned_offsets(op)) == len(op.results)
+        for value, offset in zip(op.results, planned_offsets(op), strict=True):
+            if offset < 0:
+                assert value in program.returned.operands
+                continue
+            alive[value] = (offset, offset + buffer_bytes(value.type) + TAIL_BYTES)
+            assert alive[value][1] <= arena_bytes(program)
+        live = [v for v in alive if _last_use(v, ops) >= ops.index(op)]
+        spans = sorted(alive[v] for v in live)
+        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+
+
+def _last_use(value: SSAValue, ops: list[Operation]) -> int:
+    used = [ops.index(use.operation) for use in value.uses if use.operation in ops]
+    owner = value.owner
+    assert isinstance(owner, Operation)
+    return max([ops.index(owner), *used])
+
+
+def test_all_refused_operations_are_listed() -> None:
+    class Nothing:
+        name = "nothing"
+
+        def accepts(self, kernel: Kernel, target: object) -> str:
+            return f"it takes nothing ({kernel.ops[0].name})"
+
+    @given(networks(max_layers=1))
+    @settings(max_examples=3, deadline=None)
+    def check(network: Network) -> None:
+        program = network.program.clone()
+        computing = {op.name for op in program.ops if op.name != "tn.constant"}
+        with pytest.raises(UnsupportedError) as error:
+            SelectEngines(TARGET, [Nothing()]).apply(program)  # type: ignore[list-item]
+        assert all(f"({name})" in str(error.value) for name in computing)
+
+    check()
