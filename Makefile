@@ -28,7 +28,7 @@ lint: $(DEV) ## ruff
 	$(BIN)/ruff check .
 
 types: $(DEV) ## pyright
-	$(BIN)/pyright
+	$(BIN)/pyright --project pyproject.toml # and not one of a folder above
 
 package: $(DEV) ## build the wheel into dist/ and try it in a clean environment
 	$(BIN)/python tests/packaging/check_wheel.py dist
