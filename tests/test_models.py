@@ -38,7 +38,7 @@ def onnxruntime_outputs(path: Path, x: np.ndarray) -> np.ndarray:
     options.log_severity_level = 3
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: sample[None]})[0] for sample in x])
+    return np.concatenate([np.asarray(session.run(None, {name: sample[None]})[0]) for sample in x])
 
 
 def build_case(name: str, models: Path) -> Case:

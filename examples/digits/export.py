@@ -135,4 +135,4 @@ def run_onnx(path: Path, image: np.ndarray) -> np.ndarray:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session.run(["logits"], {"image": image})[0]
+    return np.asarray(session.run(["logits"], {"image": image})[0])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from harness import NATIVE, Case, check_engine, schedules_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_table import BORDERS, WEIGHTS, check_borders, conv_case
 
@@ -68,7 +68,7 @@ def test_kinds() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 def test_random_convolutions(data: st.DataObject) -> None:
     draw, found = data.draw, []

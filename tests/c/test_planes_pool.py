@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from harness import NATIVE, Case, check_engine, schedules_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_table import BORDERS, check_borders
 
@@ -20,10 +21,10 @@ INT8 = int_type(-128, 127)
 
 def pool_case(
     name: str,
-    x: tuple[int, int, int],
+    x: Sequence[int],
     kernel: tuple[int, int],
     strides: tuple[int, int],
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    pads: Sequence[int] = (0, 0, 0, 0),
     dilations: tuple[int, int] = (1, 1),
     element: Element = INT8,
 ) -> Case:
@@ -54,7 +55,7 @@ def test_pools(width: int, planes_out: bool) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_random_pools(data: st.DataObject) -> None:
     draw, found = data.draw, []

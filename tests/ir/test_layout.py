@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.parser import Parser
 
-from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes, pack, unpack
+from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes, layout_of, pack, unpack
 from tercet.ir.program import context
-from tercet.ir.types import TERNARY, int_type, tensor_type
+from tercet.ir.types import TERNARY, element_of, int_type, shape_of, tensor_type
 
 
 @st.composite
@@ -28,16 +28,18 @@ def maps(draw: st.DrawFn) -> MapType:
 @given(maps(), st.integers(0, 2**32 - 1))
 def test_pack_and_unpack(kind: MapType, seed: int) -> None:
     kind.verify()
-    shape = kind.tensor.get_shape()
+    shape = shape_of(kind.tensor)
     x = np.random.default_rng(seed).integers(-1, 2, shape)
-    if kind.tensor.element_type != TERNARY:
+    if element_of(kind.tensor) != TERNARY:
         x = np.abs(x)
     buffer = pack(x, kind)
     assert buffer.nbytes == buffer_bytes(kind)
     np.testing.assert_array_equal(unpack(buffer, kind), x)
-    positions = kind.layout.positions(tuple(shape))
+    layout = layout_of(kind)
+    assert layout is not None
+    positions = layout.positions(shape)
     assert len(np.unique(positions)) == positions.size
-    if kind.layout.field("zero"):
+    if layout.field("zero"):
         planes = buffer.reshape(shape[1], -1).copy()
         planes[:, positions.reshape(-1)] = 0
         assert not planes.any()

@@ -51,7 +51,7 @@ class _Builder:
         return op.result
 
     def scalar(self, value: float) -> SSAValue:
-        return self.constant("scale", np.float32(value).reshape(()))
+        return self.constant("scale", np.full((), value, np.float32))
 
 
 def weights(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
