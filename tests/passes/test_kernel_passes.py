@@ -1,6 +1,8 @@
-"""From operations to kernels: every engine gets the layouts it asked for, every operation one kernel, every buffer room."""
+"""From operations to kernels: engines get the layouts they ask for, and buffers their own place."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -64,7 +66,7 @@ def test_buffers_alive_together_are_apart(network: Network) -> None:
             assert alive[value][1] <= arena_bytes(program)
         live = [v for v in alive if _last_use(v, ops) >= ops.index(op)]
         spans = sorted(alive[v] for v in live)
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
 def _last_use(value: SSAValue, ops: list[Operation]) -> int:
