@@ -108,7 +108,7 @@ static void choose(Search *f, int64_t node) {
     push(&f->chosen, (int32_t)node);
 }
 
-/* Some nodes near each other: operands, users, and operands of users, from a random node on. 0 when there is no node. */
+/* Some nodes near each other: operands, users, operands of users, from a random node on. 0 when there is no node. */
 static int64_t choose_nodes(Search *f, int64_t most) {
     f->chosen.n = 0;
     if (!f->nodes) return 0;
@@ -137,7 +137,8 @@ static double cpu_seconds(void) {
 
 /* Ruin and recreate (Schrimpf et al. 2000): expands up to `most` nodes, merges again, keeps the result unless it costs
    more. Stops after `trials`, or `seconds` of CPU time if that is >= 0. Returns the trials made. */
-EXPORT int64_t search_improve(Search *f, int64_t lift, int64_t row_weight, int64_t most, int64_t trials, double seconds) {
+EXPORT int64_t search_improve(Search *f, int64_t lift, int64_t row_weight, int64_t most, int64_t trials,
+                              double seconds) {
     double end = cpu_seconds() + seconds;
     int64_t done = 0;
     f->lift = lift; f->row_weight = row_weight;
@@ -150,7 +151,6 @@ EXPORT int64_t search_improve(Search *f, int64_t lift, int64_t row_weight, int64
         merge_all(f);
         if (f->cost <= cost) keep_trial(f); else undo_trial(f, cost);
     }
-    f->trial = 0;
     return done;
 }
 

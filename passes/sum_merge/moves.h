@@ -39,7 +39,7 @@ typedef struct {
     int64_t buckets, top;
     int64_t lift, row_weight;     /* see core.c, merge_all */
     uint64_t random;
-    int32_t trial;                /* 0: moves are final */
+    int32_t trial;                /* 0 before the first: moves are final */
     Ints journal, journal_entries;  /* (side, line, length, bound) and entries of each line before the trial */
     Ints chosen;                  /* nodes that a trial expands */
 } Search;
@@ -189,7 +189,7 @@ static Partner find_partner(Search *f, int s, int64_t a) {
 
 /* -- moves */
 
-/* A node with one user (s = COLUMNS) or one operand (s = ROWS) is no sharing: what it is made of moves to its neighbour. */
+/* A node with one user (s = COLUMNS) or operand (s = ROWS) shares nothing: what it is made of moves to its neighbour. */
 static void dissolve(Search *f, int s, int64_t t) {
     Side *x = &f->side[s], *y = &f->side[!s];
     int64_t mine = f->outside[s] + t, theirs = f->outside[!s] + t;
