@@ -141,9 +141,9 @@ def _search(matrix: npt.NDArray[np.int8], seconds: float | None, trials: int | N
     if trials is None:
         trials = TRIALS if seconds is None else 1 << 62
     left = -1.0 if seconds is None else max(seconds - (time.thread_time() - begin), 0.0)
-    # measured: a folded graph wants small steps without lift, both want columns first
-    lift, most = (0, 3) if start.fold > 1 else (20, 20)
-    search.improve(lift, 0, most, trials, left)
+    # measured: a folded graph wants small steps and no lift; both want column pairs before row pairs
+    lift, row_weight, most = (0, 4, 3) if start.fold > 1 else (20, 0, 20)
+    search.improve(lift, row_weight, most, trials, left)
     outputs, inputs = matrix.shape
     return Sums(inputs, outputs, *search.read(COLUMNS if start.flip else ROWS))
 
