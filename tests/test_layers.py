@@ -14,8 +14,10 @@ MAY_IMPORT = {
     "passes": ("ir", "backends"),
     "backends": ("ir",),
     "runtime": ("ir", "backends.reference"),
-    "api": ("ir", "frontend", "passes", "backends", "runtime"),
-    "cli": ("ir", "frontend", "passes", "backends", "runtime", "api"),
+    "driver": ("ir", "frontend", "passes", "backends", "runtime"),
+    "api": ("ir", "frontend", "passes", "backends", "runtime", "driver"),
+    "options": (),
+    "cli": ("ir", "frontend", "passes", "backends", "runtime", "api", "options"),
 }
 
 

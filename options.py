@@ -1,0 +1,170 @@
+"""The options of the command line. Imports nothing heavy: --help and completion are quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import NoReturn, TypeAlias
+
+from . import __version__
+
+USAGE = 2
+"""Exit code for usage and input errors."""
+
+Verb: TypeAlias = "Callable[[argparse.Namespace], int]"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"tercet: {message}\n  hint: see `{self.prog} --help`\n")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"want a whole number of 1 or more, have '{text}'")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"want a number from 0 to 1, have '{text}'")
+    return value
+
+
+def _common() -> _Parser:
+    """Options of every verb; SUPPRESS, so that they may stand before or after it."""
+    common, absent = _Parser(add_help=False), argparse.SUPPRESS
+    group = common.add_argument_group("general")
+    group.add_argument("-q", "--quiet", action="store_true", default=absent, help="print only what went wrong")
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default=absent, help="coloured output (default: auto)"
+    )
+    return common
+
+
+def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
+    """The whole command line; functions: what each verb runs."""
+    parser = _Parser(
+        prog="tercet",
+        description="Compile ternary and binary neural networks to multiplication-free CPU kernels.",
+        epilog="`tercet VERB --help` shows a verb's options and examples. Exit codes: 0 fine, 1 a check failed, "
+        "2 usage or input error.",
+        parents=[_common()],
+    )
+    parser.add_argument("--version", action="version", version=f"tercet {__version__}")
+    parser.set_defaults(quiet=False, color="auto")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+
+    def verb(name: str, what: str, *examples: str) -> _Parser:
+        added = verbs.add_parser(
+            name, help=what, description=f"{what[0].upper()}{what[1:]}.", parents=[_common()],
+            epilog="examples:\n" + "\n".join(f"  tercet {name} {example}".rstrip() for example in examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        added.set_defaults(verb=functions[name])
+        return added
+
+    v = verb(
+        "compile", "compile an ONNX, QDQ or QONNX model to an artifact",
+        "model.onnx -o model.tercet",
+        "model.onnx -o build/model --directory --target x86-64-v3",
+        "model.onnx --dump-ir build/ir --print-ir-after thresholds",
+    )  # fmt: skip
+    v.add_argument("model", metavar="MODEL", help="an .onnx file")
+    v.add_argument("-o", "--output", metavar="OUT", help="the artifact (default: NAME.tercet in this folder)")
+    v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
+    v.add_argument("--name", help="name of the model, and of its C functions (default: the file's)")
+    _compiling(v)
+    v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one a CPU)")
+    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument(
+        "--print-ir-after", metavar="PASS", action="append", default=[],
+        help="print the IR after a pass, by name or number; may be repeated; `all` prints every one",
+    )  # fmt: skip
+
+    v = verb(
+        "inspect", "show what an artifact holds, or what a model becomes; executes nothing from it",
+        "model.tercet",
+        "model.tercet --after thresholds --op conv2",
+        "model.onnx --diff recover-quantizers",
+    )  # fmt: skip
+    v.add_argument("path", metavar="MODEL|ARTIFACT")
+    v.add_argument("--after", metavar="PASS", help="print the IR after a pass, by name or number")
+    v.add_argument("--diff", metavar="PASS", help="print what a pass changed in the IR, as a unified diff")
+    v.add_argument("--op", metavar="NAME", help="print the operations of a source node (at the end, or --after a pass)")
+    v.add_argument("--json", action="store_true", help="print summary and layers as JSON")
+    _compiling(v)
+
+    v = verb(
+        "run", "run an artifact on arrays from files",
+        "model.tercet --input image.npy",
+        "model.tercet --input a=a.npy --input b=b.npy --output-dir results",
+    )  # fmt: skip
+    v.add_argument("artifact", metavar="ARTIFACT")
+    v.add_argument(
+        "--input", "-i", metavar="[NAME=]FILE", action="append", default=[], required=True,
+        help="an .npy file (NAME may be left out for a model with one input), or an .npz file with arrays named so",
+    )  # fmt: skip
+    v.add_argument("--output-dir", "-o", metavar="DIR", help="write every output to DIR/NAME.npy; else print a summary")
+    _threads(v)
+
+    v = verb(
+        "verify", "check that an artifact computes what its source model means",
+        "model.tercet --against model.onnx",
+        "model.tercet --against model.onnx --inputs samples.npz --per-layer",
+    )  # fmt: skip
+    v.add_argument("artifact", metavar="ARTIFACT")
+    v.add_argument("--against", metavar="MODEL", required=True, help="the .onnx file it was compiled from")
+    v.add_argument(
+        "--inputs", metavar="FILE", help="an .npz file with arrays named like the inputs; arrays named like outputs "
+        "(`output`, `logits`) are expected results (default: random inputs)",
+    )  # fmt: skip
+    v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
+    v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
+    v.add_argument("--rtol", type=_tolerance, default=1e-5, help="for floats, of the largest magnitude (default: 1e-5)")
+    v.add_argument("--json", metavar="FILE", help="write the result as JSON")
+    _threads(v)
+
+    v = verb(
+        "bench", "time an artifact against other runtimes, in turns",
+        "model.onnx",
+        "model.tercet --source model.onnx --threads 2 --per-layer",
+        "model.onnx --batch 8 --json bench.json --html bench.html",
+    )  # fmt: skip
+    v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model that is compiled for this")
+    v.add_argument("--source", metavar="MODEL", help="the model that peers run, when an artifact is given")
+    v.add_argument("--against", metavar="PEERS", default="onnxruntime", help="onnxruntime (default) or none")
+    v.add_argument("--batch", type=_count, default=1, metavar="N", help="samples in one call (default: 1)")
+    v.add_argument("--repeats", type=_count, default=25, metavar="N", help="rounds (default: 25)")
+    v.add_argument("--per-layer", action="store_true", help="also time every layer")
+    v.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    v.add_argument("--html", metavar="FILE", help="write the report, with the layers, as one HTML file")
+    v.add_argument("--target", default="native", help="for a model: see `tercet targets` (default: native)")
+    _threads(v)
+
+    v = verb("targets", "list the targets, and what this machine can build and run", "", "--json")
+    v.add_argument("--json", action="store_true", help="print them as JSON")
+    v = verb(
+        "completion", "print the shell code that completes tercet's options",
+        "bash >> ~/.bashrc",
+        "fish > ~/.config/fish/completions/tercet.fish",
+    )  # fmt: skip
+    v.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return parser
+
+
+def _compiling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
+    parser.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    parser.add_argument(
+        "--engine", dest="engines", metavar="NAME", action="append",
+        help="choose among these engines only; may be repeated (default: all)",
+    )  # fmt: skip
+
+
+def _threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="threads (default: 1)")
