@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ..backends.c.engine import Dense, Engine, Kernel, LayoutRequest, Planes
+from ..backends.c.engine import AnyLayout, Dense, Engine, Kernel, LayoutRequest, Planes
 from ..backends.c.target import Target
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.kn.layout import MapType, PlanesLayout, layout_of, tensor_in
@@ -134,6 +134,8 @@ def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
 
 def satisfies(have: PlanesLayout | None, request: LayoutRequest, value: SSAValue) -> bool:
     """Whether a value in a layout (None: dense) can be read by a use with this request."""
+    if isinstance(request, AnyLayout):
+        return True
     if isinstance(request, Dense) or have is None:
         return isinstance(request, Dense) and have is None
     _, _, height, width = shape_of(tensor_in(value.type))

@@ -76,7 +76,12 @@ class Planes:
     zero: bool = False
 
 
-LayoutRequest: TypeAlias = Dense | Planes
+@dataclass(frozen=True)
+class AnyLayout:
+    """The map [1, C, H, W] in whatever layout it has, read pixel by pixel and never beyond the last."""
+
+
+LayoutRequest: TypeAlias = Dense | Planes | AnyLayout
 
 
 @dataclass(frozen=True)
@@ -92,15 +97,20 @@ class Cost:
 class Constant:
     """An array as it is stored and as the kernel reads it.
 
-    radix 0: `values` are stored as they are. radix 2 or 3: `values` are digits (uint8, below radix) in the order the
-    kernel reads them; 8 bits or 5 trits are stored per byte, and at load every `group` digits d become one byte
-    sum(d[i] * radix^i) + offset (modulo 256). So a ternary weight takes 1.6 bits on disk whatever the kernel needs.
+    radix 0: the kernel reads `values` as they are. radix 2 or 3: `values` are digits (uint8, below radix) in the order
+    the kernel reads them; at load every `group` digits d become one byte sum(d[i] * radix^i) + offset (modulo 256).
+    8 bits or 5 trits are stored per byte, fewer bytes where an entropy code is shorter (storage.py): a ternary weight
+    takes at most 1.6 bits on disk whatever the kernel needs.
+
+    filters: for trits of weights, the output filter of each digit, -1 where it fills up. With it the trits of a filter
+    of {0, 1} or {0, -1} take one sign and a zero mask, 1 bit each; offset has to be 0 or -1 then.
     """
 
     values: np.ndarray
     radix: int = 0
     group: int = 1
     offset: int = 0
+    filters: np.ndarray | None = None
 
     @property
     def expanded_bytes(self) -> int:

@@ -2,7 +2,8 @@
 
 The result of the root is seen as a matrix: [images * channels, pixels] for a convolution, [rows, columns] for a matrix
 product. The function `SYMBOL_finish(task, row, column, count, sums)` finishes `count` neighbours of one row and stores
-them. Every other operand is constant along the row, along the column, along both, or along neither.
+them. Every other operand is constant along the row, along the column, along both, or along neither; maps may be in
+planes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ...ir.kn.layout import PlanesLayout, layout_of
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import ThresholdOp
 from ...ir.types import element_of, shape_of, storage_dtype
-from .engine import Constant, Constants, Kernel
+from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
 from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
 
@@ -85,6 +86,7 @@ class Epilogue:
     def __init__(self, kernel: Kernel, root: Operation, grid: Grid, longest: int) -> None:
         self.kernel, self.root, self.grid, self.longest = kernel, root, grid, longest
         self.constants = Constants()
+        self._maps: dict[int, PlanesLayout] = {}
         self._head: list[str] = []
         self._body: list[str] = []
         self._names: dict[SSAValue, str] = {}
@@ -129,10 +131,12 @@ class Epilogue:
         for i, result in enumerate(self.kernel.outputs):
             if (layout := layout_of(result)) is not None:
                 out.add(planes_c(f"{symbol}_map{i}", self.kernel.op.yielded[i], layout), "")
+        for i, layout in self._maps.items():
+            out.add(planes_c(f"{symbol}_in{i}", self.kernel.op.block.args[i], layout), "")
         out.add(*helpers(self.kernel.ops))
         out.add(f"static void {symbol}_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,")
-        with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const dense_cell *cells)"):
-            out.add(f"const {kind} *restrict sums = (const {kind} *)cells;", *self._head)
+        with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const void *sums_)"):
+            out.add(f"const {kind} *restrict sums = (const {kind} *)sums_;", *self._head)
             with out.block("for (int i = 0; i < count; i++)"):
                 out.add(*self._body, *stores)
             out.add(*after)
@@ -176,6 +180,17 @@ class Epilogue:
         self._head.append(f"const {wide} {name} = ((const {c_type} *){base})[{index}];")
         return name
 
+    def _pixels(self, number: int, value: SSAValue, layout: PlanesLayout) -> str:
+        """The element of a map in planes: the run's pixels are copied to a local array first."""
+        self._maps[number] = layout
+        c_type, name = storage_c(element_of(value)), f"c{len(self._head)}"
+        wide = "int64_t" if c_type == "uint32_t" else ""
+        self._head.append(
+            f"{c_type} {name}[{self.longest}]; "
+            f"epilogue_load(&{self.kernel.symbol}_in{number}, task->in[{number}], row, {name}, column, count);"
+        )
+        return f"({wide}){name}[i]" if wide else f"{name}[i]"
+
     def value(self, value: SSAValue) -> str:
         """The C of an operand, of its `value_c` type or narrower."""
         if value in self._names:
@@ -187,7 +202,12 @@ class Epilogue:
             number = self.kernel.input_index(value)
             if number is None:
                 raise Refused("an operand that is computed in another shape")
-            name = self._element(storage_c(element_of(value)), f"task->in[{number}]", shape_of(value))
+            layout = layout_of(self.kernel.inputs[number])
+            name = (
+                self._pixels(number, value, layout)
+                if layout is not None
+                else self._element(storage_c(element_of(value)), f"task->in[{number}]", shape_of(value))
+            )
         self._names[value] = name
         return name
 
@@ -246,6 +266,17 @@ class Epilogue:
             f"const {c_type} *restrict {name} = (const {c_type} *)(task->weights + {start}) + ({index}) * {n};"
         )
         return f"({name} + i * {n})" if moving else name
+
+
+def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Grid) -> list[LayoutRequest]:
+    """What a kernel wants of its operands: `request` for the root's operand x; other maps as they are, where the
+    epilogue reads them pixel by pixel."""
+
+    def other(shape: tuple[int, ...]) -> LayoutRequest:
+        pixels = shape == grid.shape and grid.split == 2 and len(shape) == 4 and shape[0] == 1
+        return AnyLayout() if pixels else Dense()
+
+    return [request if v is x else other(shape_of(v)) for v in kernel.op.block.args]
 
 
 def _value_type(value: SSAValue) -> str:

@@ -97,6 +97,21 @@ PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane
     }
 }
 
+/* The inverse of planes_store_row: to[0] becomes pixel x0. */
+PLANES_INLINE void planes_load_row(const struct planes *p, const unsigned char *plane, unsigned char *to, int y, int x0,
+                                   int x1) {
+    const int s = p->stride;
+    if (s == 1) {
+        planes_copy(to, plane + planes_position(p, y, x0) * p->item, (int64_t)(x1 - x0) * p->item);
+        return;
+    }
+    for (int i = 0; i < s && x0 + i < x1; i++) {
+        const unsigned char *from = plane + planes_position(p, y, x0 + i) * p->item;
+        for (int x = i; x0 + x < x1; x += s, from += p->item)
+            memcpy(to + (int64_t)x * p->item, from, (size_t)p->item);
+    }
+}
+
 /* Stores lanes [first, first + count) of `channels` planes from `map` on. The lanes of a channel start `step` bytes
  * after those of the one before; they and `mask` (see planes_mask) are aligned to vectors. */
 PLANES_INLINE void planes_store(const struct planes *p, unsigned char *map, int channels, const unsigned char *lanes,

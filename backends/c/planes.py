@@ -18,10 +18,11 @@ def layout_or_dense(kind: Attribute) -> PlanesLayout:
     return layout_of(kind) or PlanesLayout.of(top=0, left=0, pitch=width, size=height * width, zero=0)
 
 
-def planes_initialiser(kind: Attribute) -> str:
-    """A C initialiser of `struct planes` for a map [1, C, H, W], dense or in planes."""
+def planes_initialiser(kind: Attribute, item: int | None = None) -> str:
+    """A C initialiser of `struct planes` for a map [1, C, H, W], dense or in planes. item: bytes of an element, where
+    the kernel holds it in another size than the map."""
     tensor, layout = tensor_in(kind), layout_or_dense(kind)
     _, channels, height, width = shape_of(tensor)
     fields = ", ".join(f".{name} = {layout.field(name)}" for name in PlanesLayout.FIELDS)
     sizes = f".channels = {channels}, .height = {height}, .width = {width}"
-    return f"{{{sizes}, {fields}, .item = {lane_dtype(element_of(tensor)).itemsize}}}"
+    return f"{{{sizes}, {fields}, .item = {item or lane_dtype(element_of(tensor)).itemsize}}}"

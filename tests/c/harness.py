@@ -10,7 +10,8 @@ A test writes small `tn` graphs and hands them over together, so that one C comp
 `check_engine` makes each case ONE kernel of the engine (all operations in its region, constants cloned into it), with
 every schedule the engine offers, converts inputs to the layouts the engine reads, runs the compiled model on a batch
 with several thread counts, and compares. Options: target, threads, batch, slack (more border than asked for),
-planes_out (results in random planes, converted back to dense), schedules ("first", "all"), rtol, atol, sources.
+planes_out (results, and operands read in any layout, in random planes), schedules ("first", "all"), rtol, atol,
+sources.
 
 `run_kernel(engine, case, arrays)` is the same for one case and one sample and returns the outputs.
 Inputs are random over the whole range of their element, extremes included; `case.feeds` sets others. Results lie in an
@@ -28,7 +29,7 @@ from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import Engine, Kernel, LayoutRequest, Planes, Schedule
+from tercet.backends.c.engine import AnyLayout, Engine, Kernel, LayoutRequest, Planes, Schedule
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
@@ -161,6 +162,7 @@ def kernel_program(
         requests = engine.reads(Kernel(probe, program.weights), schedule, target)
         wants_planes = planes_out and engine.writes_planes(Kernel(probe, program.weights), schedule, target)
         probe.detach()
+        requests = [_random_layout(j) if planes_out and isinstance(r, AnyLayout) else r for r in requests]
         maps = [_converted(program, v, request, slack) for v, request in zip(operands, requests, strict=True)]
         kinds: list[Attribute] = [v.type for v in case.outputs]
         if wants_planes:
@@ -205,10 +207,13 @@ def _planes_out(kind: Attribute, seed: int) -> Attribute:
     """Some planes layout for a result, another one for every seed."""
     if len(shape_of(kind)) != 4 or shape_of(kind)[0] != 1:
         return kind
+    return planes_type(kind, _random_layout(seed), slack=seed % 2)
+
+
+def _random_layout(seed: int) -> Planes:
     rng = np.random.default_rng(seed)
     top, left, bottom, right = (int(v) for v in rng.integers(0, 3, 4))
-    request = Planes(top, left, bottom, right, stride=int(rng.integers(1, 3)), zero=bool(rng.integers(0, 2)))
-    return planes_type(kind, request, slack=int(rng.integers(0, 2)))
+    return Planes(top, left, bottom, right, stride=int(rng.integers(1, 3)), zero=bool(rng.integers(0, 2)))
 
 
 def plan_offsets(program: Program) -> None:

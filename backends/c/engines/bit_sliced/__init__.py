@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from .....ir.types import BIPOLAR, element_of
 from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
 from ...target import Target
-from ..table.problem import Refused, read_problem
+from ..table.problem import Refused, layout_requests, read_problem
 from .emit import emit_bits
 from .plan import Plan, plans
 
@@ -35,7 +35,7 @@ class BitSlicedEngine:
         return _plan(kernel, schedule, target).cost()
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return [read_problem(kernel).request()]
+        return layout_requests(kernel)
 
     def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
         return True

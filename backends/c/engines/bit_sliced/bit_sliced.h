@@ -9,7 +9,7 @@
 #ifndef TERCET_BIT_SLICED_H
 #define TERCET_BIT_SLICED_H
 
-#include "planes.h"
+#include "epilogue.h"
 
 #if TERCET_VECTOR_BYTES == 64 && defined(__AVX512F__)
 #include <immintrin.h>
@@ -32,7 +32,7 @@ typedef tercet_u64v bits;
 enum bits_products { BITS_TERNARY, BITS_ONE };
 
 struct bits_layer {
-    struct planes in, out;
+    struct planes in, out; /* .item of out: bytes of a result, or 4 where `finish` takes the sums */
     const int *taps; /* element offset of each filter tap from a lane, `tap_count` of them */
     int tap_count;
     int inputs, outputs; /* channels of one group of the convolution */
@@ -266,7 +266,7 @@ BITS_INLINE struct bits_scratch bits_scratch(const struct bits_layer *l, unsigne
 
 /* Output channels [begin, end) of one convolution for the tile of pixels from lane `first` on. */
 BITS_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task *task, struct bits_scratch s,
-                           int64_t first, int convolution, int begin, int end) {
+                           epilogue_finish *const finish, int64_t first, int convolution, int begin, int end) {
     const int groups = (l->inputs * l->tap_count + BITS_GROUP - 1) / BITS_GROUP, whole = groups - groups % l->chunk;
     const int64_t rest = planes_lanes(&l->out, l->in.pitch) - first;
     const int count = rest < BITS_PIXELS ? (int)rest : BITS_PIXELS;
@@ -292,19 +292,26 @@ BITS_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task 
             else
                 bits_values(l, s.counters, record, s.lanes + i * staged);
         }
-        planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask, l->in.pitch,
-                     first, count);
+        if (finish)
+            for (int i = 0; i < batch; i++)
+                epilogue_lanes(task, channel + i, l->out.width, l->in.pitch, first, count,
+                               (int32_t *)(s.lanes + i * staged), finish);
+        else
+            planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask,
+                         l->in.pitch, first, count);
     }
 }
 
-/* The layer. Parts share pairs of a tile and a channel, tile by tile. */
-BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task) {
+/* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a tile and a channel, tile by tile. */
+BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task,
+                           epilogue_finish *const finish) {
     const struct bits_scratch s = bits_scratch(l, task->scratch);
     const int channels = l->out.channels;
     const int64_t tiles = (planes_lanes(&l->out, l->in.pitch) + BITS_PIXELS - 1) / BITS_PIXELS;
     int64_t item, end;
     tercet_share(task, channels, 1, &item, &end);
-    planes_clear_borders(&l->out, task->out[0], l->in.pitch, item, end);
+    if (!finish)
+        planes_clear_borders(&l->out, task->out[0], l->in.pitch, item, end);
     tercet_share(task, tiles * channels, BITS_SHARE, &item, &end);
     for (int64_t masked = -1; item < end;) {
         const int64_t tile = item / channels;
@@ -314,7 +321,7 @@ BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task 
         if (tile != masked)
             planes_mask(&l->out, s.mask, l->in.pitch, tile * BITS_PIXELS, BITS_PIXELS);
         masked = tile;
-        bits_tile(l, task, s, tile * BITS_PIXELS, convolution, begin, stop);
+        bits_tile(l, task, s, finish, tile * BITS_PIXELS, convolution, begin, stop);
         item += stop - begin;
     }
 }

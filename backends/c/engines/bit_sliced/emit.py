@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ...engine import Constant, Constants, Kernel, KernelCode
-from ...planes import PLANES_HEADER, layout_or_dense, planes_initialiser
+from ...epilogue import HEADERS
+from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
+from ..table.problem import finish_function
 from .plan import GROUP, Plan
 
 HEADER = Path(__file__).with_name("bit_sliced.h")
@@ -17,17 +19,22 @@ HEADER = Path(__file__).with_name("bit_sliced.h")
 def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     problem, symbol = plan.problem, kernel.symbol
+    results = problem.root.y.type if problem.finish else kernel.outputs[0]
     constants = Constants()
     constants.add(index_stream(plan))
     records = constants.add(Constant(channel_records(plan)))
     taps = ", ".join(map(str, problem.taps(layout_or_dense(kernel.inputs[0]))))
-    out = Lines()
+    finish, clears, out = "NULL", list[str](), Lines()
+    if problem.finish:
+        text, clears = finish_function(kernel, problem, 8 * plan.target.vector_bytes, constants)
+        finish = f"{symbol}_finish"
+        out.add(*text.splitlines(), "")
     out.add(
         f"static const int {symbol}_taps[] = {{{taps}}};",
         "",
         f"static const struct bits_layer {symbol}_layer = {{",
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
-        f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        f"    .out = {planes_initialiser(results, problem.bytes_out)},",
         f"    .taps = {symbol}_taps,",
         f"    .tap_count = {problem.weights.shape[2] * problem.weights.shape[3]},",
         f"    .inputs = {problem.weights.shape[1]},",
@@ -40,26 +47,33 @@ def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
         "",
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
-        out.add(f"bits_conv(&{symbol}_layer, task);")
-    return KernelCode(out.text(), constants, (PLANES_HEADER, HEADER), plan.scratch)
+        out.add(*clears, f"bits_conv(&{symbol}_layer, task, {finish});")
+    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
 
 
 def index_stream(plan: Plan) -> Constant:
     """One byte per table and channel, in the order of the counting: convolution group, chunk, channel, table."""
     flat = plan.problem.weights.reshape(plan.problem.outputs, -1)
-    filled = np.zeros((len(flat), GROUP * plan.groups), np.uint8)
-    filled[:, : flat.shape[1]] = flat > 0 if plan.radix == 2 else flat % 3
+    digits = flat > 0 if plan.radix == 2 else flat % 3
+    filters = np.broadcast_to(np.arange(len(flat))[:, None], flat.shape)
+    return Constant(_in_order(plan, digits, 0).astype(np.uint8), plan.radix, GROUP, filters=_in_order(plan, filters, -1))
+
+
+def _in_order(plan: Plan, flat: np.ndarray, fill: int) -> np.ndarray:
+    """An array [O, inputs] in the order of the index stream; `fill` for inputs that fill up the last table."""
+    filled = np.full((len(flat), GROUP * plan.groups), fill, np.int32)
+    filled[:, : flat.shape[1]] = flat
     tables = filled.reshape(plan.problem.group, plan.channels, plan.groups, GROUP)
     chunks = [tables[:, :, at : at + plan.chunk] for at in range(0, plan.groups, plan.chunk)]
-    stream = [chunk[convolution].reshape(-1) for convolution in range(len(tables)) for chunk in chunks]
-    return Constant(np.concatenate(stream), plan.radix, GROUP)
+    return np.concatenate([chunk[group].reshape(-1) for group in range(len(tables)) for chunk in chunks])
 
 
 def channel_records(plan: Plan) -> np.ndarray:
     """int32 [O, ..]: what bits_levels (start, step, counts to reach) or bits_values (what to add) reads."""
     problem = plan.problem
+    bias = np.zeros_like(problem.bias) if problem.finish else problem.bias  # an epilogue adds it
     if (levels := problem.levels) is None:
-        return (problem.bias - plan.offsets).astype(np.int32)[:, None]
+        return (bias - plan.offsets).astype(np.int32)[:, None]
     steps = levels.thresholds.shape[1]
     start = np.where(levels.sign > 0, levels.base, levels.base + levels.step * steps)
     # count >= ceil((T - bias + offset) / scale)

@@ -30,8 +30,7 @@ struct dense_conv {
 typedef void dense_pack(dense_cell *to, const void *map, int64_t first, int channels, int count);
 
 /* Finishes `count` sums of row (channel or matrix row) `row`, from column (pixel or matrix column) `column` on. */
-typedef void dense_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                          const dense_cell *sums);
+typedef void dense_finish(const struct tercet_task *task, int64_t row, int64_t column, int count, const void *sums);
 
 /* The cells that each step of depth adds to a lane's position: channel cell by channel cell, tap by tap. */
 DENSE_INLINE void dense_conv_offsets(const struct dense_conv *c, int32_t *offsets) {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...engine import Constants, Cost, Dense, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Epilogue, Refused
+from ...epilogue import Epilogue, Refused, epilogue_reads
 from ...target import Target
 from .emit import Packer, emit_conv, emit_matmul
 from .plan import Cell, ConvPlan, MatMulPlan, cost, plan_conv, plan_matmul, tile_schedules
@@ -53,7 +53,8 @@ class DenseEngine(ABC):
         return cost(problem, cell, schedule, target, _plan(problem, cell, schedule, target).scratch)
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return [Dense()] * len(kernel.inputs)
+        problem = read_problem(kernel)
+        return epilogue_reads(kernel, problem.x, Dense(), problem.grid)
 
     def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
         return isinstance(read_problem(kernel), Conv)

@@ -12,7 +12,7 @@ from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
 from ...target import Target
 from .emit import emit_table
 from .plan import Planner, plan_of
-from .problem import Refused, read_problem
+from .problem import Refused, layout_requests, read_problem
 
 CANDIDATES = 4
 
@@ -37,7 +37,7 @@ class TableEngine:
         return plan_of(read_problem(kernel), schedule, target).cost()
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return [read_problem(kernel).request()]
+        return layout_requests(kernel)
 
     def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
         return True

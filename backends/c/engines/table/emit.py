@@ -8,9 +8,11 @@ import numpy as np
 
 from .....ir.kn.layout import PlanesLayout
 from ...engine import Constant, Constants, Kernel, KernelCode
-from ...planes import PLANES_HEADER, layout_or_dense, planes_initialiser
+from ...epilogue import HEADERS
+from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
 from .plan import Plan
+from .problem import finish_function
 
 HEADER = Path(__file__).with_name("table.h")
 
@@ -18,17 +20,22 @@ HEADER = Path(__file__).with_name("table.h")
 def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     problem, symbol = plan.problem, kernel.symbol
+    results = problem.root.y.type if problem.finish else kernel.outputs[0]
     constants = Constants()
     constants.add(index_stream(plan))
     records = constants.add(Constant(channel_records(plan)))
     layout: PlanesLayout = layout_or_dense(kernel.inputs[0])
     taps = ", ".join(map(str, problem.taps(layout)))
-    out = Lines()
+    finish, clears, out = "NULL", list[str](), Lines()
+    if problem.finish:
+        text, clears = finish_function(kernel, problem, plan.tile_lanes, constants)
+        finish = f"{symbol}_finish"
+        out.add(*text.splitlines(), "")
     out.add(f"static const int {symbol}_taps[] = {{{taps}}};", "")
     out.add(f"static const struct table_layer {symbol}_layer = {{")
     out.add(
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
-        f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        f"    .out = {planes_initialiser(results, problem.bytes_out)},",
         f"    .taps = {symbol}_taps,",
         f"    .tap_count = {problem.weights.shape[2] * problem.weights.shape[3]},",
         f"    .inputs = {problem.weights.shape[1]},",
@@ -43,8 +50,8 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
         "",
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
-        out.add(f"table_conv(&{symbol}_layer, task);")
-    return KernelCode(out.text(), constants, (PLANES_HEADER, HEADER), plan.scratch)
+        out.add(*clears, f"table_conv(&{symbol}_layer, task, {finish});")
+    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
 
 
 def index_stream(plan: Plan) -> Constant:
@@ -61,9 +68,10 @@ def index_stream(plan: Plan) -> Constant:
 def channel_records(plan: Plan) -> np.ndarray:
     """What table_levels or table_values of table.h reads for each channel: [O, steps + 2] of the accumulators' type."""
     problem, sign, dtype = plan.problem, plan.digits.sign, np.dtype(f"int{8 * plan.wide}")
+    bias = np.zeros_like(problem.bias) if problem.finish else problem.bias  # an epilogue adds it
     if (levels := problem.levels) is None:
         flip = (sign < 0).astype(np.int64)
-        return np.stack([problem.bias + flip, -flip], axis=1).astype(dtype)
+        return np.stack([bias + flip, -flip], axis=1).astype(dtype)
     count = levels.thresholds.shape[1]
     first = np.where(levels.sign > 0, levels.base, levels.base + levels.step * count)
     step = levels.step * levels.sign

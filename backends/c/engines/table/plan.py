@@ -88,6 +88,11 @@ class Plan:
         return self.target.vector_bytes * self.vectors * (self.chunk * self.entries + sums + results)
 
     @property
+    def tile_lanes(self) -> int:
+        """Pixels of a tile."""
+        return self.vectors * self.target.vector_bytes // self.lane
+
+    @property
     def steps(self) -> int:
         return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
 
@@ -97,8 +102,7 @@ class Plan:
     def cost(self) -> Cost:
         """Predicted cycles: every vector of a tile is computed in full, so small maps waste lanes and pay for it."""
         problem = self.problem
-        tile = self.vectors * self.target.vector_bytes // self.lane
-        tiles = -(-problem.lanes(problem.pitch()) // tile)
+        tiles = -(-problem.lanes(problem.pitch()) // self.tile_lanes)
         chunks, parts = -(-self.groups // self.chunk), self.wide // self.lane
         fits = self.chunk * self.entries * self.vectors * self.target.vector_bytes <= self.target.l1
         look_up = CYCLES_LOOK_UP[self.vectors > 1] if fits else CYCLES_LOOK_UP_L2

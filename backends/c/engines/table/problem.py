@@ -1,4 +1,4 @@
-"""What the table and bit-sliced engines compute: one convolution with weights of {-1, 0, 1}, perhaps thresholds."""
+"""What the table and bit-sliced engines compute: one convolution with weights of {-1, 0, 1}, and what follows it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from xdsl.ir import Operation
 
 from .....ir.kn.layout import PlanesLayout
 from .....ir.tn.linear import ConvOp
 from .....ir.tn.quant import ThresholdOp
 from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
-from ...engine import Kernel, Planes
+from ...engine import Constants, Kernel, LayoutRequest, Planes
+from ...epilogue import Epilogue, Grid, Refused, epilogue_reads
 
 MAX_THRESHOLDS = 32
 INT32_MAX = 2**31 - 1
-
-
-class Refused(Exception):
-    """Why an engine cannot compute a kernel."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,17 @@ class Levels:
 class Problem:
     """One convolution x [C, H, W] * weights [O, C / group, kh, kw] -> [O, OH, OW].
 
+    What becomes of the sums: levels where they only meet thresholds; `finish`: an epilogue takes them; else they are
+    the result.
     weights: int8 of {-1, 0, 1}. bias: int64 [O]. pads: top, left, bottom, right; the effective ones may be smaller.
-    lo, hi: the activations' range with 0 (padding) in it. bytes_out: size of a stored result.
+    lo, hi: the activations' range with 0 (padding) in it. bytes_out: size of a stored result or of a sum for `finish`.
     """
 
+    root: ConvOp
     weights: np.ndarray
     bias: np.ndarray
     levels: Levels | None
+    finish: bool
     size: tuple[int, int]
     out: tuple[int, int]
     group: int
@@ -82,7 +82,7 @@ class Problem:
         """A bound on the size of sums, negated ones too, and of results when sums are stored with their bias."""
         lo, hi = self.sum_bounds
         largest = max(int(np.abs(lo).max()), int(np.abs(hi).max()))
-        if self.levels is None:
+        if self.levels is None and not self.finish:
             largest = max(largest, int(np.abs(lo + self.bias).max()), int(np.abs(hi + self.bias).max()))
         return largest
 
@@ -128,13 +128,11 @@ class Problem:
 
 
 def read_problem(kernel: Kernel) -> Problem:
-    """The problem of a kernel [conv] or [conv, threshold]. Raises Refused with the reason for any other."""
+    """The problem of a kernel that begins with a convolution. Raises Refused with the reason for any other."""
     ops = kernel.ops
-    if not ops or not isinstance(ops[0], ConvOp) or len(ops) > 2 or (len(ops) == 2 and not _follows(ops)):
-        raise Refused("want one convolution, or one with a threshold along axis 1 behind it")
-    conv = ops[0]
-    if list(kernel.op.yielded) != [ops[-1].results[0]] or kernel.input_index(conv.x) is None or len(kernel.inputs) > 1:
-        raise Refused("want one input, the convolution's, and one result")
+    conv = next((op for op in ops if isinstance(op, ConvOp)), None)
+    if conv is None or kernel.input_index(conv.x) != 0:
+        raise Refused("want a convolution of the first operand")
     x, y = shape_of(conv.x), shape_of(conv.y)
     if len(x) != 4 or x[0] != 1 or 0 in y:
         raise Refused(f"want a map [1, C, H, W], have {list(x)} -> {list(y)}")
@@ -147,39 +145,54 @@ def read_problem(kernel: Kernel) -> Problem:
     if bias is None:
         raise Refused("want a constant bias")
     lo, hi = range_of(element_of(conv.x))
+    levels = _levels(kernel, conv)
+    finish = levels is None and len(ops) > 1
     problem = Problem(
-        weights=weights.astype(np.int8), bias=bias.astype(np.int64), levels=_levels(kernel, ops[1:]),
+        root=conv, weights=weights.astype(np.int8), bias=bias.astype(np.int64), levels=levels, finish=finish,
         size=(x[2], x[3]), out=(y[2], y[3]), group=conv.get("group"), strides=conv.get("strides"),
         pads=conv.get("pads"), dilations=conv.get("dilations"), lo=min(lo, 0), hi=max(hi, 0),
         unsigned=storage_dtype(element_of(conv.x)).kind == "u",
-        bytes_out=storage_dtype(element_of(ops[-1].results[0])).itemsize,
+        bytes_out=4 if finish else storage_dtype(element_of(ops[-1].results[0])).itemsize,
     )  # fmt: skip
-    if problem.largest + 1 > INT32_MAX:
+    if problem.largest + int(np.abs(problem.bias).max(initial=0)) + 1 > INT32_MAX:
         raise Refused("sums beyond 32 bits")
     if problem.bytes_out > 4:
         raise Refused("results beyond 32 bits")
     _ = problem.stride
+    if finish:
+        finish_function(kernel, problem, 1, Constants())
+    elif list(kernel.op.yielded) != [ops[-1].results[0]]:
+        raise Refused("want one result")
     return problem
 
 
-def _follows(ops: list[Operation]) -> bool:
-    conv, last = ops
-    return isinstance(last, ThresholdOp) and last.x is conv.results[0] and last.get("axis") in (1, -3)
+def finish_function(kernel: Kernel, problem: Problem, longest: int, constants: Constants) -> tuple[str, list[str]]:
+    """C of `SYMBOL_finish` for runs of up to `longest` pixels, and of the statements that clear borders.
+
+    Raises Refused where the operations behind the convolution are more than an epilogue.
+    """
+    epilogue = Epilogue(kernel, problem.root, Grid(shape_of(problem.root.y), 2), longest)
+    text = epilogue.build(problem.bias.reshape(-1, 1, 1), constants)
+    return text, epilogue.clears()
 
 
-def _levels(kernel: Kernel, ops: list[Operation]) -> Levels | None:
-    if not ops:
+def layout_requests(kernel: Kernel) -> list[LayoutRequest]:
+    """The layouts that a kernel wants of its operands."""
+    problem = read_problem(kernel)
+    return epilogue_reads(kernel, problem.root.x, problem.request(), Grid(shape_of(problem.root.y), 2))
+
+
+def _levels(kernel: Kernel, conv: ConvOp) -> Levels | None:
+    """The thresholds along axis 1, where they are all that follows the convolution."""
+    op = kernel.ops[-1]
+    if len(kernel.ops) != 2 or not isinstance(op, ThresholdOp) or op.x is not conv.y or op.get("axis") not in (1, -3):
         return None
-    (op,) = ops
-    assert isinstance(op, ThresholdOp)
     thresholds = kernel.array(op.thresholds)
     sign = kernel.array(op.sign) if op.sign is not None else np.ones(1, np.int64)
-    if thresholds is None or sign is None:
-        raise Refused("want constant thresholds")
-    if not 1 <= thresholds.shape[1] <= MAX_THRESHOLDS:
-        raise Refused(f"want 1..{MAX_THRESHOLDS} thresholds a channel, have {thresholds.shape[1]}")
+    if thresholds is None or sign is None or not 1 <= thresholds.shape[1] <= MAX_THRESHOLDS:
+        return None
     if storage_dtype(element_of(op.results[0])).itemsize != 1:
-        raise Refused(f"want levels of 8 bits, have {element_of(op.results[0])}")
+        return None
     channels = shape_of(op.x)[1]
     return Levels(
         np.broadcast_to(thresholds.astype(np.int64), (channels, thresholds.shape[1])),

@@ -7,7 +7,7 @@
 #ifndef TERCET_TABLE_H
 #define TERCET_TABLE_H
 
-#include "planes.h"
+#include "epilogue.h"
 
 #define TABLE_INLINE static inline __attribute__((always_inline))
 #define TABLE_MAX_GROUP 8
@@ -20,11 +20,15 @@ typedef uint32_t table_u32v __attribute__((vector_size(TERCET_VECTOR_BYTES), may
 typedef int8_t table_i8half __attribute__((vector_size(TERCET_VECTOR_BYTES / 2), may_alias));
 typedef uint8_t table_u8half __attribute__((vector_size(TERCET_VECTOR_BYTES / 2), may_alias));
 
+typedef int8_t table_i8 __attribute__((may_alias));
+typedef int16_t table_i16 __attribute__((may_alias));
+typedef int32_t table_i32 __attribute__((may_alias));
+
 /* What digit d of an index stands for: TERNARY 0, 1, 2 are the weights 0, +1, -1; BINARY 0, 1 are -1, +1; BOOL 0, 1. */
 enum table_weights { TABLE_TERNARY, TABLE_BINARY, TABLE_BOOL };
 
 struct table_layer {
-    struct planes in, out;
+    struct planes in, out; /* .item of out: bytes of a result, or 4 where `finish` takes the sums */
     const int *taps;  /* element offset of each filter tap from a lane, `tap_count` of them */
     int tap_count;
     int inputs, outputs; /* channels of one group of the convolution */
@@ -277,21 +281,29 @@ TABLE_INLINE void table_values(const struct table_layer *l, const tercet_u64v *s
         const tercet_u64v x = sums[part] ^ sign; /* ~x = -x - 1, and the record's bias holds the 1 */
         values[part] = table_add_wide(l, x, bias);
     }
-    for (int i = 0; i < count; i++)
-        for (int part = 0; part < parts; part++, to += item) {
-            const unsigned char *from = (const unsigned char *)&values[part] + i * l->wide;
-            int32_t x;
-            if (l->wide == 1) {
-                x = *(const int8_t *)from;
-            } else if (l->wide == 2) {
-                int16_t narrow;
-                memcpy(&narrow, from, sizeof narrow);
-                x = narrow;
-            } else {
-                memcpy(&x, from, sizeof x);
-            }
-            memcpy(to, &x, (size_t)item);
-        }
+#define TABLE_INTERLEAVE(WIDE, ITEM)                                                                                   \
+    for (int i = 0; i < count; i++)                                                                                    \
+        for (int part = 0; part < parts; part++)                                                                       \
+            ((ITEM *)to)[i * parts + part] = (ITEM)((const WIDE *)values)[part * count + i]
+    if (l->wide == 1 && item == 1)
+        TABLE_INTERLEAVE(table_i8, table_i8);
+    else if (l->wide == 1 && item == 2)
+        TABLE_INTERLEAVE(table_i8, table_i16);
+    else if (l->wide == 1)
+        TABLE_INTERLEAVE(table_i8, table_i32);
+    else if (l->wide == 2 && item == 1)
+        TABLE_INTERLEAVE(table_i16, table_i8);
+    else if (l->wide == 2 && item == 2)
+        TABLE_INTERLEAVE(table_i16, table_i16);
+    else if (l->wide == 2)
+        TABLE_INTERLEAVE(table_i16, table_i32);
+    else if (item == 1)
+        TABLE_INTERLEAVE(table_i32, table_i8);
+    else if (item == 2)
+        TABLE_INTERLEAVE(table_i32, table_i16);
+    else
+        TABLE_INTERLEAVE(table_i32, table_i32);
+#undef TABLE_INTERLEAVE
 }
 
 /* Where the working memory of a part holds what; plan.py counts the same bytes. */
@@ -311,7 +323,7 @@ TABLE_INLINE struct table_scratch table_scratch(const struct table_layer *l, uns
 
 /* Output channels [begin, end) of one convolution for the tile of pixels from lane `first` on. */
 TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_task *task, struct table_scratch s,
-                             int64_t first, int convolution, int begin, int end) {
+                             epilogue_finish *const finish, int64_t first, int convolution, int begin, int end) {
     const int groups = (l->inputs * l->tap_count + l->group - 1) / l->group, whole = groups - groups % l->chunk;
     const int lanes = TERCET_VECTOR_BYTES / l->lane, parts = l->wide / l->lane;
     const unsigned char *tile =
@@ -339,20 +351,27 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
                     table_values(l, s.sums, record, to);
             }
         }
-        planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask, l->in.pitch,
-                     first, count);
+        if (finish)
+            for (int i = 0; i < batch; i++)
+                epilogue_lanes(task, channel + i, l->out.width, l->in.pitch, first, count,
+                               (int32_t *)(s.lanes + i * staged), finish);
+        else
+            planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask,
+                         l->in.pitch, first, count);
     }
 }
 
-/* The layer. Parts share pairs of a tile and a channel, tile by tile, so that large maps build each table once and
+/* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a tile and a channel, tile by tile, so that large maps build each table once and
  * small ones still keep all threads busy. */
-TABLE_INLINE void table_conv(const struct table_layer *l, const struct tercet_task *task) {
+TABLE_INLINE void table_conv(const struct table_layer *l, const struct tercet_task *task,
+                             epilogue_finish *const finish) {
     const struct table_scratch s = table_scratch(l, task->scratch);
     const int lanes = l->vectors * TERCET_VECTOR_BYTES / l->lane, channels = l->out.channels;
     const int64_t tiles = (planes_lanes(&l->out, l->in.pitch) + lanes - 1) / lanes;
     int64_t item, end;
     tercet_share(task, channels, 1, &item, &end);
-    planes_clear_borders(&l->out, task->out[0], l->in.pitch, item, end);
+    if (!finish)
+        planes_clear_borders(&l->out, task->out[0], l->in.pitch, item, end);
     tercet_share(task, tiles * channels, TABLE_SHARE, &item, &end);
     for (int64_t masked = -1; item < end;) {
         const int64_t tile = item / channels;
@@ -362,7 +381,7 @@ TABLE_INLINE void table_conv(const struct table_layer *l, const struct tercet_ta
         if (tile != masked)
             planes_mask(&l->out, s.mask, l->in.pitch, tile * lanes, lanes);
         masked = tile;
-        table_tile(l, task, s, tile * lanes, convolution, begin, stop);
+        table_tile(l, task, s, finish, tile * lanes, convolution, begin, stop);
         item += stop - begin;
     }
 }

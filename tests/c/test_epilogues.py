@@ -1,0 +1,121 @@
+"""What follows a convolution in engines that leave it to an epilogue: scales, batch norms, shortcuts, quantizers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import Case, check_engine, schedules_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import f32
+
+from tercet.backends.c.engine import Engine
+from tercet.backends.c.engines.bit_sliced import ENGINE as BIT_SLICED
+from tercet.backends.c.engines.dense_int8 import ENGINE as DENSE_INT8
+from tercet.backends.c.engines.table import ENGINE as TABLE
+from tercet.backends.c.target import find_target
+from tercet.ir.tn.elementwise import AddOp, HardSwishOp, MulOp, ReluOp
+from tercet.ir.tn.linear import BatchNormOp, ConvOp
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.types import BIPOLAR, TERNARY, Element, int_type, shape_of
+
+ENGINES = (TABLE, BIT_SLICED, DENSE_INT8)
+SHORTCUTS: dict[str, Element | None] = {"none": None, "float": f32, "ternary": TERNARY, "byte": int_type(0, 255)}
+ENDS = ("float", "quantize", "both", "threshold", "integer")
+
+
+def residual_case(
+    name: str,
+    x: tuple[int, int, int],
+    w: tuple[int, int, int],
+    *,
+    element: Element = TERNARY,
+    shortcut: str = "none",
+    end: str = "quantize",
+    bias: bool = False,
+    seed: int = 0,
+    stride: int = 1,
+    pads: tuple[int, int, int, int] = (1, 1, 1, 1),
+    group: int = 1,
+) -> Case:
+    """conv -> scale -> batch norm [-> + shortcut] -> activation [-> quantizer]; both: two results. x: C, H, W;
+    w: outputs and kernel size."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-1, 1, (w[0], x[0] // group, *w[1:]), endpoint=True).astype(np.int8)
+    operands = [weights, rng.integers(-9, 9, w[0])] if bias else [weights]
+    geometry = {"strides": (stride, stride), "pads": pads, "dilations": (1, 1), "group": group}
+    probe = Case("probe", [((1, *x), element)])
+    out = shape_of(probe.add(ConvOp, probe.inputs[0], *map(probe.constant, operands), **geometry))
+    kind = SHORTCUTS[shortcut]
+    case = Case(f"{name}, shortcut {shortcut}, end {end}", [((1, *x), element), *([(out, kind)] if kind else [])])
+    y = case.add(ConvOp, case.inputs[0], *map(case.constant, operands), **geometry)
+    if end == "integer":
+        return case.returns(case.add(AddOp, y, case.inputs[1]) if kind not in (None, f32) else case.add(ReluOp, y))
+
+    def floats(shape: tuple[int, ...]) -> np.ndarray:
+        return (rng.random(shape) + 0.25).astype(np.float32)
+
+    y = case.add(DequantizeOp, y, case.constant(floats((w[0], 1, 1))))
+    y = case.add(BatchNormOp, y, *(case.constant(floats((w[0],))) for _ in range(4)), epsilon=1e-5)
+    if kind is not None:
+        other = case.inputs[1]
+        y = case.add(AddOp, y, other if kind == f32 else case.add(DequantizeOp, other, case.constant(np.float32(0.5))))
+    y = case.add(HardSwishOp, y) if seed % 2 else case.add(MulOp, y, case.constant(np.float32(0.25)))
+    if end == "float":
+        return case.returns(y)
+    if end == "threshold":
+        steps = np.sort(rng.standard_normal((w[0], 2)).astype(np.float32), axis=1)
+        return case.returns(case.add(ThresholdOp, y, case.constant(steps), axis=1, base=-1, step=1))
+    # a scale of two to a power: the float chains are then equal to the last bit, and so are the quantized values
+    quantized = case.add(QuantizeOp, y, case.constant(np.float32(4.0)), lo=-1, hi=1)
+    return case.returns(y, quantized) if end == "both" else case.returns(quantized)
+
+
+def shortcut_cases() -> list[Case]:
+    return [
+        residual_case(f"case {i}", (7, 6, 5 + i), (9, 3, 3), shortcut=shortcut, end=end, bias=bool(i % 2), seed=i)
+        for i, (shortcut, end) in enumerate((s, e) for s in SHORTCUTS for e in ENDS)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize(("target", "planes_out"), [("native", False), ("generic", True)])
+def test_shortcuts_and_ends(engine: Engine, target: str, planes_out: bool) -> None:
+    check_engine(
+        engine, shortcut_cases(), target=find_target(target), planes_out=planes_out, slack=int(planes_out),
+        schedules="first", threads=(1, 3),
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_random_epilogues(engine: Engine, data: st.DataObject) -> None:
+    draw, cases = data.draw, []
+    for i in range(4):
+        group, kernel, pads = draw(st.sampled_from((1, 1, 2))), draw(st.integers(1, 3)), draw(st.integers(0, 2))
+        size = [max(draw(st.integers(1, 40)), kernel - 2 * pads) for _ in range(2)]
+        elements = [TERNARY, BIPOLAR] if engine is BIT_SLICED else [TERNARY, BIPOLAR, int_type(-128, 127)]
+        cases.append(
+            residual_case(
+                f"random {i}", (group * draw(st.integers(1, 6)), *size),  # type: ignore[arg-type]
+                (group * draw(st.integers(1, 6)), kernel, kernel), element=draw(st.sampled_from(elements)),
+                shortcut=draw(st.sampled_from(list(SHORTCUTS))), end=draw(st.sampled_from(ENDS)),
+                bias=draw(st.booleans()), seed=draw(st.integers(0, 99)), stride=draw(st.integers(1, 2)),
+                pads=(pads, pads, pads, pads), group=group,
+            )
+        )  # fmt: skip
+    check_engine(engine, cases, schedules="first", planes_out=draw(st.booleans()), slack=draw(st.integers(0, 1)))
+
+
+def test_what_is_no_epilogue_is_refused() -> None:
+    case = Case("two convolutions", [((1, 3, 5, 5), TERNARY)])
+    weights = case.constant(np.ones((3, 3, 1, 1), np.int8))
+    geometry = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1}
+    y = case.add(ConvOp, case.add(ConvOp, case.inputs[0], weights, **geometry), weights, **geometry)
+    case.returns(y)
+    for engine in ENGINES:
+        with pytest.raises(AssertionError, match="refuses"):
+            schedules_of(engine, case, find_target("native"))
