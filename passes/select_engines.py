@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
+from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
@@ -28,6 +29,14 @@ from .base import Pass, remove
 
 EPILOGUE = (BinaryOp, UnaryOp, CastOp, DequantizeOp, QuantizeOp, ThresholdOp)
 """Operations that may join the kernel that computes their operand."""
+
+PRODUCTS = (ConvOp, MatMulOp)
+
+WIDENING = (DequantizeOp, CastOp)
+"""Cheap operations that read less than they write: a kernel that adds their result computes them itself."""
+
+PROVISIONAL = "candidate"
+"""The symbol of kernels until all are there and numbered."""
 
 CYCLES_PER_SPILLED_ELEMENT = 1.0
 """What a separate pass over a feature map costs: the price of an operation left out of a kernel."""
@@ -60,36 +69,38 @@ class SelectEngines(Pass):
 
     def apply(self, program: Program) -> bool:
         refused: list[str] = []
-        count = 0
-        for op in program.ops:
-            if op.parent is None or isinstance(op, ConstantOp | KernelOp):
+        # products first: an elementwise operation joins the product whose sums it takes, whatever comes before it
+        for op in (*(op for op in program.ops if isinstance(op, PRODUCTS)), *program.ops):
+            if op.parent is None or isinstance(op, ConstantOp | KernelOp) or _is_dead(op):
                 continue
             group = fusable_group(op)
-            best, reasons = self._choose(program, group, count, self.engines)
+            best, reasons = self._choose(program, group, self.engines)
             if best is None and self.fallback:
-                best, reasons = self._choose(program, group, count, self.fallback)
+                best, reasons = self._choose(program, group, self.fallback)
             if best is None:
                 refused.append(f"{describe(op)}: {'; '.join(reasons)}")
                 continue
             _install(group[: best.count], best)
-            count += 1
         if refused:
             raise UnsupportedError(
                 "no engine computes:\n  " + "\n  ".join(refused), hint="see `tercet targets` for what each engine takes"
             )
-        for op in program.ops:
-            if isinstance(op, ConstantOp) and op.result.first_use is None:
+        for op in reversed(list(program.ops)):
+            if _is_dead(op):
                 remove(op)
-        return count > 0
+        kernels = [op for op in program.ops if isinstance(op, KernelOp)]
+        for number, kernel in enumerate(kernels):
+            kernel.properties["symbol"] = StringAttr(symbol_name(kernel, number))
+        return bool(kernels)
 
     def _choose(
-        self, program: Program, group: list[Operation], number: int, engines: Sequence[Engine]
+        self, program: Program, group: list[Operation], engines: Sequence[Engine]
     ) -> tuple[Candidate | None, list[str]]:
         best: Candidate | None = None
         reasons: dict[str, str] = {}
         for engine in engines:
             for count in range(len(group), 0, -1):
-                kernel = build_kernel(group[:count], symbol_name(group[:count], number), engine.name)
+                kernel = build_kernel(group[:count], PROVISIONAL, engine.name)
                 view = Kernel(kernel, program.weights)
                 reason = engine.accepts(view, self.target)
                 if reason:
@@ -132,29 +143,32 @@ def _joins(user: Operation, group: list[Operation]) -> bool:
     if not isinstance(user, EPILOGUE) or isinstance(user, SoftmaxOp):
         return False
     others = [v for v in user.operands if v is not value]
-    if isinstance(root, ConvOp | MatMulOp):
+    if isinstance(root, PRODUCTS):
         return shape_of(user.results[0]) == shape_of(value)
     return all(isinstance(v.owner, ConstantOp) for v in others) or isinstance(root, EPILOGUE)
 
 
-def symbol_name(group: Sequence[Operation], number: int) -> str:
-    """A C identifier with the kernel's number and its first source node: k03_conv2."""
-    names = [n for op in group for n in source_names(op.location)]
-    base = identifier(names[0].partition(":")[2]) if names else identifier(group[0].name)
+def symbol_name(kernel: KernelOp, number: int) -> str:
+    """A C identifier with the kernel's number and the source node of its product, or else of its first operation:
+    k03_conv2."""
+    ops = [op for op in kernel.inner if not isinstance(op, ConstantOp)]
+    ops.sort(key=lambda op: not isinstance(op, PRODUCTS))
+    names = [n for op in ops for n in source_names(op.location)]
+    base = identifier(names[0].partition(":")[2]) if names else identifier(ops[0].name)
     return f"k{number:02d}_{base[:40]}".rstrip("_")
 
 
 def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> KernelOp:
     """A detached kn.kernel whose region holds clones of the group and of the constants it reads."""
-    inside = {result for op in group for result in op.results}
-    maps = list(
-        dict.fromkeys(v for op in group for v in op.operands if v not in inside and not isinstance(v.owner, ConstantOp))
-    )
+    widened = _widened(group)
+    inside = {result for op in (*group, *widened) for result in op.results}
+    read = (v for op in (*group, *widened) for v in op.operands)  # the root's operands first
+    maps = list(dict.fromkeys(v for v in read if v not in inside and not isinstance(v.owner, ConstantOp)))
     block = Block(arg_types=[v.type for v in maps])
     mapping: dict[SSAValue, SSAValue] = dict(zip(maps, block.args, strict=True))
     for old, new in zip(maps, block.args, strict=True):
         new.name_hint = old.name_hint
-    for op in group:
+    for op in (*widened, *group):
         for v in op.operands:
             if v not in mapping and isinstance(v.owner, ConstantOp):
                 block.add_op(v.owner.clone(mapping))
@@ -163,6 +177,22 @@ def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> Kernel
     block.add_op(YieldOp.create(operands=results))
     at = fused_location(*(op.location for op in group))
     return KernelOp.make(symbol, engine, {}, maps, [r.type for r in results], block, at=at)
+
+
+def _widened(group: Sequence[Operation]) -> list[Operation]:
+    """The widening operations outside whose results a product's group reads."""
+    if not isinstance(group[0], PRODUCTS):
+        return []
+    others = dict.fromkeys(v.owner for op in group[1:] for v in op.operands if isinstance(v.owner, WIDENING))
+    return [op for op in others if isinstance(op, Operation) and op not in group and not _constant_operand(op)]
+
+
+def _constant_operand(op: Operation) -> bool:
+    return isinstance(op.operands[0].owner, ConstantOp)
+
+
+def _is_dead(op: Operation) -> bool:
+    return bool(op.results) and all(result.first_use is None for result in op.results)
 
 
 def discard(kernel: KernelOp) -> None:
