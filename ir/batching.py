@@ -9,7 +9,7 @@ from .tn.elementwise import BinaryOp, SoftmaxOp
 from .tn.linear import BatchNormOp, ConvOp, MatMulOp
 from .tn.movement import ConcatOp, PadOp, TakeOp, TransposeOp
 from .tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
-from .tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from .tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from .types import shape_of
 
 
@@ -32,6 +32,8 @@ def _reason(op: TensorOperation, per_sample: Sequence[bool], ranks: Sequence[int
         return "" if aligned else "it broadcasts the batch axis against another one"
     if isinstance(op, ConvOp | BatchNormOp | ThresholdOp):
         return "its parameters depend on the input" if any(per_sample[1:]) else ""
+    if isinstance(op, SelectThresholdOp):
+        return "its parameters depend on the input" if any(per_sample[2:]) or not all(per_sample[:2]) else ""
     if isinstance(op, MatMulOp):
         return _matmul(per_sample, ranks, result_rank)
     if isinstance(op, TransposeOp):

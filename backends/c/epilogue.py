@@ -17,7 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from ...ir.kn.layout import PlanesLayout, layout_of
 from ...ir.tn.linear import BatchNormOp
-from ...ir.tn.quant import ThresholdOp
+from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ...ir.types import element_of, shape_of, storage_dtype
 from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
@@ -219,7 +219,7 @@ class Epilogue:
             raise Refused(f"{op.name} in the epilogue")
         if shape_of(result) != self.grid.shape:
             raise Refused(f"{op.name} of shape {list(shape_of(result))} behind a result {list(self.grid.shape)}")
-        if isinstance(op, ThresholdOp):
+        if isinstance(op, ThresholdOp | SelectThresholdOp):
             text = self._threshold(op)
         elif isinstance(op, BatchNormOp):
             text = batch_norm(self, op)
@@ -227,13 +227,14 @@ class Epilogue:
             text = expression(op, [self.value(v) for v in op.operands])
         self._names[result] = self.let(_value_type(result), text)
 
-    def _threshold(self, op: ThresholdOp) -> str:
+    def _threshold(self, op: ThresholdOp | SelectThresholdOp) -> str:
         """base + step * count. Few thresholds: every comparison reads its own table of channels, so that neighbouring
         columns vectorise whatever axis the channels are on."""
         thresholds, sign = self.kernel.array(op.thresholds), op.sign and self.kernel.array(op.sign)
         if thresholds is None or (op.sign is not None and sign is None):
             raise Refused("thresholds that are not constant")
-        x, base, step, n = self.value(op.x), op.get("base"), op.get("step"), thresholds.shape[1]
+        x, base, step, n = self.value(op.x), op.get("base"), op.get("step"), thresholds.shape[-1]
+        selector = [self.value(op.selector)] if isinstance(op, SelectThresholdOp) else []
         rank, stored = len(self.grid.shape), storage_dtype(element_of(op.thresholds))
 
         def per_channel(array: np.ndarray) -> str:
@@ -241,10 +242,15 @@ class Epilogue:
             shape[op.get("axis") % rank] = array.size
             return self.array(array.reshape(shape))
 
-        if n > UNROLLED_THRESHOLDS:
-            row = self._rows(thresholds.astype(stored), op.get("axis"))
-            return expression(op, [x, row, *([per_channel(sign.astype(np.int8))] if sign is not None else [])])
-        count = " + ".join(f"({x} >= {per_channel(thresholds[:, j].astype(stored))})" for j in range(n)) or "0"
+        table = thresholds.reshape(len(thresholds), -1).astype(stored)
+        if table.shape[1] > UNROLLED_THRESHOLDS:
+            row = self._rows(table, op.get("axis"))
+            signs = [] if sign is None else [per_channel(sign.astype(np.int8))]
+            return expression(op, [x, *selector, row, *signs])
+        passed = [f"({x} >= {per_channel(table[:, j])})" for j in range(table.shape[1])]
+        if isinstance(op, SelectThresholdOp):
+            passed = [f"({selector[0]} == {op.get('first') + j // n} & {text})" for j, text in enumerate(passed)]
+        count = " + ".join(passed) or "0"
         if sign is not None:
             first, slope = np.where(sign < 0, base + step * n, base), np.where(sign < 0, -step, step)
             if max(abs(int(v)) for v in (*first, *(slope * n))) > INT32_MAX:

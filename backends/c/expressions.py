@@ -3,7 +3,7 @@
     expression(op, ["acc", "scale_at"])     ->     "(float)acc * scale_at"
 
 Arguments are C variables or literals (used more than once) of the type `value_c(element)` of each operand: float,
-int32_t or int64_t; for the thresholds of tn.threshold the pointer to the channel's row, as stored. The result is of
+int32_t or int64_t; for thresholds (`threshold_row`) the pointer to the channel's row, as stored. The result is of
 the type `value_c` of the operation's result. Generated code includes ELEMENT_HEADER.
 """
 
@@ -17,7 +17,7 @@ from xdsl.ir import Operation
 
 from ...ir.tn import elementwise as tn
 from ...ir.tn.linear import BatchNormOp
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
 from .text import float_c, int_c, storage_c, value_c
 
@@ -143,8 +143,8 @@ def _quantize(op: QuantizeOp, x: str, scale: str) -> str:
     return saturated(f"{rounding(op.get('mode'))}({x} / {scale})", op.get("lo"), op.get("hi"))
 
 
-def _threshold(op: ThresholdOp, x: str, row: str, sign: str | None = None) -> str:
-    n = shape_of(op.thresholds)[1]
+def _threshold(op: ThresholdOp | SelectThresholdOp, x: str, row: str, sign: str | None = None) -> str:
+    n = shape_of(op.thresholds)[-1]
     stored = storage_c(element_of(op.thresholds))
     kind = value_c(element_of(op.x), element_of(op.thresholds))
     if n <= UNROLLED_THRESHOLDS:
@@ -161,11 +161,21 @@ def _threshold(op: ThresholdOp, x: str, row: str, sign: str | None = None) -> st
     return text if base == 0 else f"{int_c(base)} + ({text})"
 
 
+def _select_threshold(op: SelectThresholdOp, x: str, selector: str, row: str, sign: str | None = None) -> str:
+    n = shape_of(op.thresholds)[2]
+    return _threshold(op, x, f"({row} + ({selector} - {int_c(op.get('first'))}) * {n})", sign)
+
+
+def threshold_row(op: Operation) -> int | None:
+    """Which operand of an elementwise operation is passed as a pointer to the channel's thresholds."""
+    return {ThresholdOp: 1, SelectThresholdOp: 2}.get(type(op))
+
+
 def helpers(ops: Sequence[Operation]) -> list[str]:
     """Definitions that the expressions of these operations need, to be written before the kernel."""
     lines: dict[str, None] = {}
     for op in ops:
-        if isinstance(op, ThresholdOp) and shape_of(op.thresholds)[1] > UNROLLED_THRESHOLDS:
+        if isinstance(op, ThresholdOp | SelectThresholdOp) and shape_of(op.thresholds)[-1] > UNROLLED_THRESHOLDS:
             stored = storage_c(element_of(op.thresholds))
             kind = value_c(element_of(op.x), element_of(op.thresholds))
             lines[f"TERCET_COUNT(tercet_count_{stored}_{kind}, {kind}, {stored})"] = None
@@ -193,4 +203,5 @@ _WRITERS: dict[type[Operation], Callable[..., str]] = {
     QuantizeOp: _quantize,
     DequantizeOp: lambda op, q, scale: f"(float){q} * {scale}",
     ThresholdOp: _threshold,
+    SelectThresholdOp: _select_threshold,
 }

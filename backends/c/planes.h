@@ -112,6 +112,22 @@ PLANES_INLINE void planes_load_row(const struct planes *p, const unsigned char *
     }
 }
 
+/* Lanes [first, first + count) of a plane of bytes: where they lie, if its rows are as far apart as the lanes' rows, or
+ * else copied to `copy`. */
+PLANES_INLINE const unsigned char *planes_find_lanes(const struct planes *p, const unsigned char *plane,
+                                                     unsigned char *copy, int lane_pitch, int64_t first, int count) {
+    if (planes_flat(p, lane_pitch))
+        return plane + planes_position(p, 0, 0) + first;
+    int y = (int)(first / lane_pitch), x = (int)(first % lane_pitch);
+    for (int i = 0; i < count; y++, x = 0) {
+        const int rest = count - i, to_end = p->width - x, pixels = rest < to_end ? rest : to_end;
+        if (pixels > 0)
+            planes_load_row(p, plane, copy + i, y, x, x + pixels);
+        i += lane_pitch - x;
+    }
+    return copy;
+}
+
 /* Stores lanes [first, first + count) of `channels` planes from `map` on. The lanes of a channel start `step` bytes
  * after those of the one before; they and `mask` (see planes_mask) are aligned to vectors. */
 PLANES_INLINE void planes_store(const struct planes *p, unsigned char *map, int channels, const unsigned char *lanes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from .elementwise import ROUNDINGS, saturate
 from .meaning import meaning
 
@@ -47,3 +47,26 @@ def threshold(op: ThresholdOp, x: np.ndarray, thresholds: np.ndarray, sign: np.n
         count = np.where(sign[:, None] < 0, thresholds.shape[1] - count, count)
     y = (op.get("base") + op.get("step") * count).reshape(by_channel.shape)
     return np.moveaxis(y, 0, op.get("axis")) if x.ndim else y.reshape(())
+
+
+@meaning(SelectThresholdOp)
+def select_threshold(
+    op: SelectThresholdOp,
+    x: np.ndarray,
+    selector: np.ndarray,
+    thresholds: np.ndarray,
+    sign: np.ndarray | None = None,
+) -> np.ndarray:
+    axis, choices = op.get("axis"), range(thresholds.shape[1])
+    table = np.moveaxis(np.broadcast_to(thresholds, (x.shape[axis], *thresholds.shape[1:])), 0, -1)  # [R, n, C]
+    along = [1] * x.ndim
+    along[axis] = x.shape[axis]
+    count = np.zeros(x.shape, np.int64)
+    for choice in choices:
+        chosen = selector == op.get("first") + choice
+        for row in table[choice]:
+            count += chosen & (x >= row.reshape(along))
+    if sign is not None:
+        flip = np.broadcast_to(sign, x.shape[axis]).reshape(along) < 0
+        count = np.where(flip, thresholds.shape[2] - count, count)
+    return op.get("base") + op.get("step") * count

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, f32
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
-from ..types import Element, Tensor, element_of, int_type, is_float, set_type, shape_of, tensor_type
+from ..types import Element, Tensor, element_of, int_type, is_float, range_of, set_type, shape_of, tensor_type
 from ._shapes import broadcast_shapes, normal_axis
 from .elementwise import ROUNDING_MODES
 
@@ -104,4 +104,45 @@ class ThresholdOp(TensorOperation):
         return [tensor_type(x, threshold_element(self.get("base"), self.get("step"), t[1]))]
 
 
-OPS = [QuantizeOp, DequantizeOp, ThresholdOp]
+@irdl_op_definition
+class SelectThresholdOp(TensorOperation):
+    """base + step * #{T in thresholds[c, s - first] : x >= T}: a threshold whose table a second integer s selects.
+
+    x integer; selector: integers of x's shape in first..first + R - 1; thresholds [C or 1, R, n], integers ascending
+    along n, with c the index along `axis`; sign [C or 1] of {-1, +1} as in tn.threshold. What a shortcut of few values
+    added before a quantizer becomes.
+    """
+
+    name = "tn.select_threshold"
+    x = operand_def()
+    selector = operand_def()
+    thresholds = operand_def()
+    sign = opt_operand_def()
+    axis = prop_def(IntegerAttr)
+    base = prop_def(IntegerAttr)
+    step = prop_def(IntegerAttr)
+    first = prop_def(IntegerAttr)
+    y = result_def()
+
+    def infer(self) -> Sequence[Tensor]:
+        x, t = shape_of(self.x), shape_of(self.thresholds)
+        axis = normal_axis(self, self.get("axis"), max(len(x), 1))
+        channels = x[axis] if x else 1
+        if any(is_float(v) for v in self.operands):
+            raise fail(self, "operands", "integers", ", ".join(str(element_of(v)) for v in self.operands))
+        if shape_of(self.selector) != x:
+            raise fail(self, "selector", f"the shape of x, {list(x)}", list(shape_of(self.selector)))
+        if len(t) != 3 or t[0] not in (1, channels):
+            raise fail(self, "thresholds", f"shape [{channels} or 1, choices, n]", list(t))
+        lo, hi = range_of(element_of(self.selector))
+        first = self.get("first")
+        if lo < first or hi >= first + t[1]:
+            raise fail(self, "selector", f"{first}..{first + t[1] - 1}", f"{lo}..{hi}")
+        if (sign := self.sign) is not None and shape_of(sign) not in ((1,), (channels,)):
+            raise fail(self, "sign", f"shape [{channels} or 1]", list(shape_of(sign)))
+        if self.get("step") == 0:
+            raise fail(self, "step", "not zero", 0)
+        return [tensor_type(x, threshold_element(self.get("base"), self.get("step"), t[2]))]
+
+
+OPS = [QuantizeOp, DequantizeOp, ThresholdOp, SelectThresholdOp]

@@ -12,16 +12,17 @@ from xdsl.dialects.builtin import f32
 from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.bit_sliced import ENGINE as BIT_SLICED
 from tercet.backends.c.engines.dense_int8 import ENGINE as DENSE_INT8
+from tercet.backends.c.engines.loops import ENGINE as LOOPS
 from tercet.backends.c.engines.table import ENGINE as TABLE
 from tercet.backends.c.target import find_target
 from tercet.ir.tn.elementwise import AddOp, HardSwishOp, MulOp, ReluOp
 from tercet.ir.tn.linear import BatchNormOp, ConvOp
-from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from tercet.ir.types import BIPOLAR, TERNARY, Element, int_type, shape_of
 
-ENGINES = (TABLE, BIT_SLICED, DENSE_INT8)
+ENGINES = (TABLE, BIT_SLICED, DENSE_INT8, LOOPS)
 SHORTCUTS: dict[str, Element | None] = {"none": None, "float": f32, "ternary": TERNARY, "byte": int_type(0, 255)}
-ENDS = ("float", "quantize", "both", "threshold", "integer")
+ENDS = ("float", "quantize", "both", "threshold", "select", "integer")
 
 
 def residual_case(
@@ -38,8 +39,8 @@ def residual_case(
     pads: tuple[int, int, int, int] = (1, 1, 1, 1),
     group: int = 1,
 ) -> Case:
-    """conv -> scale -> batch norm [-> + shortcut] -> activation [-> quantizer]; both: two results. x: C, H, W;
-    w: outputs and kernel size."""
+    """conv -> scale -> batch norm [-> + shortcut] -> activation [-> quantizer]; both: two results; select: the shortcut
+    selects thresholds; integer: no scale. x: C, H, W; w: outputs and kernel size."""
     rng = np.random.default_rng(seed)
     weights = rng.integers(-1, 1, (w[0], x[0] // group, *w[1:]), endpoint=True).astype(np.int8)
     operands = [weights, rng.integers(-9, 9, w[0])] if bias else [weights]
@@ -49,7 +50,12 @@ def residual_case(
     kind = SHORTCUTS[shortcut]
     case = Case(f"{name}, shortcut {shortcut}, end {end}", [((1, *x), element), *([(out, kind)] if kind else [])])
     y = case.add(ConvOp, case.inputs[0], *map(case.constant, operands), **geometry)
-    if end == "integer":
+    if end == "select" and shortcut == "ternary":
+        steps = np.sort(rng.integers(-9, 9, (w[0] if seed % 3 else 1, 3, 1 + seed % 3)), axis=2)
+        sign = [case.constant(rng.choice((-1, 1), w[0]))] if seed % 2 else []
+        tables = [case.constant(steps), *sign]
+        return case.returns(case.add(SelectThresholdOp, y, case.inputs[1], *tables, axis=1, base=-1, step=1, first=-1))
+    if end in ("integer", "select"):
         return case.returns(case.add(AddOp, y, case.inputs[1]) if kind not in (None, f32) else case.add(ReluOp, y))
 
     def floats(shape: tuple[int, ...]) -> np.ndarray:
@@ -116,6 +122,6 @@ def test_what_is_no_epilogue_is_refused() -> None:
     geometry = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1}
     y = case.add(ConvOp, case.add(ConvOp, case.inputs[0], weights, **geometry), weights, **geometry)
     case.returns(y)
-    for engine in ENGINES:
+    for engine in (TABLE, BIT_SLICED, DENSE_INT8):
         with pytest.raises(AssertionError, match="refuses"):
             schedules_of(engine, case, find_target("native"))

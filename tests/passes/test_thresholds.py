@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tercet.backends.reference.interpreter import run
 from tercet.ir.program import Port, Program
-from tercet.ir.tn.elementwise import AddOp, ClipOp, HardSwishOp, LeakyReluOp, MulOp, ReluOp
-from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.tn.elementwise import AddOp, ClipOp, HardSwishOp, LeakyReluOp, MulOp, ReluOp, SubOp
+from tercet.ir.tn.linear import ConvOp
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from tercet.ir.types import int_type, tensor_type
 from tercet.passes.thresholds import Thresholds
 
@@ -76,3 +77,68 @@ def test_a_chain_that_is_not_monotone_stays_float() -> None:
 
 def test_many_levels_stay_float() -> None:
     assert not Thresholds().apply(chain(np.random.default_rng(0), 2, "none", -128, 127))
+
+
+def fork(
+    rng: np.random.Generator, channels: int, shortcut: tuple[int, int], swap: bool, levels: tuple[int, int]
+) -> Program:
+    """x [1, C, 1, N] -> 1x1 depthwise conv -> dequantize -> * k, plus or minus dequantize(r) * m -> quantize."""
+    size = HI - LO + 1
+    x = Port("x", tensor_type((1, channels, 1, size), int_type(LO, HI)), np.dtype(np.int16))
+    r = Port("r", tensor_type((1, channels, 1, size), int_type(*shortcut)), np.dtype(np.int8))
+    program = Program.new("fork", [x, r])
+    block = program.block
+
+    def constant(name: str, array: np.ndarray):
+        op = program.constant(name, array)
+        block.add_op(op)
+        return op.result
+
+    def floats(name: str, shape: tuple[int, ...] = ()):
+        return constant(name, (rng.normal(size=shape) + 0.1).astype(np.float32))
+
+    def add(op):
+        block.add_op(op)
+        return op.results[0]
+
+    weights = constant("w", rng.choice((-1, 1), (channels, 1, 1, 1)).astype(np.int8))
+    geometry = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": channels}
+    y = add(DequantizeOp.make(add(ConvOp.make(block.args[0], weights, **geometry)), floats("s")))
+    y = add(MulOp.make(y, floats("k", (channels, 1, 1))))
+    other = add(DequantizeOp.make(block.args[1], floats("t")))
+    if rng.random() < 0.5:
+        other = add(MulOp.make(other, floats("m", (channels, 1, 1))))
+    y = add(SubOp.make(other, y) if swap else AddOp.make(y, other))
+    q = add(
+        QuantizeOp.make(add(ReluOp.make(y)), constant("u", np.full((), 0.25, np.float32)), lo=levels[0], hi=levels[1])
+    )
+    program.finish([("y", q, np.dtype(np.int64))])
+    program.verify()
+    return program
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 3),
+    st.sampled_from(((-1, 1), (0, 1), (0, 3), (-2, 1))),
+    st.booleans(),
+    st.sampled_from(((-1, 1), (0, 3))),
+)
+@settings(deadline=None)
+def test_a_shortcut_of_few_values_selects_thresholds(
+    seed: int, channels: int, shortcut: tuple[int, int], swap: bool, levels: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    program = fork(rng, channels, shortcut, swap, levels)
+    x = np.broadcast_to(np.arange(LO, HI + 1, dtype=np.int16), (1, channels, 1, HI - LO + 1)).copy()
+    feeds = {"x": x, "r": rng.integers(*shortcut, x.shape, endpoint=True).astype(np.int8)}
+    want = run(program, feeds)["y"]
+    assert Thresholds().apply(program)
+    program.verify()
+    kinds = [type(op) for op in program.ops]
+    assert SelectThresholdOp in kinds and not {QuantizeOp, AddOp, SubOp} & {*kinds}
+    np.testing.assert_array_equal(run(program, feeds)["y"], want)
+
+
+def test_a_shortcut_of_many_values_stays_float() -> None:
+    assert not Thresholds().apply(fork(np.random.default_rng(0), 2, (-8, 7), False, (-1, 1)))

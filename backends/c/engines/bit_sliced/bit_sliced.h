@@ -41,6 +41,9 @@ struct bits_layer {
     int chunk;           /* tables at a time */
     int counter;         /* bits of a count */
     int steps;           /* thresholds per channel; 0: the sums are stored */
+    int choices, first;  /* rows of thresholds; where there are several, operand `select` - first says which */
+    int select;
+    struct planes selector; /* the layout of that operand, int8 of -1..1 */
     int scale;           /* sum = count * scale + the record's first number; 1 or 2 */
     int64_t records;     /* offset of the channels' records in the weights; the index stream is at 0 */
 };
@@ -217,14 +220,32 @@ BITS_INLINE tercet_u8v bits_bytes(bits plane, int j) {
     return (tercet_u8v)(plane >> j) & ((tercet_u8v){0} + (uint8_t)1);
 }
 
+/* The pixels of a tile whose selector names row `choice` of the thresholds. */
+BITS_INLINE bits bits_chosen(const struct bits_layer *l, bits nonzero, bits negative, int choice) {
+    const int value = l->first + choice;
+    if (l->choices == 1)
+        return ~(bits){0};
+    if (value == 0)
+        return ~nonzero;
+    if (value < 0)
+        return negative;
+    return nonzero & ~negative;
+}
+
 /* Levels of a tile as bytes. A record is (start, step, thresholds): level = start + step * #{count >= threshold}. */
 BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, const int32_t *record,
-                             unsigned char *to) {
+                             const unsigned char *selector, int vectors, unsigned char *to) {
     const tercet_u8v start = (tercet_u8v){0} + (uint8_t)record[0], step = (tercet_u8v){0} + (uint8_t)record[1];
     for (int j = 0; j < 8; j++)
         *(tercet_u8v *)(to + j * TERCET_VECTOR_BYTES) = start;
+    bits nonzero = {0}, negative = {0};
+    if (l->choices > 1)
+        bits_pack(selector, vectors, &nonzero, &negative);
     for (int i = 0; i < l->steps; i++) {
-        const bits reached = bits_at_least(l, counter, record[i + 2]);
+        bits reached = {0};
+        for (int choice = 0; choice < l->choices; choice++)
+            reached |= bits_at_least(l, counter, record[choice * l->steps + i + 2]) &
+                       bits_chosen(l, nonzero, negative, choice);
         for (int j = 0; j < 8; j++)
             *(tercet_u8v *)(to + j * TERCET_VECTOR_BYTES) += -bits_bytes(reached, j) & step;
     }
@@ -281,14 +302,20 @@ BITS_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task 
                    end - begin);
 
     unsigned char *out = task->out[0];
-    const int numbers = l->steps ? l->steps + 2 : 1, staged = BITS_PIXELS * l->out.item;
+    const int numbers = l->steps ? l->choices * l->steps + 2 : 1, staged = BITS_PIXELS * l->out.item;
     for (int k = begin; k < end; k += BITS_STAGED) {
         const int batch = end - k < BITS_STAGED ? end - k : BITS_STAGED;
         const int64_t channel = convolution * l->outputs + k;
         for (int i = 0; i < batch; i++, s.counters += l->counter) {
             const int32_t *record = (const int32_t *)(task->weights + l->records) + (channel + i) * numbers;
+            const unsigned char *selector = NULL;
+            unsigned char copy[BITS_PIXELS];
+            if (l->choices > 1)
+                selector = planes_find_lanes(
+                    &l->selector, (const unsigned char *)task->in[l->select] + (channel + i) * l->selector.size, copy,
+                    l->in.pitch, first, count);
             if (l->steps)
-                bits_levels(l, s.counters, record, s.lanes + i * staged);
+                bits_levels(l, s.counters, record, selector, vectors, s.lanes + i * staged);
             else
                 bits_values(l, s.counters, record, s.lanes + i * staged);
         }

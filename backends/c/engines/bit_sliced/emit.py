@@ -10,7 +10,7 @@ from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import finish_function
+from ..table.problem import finish_function, selector_fields
 from .plan import GROUP, Plan
 
 HEADER = Path(__file__).with_name("bit_sliced.h")
@@ -42,6 +42,7 @@ def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
         f"    .products = {plan.products},",
         f"    .radix = {plan.radix}, .chunk = {plan.chunk}, .counter = {plan.counter},",
         f"    .steps = {plan.steps}, .scale = {plan.scale},",
+        *selector_fields(kernel, problem),
         f"    .records = {records},",
         "};",
         "",
@@ -55,8 +56,9 @@ def index_stream(plan: Plan) -> Constant:
     """One byte per table and channel, in the order of the counting: convolution group, chunk, channel, table."""
     flat = plan.problem.weights.reshape(plan.problem.outputs, -1)
     digits = flat > 0 if plan.radix == 2 else flat % 3
+    stream = _in_order(plan, digits, 0).astype(np.uint8)
     filters = np.broadcast_to(np.arange(len(flat))[:, None], flat.shape)
-    return Constant(_in_order(plan, digits, 0).astype(np.uint8), plan.radix, GROUP, filters=_in_order(plan, filters, -1))
+    return Constant(stream, plan.radix, GROUP, filters=_in_order(plan, filters, -1))
 
 
 def _in_order(plan: Plan, flat: np.ndarray, fill: int) -> np.ndarray:
@@ -74,8 +76,7 @@ def channel_records(plan: Plan) -> np.ndarray:
     bias = np.zeros_like(problem.bias) if problem.finish else problem.bias  # an epilogue adds it
     if (levels := problem.levels) is None:
         return (bias - plan.offsets).astype(np.int32)[:, None]
-    steps = levels.thresholds.shape[1]
-    start = np.where(levels.sign > 0, levels.base, levels.base + levels.step * steps)
+    start = np.where(levels.sign > 0, levels.base, levels.base + levels.step * levels.steps)
     # count >= ceil((T - bias + offset) / scale)
     reach = -(((problem.bias - plan.offsets)[:, None] - levels.thresholds) // plan.scale)
     reach = np.clip(reach, 0, 2**plan.counter - 1)

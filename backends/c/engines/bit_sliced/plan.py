@@ -80,6 +80,11 @@ class Plan:
 
     @property
     def steps(self) -> int:
+        return self.problem.levels.steps if self.problem.levels else 0
+
+    @property
+    def thresholds(self) -> int:
+        """Comparisons of every count."""
         return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
 
     @property
@@ -104,11 +109,11 @@ class Plan:
         chunks = -(-self.groups // self.chunk)
         count = chunks * self._operations() / OPERATIONS_PER_CYCLE
         if self.steps:
-            finish = 8 * (1 + self.steps) * CYCLES_VECTOR_LEVEL + self.steps * self.counter * 2
+            finish = 8 * (1 + self.steps) * CYCLES_VECTOR_LEVEL + self.thresholds * self.counter * 2
         else:
             finish = 8 * (self.counter + CYCLES_VALUE * self.target.vector_bytes)
         cycles = tiles * (problem.group * build + problem.outputs * (count + finish + CYCLES_STORE))
-        return Cost(cycles, problem.outputs * (self.groups + 4 * (self.steps + 2)), self.scratch)
+        return Cost(cycles, problem.outputs * (self.groups + 4 * (self.thresholds + 2)), self.scratch)
 
     def _operations(self) -> float:
         """Instructions to add one chunk to the counters of one channel."""
@@ -125,6 +130,9 @@ def plans(problem: Problem, bipolar: bool, target: Target) -> list[Plan]:
     """All plans, the cheapest first. Raises Refused where there is none."""
     if problem.lo < -1 or problem.hi > 1 or problem.unsigned:
         raise Refused(f"want activations of {{-1, 0, 1}}, have {problem.lo}..{problem.hi}")
+    levels = problem.levels
+    if levels is not None and levels.choices > 1 and (levels.first < -1 or levels.first + levels.choices > 2):
+        raise Refused("want a selector of {-1, 0, 1}")
     bipolar = bipolar and not problem.request().zero
     found = [Plan(problem, target, bipolar, chunk) for chunk in CHUNKS]
     if found[0].counter > MAX_COUNTER:

@@ -12,7 +12,7 @@ from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
 from .plan import Plan
-from .problem import finish_function
+from .problem import finish_function, selector_fields
 
 HEADER = Path(__file__).with_name("table.h")
 
@@ -45,6 +45,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
         f"    .lane = {plan.lane}, .wide = {plan.wide},",
         f"    .vectors = {plan.vectors}, .group = {plan.group}, .chunk = {plan.chunk},",
         f"    .steps = {plan.steps},",
+        *selector_fields(kernel, problem),
         f"    .records = {records},",
         "};",
         "",
@@ -66,13 +67,14 @@ def index_stream(plan: Plan) -> Constant:
 
 
 def channel_records(plan: Plan) -> np.ndarray:
-    """What table_levels or table_values of table.h reads for each channel: [O, steps + 2] of the accumulators' type."""
+    """What table_levels or table_values of table.h reads for each channel: [O, choices * steps + 2] of the type of the
+    accumulators."""
     problem, sign, dtype = plan.problem, plan.digits.sign, np.dtype(f"int{8 * plan.wide}")
     bias = np.zeros_like(problem.bias) if problem.finish else problem.bias  # an epilogue adds it
     if (levels := problem.levels) is None:
         flip = (sign < 0).astype(np.int64)
         return np.stack([bias + flip, -flip], axis=1).astype(dtype)
-    count = levels.thresholds.shape[1]
+    count = levels.steps
     first = np.where(levels.sign > 0, levels.base, levels.base + levels.step * count)
     step = levels.step * levels.sign
     passed = levels.thresholds - problem.bias[:, None] - 1  # sum >= T is sum > T - 1

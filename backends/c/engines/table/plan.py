@@ -94,6 +94,11 @@ class Plan:
 
     @property
     def steps(self) -> int:
+        return self.problem.levels.steps if self.problem.levels else 0
+
+    @property
+    def thresholds(self) -> int:
+        """Comparisons of every sum."""
         return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
 
     def schedule(self) -> Schedule:
@@ -109,10 +114,12 @@ class Plan:
         build = problem.group * self.groups * (self.entries * CYCLES_ROW_STORE + CYCLES_BUILD)
         sums = problem.outputs * (self.groups * look_up + chunks * parts * CYCLES_WIDEN)
         finish = CYCLES_STORE + (
-            self.steps * parts * CYCLES_LEVEL if self.steps else CYCLES_VALUE * self.target.vector_bytes / self.lane
+            self.thresholds * parts * CYCLES_LEVEL
+            if self.steps
+            else CYCLES_VALUE * self.target.vector_bytes / self.lane
         )
         cycles = tiles * self.vectors * (build + sums + problem.outputs * finish)
-        return Cost(cycles, problem.outputs * (self.groups + (self.steps + 2) * self.wide), self.scratch)
+        return Cost(cycles, problem.outputs * (self.groups + (self.thresholds + 2) * self.wide), self.scratch)
 
 
 class Planner:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from xdsl.ir import SSAValue
 
-from .....ir.kn.layout import PlanesLayout
 from .....ir.tn.linear import ConvOp
-from .....ir.tn.quant import ThresholdOp
+from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
 from ...engine import Constants, Kernel, LayoutRequest, Planes
 from ...epilogue import Epilogue, Grid, Refused, epilogue_reads
+from ...planes import planes_initialiser
+from .convolution import Convolution, find_convolution
 
 MAX_THRESHOLDS = 32
 INT32_MAX = 2**31 - 1
@@ -22,53 +24,41 @@ INT32_MAX = 2**31 - 1
 class Levels:
     """A threshold step: level = base + step * #{x >= T}, or base + step * (n - #) where sign is -1.
 
-    thresholds: int64 [O, n]. sign: int64 [O] of {-1, +1}.
+    thresholds: int64 [O, n]. sign: int64 [O] of {-1, +1}. Where a second operand selects among `choices` rows of n
+    thresholds (tn.select_threshold) they are [O, choices * n], row by row; `first` selects row 0.
     """
 
     thresholds: np.ndarray
     sign: np.ndarray
     base: int
     step: int
+    choices: int = 1
+    first: int = 0
+    selector: SSAValue | None = None
+
+    @property
+    def steps(self) -> int:
+        """Thresholds of one row."""
+        return self.thresholds.shape[1] // self.choices
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One convolution x [C, H, W] * weights [O, C / group, kh, kw] -> [O, OH, OW].
+class Problem(Convolution):
+    """A convolution with weights of {-1, 0, 1} (int8) over integers of 8 bits.
 
     What becomes of the sums: levels where they only meet thresholds; `finish`: an epilogue takes them; else they are
     the result.
-    weights: int8 of {-1, 0, 1}. bias: int64 [O]. pads: top, left, bottom, right; the effective ones may be smaller.
-    lo, hi: the activations' range with 0 (padding) in it. bytes_out: size of a stored result or of a sum for `finish`.
+    bias: int64 [O]. lo, hi: the activations' range with 0 (padding) in it. bytes_out: size of a stored result or of a
+    sum for `finish`.
     """
 
-    root: ConvOp
-    weights: np.ndarray
     bias: np.ndarray
     levels: Levels | None
     finish: bool
-    size: tuple[int, int]
-    out: tuple[int, int]
-    group: int
-    strides: tuple[int, int]
-    pads: tuple[int, int, int, int]
-    dilations: tuple[int, int]
     lo: int
     hi: int
     unsigned: bool
     bytes_out: int
-
-    @property
-    def channels(self) -> int:
-        return self.weights.shape[1] * self.group
-
-    @property
-    def outputs(self) -> int:
-        return self.weights.shape[0]
-
-    @property
-    def inputs(self) -> int:
-        """Weights of one output channel."""
-        return int(np.prod(self.weights.shape[1:]))
 
     @cached_property
     def sum_bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -86,56 +76,11 @@ class Problem:
             largest = max(largest, int(np.abs(lo + self.bias).max()), int(np.abs(hi + self.bias).max()))
         return largest
 
-    @property
-    def stride(self) -> int:
-        """The stride in both directions; an axis with one output has any stride. Raises Refused where they differ."""
-        used = {s for s, size in zip(self.strides, self.out, strict=True) if size > 1}
-        if len(used) > 1:
-            raise Refused(f"strides {list(self.strides)} differ")
-        return used.pop() if used else 1
-
-    def request(self) -> Planes:
-        """The layout of the input, with the padding that is really read as its border."""
-        bottom, right = (
-            (out - 1) * self.stride + dilation * (kernel - 1) - pad - (size - 1)
-            for out, dilation, kernel, pad, size in zip(
-                self.out, self.dilations, self.weights.shape[2:], self.pads[:2], self.size, strict=True
-            )
-        )
-        border = tuple(max(v, 0) for v in (self.pads[0], self.pads[1], bottom, right))
-        return Planes(*border, stride=self.stride, zero=any(border))
-
-    def pitch(self) -> int:
-        """The pitch of the smallest layout that holds the request: an estimate before layouts are decided."""
-        border = self.request()
-        return -(-(border.left + self.size[1] + border.right) // border.stride)
-
-    def lanes(self, pitch: int) -> int:
-        """Lanes from the first to the last output pixel, garbage between rows included."""
-        return (self.out[0] - 1) * pitch + self.out[1]
-
-    def taps(self, layout: PlanesLayout) -> list[int]:
-        """The element offset of every filter tap, rows first, from the lane y * pitch + x of output pixel (y, x)."""
-        s, offsets = layout.field("stride"), []
-        phase_size = layout.field("size") // (s * s)
-        _, _, rows, columns = self.weights.shape
-        for ky in range(rows):
-            y = ky * self.dilations[0] - self.pads[0] + layout.field("top")
-            for kx in range(columns):
-                x = kx * self.dilations[1] - self.pads[1] + layout.field("left")
-                offsets.append((y % s * s + x % s) * phase_size + y // s * layout.field("pitch") + x // s)
-        return offsets
-
 
 def read_problem(kernel: Kernel) -> Problem:
     """The problem of a kernel that begins with a convolution. Raises Refused with the reason for any other."""
-    ops = kernel.ops
-    conv = next((op for op in ops if isinstance(op, ConvOp)), None)
-    if conv is None or kernel.input_index(conv.x) != 0:
-        raise Refused("want a convolution of the first operand")
+    ops, conv = kernel.ops, find_convolution(kernel)
     x, y = shape_of(conv.x), shape_of(conv.y)
-    if len(x) != 4 or x[0] != 1 or 0 in y:
-        raise Refused(f"want a map [1, C, H, W], have {list(x)} -> {list(y)}")
     if is_float(conv.x) or storage_dtype(element_of(conv.x)).itemsize != 1:
         raise Refused(f"want activations of 8 bits, have {element_of(conv.x)}")
     weights = kernel.array(conv.w)
@@ -176,27 +121,52 @@ def finish_function(kernel: Kernel, problem: Problem, longest: int, constants: C
     return text, epilogue.clears()
 
 
+def selector_fields(kernel: Kernel, problem: Problem) -> list[str]:
+    """C initialisers of what a layer struct says about the choice of thresholds."""
+    levels = problem.levels
+    if levels is None or levels.selector is None:
+        return ["    .choices = 1,"]
+    operand = kernel.input_index(levels.selector)
+    assert operand is not None
+    return [
+        f"    .choices = {levels.choices}, .first = {levels.first}, .select = {operand},",
+        f"    .selector = {planes_initialiser(kernel.inputs[operand])},",
+    ]
+
+
 def layout_requests(kernel: Kernel) -> list[LayoutRequest]:
     """The layouts that a kernel wants of its operands."""
     problem = read_problem(kernel)
+    if problem.levels is not None and problem.levels.selector is not None:
+        return [problem.request(), *([Planes()] if len(kernel.inputs) > 1 else [])]
     return epilogue_reads(kernel, problem.root.x, problem.request(), Grid(shape_of(problem.root.y), 2))
 
 
 def _levels(kernel: Kernel, conv: ConvOp) -> Levels | None:
     """The thresholds along axis 1, where they are all that follows the convolution."""
     op = kernel.ops[-1]
-    if len(kernel.ops) != 2 or not isinstance(op, ThresholdOp) or op.x is not conv.y or op.get("axis") not in (1, -3):
+    if len(kernel.ops) != 2 or not isinstance(op, ThresholdOp | SelectThresholdOp):
+        return None
+    if op.x is not conv.y or op.get("axis") not in (1, -3):
         return None
     thresholds = kernel.array(op.thresholds)
     sign = kernel.array(op.sign) if op.sign is not None else np.ones(1, np.int64)
-    if thresholds is None or sign is None or not 1 <= thresholds.shape[1] <= MAX_THRESHOLDS:
+    if thresholds is None or sign is None or not 1 <= thresholds[0].size <= MAX_THRESHOLDS:
         return None
     if storage_dtype(element_of(op.results[0])).itemsize != 1:
         return None
     channels = shape_of(op.x)[1]
-    return Levels(
-        np.broadcast_to(thresholds.astype(np.int64), (channels, thresholds.shape[1])),
+    levels = Levels(
+        np.broadcast_to(thresholds.astype(np.int64).reshape(len(thresholds), -1), (channels, thresholds[0].size)),
         np.broadcast_to(sign.astype(np.int64), (channels,)),
         op.get("base"),
         op.get("step"),
     )
+    if isinstance(op, ThresholdOp):
+        return levels
+    element = element_of(op.selector)
+    if kernel.input_index(op.selector) is None or storage_dtype(element).name != "int8":
+        return None
+    if op.selector is conv.x and set(conv.get("strides")) != {1}:
+        return None  # the convolution wants its pixels in phases
+    return replace(levels, choices=thresholds.shape[1], first=op.get("first"), selector=op.selector)

@@ -38,6 +38,9 @@ struct table_layer {
     int vectors;      /* vectors of a tile */
     int group, chunk; /* inputs of a group, groups of a chunk */
     int steps;        /* thresholds per channel; 0: the sums are stored */
+    int choices, first;     /* rows of thresholds; where there are several, operand `select` - first says which */
+    int select;
+    struct planes selector; /* the layout of that operand, int8 */
     int64_t records;  /* offset of the channels' records in the weights; the index stream is at 0 */
 };
 
@@ -238,20 +241,46 @@ TABLE_INLINE tercet_u64v table_greater(const struct table_layer *l, tercet_u64v 
                         : (tercet_u64v)((tercet_i32v)a > (tercet_i32v)b);
 }
 
+/* All ones where the selector of a vector of pixels names row `choice` of the thresholds, in wide lanes. */
+TABLE_INLINE tercet_u64v table_chosen(const struct table_layer *l, const unsigned char *selector, int choice, int part) {
+    tercet_u64v x;
+    if (l->lane == 1) {
+        memcpy(&x, selector, sizeof x);
+    } else {
+        table_i8half narrow;
+        memcpy(&narrow, selector, sizeof narrow);
+        x = (tercet_u64v)__builtin_convertvector(narrow, tercet_i16v);
+    }
+    x = table_widen(l, x, part);
+    const int value = l->first + choice;
+    if (l->wide == 1)
+        return (tercet_u64v)((tercet_i8v)x == (int8_t)value);
+    return l->wide == 2 ? (tercet_u64v)((tercet_i16v)x == (int16_t)value) : (tercet_u64v)((tercet_i32v)x == value);
+}
+
 /* Sums to levels: one vector of pixels as bytes. A record is (start, step, thresholds); value = start + step * #{sum >
  * threshold}, which also says a bias, a sign and the first level. */
 TABLE_INLINE void table_levels(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
-                               unsigned char *to) {
+                               const unsigned char *selector, unsigned char *to) {
     const tercet_u64v start = table_splat(l, record, 0), step = table_splat(l, record, 1);
     const int parts = l->wide / l->lane;
     tercet_u64v level[4], packed = {0};
     for (int part = 0; part < parts; part++)
         level[part] = start;
-    for (int i = 0; i < l->steps; i++) {
-        const tercet_u64v threshold = table_splat(l, record, i + 2);
+    for (int choice = 0; choice < l->choices; choice++) {
+        tercet_u64v add[4];
 #pragma GCC unroll 4
-        for (int part = 0; part < parts; part++)
-            level[part] = table_add_wide(l, level[part], table_greater(l, sums[part], threshold) & step);
+        for (int part = 0; part < parts; part++) {
+            add[part] = step;
+            if (l->choices > 1)
+                add[part] &= table_chosen(l, selector, choice, part);
+        }
+        for (int i = 0; i < l->steps; i++) {
+            const tercet_u64v threshold = table_splat(l, record, choice * l->steps + i + 2);
+#pragma GCC unroll 4
+            for (int part = 0; part < parts; part++)
+                level[part] = table_add_wide(l, level[part], table_greater(l, sums[part], threshold) & add[part]);
+        }
     }
 #pragma GCC unroll 4
     for (int part = 0; part < parts; part++) { /* the inverse of table_widen */
@@ -342,11 +371,18 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
         const int batch = end - k < TABLE_STAGED ? end - k : TABLE_STAGED;
         const int64_t channel = convolution * l->outputs + k;
         for (int i = 0; i < batch; i++) {
-            const unsigned char *record = task->weights + l->records + (channel + i) * (l->steps + 2) * l->wide;
+            const unsigned char *record =
+                task->weights + l->records + (channel + i) * (l->choices * l->steps + 2) * l->wide;
+            const unsigned char *selector = NULL;
+            unsigned char copy[TABLE_MAX_VECTORS * TERCET_VECTOR_BYTES];
+            if (l->choices > 1)
+                selector = planes_find_lanes(
+                    &l->selector, (const unsigned char *)task->in[l->select] + (channel + i) * l->selector.size, copy,
+                    l->in.pitch, first, count);
             for (int v = 0; v < l->vectors; v++, s.sums += parts) {
                 unsigned char *to = s.lanes + i * staged + v * lanes * l->out.item;
                 if (l->steps)
-                    table_levels(l, s.sums, record, to);
+                    table_levels(l, s.sums, record, selector ? selector + v * lanes : NULL, to);
                 else
                     table_values(l, s.sums, record, to);
             }
