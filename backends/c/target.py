@@ -1,36 +1,20 @@
 """Targets as data: vector width, registers, caches, compiler flags, required CPU features, special instructions.
 
 A kernel is written once over vectors of `vector_bytes`; only what vector extensions cannot say is an `Instruction`.
+Adding a target is adding a row: engines look at what is in it, never at its name.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...ir.errors import InputError
 from ...ir.host import cpu_features
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One machine instruction: its C spelling, with {0}, {1}, ... for arguments, beside its meaning on numpy arrays."""
-
-    c: str
-    meaning: Callable[..., np.ndarray]
-
-
-def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    return (a.astype(np.float64) * b + c).astype(np.float32)
-
-
-def _madd_pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """int16 x int16 -> int32 sums of neighbouring pairs."""
-    product = a.astype(np.int32) * b.astype(np.int32)
-    return product[..., 0::2] + product[..., 1::2]
+from .instructions import AVX2, AVX512, AVX512_VNNI, AVX_VNNI, NEON, NEON_DOTPROD, Instruction
 
 
 @dataclass(frozen=True)
@@ -38,7 +22,8 @@ class Target:
     """What generated code may rely on.
 
     features: CPU flags as Linux names them, checked by the loader before any code is mapped.
-    flags: arguments for the C compiler. registers: number of vector registers. l1, l2: data cache bytes of one core.
+    flags: arguments for the C compiler, as gcc and clang spell them. registers: number of vector registers. l1, l2:
+    data cache bytes of one core. instructions: by name, see instructions.py. prelude: C that their spellings need.
     """
 
     name: str
@@ -49,35 +34,43 @@ class Target:
     features: tuple[str, ...] = ()
     l1: int = 32 * 1024
     l2: int = 512 * 1024
-    instructions: Mapping[str, Instruction] = field(default_factory=dict)
+    instructions: Mapping[str, Instruction] = field(default_factory=dict, repr=False)
+    prelude: str = ""
 
     def lanes(self, dtype: np.dtype | type) -> int:
         """Elements of one vector."""
         return self.vector_bytes // np.dtype(dtype).itemsize
 
 
+_X86, _ARM = "#include <immintrin.h>", "#include <arm_neon.h>"
 _V3 = ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+_ICE_LAKE = ("avx512_vnni", "avx512vbmi", "avx512_vbmi2", "avx512_bitalg", "avx512_vpopcntdq")
+_V4_FLAGS = ("-march=x86-64-v4", "-mprefer-vector-width=512")
+_ICE_LAKE_FLAGS = ("-mavx512vnni", "-mavx512vbmi", "-mavx512vbmi2", "-mavx512bitalg", "-mavx512vpopcntdq")
+_MIB = 1024 * 1024
 
 TARGETS: dict[str, Target] = {
     t.name: t
     for t in (
         Target("generic", "any", 16, 16),
-        Target(
-            "x86-64-v3", "x86_64", 32, 16, ("-march=x86-64-v3",), _V3,
-            instructions={
-                "fma_f32": Instruction("_mm256_fmadd_ps({0}, {1}, {2})", _fma),
-                "madd_i16": Instruction("_mm256_madd_epi16({0}, {1})", _madd_pairs),
-            },
+        Target("x86-64-v3", "x86_64", 32, 16, ("-march=x86-64-v3",), _V3, instructions=AVX2, prelude=_X86),
+        Target(  # Alder Lake and later, Zen 5
+            "x86-64-v3-vnni", "x86_64", 32, 16, ("-march=x86-64-v3", "-mavxvnni"), (*_V3, "avx_vnni"),
+            instructions={**AVX2, **AVX_VNNI}, prelude=_X86,
+        ),
+        Target("x86-64-v4", "x86_64", 64, 32, _V4_FLAGS, _V4, l2=_MIB, instructions=AVX512, prelude=_X86),
+        Target(  # Ice Lake servers, Zen 4 and later
+            "x86-64-v4-vnni", "x86_64", 64, 32, (*_V4_FLAGS, *_ICE_LAKE_FLAGS), (*_V4, *_ICE_LAKE), l2=_MIB,
+            instructions={**AVX512, **AVX512_VNNI}, prelude=_X86,
         ),
         Target(
-            "x86-64-v4", "x86_64", 64, 32, ("-march=x86-64-v4", "-mprefer-vector-width=512"), _V4, l2=1024 * 1024,
-            instructions={
-                "fma_f32": Instruction("_mm512_fmadd_ps({0}, {1}, {2})", _fma),
-                "madd_i16": Instruction("_mm512_madd_epi16({0}, {1})", _madd_pairs),
-            },
+            "aarch64", "aarch64", 16, 32, ("-march=armv8-a",), ("asimd",), l2=_MIB, instructions=NEON, prelude=_ARM
         ),
-        Target("aarch64", "aarch64", 16, 32, l2=1024 * 1024),
+        Target(  # Cortex-A76, Neoverse N1, Apple M1 and later
+            "aarch64-dotprod", "aarch64", 16, 32, ("-march=armv8.2-a+dotprod",), ("asimd", "asimddp"), l2=_MIB,
+            instructions={**NEON, **NEON_DOTPROD}, prelude=_ARM,
+        ),
     )
 }  # fmt: skip
 

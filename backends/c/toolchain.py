@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -66,9 +67,10 @@ def find_compiler(target: Target | None = None) -> Compiler:
     if importlib.util.find_spec("ziglang") is not None:
         triple = ("-target", f"{machine}-linux-gnu") if cross else ()
         return _identify((sys.executable, "-m", "ziglang", "cc", *triple), "ziglang")
-    what = f"no C compiler for {machine} found" if cross else "no C compiler found"
-    hint = "`pip install ziglang`, or set TERCET_CC to a cross compiler" if cross else WHERE_TO_GET_ONE
-    raise ToolchainError(what, hint=hint)
+    if cross:
+        what = f"no C compiler for {machine} found: `pip install ziglang` brings one"
+        raise ToolchainError(what, hint=f"or set TERCET_CC to a cross compiler, such as {machine}-linux-gnu-gcc")
+    raise ToolchainError("no C compiler found", hint=WHERE_TO_GET_ONE)
 
 
 @cache
@@ -91,12 +93,24 @@ def _identify(argv: tuple[str, ...], origin: str) -> Compiler:
 
 def target_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
     """The arguments that make a compiler generate code for a target."""
-    flags = target.flags
-    if compiler.name == "zig":  # zig spells CPU names with underscores and defaults to the build machine
-        flags = tuple(f"-mcpu={f[7:].replace('-', '_')}" if f.startswith("-march=") else f for f in flags)
-        if not any(f.startswith("-mcpu=") for f in flags):
-            flags = (*flags, "-mcpu=baseline")
+    flags = _zig_flags(target.flags) if compiler.name == "zig" else target.flags
     return (*flags, f"-DTERCET_VECTOR_BYTES={target.vector_bytes}")
+
+
+def _zig_flags(flags: Sequence[str]) -> tuple[str, ...]:
+    """Zig wants the CPU and its features in one -mcpu, in names of its own, and defaults to the build machine."""
+    cpu, features, others = "baseline", "", []
+    for flag in flags:
+        if flag.startswith("-march="):
+            cpu, _, extensions = flag[7:].replace("-", "_").partition("+")
+            if version := re.fullmatch(r"armv8(?:\.(\d))?_a", cpu):
+                cpu = "generic" + (f"+v8_{version[1]}a" if version[1] else "")
+            features += f"+{extensions}" if extensions else ""
+        elif flag.startswith("-mavx"):
+            features += f"+{flag[2:]}"
+        else:
+            others.append(flag)
+    return (f"-mcpu={cpu}{features}", *others)
 
 
 def write_sources(sources: Mapping[str, str | bytes], folder: Path) -> None:

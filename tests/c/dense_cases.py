@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+import pytest
 from harness import NATIVE, Case
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from portable import portable
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
-from tercet.backends.c.target import Target, find_target
+from tercet.backends.c.target import find_target
 from tercet.ir.tn.elementwise import AddOp, ClipOp, HardSwishOp, LeakyReluOp, MulOp, PReluOp, ReluOp
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
@@ -26,9 +26,15 @@ FEW = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 
-# 64-byte vectors through vector extensions alone, on machines without AVX-512.
-WIDE = replace(NATIVE, name="wide", vector_bytes=64, registers=32, flags=(*NATIVE.flags, "-Wno-psabi"))
-TARGETS: tuple[Target, ...] = (NATIVE, find_target("generic"), WIDE)
+# Others' schedules; what aarch64 does is also emulated (tests/test_emulated.py).
+TARGETS = (
+    NATIVE,
+    find_target("generic"),
+    portable("x86-64-v4"),
+    portable("x86-64-v4-vnni"),
+    pytest.param(portable("x86-64-v3-vnni"), marks=pytest.mark.nightly),
+    pytest.param(portable("aarch64-dotprod"), marks=pytest.mark.nightly),
+)
 
 
 def many(strategy: st.SearchStrategy[Case]) -> st.SearchStrategy[list[Case]]:

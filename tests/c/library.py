@@ -1,16 +1,22 @@
-"""A program of kernels, compiled with the runtime and called through ctypes."""
+"""A program of kernels, compiled with the runtime and called through ctypes; for another machine, run by an emulator.
+
+TERCET_TEST_TARGET=aarch64 makes that target the one which every test of this folder takes for native.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import emulated
 import numpy as np
+import pytest
 
 from tercet.backends.c.emit import Emitted, emit_model
-from tercet.backends.c.target import Target, find_target
+from tercet.backends.c.target import Target, find_target, runs_here
 from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
 from tercet.ir.kn.layout import buffer_bytes
 from tercet.ir.locations import describe
@@ -19,7 +25,7 @@ from tercet.ir.program import Program
 from tercet.ir.types import element_of, shape_of, storage_dtype
 
 RUNTIME = Path(__file__).parents[2] / "runtime" / "c"
-NATIVE = find_target("native")
+NATIVE = find_target(os.environ.get("TERCET_TEST_TARGET", "native"))
 
 GLUE = """
 #include "tercet_runtime.h"
@@ -45,27 +51,40 @@ int harness_run(int threads, int64_t batch, const void *const *inputs, void *con
 
 
 class Library:
-    """A compiled program of kernels."""
+    """A compiled program of kernels. Skips the test where its target can neither run here nor be emulated."""
 
     def __init__(self, program: Program, target: Target = NATIVE) -> None:
+        if reason := emulated.reason(target):
+            pytest.skip(reason)
         self.program = program
         self.emitted: Emitted = emit_model(program, target)
-        compiler = find_compiler()
         runtime = {p.name: p.read_bytes() for p in sorted(RUNTIME.iterdir()) if p.suffix in (".c", ".h")}
+        sources = {**runtime, **self.emitted.sources}
         self._folder = tempfile.TemporaryDirectory(prefix="tercet-test-")
-        path = compile_shared(
-            {**runtime, **self.emitted.sources, "glue.c": GLUE},
-            Path(self._folder.name),
-            target_flags(target, compiler),
-            layers=self.emitted.nodes,
-        )
-        self._library = ctypes.CDLL(str(path))
+        folder = Path(self._folder.name)
+        self._emulated = emulated.Model(sources, folder, target) if runs_here(target) else None
+        if self._emulated is None:
+            compiler = find_compiler()
+            flags = target_flags(target, compiler)
+            path = compile_shared({**sources, "glue.c": GLUE}, folder, flags, layers=self.emitted.nodes)
+            self._library = ctypes.CDLL(str(path))
 
     def run(self, arrays: Sequence[np.ndarray], *, batch: int = 1, threads: int = 1) -> list[np.ndarray]:
         """arrays: one [batch, *shape] array for every input. Returns the same for the outputs."""
         inputs = [np.ascontiguousarray(a) for a in arrays]
         kinds = [v.type for v in self.program.returned.operands]
         outputs = [np.empty((batch, *shape_of(kind)), storage_dtype(element_of(kind))) for kind in kinds]
+        if self._emulated is not None:
+            self.arena = self._emulated.run(inputs, outputs, batch=batch, threads=threads)
+        else:
+            self.arena = self._call(inputs, outputs, batch, threads)  # as the last sample left it
+        self._check_gaps(self.arena)
+        return outputs
+
+    def _call(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], batch: int, threads: int
+    ) -> np.ndarray:
+        """Fills outputs; returns the arena."""
         self._library.harness_arena_bytes.restype = ctypes.c_int64
         arena = np.empty(self._library.harness_arena_bytes(), np.uint8)
         status = self._library.harness_run(
@@ -76,9 +95,7 @@ class Library:
             ctypes.c_void_p(arena.ctypes.data),
         )
         assert status == 0, f"harness_run returned {status}"
-        self.arena = arena  # as the last sample left it
-        self._check_gaps(arena)
-        return outputs
+        return arena
 
     def _check_gaps(self, arena: np.ndarray) -> None:
         """The runtime zeroes the arena once, so that a byte outside all buffers tells of a bad write."""

@@ -53,7 +53,7 @@ def test_none_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_machine_needs_a_cross_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolchainError, match="no C compiler for riscv64"):
+    with pytest.raises(ToolchainError, match="no C compiler for riscv64 found: `pip install ziglang`"):
         find_compiler(Target("riscv", "riscv64", 16, 32))
 
 
@@ -72,6 +72,21 @@ def test_flags_carry_the_target() -> None:
     target = TARGETS["x86-64-v3"]
     assert target_flags(target, Compiler(("cc",), "gcc", "")) == ("-march=x86-64-v3", "-DTERCET_VECTOR_BYTES=32")
     assert target_flags(target, Compiler(("zig",), "zig", ""))[0] == "-mcpu=x86_64_v3"
+
+
+@pytest.mark.parametrize(
+    ("name", "cpu"),
+    [
+        ("generic", "baseline"),
+        ("x86-64-v3-vnni", "x86_64_v3+avxvnni"),
+        ("x86-64-v4-vnni", "x86_64_v4+avx512vnni+avx512vbmi+avx512vbmi2+avx512bitalg+avx512vpopcntdq"),
+        ("aarch64", "generic"),
+        ("aarch64-dotprod", "generic+v8_2a+dotprod"),
+    ],
+)
+def test_zig_names_of_cpus(name: str, cpu: str) -> None:
+    flags = target_flags(TARGETS[name], Compiler(("zig",), "zig", ""))
+    assert flags[0] == f"-mcpu={cpu}" and not any(flag.startswith("-march") for flag in flags)
 
 
 def test_errors_show_the_compiler_and_the_layer(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ struct dense_conv {
     int block_depth, group_lanes;   /* steps between two visits of the sums; lanes whose sums are kept together */
     struct dense_panels panels;     /* of the outputs */
     int border;                     /* what a padded channel holds (int8 quads are shifted to start at 0) */
+    int join_rows;                  /* 1: whole rows are finished together (epilogues are slow at the end of a run) */
     int direct;                     /* 1: the input's own planes serve (1x1, stride 1, no padding) */
     int share_panels;               /* parts share 1: output channels, 0: blocks */
     int prepare_all;                /* 1: all weights are expanded to cells first, 0: panel by panel */
@@ -93,20 +94,20 @@ DENSE_INLINE const dense_cell *dense_conv_weights(const unsigned char *weights, 
     return prepared;
 }
 
-/* Hands the pixels among lanes [lane, lane + count) of one channel to `finish`, row by row; narrow rows are joined. */
+/* Hands the pixels among lanes [lane, lane + count) of one channel to `finish`, row by row, or all rows joined. */
 DENSE_INLINE void dense_conv_finish(const struct tercet_task *task, const struct dense_conv *c, int64_t channel, int y0,
                                     int x0, int columns, int lane, int count, dense_cell *sums,
                                     dense_finish *const finish) {
     const int pitch = c->pitch;
-    const int joined = columns < 2 * DENSE_LANES && columns == c->out_width;
+    const int joined = c->join_rows && columns == c->out_width;
     int y = lane / pitch, x = lane % pitch, done = 0;
     const int64_t first = (int64_t)(y0 + y) * c->out_width + x0 + DENSE_MIN(x, columns);
     for (int i = 0; i < count; y++, x = 0) {
         const int pixels = DENSE_MIN(columns - x, count - i);
-        if (pixels > 0 && joined)
-            for (int j = 0; j < pixels; j++)
-                sums[done++] = sums[i + j];
-        else if (pixels > 0)
+        if (pixels > 0 && joined) {
+            memmove(sums + done, sums + i, (size_t)pixels * sizeof *sums);
+            done += pixels;
+        } else if (pixels > 0)
             finish(task, channel, (int64_t)(y0 + y) * c->out_width + x0 + x, pixels, sums + i);
         i += pitch - x;
     }

@@ -8,12 +8,7 @@
 #define TERCET_DENSE_TILE_H
 
 #include "tercet_kernel.h"
-
-#if defined(__ARM_NEON)
-#include <arm_neon.h>
-#elif defined(__x86_64__) && (defined(__clang__) || defined(__AVX512BW__))
-#include <immintrin.h> /* GCC's builtins serve for narrower vectors: the header takes longer to read than the kernel */
-#endif
+#include "tercet_target.h"
 
 #define DENSE_INLINE static inline __attribute__((always_inline))
 #define DENSE_UNROLL _Pragma("GCC unroll 16")
@@ -23,8 +18,9 @@
 #define DENSE_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define DENSE_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* What a cell holds. Quads are uint8 inputs times int8 weights, added up in int16: the caller bounds the depth. */
-enum dense_cell_kind { DENSE_F32, DENSE_I16_PAIR, DENSE_U8_QUAD };
+/* What a cell holds. Quads are 8-bit inputs times int8 weights, added up in int32 where the target has an instruction
+ * for that; else uint8 inputs are added up in int16, and the caller bounds the depth. */
+enum dense_cell_kind { DENSE_F32, DENSE_I16_PAIR, DENSE_U8_QUAD, DENSE_U8_DOT, DENSE_I8_DOT };
 
 /* How weights lie in memory: as cells, or smaller and widened to cells when read. */
 enum dense_weights {
@@ -71,55 +67,60 @@ struct dense_sum {
     tercet_i16v i16;
 };
 
-/* The three instructions that vector extensions cannot say, on this target or in portable C. Their meaning on arrays is
- * in target.py: fma_f32 (a * b + sum, rounded once where the target has it), madd_i16 (two int16 products added, exact),
- * and uint8 times int8 with two products added in int16, where the caller knows that they fit. */
-#if defined(__AVX512BW__) && TERCET_VECTOR_BYTES == 64
-#define DENSE_FMA(a, b, sum) (tercet_f32v) _mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum))
-#define DENSE_MADD_I16(a, b) (dense_vector) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
-#define DENSE_MADD_U8(x, w) (tercet_i16v) _mm512_maddubs_epi16((__m512i)(x), (__m512i)(w))
-#elif defined(__AVX2__) && defined(__FMA__) && TERCET_VECTOR_BYTES == 32 && defined(__clang__)
-#define DENSE_FMA(a, b, sum) (tercet_f32v) _mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum))
-#define DENSE_MADD_I16(a, b) (dense_vector) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
-#define DENSE_MADD_U8(x, w) (tercet_i16v) _mm256_maddubs_epi16((__m256i)(x), (__m256i)(w))
-#elif defined(__AVX2__) && defined(__FMA__) && TERCET_VECTOR_BYTES == 32
-typedef float dense_v8sf __attribute__((vector_size(32)));
-typedef short dense_v16hi __attribute__((vector_size(32)));
-typedef char dense_v32qi __attribute__((vector_size(32)));
-#define DENSE_FMA(a, b, sum) (tercet_f32v) __builtin_ia32_vfmaddps256((dense_v8sf)(a), (dense_v8sf)(b), (dense_v8sf)(sum))
-#define DENSE_MADD_I16(a, b) (dense_vector) __builtin_ia32_pmaddwd256((dense_v16hi)(a), (dense_v16hi)(b))
-#define DENSE_MADD_U8(x, w) (tercet_i16v) __builtin_ia32_pmaddubsw256((dense_v32qi)(x), (dense_v32qi)(w))
-#elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16 && defined(__clang__)
-#define DENSE_MADD_I16(a, b) (dense_vector) _mm_madd_epi16((__m128i)(a), (__m128i)(b))
-#elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16
-typedef short dense_v8hi __attribute__((vector_size(16)));
-#define DENSE_MADD_I16(a, b) (dense_vector) __builtin_ia32_pmaddwd128((dense_v8hi)(a), (dense_v8hi)(b))
-#elif defined(__ARM_NEON) && TERCET_VECTOR_BYTES == 16
-#define DENSE_FMA(a, b, sum) (tercet_f32v) vfmaq_f32((float32x4_t)(sum), (float32x4_t)(a), (float32x4_t)(b))
-#endif
-
+/* The target's instructions, or the same in portable C. */
 DENSE_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v sum) {
-#ifdef DENSE_FMA
-    return DENSE_FMA(a, b, sum);
+#ifdef TERCET_FMA_F32
+    return (tercet_f32v)TERCET_FMA_F32(a, b, sum);
 #else
     return a * b + sum;
 #endif
 }
 
 DENSE_INLINE dense_vector dense_madd_i16(dense_vector a, dense_vector b) {
-#ifdef DENSE_MADD_I16
-    return DENSE_MADD_I16(a, b);
+#ifdef TERCET_MADD_I16
+    return (dense_vector)TERCET_MADD_I16(a, b);
+#elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16 /* the generic target on x86-64 */
+    typedef short eight __attribute__((vector_size(16)));
+    return (dense_vector)__builtin_ia32_pmaddwd128((eight)a, (eight)b);
 #else
     return ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
 #endif
 }
 
+DENSE_INLINE dense_vector dense_dot_i16(dense_vector sum, dense_vector a, dense_vector b) {
+#ifdef TERCET_DOT_I16
+    return (dense_vector)TERCET_DOT_I16(sum, a, b);
+#else
+    return sum + dense_madd_i16(a, b);
+#endif
+}
+
 DENSE_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
-#ifdef DENSE_MADD_U8
-    return DENSE_MADD_U8(x, w);
+#ifdef TERCET_MADD_U8
+    return (tercet_i16v)TERCET_MADD_U8(x, w);
 #else
     const tercet_i16v low = (tercet_i16v)x & 255, high = ((tercet_i16v)x >> 8) & 255;
     return low * (((tercet_i16v)w << 8) >> 8) + high * ((tercet_i16v)w >> 8);
+#endif
+}
+
+DENSE_INLINE dense_vector dense_dot_u8(dense_vector sum, dense_vector x, dense_vector w) {
+#ifdef TERCET_DOT_U8
+    return (dense_vector)TERCET_DOT_U8(sum, x, w);
+#else
+    for (int i = 0; i < 32; i += 8)
+        sum += ((x >> i) & 255) * (w << (24 - i) >> 24);
+    return sum;
+#endif
+}
+
+DENSE_INLINE dense_vector dense_dot_i8(dense_vector sum, dense_vector x, dense_vector w) {
+#ifdef TERCET_DOT_I8
+    return (dense_vector)TERCET_DOT_I8(sum, x, w);
+#else
+    for (int i = 0; i < 32; i += 8)
+        sum += (x << (24 - i) >> 24) * (w << (24 - i) >> 24);
+    return sum;
 #endif
 }
 
@@ -134,7 +135,11 @@ DENSE_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector 
     if (cell == DENSE_F32)
         sum->f32 = dense_fma_f32((tercet_f32v)x, (tercet_f32v)w, sum->f32);
     else if (cell == DENSE_I16_PAIR)
-        sum->i32 += dense_madd_i16(x, w);
+        sum->i32 = dense_dot_i16(sum->i32, x, w);
+    else if (cell == DENSE_U8_DOT)
+        sum->i32 = dense_dot_u8(sum->i32, x, w);
+    else if (cell == DENSE_I8_DOT)
+        sum->i32 = dense_dot_i8(sum->i32, x, w);
     else
         sum->i16 += dense_madd_u8(x, w);
 }
@@ -143,7 +148,7 @@ DENSE_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector 
 DENSE_INLINE void dense_sum_load(struct dense_sum *sum, const dense_cell *from, const enum dense_cell_kind cell) {
     if (cell == DENSE_F32)
         sum->f32 = (tercet_f32v)dense_load(from);
-    else if (cell == DENSE_I16_PAIR)
+    else if (cell != DENSE_U8_QUAD)
         sum->i32 = dense_load(from);
 }
 
@@ -151,7 +156,7 @@ DENSE_INLINE void dense_sum_store(const struct dense_sum *sum, dense_cell *to, i
                                   const enum dense_cell_kind cell) {
     if (cell == DENSE_F32)
         dense_store(to, (dense_vector)sum->f32);
-    else if (cell == DENSE_I16_PAIR)
+    else if (cell != DENSE_U8_QUAD)
         dense_store(to, sum->i32);
     else {
         const dense_vector pairs = (dense_vector)sum->i16, wide = ((pairs << 16) >> 16) + (pairs >> 16);

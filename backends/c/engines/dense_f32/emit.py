@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from .....ir.types import element_of, storage_dtype
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
@@ -35,7 +37,12 @@ class Packer:
 def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
     problem, cell = plan.problem, plan.cell
     constants = Constants()
-    start = constants.add(packer.store(conv_cells(problem.weights, cell, plan.panels)))
+    start = constants.add(
+        replace(
+            packer.store(conv_cells(problem.weights, cell, plan.panels)),
+            filters=conv_cells(_outputs(problem.weights, (0, 1)), cell, plan.panels) - 1,
+        )
+    )
     epilogue = Epilogue(kernel, problem.root, problem.grid, plan.group_lanes)
     out = Lines()
     out.add(*packer.declare.splitlines(), epilogue.build(packer.offset, constants))
@@ -55,10 +62,10 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
             f".plane_rows = {plan.plane_rows}, .plane = {plan.plane},",
             f".block_rows = {plan.block_rows}, .block_columns = {plan.block_columns}, "
             f".block_depth = {plan.block_depth}, .group_lanes = {plan.group_lanes},",
-            f".cells = {plan.cells}, .per_cell = {cell.per}, .border = {cell.border}, "
+            f".cells = {plan.cells}, .per_cell = {cell.per}, .border = {cell.border & 255}, "
             f".panels = {_panels(plan.panels)},",
-            f".direct = {int(plan.direct)}, .share_panels = {int(plan.share_panels)}, "
-            f".prepare_all = {int(plan.prepare_all)},",
+            f".join_rows = {int(_join_rows(kernel, plan))}, .direct = {int(plan.direct)}, "
+            f".share_panels = {int(plan.share_panels)}, .prepare_all = {int(plan.prepare_all)},",
             f".offsets = {plan.offsets}, .prepared = {plan.prepared}, .planes = {plan.planes}, .sums = {plan.sums},",
         )
     )
@@ -71,7 +78,12 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
     """lanes: cells of one vector."""
     problem, cell = plan.problem, plan.cell
     constants = Constants()
-    start = constants.add(packer.store(matmul_cells(problem.weights, cell, plan.width * lanes)))
+    start = constants.add(
+        replace(
+            packer.store(matmul_cells(problem.weights, cell, plan.width * lanes)),
+            filters=matmul_cells(_outputs(problem.weights, (1,)), cell, plan.width * lanes) - 1,
+        )
+    )
     epilogue = Epilogue(kernel, problem.root, problem.grid, plan.width * lanes)
     out = Lines()
     out.add(*packer.declare.splitlines(), epilogue.build(packer.offset, constants))
@@ -89,6 +101,18 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
     tiles = Tiles("DENSE_WEIGHT_LANES", cell, plan.panels, plan.width, plan.width * lanes, plan.depth)
     _main(out, kernel, epilogue, "dense_matmul", start, packer, tiles)
     return KernelCode(out.text(), constants, (*MATMUL_HEADERS, *HEADERS, *packer.headers), plan.scratch)
+
+
+def _outputs(weights: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The number of each weight's output, from 1 on; axes: of the outputs in `weights`."""
+    shape = [size if axis in axes else 1 for axis, size in enumerate(weights.shape)]
+    return np.broadcast_to(np.arange(1, prod(shape) + 1, dtype=np.int32).reshape(shape), weights.shape)
+
+
+def _join_rows(kernel: Kernel, plan: ConvPlan) -> bool:
+    """Epilogues take as many pixels at a time as a vector of the narrowest result has, and the last few one by one."""
+    narrowest = min(storage_dtype(element_of(y)).itemsize for y in kernel.op.yielded)
+    return plan.block_columns < 64 // narrowest
 
 
 def _struct(kind: str, name: str, *fields: str) -> list[str]:

@@ -14,6 +14,7 @@ from ...target import Target
 from .problem import Conv, MatMul, Problem
 
 MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
+MAX_SUMS = 1024  # kept together for one panel
 ENOUGH_JOBS = 8
 """So many pieces of work or more keep all threads busy."""
 
@@ -24,7 +25,7 @@ class Cell:
 
     name: its `enum dense_cell_kind`. per: elements in it. ops: vector operations of one multiply-accumulate.
     multiplies: how many of them start in a cycle. depth: how many steps may be added before the sums must be widened.
-    form, binary: how weights are stored (`enum dense_weights`). border: what a padded input holds.
+    form, binary: how weights are stored (`enum dense_weights`). border: what is added to inputs: padded ones hold it.
     """
 
     name: str
@@ -174,7 +175,7 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
     budget = target.l2 // 2
     while block_rows > 1 and (cells * phases * (block_rows + reach_y) * (columns + reach_x) * 4 > budget):
         block_rows = -(-block_rows // 2)
-    if height >= 2 * ENOUGH_JOBS:
+    if height >= 4 * ENOUGH_JOBS and problem.images * problem.groups < ENOUGH_JOBS:  # lower blocks waste lanes
         block_rows = min(block_rows, -(-height // ENOUGH_JOBS))
     if height == 1:
         block_columns = min(columns, round_up(max(-(-columns // ENOUGH_JOBS), 4 * tile), tile))
@@ -190,7 +191,8 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
     if direct:
         plane = columns
     lanes = (block_rows - 1) * pitch + block_columns
-    group_lanes = tile * min(max(1, 64 // tile), -(-lanes // tile))
+    together = max(64, MAX_SUMS // panels.tall) if panels.panels == 1 else 64  # few calls of the epilogue, whole rows
+    group_lanes = tile * min(max(1, together // tile), -(-lanes // tile))
     block_depth = _block_depth(depth, prod(problem.kernel), phases, panels.tall, group_lanes, pitch, plane, reach_y)
     if cell.depth < depth:
         block_depth = min(block_depth, cell.depth)

@@ -1,11 +1,14 @@
 """Integer convolutions and matrix products, exact in int32: int8 or few-bit operands, two or four products at a time.
 
-Quads multiply uint8 inputs (shifted to start at 0) by int8 weights and add in int16: twice as fast, for weights or
-inputs so small that the sums of at least QUAD_DEPTH steps fit. Pairs multiply int16 and always fit.
+Quads multiply 8-bit inputs by int8 weights. Where the target adds four products in one instruction (dot_u8, dot_i8)
+they always fit; the inputs are shifted to start where the instruction wants them to. With madd_u8 alone they are added
+in int16: for weights or inputs so small that the sums of at least QUAD_DEPTH steps fit. Pairs multiply int16 and always
+fit.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -21,6 +24,24 @@ from ..dense_f32.plan import Cell
 from ..dense_f32.problem import Conv, Problem
 from ..dense_f32.weights import is_binary, store_bytes
 
+
+@dataclass(frozen=True)
+class Quad:
+    """An instruction for quads. cell: its `enum dense_cell_kind`. input, weight: the lowest it takes. narrow: it adds
+    two products in int16."""
+
+    instruction: str
+    cell: str
+    input: int
+    weight: int = -128
+    narrow: bool = False
+
+
+QUADS = (
+    Quad("dot_u8", "DENSE_U8_DOT", 0),
+    Quad("dot_i8", "DENSE_I8_DOT", -128, weight=-127),
+    Quad("madd_u8", "DENSE_U8_QUAD", 0, narrow=True),
+)
 QUAD_DEPTH = 4
 INT16, INT32 = 2**15 - 1, 2**31 - 1
 ELEMENTS = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t"}
@@ -43,13 +64,23 @@ class DenseInt8(DenseEngine):
             raise Refused("sums beyond 32 bits")
         binary, byte = is_binary(weights), weights.min() >= -128 and weights.max() <= 127
         found = []
-        start = min(lo, 0)  # quads hold x - start; a padded pixel is 0 - start
-        span = max(hi, 0) - start
-        steps = INT16 // max(2 * span * largest, 1)
-        if "madd_i16" in target.instructions and byte and span <= 255 and steps >= QUAD_DEPTH:
-            found.append(Cell("DENSE_U8_QUAD", per=4, ops=2, multiplies=1, depth=steps, binary=binary, border=-start))
+        lo, hi = min(lo, 0), max(hi, 0)  # padded pixels are 0
+        for quad in QUADS:
+            instruction = target.instructions.get(quad.instruction)
+            if instruction is None or not byte or hi - lo > 255 or weights.min() < quad.weight:
+                continue
+            shift = 0 if quad.input <= lo and hi <= quad.input + 255 else quad.input - lo
+            steps = INT16 // max(2 * (hi - lo) * largest, 1) if quad.narrow else 1 << 30
+            if steps >= QUAD_DEPTH:
+                ops = instruction.ops + quad.narrow
+                found.append(
+                    Cell(quad.cell, 4, ops, 2 if ops == 1 else 1, depth=steps, binary=binary, border=shift)
+                )  # fmt: skip
+                break
         form = "DENSE_I8_PAIRS" if byte else "DENSE_CELLS"
-        found.append(Cell("DENSE_I16_PAIR", per=2, ops=2, multiplies=1, form=form, binary=binary))
+        fused, madd = (target.instructions.get(name) for name in ("dot_i16", "madd_i16"))
+        ops = fused.ops if fused else madd.ops + 1 if madd else 2
+        found.append(Cell("DENSE_I16_PAIR", per=2, ops=ops, multiplies=1, form=form, binary=binary))
         return found
 
     def packer(self, kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
@@ -80,7 +111,7 @@ class DenseInt8(DenseEngine):
             offset = offset + values.astype(np.int64)
         terms = weights.size // _outputs(problem)
         largest = int(np.abs(weights).max())
-        span = max(abs(v) for v in range_of(element_of(problem.x))) + cell.border
+        span = max(abs(v) for v in range_of(element_of(problem.x))) + abs(cell.border)
         if terms * span * largest + int(np.abs(offset).max(initial=0)) > INT32:
             raise Refused("sums beyond 32 bits")
         if isinstance(problem, Conv) or problem.root.name == "tn.conv":

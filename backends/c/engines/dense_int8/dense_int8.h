@@ -4,16 +4,22 @@
 
 #include "dense_tile.h"
 
+#define DENSE_UNSIGNED_2 uint16_t
+#define DENSE_UNSIGNED_4 uint8_t
+
 /* Copies every `stride`-th of `count` pixels of up to `per` channels that lie `plane` elements apart, each shifted by
- * `shift`. Missing channels are 0. */
+ * `shift`. Missing channels are 0: a single one (depthwise) is widened to the whole cell. */
 #define DENSE_PACK_PLANES(NAME, FROM, TO, PER)                                                                       \
-    DENSE_INLINE void NAME(dense_cell *cells, const FROM *from, int64_t plane, int channels, int count,              \
+    DENSE_INLINE void NAME(dense_cell *restrict cells, const FROM *from, int64_t plane, int channels, int count,     \
                            const int stride, const int shift) {                                                      \
         TO *restrict to = (TO *)cells;                                                                               \
         if (channels == PER)                                                                                         \
             for (int i = 0; i < count; i++)                                                                          \
                 for (int j = 0; j < PER; j++)                                                                        \
                     to[i * PER + j] = (TO)(from[j * plane + i * stride] + shift);                                    \
+        else if (channels == 1)                                                                                      \
+            for (int i = 0; i < count; i++)                                                                          \
+                cells[i] = (DENSE_UNSIGNED_##PER)(from[i * stride] + shift);                                       \
         else                                                                                                         \
             for (int i = 0; i < count; i++)                                                                          \
                 for (int j = 0; j < PER; j++)                                                                        \
