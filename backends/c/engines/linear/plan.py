@@ -1,0 +1,143 @@
+"""Choices of the linear engine: register tile and groups of rows; and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .....ir.kn.layout import round_up
+from ...engine import ALIGNMENT, Cost, Schedule
+from ...target import Target
+from ..dense_f32.plan import ENOUGH_JOBS, Panels
+from ..dense_f32.problem import MatMul
+from .weights import Fields, Inputs
+
+MAX_ROWS, MAX_COLUMNS = 8, 4  # LINEAR_ROWS and LINEAR_COLUMNS of linear.h
+SPARE = 5
+"""Registers beside the sums: inputs, packed weights, fields, the mask, a product."""
+MAX_SPAN = 64
+"""Columns that are finished together: the epilogue works on runs of them."""
+WORTH_SHARING = 1 << 20
+"""Smaller products, in multiply-adds, are done before another thread has begun."""
+SETS = 512
+"""Rows of x that lie a multiple of so many bytes apart meet in few cache sets."""
+
+# Core cycles, fitted on Zen 3 with vectors of 32 bytes, and a fifth more than it takes: the dense engines predict about
+# half more for such products.
+OPS_A_CYCLE = 2.7
+LOADS_A_CYCLE = 1.3
+CYCLES_BLOCK = 8.0
+CYCLES_WIDEN = 1.8
+CYCLES_PACK = 0.2
+CYCLES_FINISH = 1.4
+CYCLES_FINISH_ROW = 20.0
+CYCLES_KERNEL = 150.0
+BYTES_A_CYCLE = 6.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The multiply-accumulate of a tile. kind: its `enum dense_cell_kind`. ops: its vector operations. depth: how many
+    quads of inputs may be added up before the sums must be widened."""
+
+    kind: str
+    ops: int
+    depth: int
+
+    @classmethod
+    def of(cls, target: Target, inputs: Inputs, fields: Fields) -> Cell:
+        for name in ("dot_u8", "dot_i8"):
+            if (dot := target.instructions.get(name)) is not None:
+                return cls(f"DENSE_{name[-2:].upper()}_DOT", dot.ops, 1 << 30)
+        bounds = ((2**15, -inputs.lo), (2**15 - 1, inputs.hi))
+        quads = [bound // (2 * fields.largest * value) for bound, value in bounds if value > 0]
+        return cls("DENSE_U8_QUAD", 2 if "madd_u8" in target.instructions else 7, min(quads, default=1 << 30))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fields of `struct linear` and of its tiles, and the bytes of scratch."""
+
+    problem: MatMul
+    fields: Fields
+    inputs: Inputs
+    cell: Cell
+    target: Target
+    panels: Panels
+    columns: int
+    steps: int
+    depth: int
+    pitch: int
+    group_panels: int
+    span: int
+    share_rows: bool
+    cells: int
+    totals: int
+    sums: int
+    scratch: int
+
+    @classmethod
+    def of(cls, problem: MatMul, fields: Fields, schedule: Schedule, target: Target) -> Plan:
+        columns, panels = int(schedule["columns"]), Panels.of(problem.rows, int(schedule["rows"]))
+        inputs = Inputs.of(problem)
+        cell = Cell.of(target, inputs, fields)
+        quads = 8 // fields.bits // columns
+        steps = -(-problem.inputs // (4 * quads))
+        depth = min(max(1, cell.depth // quads), steps)
+        pitch = round_up(steps * quads * 4, ALIGNMENT)
+        pitch += ALIGNMENT if pitch % SETS == 0 else 0
+        lanes = columns * target.lanes(np.int32)
+        column_panels = -(-problem.columns // lanes)
+        jobs = ENOUGH_JOBS if problem.macs >= WORTH_SHARING else 1
+        span = max(1, min(MAX_SPAN // lanes, column_panels // jobs))
+        spans = -(-column_panels // span)
+        group_panels = min(panels.panels, max(1, target.l2 // 2 // (pitch * panels.tall)))
+        share_rows = spans < ENOUGH_JOBS and panels.panels > spans
+        if share_rows:
+            group_panels = min(group_panels, -(-panels.panels // ENOUGH_JOBS))
+        rows = min(problem.rows, group_panels * panels.tall)
+        sizes = [rows * pitch, rows * 4, rows * span * lanes * 4]
+        starts = [sum(round_up(size, ALIGNMENT) for size in sizes[:i]) for i in range(4)]
+        return cls(
+            problem, fields, inputs, cell, target, panels, columns, steps, depth, pitch, group_panels,
+            span, share_rows, *starts,
+        )  # fmt: skip
+
+    @property
+    def lanes(self) -> int:
+        """Columns of a panel."""
+        return self.columns * self.target.lanes(np.int32)
+
+    def cost(self) -> Cost:
+        """One sample: the tiles, or the stream of weights where it takes longer; the inputs' copy; the epilogue."""
+        problem, column_panels = self.problem, -(-self.problem.columns // self.lanes)
+        tiles = sum(self._tile_cycles(rows) for rows in self.panels.sizes()) * column_panels
+        weights = column_panels * self.steps * self.target.vector_bytes
+        groups = -(-self.panels.panels // self.group_panels)
+        if weights > self.target.l2 // 2:
+            tiles = max(tiles, groups * weights / BYTES_A_CYCLE)
+        spans = -(-column_panels // self.span)
+        finish = problem.rows * (spans * CYCLES_FINISH_ROW + column_panels * self.lanes * CYCLES_FINISH)
+        cycles = tiles + finish + problem.rows * problem.inputs * CYCLES_PACK + CYCLES_KERNEL
+        return Cost(cycles, weights, self.scratch)
+
+    def _tile_cycles(self, rows: int) -> float:
+        fields = 8 // self.fields.bits
+        quads = fields // self.columns
+        macs = rows * fields
+        ops = macs * self.cell.ops + 2 * fields - 1
+        loads = rows * quads * (1 if self.target.vector_bytes > 16 else 2) + 2
+        step = max(ops / OPS_A_CYCLE, loads / LOADS_A_CYCLE)
+        blocks = -(-self.steps // self.depth)
+        return self.steps * step + blocks * (rows * self.columns * CYCLES_WIDEN + CYCLES_BLOCK)
+
+
+def schedules(problem: MatMul, bits: int, target: Target) -> list[Schedule]:
+    """Register tiles: rows of x by vectors of columns. The more of the one, the fewer of the other."""
+    found: list[Schedule] = []
+    for columns in (4, 2, 1):
+        tallest = min(MAX_ROWS, (target.registers - SPARE) // columns, problem.rows)
+        if columns == 1 or problem.columns > (columns // 2) * target.lanes(np.int32):
+            found.append({"rows": Panels.of(problem.rows, tallest).tall, "columns": columns})
+    return found
