@@ -1,17 +1,20 @@
 """Sum merging: factor a constant ternary matrix so that its outputs share partial sums. See docs/sum-merge.md."""
 
-from .graph import SumGraph
-from .report import FactoringReport, format_reports, report
+from ...ir.sum_graph import SumGraph
+from .attach import SumMerge, filter_matrix
+from .repetition import LayerRepetition, analyse, repetition
 from .search import merge_sums, sign_planes
 from .tables import Tables, build_tables
 
 __all__ = [
-    "FactoringReport",
+    "LayerRepetition",
     "SumGraph",
+    "SumMerge",
     "Tables",
+    "analyse",
     "build_tables",
-    "format_reports",
+    "filter_matrix",
     "merge_sums",
-    "report",
+    "repetition",
     "sign_planes",
 ]

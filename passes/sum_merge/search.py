@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.errors import InputError, ToolchainError
-from .graph import SumGraph
+from ...ir.sum_graph import SumGraph
 from .native import COLUMNS, ROWS, NativeSearch, library
 from .search_python import PythonSearch
 from .sums import Sums

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.errors import InputError
-from .graph import SumGraph
+from ...ir.sum_graph import SumGraph
 
 Terms = list[int]
 
@@ -140,3 +140,20 @@ class Sums:
 
 def _depth_of(entry: int, inputs: int, depths: list[int]) -> int:
     return depths[(entry >> 1) - inputs] if entry >> 1 >= inputs else 0
+
+
+def transpose(graph: SumGraph) -> SumGraph:
+    """The graph of the transposed matrix, every arrow turned round; unused nodes are dropped.
+
+    It has `adds + outputs - inputs` additions when every input and output is used: the transposition theorem
+    (Bürgisser, Clausen, Shokrollahi: Algebraic Complexity Theory, section 13.1).
+    """
+    users: list[list[int]] = [[] for _ in range(graph.inputs + graph.adds)]
+    for k, (value, negative) in enumerate(zip(graph.outputs.tolist(), graph.negate.tolist(), strict=True)):
+        if value >= 0:
+            users[value].append(2 * k + negative)
+    triples = zip(graph.left.tolist(), graph.right.tolist(), graph.subtract.tolist(), strict=True)
+    for node, (a, b, negative) in enumerate(triples, len(graph.outputs)):
+        users[a].append(2 * node)
+        users[b].append(2 * node + negative)
+    return Sums.of_lists(inputs=len(graph.outputs), outputs=graph.inputs, lines=users).lower()

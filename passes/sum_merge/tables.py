@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.errors import InputError
-from .graph import SumGraph
+from ...ir.sum_graph import SumGraph
 from .search import ternary
 from .sums import Sums
 

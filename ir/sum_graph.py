@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.errors import InputError
+from .errors import InputError
 
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
@@ -118,39 +117,63 @@ class SumGraph:
             matrix[:, start : start + width] = self.evaluate(unit)
         return matrix
 
-    def transposed(self) -> SumGraph:
-        """The graph of the transposed matrix, every arrow turned round; unused nodes are dropped.
+    @classmethod
+    def stack(cls, parts: Sequence[tuple[npt.ArrayLike, SumGraph]]) -> SumGraph:
+        """Graphs over the same inputs side by side. parts: for each graph, which outputs of the whole its own are.
 
-        It has `adds + outputs - inputs` additions when every input and output is used: the transposition theorem
-        (Bürgisser, Clausen, Shokrollahi: Algebraic Complexity Theory, section 13.1).
+        Raises InputError where they have other inputs, or the outputs are not 0, 1, 2, ... each once.
         """
-        from .sums import Sums
+        inputs = parts[0][1].inputs
+        rows = [np.asarray(places, np.int64) for places, _ in parts]
+        own = np.concatenate(rows)
+        if any(g.inputs != inputs or len(r) != len(g.outputs) for r, (_, g) in zip(rows, parts, strict=True)):
+            raise InputError("graphs that are put side by side need the same inputs, and a row for each output")
+        if not np.array_equal(np.sort(own), np.arange(len(own))):
+            raise InputError("graphs that are put side by side need every output once")
+        first, columns = 0, []
+        for _, graph in parts:
+            sides = graph.left, graph.right, graph.outputs
+            columns.append([np.where(side >= inputs, side + first, side).astype(np.int32) for side in sides])
+            first += graph.adds
+        left, right, outputs = (np.concatenate(side) for side in zip(*columns, strict=True))
+        subtract, negate = (np.concatenate([getattr(g, name) for _, g in parts]) for name in ("subtract", "negate"))
+        order = np.argsort(own)
+        return cls(inputs, left, right, subtract, outputs[order], negate[order])
 
-        users: list[list[int]] = [[] for _ in range(self.inputs + self.adds)]
-        for k, (value, negative) in enumerate(zip(self.outputs.tolist(), self.negate.tolist(), strict=True)):
-            if value >= 0:
-                users[value].append(2 * k + negative)
-        triples = zip(self.left.tolist(), self.right.tolist(), self.subtract.tolist(), strict=True)
-        for node, (a, b, negative) in enumerate(triples, len(self.outputs)):
-            users[a].append(2 * node)
-            users[b].append(2 * node + negative)
-        return Sums.of_lists(inputs=len(self.outputs), outputs=self.inputs, lines=users).lower()
+    def ranges(self, lo: int, hi: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The smallest and largest number that each value can be when inputs are in lo..hi: int64 [inputs + nodes].
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, ready for JSON."""
-        arrays = {name: getattr(self, name).astype(int).tolist() for name in _ARRAYS}
-        return {"inputs": self.inputs, **arrays}
+        Exact where no input reaches a node on two paths, as in every graph that merging makes; else a bound.
+        """
+        least = np.full(self.inputs + self.adds, lo, dtype=np.int64)
+        most = np.full(self.inputs + self.adds, hi, dtype=np.int64)
+        for subtract, nodes, left, right in self._steps:
+            least[nodes] = least[left] - most[right] if subtract else least[left] + least[right]
+            most[nodes] = most[left] - least[right] if subtract else most[left] + most[right]
+        return least, most
+
+    def to_array(self) -> Ints:
+        """The graph as one array, for a weight store: int32 [2 + 2 * nodes + outputs].
+
+        inputs, number of outputs, then for each node left and right, for each output its value, every one of them as
+        `value * 2 + negative`; -1 for an output that is 0.
+        """
+        nodes = np.stack([2 * self.left, 2 * self.right + self.subtract], axis=1).reshape(-1)
+        outputs = np.where(self.outputs < 0, -1, 2 * self.outputs + self.negate)
+        return np.concatenate([[self.inputs, len(self.outputs)], nodes, outputs]).astype(np.int32)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SumGraph:
-        """The inverse of `to_dict`. Raises InputError when the data is no sum graph."""
-        try:
-            arrays = {name: np.array(data[name], dtype=np.int32).reshape(-1) for name in _ARRAYS}
-            inputs = int(data["inputs"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"not a sum graph: {error}") from error
-        flags = {name: arrays[name].astype(bool) for name in ("subtract", "negate")}
-        return cls(inputs, arrays["left"], arrays["right"], flags["subtract"], arrays["outputs"], flags["negate"])
+    def from_array(cls, array: np.ndarray) -> SumGraph:
+        """The inverse of `to_array`. Raises InputError when the array is no sum graph."""
+        if array.ndim != 1 or array.dtype != np.int32 or len(array) < 2 or array[:2].min() < 0:
+            raise InputError("not a sum graph: want int32 [2 + 2 * nodes + outputs]")
+        inputs, outputs = map(int, array[:2])
+        nodes, odd = divmod(len(array) - 2 - outputs, 2)
+        left, right = array[2 : 2 + 2 * max(nodes, 0)].reshape(-1, 2).T if not odd else (array, array)
+        ends = array[2 + 2 * max(nodes, 0) :]
+        if nodes < 0 or odd or np.any(left & 1) or np.any(ends < -1):
+            raise InputError("not a sum graph: want left, right of every node and a value for every output")
+        return cls(inputs, left >> 1, right >> 1, (right & 1) == 1, ends >> 1, (ends > 0) & ((ends & 1) == 1))
 
     def to_text(self) -> str:
         """One line per node and output: `t0 = x0 - x3`, `y0 = -t0`."""
@@ -165,6 +188,3 @@ class SumGraph:
         for k, (value, negative) in enumerate(zip(self.outputs, self.negate, strict=True)):
             lines.append(f"y{k} = " + ("0" if value < 0 else f"{'-' if negative else ''}{name(value)}"))
         return "\n".join(lines)
-
-
-_ARRAYS = ("left", "right", "subtract", "outputs", "negate")

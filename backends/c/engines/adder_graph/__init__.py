@@ -1,0 +1,48 @@
+"""The adder-graph engine: small ternary convolutions as straight-line additions of shared sums, pixels in the lanes.
+
+Source: docs/sum-merge.md; the graphs come from the pass sum-merge. The prior work is "Straight-line adder graph" of
+docs/kernels.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
+from ...target import Target
+from ..table.problem import Refused, read_problem
+from .emit import emit_graph
+from .plan import MOST_CODE_BYTES, read_plan
+
+
+class AdderGraphEngine:
+    """The protocol of backends/c/engine.py; plan.py holds what is decided, adder_graph.h what every kernel calls."""
+
+    name = "adder_graph"
+
+    def accepts(self, kernel: Kernel, target: Target) -> str:
+        try:
+            plan = read_plan(kernel, target)
+        except Refused as reason:
+            return str(reason)
+        if plan.code_bytes > MOST_CODE_BYTES:
+            return f"want at most {MOST_CODE_BYTES} bytes of code, have about {plan.code_bytes}"
+        return ""
+
+    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
+        return [read_plan(kernel, target).schedule()]
+
+    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
+        return read_plan(kernel, target).cost()
+
+    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
+        return [read_problem(kernel).request()]
+
+    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
+        return True
+
+    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
+        return emit_graph(kernel, read_plan(kernel, target))
+
+
+ENGINE = AdderGraphEngine()

@@ -1,0 +1,225 @@
+/* What kernels of straight-line additions call: loads, sums and stores of one vector of pixels, and the loop over tiles.
+ *
+ * A sum has one lane for each pixel of a vector of bytes. Where its range fits 8 bits it is one vector (sums_8), else
+ * two (sums_16) or four (sums_32), of which the i-th holds the pixels i, i + 2, .. or i, i + 4, ..: to widen takes
+ * shifts instead of shuffles. No sum leaves its lanes, they were chosen from the exact range of each. */
+#ifndef TERCET_ADDER_GRAPH_H
+#define TERCET_ADDER_GRAPH_H
+
+#include "planes.h"
+
+#define SUMS_INLINE static inline __attribute__((always_inline))
+
+typedef uint16_t sums_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
+typedef uint32_t sums_u32v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
+
+typedef tercet_i8v sums_8;
+typedef struct { tercet_i16v v[2]; } sums_16;
+typedef struct { tercet_i32v v[4]; } sums_32;
+
+/* Wider lanes. */
+SUMS_INLINE sums_16 sums_8to16(sums_8 x) {
+    const sums_u16v pairs = (sums_u16v)x;
+    return (sums_16){{(tercet_i16v)(pairs << 8) >> 8, (tercet_i16v)pairs >> 8}};
+}
+
+SUMS_INLINE sums_32 sums_16to32(sums_16 x) {
+    const sums_u32v even = (sums_u32v)x.v[0], odd = (sums_u32v)x.v[1];
+    return (sums_32){{(tercet_i32v)(even << 16) >> 16, (tercet_i32v)(odd << 16) >> 16, (tercet_i32v)even >> 16,
+                      (tercet_i32v)odd >> 16}};
+}
+
+SUMS_INLINE sums_32 sums_8to32(sums_8 x) {
+    return sums_16to32(sums_8to16(x));
+}
+
+/* Narrower lanes, modulo 256 or 65536: the inverse. */
+SUMS_INLINE sums_8 sums_16to8(sums_16 x) {
+    return (sums_8)(((sums_u16v)x.v[0] & 255) | (sums_u16v)x.v[1] << 8);
+}
+
+SUMS_INLINE sums_16 sums_32to16(sums_32 x) {
+    return (sums_16){{(tercet_i16v)(((sums_u32v)x.v[0] & 65535) | (sums_u32v)x.v[2] << 16),
+                      (tercet_i16v)(((sums_u32v)x.v[1] & 65535) | (sums_u32v)x.v[3] << 16)}};
+}
+
+SUMS_INLINE sums_8 sums_32to8(sums_32 x) {
+    return sums_16to8(sums_32to16(x));
+}
+
+/* Pixels of int8 (sums_x..) or uint8 (sums_u..; sums_u8 for 0..127) as lanes of 8, 16 or 32 bits. */
+SUMS_INLINE sums_8 sums_x8(const unsigned char *from) {
+    sums_8 x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
+SUMS_INLINE sums_16 sums_x16(const unsigned char *from) {
+    return sums_8to16(sums_x8(from));
+}
+
+SUMS_INLINE sums_32 sums_x32(const unsigned char *from) {
+    return sums_8to32(sums_x8(from));
+}
+
+SUMS_INLINE sums_8 sums_u8(const unsigned char *from) {
+    return sums_x8(from);
+}
+
+SUMS_INLINE sums_16 sums_u16(const unsigned char *from) {
+    const sums_u16v pairs = (sums_u16v)sums_x8(from);
+    return (sums_16){{(tercet_i16v)(pairs & 255), (tercet_i16v)(pairs >> 8)}};
+}
+
+SUMS_INLINE sums_32 sums_u32(const unsigned char *from) {
+    return sums_16to32(sums_u16(from));
+}
+
+/* Makes the compiler forget what it has loaded from x. It would keep inputs that are used again, and spill them to the
+ * stack: a store and a load for one load. No instruction. */
+#define SUMS_FORGET(x) __asm__("" : "+r"(x))
+
+/* The same number in every lane. */
+SUMS_INLINE sums_8 sums_all8(int number) {
+    return (sums_8){0} + (int8_t)number;
+}
+
+SUMS_INLINE sums_16 sums_all16(int number) {
+    const tercet_i16v all = (tercet_i16v){0} + (int16_t)number;
+    return (sums_16){{all, all}};
+}
+
+SUMS_INLINE sums_32 sums_all32(int number) {
+    const tercet_i32v all = (tercet_i32v){0} + number;
+    return (sums_32){{all, all, all, all}};
+}
+
+SUMS_INLINE sums_8 sums_add8(sums_8 a, sums_8 b) {
+    return a + b;
+}
+
+SUMS_INLINE sums_8 sums_sub8(sums_8 a, sums_8 b) {
+    return a - b;
+}
+
+SUMS_INLINE sums_16 sums_add16(sums_16 a, sums_16 b) {
+    return (sums_16){{a.v[0] + b.v[0], a.v[1] + b.v[1]}};
+}
+
+SUMS_INLINE sums_16 sums_sub16(sums_16 a, sums_16 b) {
+    return (sums_16){{a.v[0] - b.v[0], a.v[1] - b.v[1]}};
+}
+
+SUMS_INLINE sums_32 sums_add32(sums_32 a, sums_32 b) {
+    return (sums_32){{a.v[0] + b.v[0], a.v[1] + b.v[1], a.v[2] + b.v[2], a.v[3] + b.v[3]}};
+}
+
+SUMS_INLINE sums_32 sums_sub32(sums_32 a, sums_32 b) {
+    return (sums_32){{a.v[0] - b.v[0], a.v[1] - b.v[1], a.v[2] - b.v[2], a.v[3] - b.v[3]}};
+}
+
+/* level + step * (sum > bound) in every lane. A step of 1 or -1, the usual ones, saves an operation. */
+#define SUMS_STEP(level, sum, bound, step, vector)                                                                     \
+    ((step) == 1    ? (level) - (vector)((sum) > (bound))                                                              \
+     : (step) == -1 ? (level) + (vector)((sum) > (bound))                                                              \
+                    : (level) + ((vector)((sum) > (bound)) & (step)))
+
+/* start + step * #{bound : sum > bound}, modulo 256. */
+SUMS_INLINE sums_8 sums_levels8(sums_8 sum, int start, int step, int count, const int *bounds) {
+    sums_8 level = sums_all8(start);
+#pragma GCC unroll 32
+    for (int j = 0; j < count; j++)
+        level = SUMS_STEP(level, sum, (int8_t)bounds[j], (int8_t)step, tercet_i8v);
+    return level;
+}
+
+SUMS_INLINE sums_8 sums_levels16(sums_16 sum, int start, int step, int count, const int *bounds) {
+    sums_16 level = sums_all16(start);
+#pragma GCC unroll 32
+    for (int j = 0; j < count; j++)
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++)
+            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], (int16_t)bounds[j], (int16_t)step, tercet_i16v);
+    return sums_16to8(level);
+}
+
+SUMS_INLINE sums_8 sums_levels32(sums_32 sum, int start, int step, int count, const int *bounds) {
+    sums_32 level = sums_all32(start);
+#pragma GCC unroll 32
+    for (int j = 0; j < count; j++)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], bounds[j], step, tercet_i32v);
+    return sums_32to8(level);
+}
+
+/* Results where they belong; zeros where there is a mask and its bytes are 0. */
+SUMS_INLINE void sums_put(unsigned char *to, tercet_u8v x, const unsigned char *mask) {
+    if (mask) {
+        tercet_u8v keep;
+        memcpy(&keep, mask, sizeof keep);
+        x &= keep;
+    }
+    memcpy(to, &x, sizeof x);
+}
+
+SUMS_INLINE void sums_store8(unsigned char *to, sums_8 x, const unsigned char *mask) {
+    sums_put(to, (tercet_u8v)x, mask);
+}
+
+/* Rare results: put into order element by element. */
+SUMS_INLINE void sums_store16(unsigned char *to, sums_16 x, const unsigned char *mask) {
+    tercet_i16v ordered[2];
+    for (int i = 0; i < TERCET_VECTOR_BYTES; i++)
+        ((int16_t *)ordered)[i] = x.v[i % 2][i / 2];
+    for (int i = 0; i < 2; i++)
+        sums_put(to + i * TERCET_VECTOR_BYTES, (tercet_u8v)ordered[i], mask ? mask + i * TERCET_VECTOR_BYTES : mask);
+}
+
+SUMS_INLINE void sums_store32(unsigned char *to, sums_32 x, const unsigned char *mask) {
+    tercet_i32v ordered[4];
+    for (int i = 0; i < TERCET_VECTOR_BYTES; i++)
+        ((int32_t *)ordered)[i] = x.v[i % 4][i / 4];
+    for (int i = 0; i < 4; i++)
+        sums_put(to + i * TERCET_VECTOR_BYTES, (tercet_u8v)ordered[i], mask ? mask + i * TERCET_VECTOR_BYTES : mask);
+}
+
+/* The sums of some channels for one vector of pixels. x: the pixels in the first plane; to: where results go, `step`
+ * bytes from channel to channel; mask: 255 where they are pixels, 0 for zeros. */
+#define SUMS_TILE                                                                                                      \
+    const unsigned char *restrict x, unsigned char *restrict to, int64_t step, const unsigned char *restrict mask
+
+struct sums_layer {
+    struct planes in, out;
+    int part_count;
+    void (*parts[])(SUMS_TILE); /* each computes some of the channels */
+};
+
+/* The layer. Whole tiles are written where they belong if lanes lie there as they are, all others through scratch.
+ * Scratch: results of a tile, its mask, then the mask of a row and a tile, in which every tile finds its own. */
+SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task *task) {
+    const int lanes = TERCET_VECTOR_BYTES, item = l->out.item, channels = l->out.channels, pitch = l->in.pitch;
+    const int64_t count = planes_lanes(&l->out, pitch), plane = (int64_t)l->out.size * item;
+    const int flat = planes_flat(&l->out, pitch);
+    unsigned char *staged = task->scratch, *last = staged + channels * lanes * item, *mask = last + lanes * item;
+    unsigned char *out = task->out[0], *pixels = out + planes_position(&l->out, 0, 0) * item;
+    const unsigned char *in = task->in[0];
+    int64_t begin, end;
+    tercet_share(task, channels, 1, &begin, &end);
+    planes_clear_borders(&l->out, out, pitch, begin, end);
+    planes_mask(&l->out, mask, pitch, 0, pitch + lanes);
+    tercet_share(task, (count + lanes - 1) / lanes, 1, &begin, &end);
+    for (int64_t first = begin * lanes; first < end * lanes; first += lanes) {
+        const int size = count - first < lanes ? (int)(count - first) : lanes, direct = flat && size == lanes;
+        unsigned char *to = direct ? pixels + first * item : staged, *keep = mask + first % pitch * item;
+        const int64_t step = direct ? plane : lanes * item;
+        for (int i = 0; i < l->part_count; i++)
+            l->parts[i](in + first, to, step, keep);
+        if (!direct) {
+            memcpy(last, keep, (size_t)(lanes * item)); /* aligned */
+            planes_store(&l->out, out, channels, staged, step, last, pitch, first, size);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,141 @@
+"""The C of an adder graph: one statement for each addition, one for each output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .....ir.kn.layout import PlanesLayout
+from ...engine import Kernel, KernelCode
+from ...planes import PLANES_HEADER, layout_or_dense, planes_initialiser
+from ...text import Lines
+from .plan import Plan, lane_for
+
+FORGET = 32  # additions after which inputs are loaded again: measured, 8 to 64 are alike
+HEADER = Path(__file__).with_name("adder_graph.h")
+
+
+def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
+    """The kernel's C. Its input must be in planes that satisfy the problem's request."""
+    symbol, layout, out = kernel.symbol, layout_or_dense(kernel.inputs[0]), Lines()
+    out_layout = layout_or_dense(kernel.outputs[0])
+    flat = out_layout.field("stride") == 1 and out_layout.field("pitch") == layout.field("pitch")
+    statements = _Statements(plan, layout, "mask" if flat else "NULL", out)
+    out.add(f"/* {plan.graph.adds} additions, depth {plan.graph.depth}, at most {plan.traffic.alive} sums alive. */")
+    for i, nodes in enumerate(plan.parts):
+        with out.block(f"static void {symbol}_sums{i}(SUMS_TILE)"):
+            statements.write(nodes, first=i == 0)
+        out.add("")
+    out.add(
+        f"static const struct sums_layer {symbol}_layer = {{",
+        f"    .in = {planes_initialiser(kernel.inputs[0])},",
+        f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        f"    .part_count = {len(plan.parts)},",
+        f"    .parts = {{{', '.join(f'{symbol}_sums{i}' for i in range(len(plan.parts)))}}},",
+        "};",
+        "",
+    )
+    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+        out.add(f"sums_conv(&{symbol}_layer, task);")
+    return KernelCode(out.text(), headers=(PLANES_HEADER, HEADER), scratch=plan.scratch(layout.field("pitch")))
+
+
+class _Statements:
+    """Writes the body: additions in the plan's order, each output as soon as its sum is there."""
+
+    def __init__(self, plan: Plan, layout: PlanesLayout, mask: str, out: Lines) -> None:
+        self.plan, self.graph, self.mask, self.out = plan, plan.graph, mask, out
+        taps, size = plan.problem.taps(layout), layout.field("size")
+        self.offsets = [channel * size + tap for channel in range(plan.problem.channels) for tap in taps]
+        self.ends: dict[int, list[int]] = {}  # value -> the output channels that it is
+        for k, value in enumerate(plan.graph.outputs.tolist()):
+            self.ends.setdefault(value, []).append(k)
+        self.wide: set[tuple[int, int]] = set()  # (value, lane) of the sums that also are in wider lanes
+
+    def write(self, nodes: list[int], *, first: bool) -> None:
+        """The statements of one function. first: it also writes the results that need no addition."""
+        self.wide.clear()
+        if first:
+            for value in [v for v in sorted(self.ends) if v < self.graph.inputs]:
+                self._finish(value)
+        for i, node in enumerate(nodes):
+            if i % FORGET == FORGET - 1:
+                self.out.add("SUMS_FORGET(x);")
+            self._add(node)
+            self._finish(node)
+
+    def _add(self, node: int) -> None:
+        at, lane = node - self.graph.inputs, self.plan.lanes[node]
+        a, b = (self._value(int(side[at]), lane) for side in (self.graph.left, self.graph.right))
+        how = "sub" if self.graph.subtract[at] else "add"
+        self.out.add(f"const sums_{8 * lane} t{at} = sums_{how}{8 * lane}({a}, {b});")
+
+    def _value(self, value: int, lane: int) -> str:
+        """A value as an expression with lanes of so many bytes, which are no narrower than its own."""
+        if value < self.graph.inputs:
+            unsigned = "u" if self.plan.problem.unsigned else "x"
+            return f"sums_{unsigned}{8 * lane}(x + {self.offsets[value]})"
+        name, own = f"t{value - self.graph.inputs}", self.plan.lanes[value]
+        if own == lane:
+            return name
+        if (value, lane) not in self.wide:
+            self.wide.add((value, lane))
+            self.out.add(f"const sums_{8 * lane} {name}_{8 * lane} = sums_{8 * own}to{8 * lane}({name});")
+        return f"{name}_{8 * lane}"
+
+    def _finish(self, value: int) -> None:
+        """Stores the outputs that are a value, its negative, or (value -1) nothing."""
+        item = self.plan.problem.bytes_out
+        for k in self.ends.get(value, ()):
+            lane = self.plan.lanes[value] if value >= 0 else 1
+            if self.plan.problem.levels is None:
+                lane, text = self._result(value, k)
+                text = text if lane == item else f"sums_{8 * lane}to{8 * item}({text})"
+            else:
+                text = self._levels(value, k, lane)
+            self.out.add(f"sums_store{8 * item}(to + {k} * step, {text}, {self.mask});")
+
+    def _result(self, value: int, k: int) -> tuple[int, str]:
+        """(lane, expression) of the sum with its bias."""
+        bias, sign = int(self.plan.problem.bias[k]), -1 if self.graph.negate[k] else 1
+        if value < 0:
+            lane = lane_for(bias, bias)
+            return lane, f"sums_all{8 * lane}({bias})"
+        ends = [sign * end for end in self._range(value)]
+        lane = max(self.plan.lanes[value], lane_for(min(ends) + bias, max(ends) + bias), lane_for(bias, bias))
+        text = self._value(value, lane)
+        if sign < 0:
+            return lane, f"sums_sub{8 * lane}(sums_all{8 * lane}({bias}), {text})"
+        return lane, f"sums_add{8 * lane}({text}, sums_all{8 * lane}({bias}))" if bias else text
+
+    def _range(self, value: int) -> tuple[int, int]:
+        least, most = self.plan.ranges
+        return int(least[value]), int(most[value])
+
+    def _levels(self, value: int, k: int, lane: int) -> str:
+        """start + step * #{value > bound}: a bias, a negated value and a falling step are in start, step and bounds."""
+        levels, bias = self.plan.problem.levels, int(self.plan.problem.bias[k])
+        assert levels is not None
+        steps, sign = levels.thresholds.shape[1], int(levels.sign[k])
+        start, step = levels.base + (levels.step * steps if sign < 0 else 0), levels.step * sign
+        lo, hi = self._range(value) if value >= 0 else (0, 0)
+        bounds = []
+        for threshold in levels.thresholds[k].tolist():
+            bound = threshold - bias - 1  # sum >= T is sum > T - bias - 1
+            if value >= 0 and self.graph.negate[k]:  # -value > bound is not (value > -bound - 1)
+                start, bound, own = start + step, -bound - 1, -step
+            else:
+                own = step
+            if bound < lo:
+                start += own
+            elif bound < hi:
+                bounds.append(bound)
+        step = -step if value >= 0 and self.graph.negate[k] else step
+        if not bounds:
+            return f"sums_all8({start})"
+        info = np.iinfo(np.int8)
+        # levels fit a byte, but for uint8 ones: those wrap around
+        start, step = ((v - info.min) % 256 + info.min for v in (start, step))
+        count, text = len(bounds), ", ".join(map(str, bounds))
+        return f"sums_levels{8 * lane}({self._value(value, lane)}, {start}, {step}, {count}, (const int[]){{{text}}})"

@@ -1,0 +1,164 @@
+"""In which order the additions of a graph are done, so that few values are alive, and what memory they then take."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .....ir.sum_graph import SumGraph
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Loads (of inputs and spilled values) and stores (of spilled values) that an order needs, counted in values, and
+    the most values that are alive at a time."""
+
+    loads: int
+    stores: int
+    alive: int
+
+
+def components(graph: SumGraph) -> list[list[int]]:
+    """The nodes (as values, inputs + i) in sets that share no sums, each in the graph's order."""
+    root = list(range(graph.inputs + graph.adds))
+
+    def find(value: int) -> int:
+        while root[value] != value:
+            root[value] = value = root[root[value]]
+        return value
+
+    for node, pair in enumerate(zip(graph.left.tolist(), graph.right.tolist(), strict=True), graph.inputs):
+        for value in pair:
+            if value >= graph.inputs:
+                root[find(value)] = find(node)
+    found: dict[int, list[int]] = {}
+    for node in range(graph.inputs, len(root)):
+        found.setdefault(find(node), []).append(node)
+    return list(found.values())
+
+
+def evaluation_order(graph: SumGraph, nodes: Sequence[int]) -> list[int]:
+    """The nodes of one component, operands first.
+
+    Greedy: of the additions that can be done, the one that ends the most lives; among equals the one whose operands are
+    the youngest, so that a register still holds them. An addition that only begins a life waits until the output that
+    misses the fewest additions asks for it.
+    """
+    state = _Order(graph, nodes)
+    while len(state.order) < len(nodes):
+        state.do(state.best_ready() or state.next_leaf())
+    return state.order
+
+
+class _Order:
+    """The state of evaluation_order. Values below `inputs` are always there and never alive."""
+
+    def __init__(self, graph: SumGraph, nodes: Sequence[int]) -> None:
+        self.inputs = graph.inputs
+        pairs = zip(graph.left.tolist(), graph.right.tolist(), strict=True)
+        every = dict(enumerate(({a, b} for a, b in pairs), graph.inputs))
+        self.operands = {n: [v for v in every[n] if v >= graph.inputs] for n in nodes}
+        self.users: dict[int, list[int]] = {n: [] for n in nodes}
+        below: dict[int, int] = {}  # the nodes that a node needs, itself among them, as a set of bits
+        self.bit = {n: 1 << i for i, n in enumerate(nodes)}
+        for n in nodes:
+            below[n] = self.bit[n]
+            for v in self.operands[n]:
+                self.users[v].append(n)
+                below[n] |= below[v]
+        self.below = below
+        self.uses_left = {n: len(u) for n, u in self.users.items()}
+        self.missing = {n: len(o) for n, o in self.operands.items()}
+        self.ends = [n for n in nodes if not self.users[n]]
+        self.todo = sum(self.bit.values())
+        self.born: dict[int, int] = {}
+        self.order: list[int] = []
+        self.ready = [self._rank(n) for n in nodes if not self.missing[n]]  # brought up to date when taken
+        heapq.heapify(self.ready)
+
+    def _rank(self, node: int) -> tuple[int, int, int]:
+        """Lives begun less lives ended, age of the youngest operand, node."""
+        ended = sum(self.uses_left[v] == 1 for v in self.operands[node])
+        return bool(self.users[node]) - ended, -max((self.born[v] for v in self.operands[node]), default=-1), node
+
+    def best_ready(self) -> int | None:
+        """The best addition that begins no more lives than it ends; None where there is none."""
+        while self.ready:
+            entry = heapq.heappop(self.ready)
+            node = entry[2]
+            if node in self.born:
+                continue
+            now = self._rank(node)
+            if now <= entry and now[0] <= 0:
+                return node
+            heapq.heappush(self.ready, now)
+            if now <= entry:
+                return None
+        return None
+
+    def next_leaf(self) -> int:
+        """A node that can be computed now, on the way to the end that misses the fewest."""
+        self.ends = [end for end in self.ends if end not in self.born]
+        open_nodes = self.ends
+        while True:
+            node = min(open_nodes, key=lambda n: ((self.below[n] & self.todo).bit_count(), n))
+            open_nodes = [v for v in self.operands[node] if v not in self.born]
+            if not open_nodes:
+                return node
+
+    def do(self, node: int) -> None:
+        self.born[node] = len(self.order)
+        self.order.append(node)
+        self.todo ^= self.bit[node]
+        changed = []
+        for value in self.operands[node]:
+            self.uses_left[value] -= 1
+            if self.uses_left[value] == 1:  # its last user now ends a life
+                changed += self.users[value]
+        for user in self.users[node]:
+            self.missing[user] -= 1
+            changed.append(user)
+        for user in changed:
+            if user not in self.born and not self.missing[user]:
+                heapq.heappush(self.ready, self._rank(user))
+
+
+def traffic(graph: SumGraph, order: Sequence[int], registers: int) -> Traffic:
+    """What the order costs on a machine with so many registers that gives up the value used furthest in the future."""
+    inputs = graph.inputs
+    pairs = {n: (int(graph.left[n - inputs]), int(graph.right[n - inputs])) for n in order}
+    uses: dict[int, list[int]] = {}
+    for at, node in enumerate(order):
+        for value in pairs[node]:
+            uses.setdefault(value, []).append(at)
+    for places in uses.values():
+        places.reverse()
+    held: dict[int, int] = {}  # value -> its next use
+    stored: set[int] = set()
+    loads = stores = alive = most = 0
+
+    def hold(value: int, at: int) -> None:
+        nonlocal stores
+        while uses.get(value) and uses[value][-1] <= at:
+            uses[value].pop()
+        if not uses.get(value):
+            held.pop(value, None)
+            return
+        if value not in held and len(held) >= registers:
+            victim = max(held, key=lambda v: held[v])
+            if victim >= inputs and victim not in stored:
+                stored.add(victim)
+                stores += 1
+            del held[victim]
+        held[value] = uses[value][-1]
+
+    for at, node in enumerate(order):
+        for value in dict.fromkeys(pairs[node]):
+            loads += value not in held
+            hold(value, at)
+            alive -= value >= inputs and not uses.get(value)
+        hold(node, at)
+        alive += bool(uses.get(node))
+        most = max(most, alive)
+    return Traffic(loads, stores, most)

@@ -1,0 +1,153 @@
+"""What the adder-graph engine knows of a kernel before it writes code: the graph, its lanes, its order, its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from .....ir.errors import IRError
+from .....ir.sum_graph import SumGraph
+from .....ir.tn.quant import ThresholdOp
+from ...engine import Cost, Kernel, Schedule
+from ...target import Target
+from ..table.problem import Problem, Refused, read_problem
+from .order import Traffic, components, evaluation_order, traffic
+
+MOST_CODE_BYTES = 128 * 1024
+PART_ADDS = 800
+SPARE_REGISTERS = 2  # for what is neither an input nor a sum: constants, the value under way
+
+# Core cycles for one vector of pixels, from a fit on Zen 3 with vectors of 32 bytes. CYCLES_OUTPUT was then raised from
+# 5.8 for results that are not stored in place. On the 20 layers of that fit: 0.71 to 1.53 of what was measured.
+CYCLES_ADD = 0.1
+CYCLES_LOAD = 0.7
+CYCLES_STORE = 1.0
+CYCLES_WIDEN = 0.5
+CYCLES_OUTPUT = 10.0
+CYCLES_VALUE = 1.0  # a sum of more than a byte that is stored as it is
+BYTES_INSTRUCTION = 6.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A problem with the graph that computes its sums; inputs of the graph are channels times taps."""
+
+    problem: Problem
+    graph: SumGraph
+    target: Target
+
+    @cached_property
+    def lanes(self) -> list[int]:
+        """Bytes of the narrowest lane that holds every number a value can be; one entry per value of the graph."""
+        return [lane_for(int(lo), int(hi)) for lo, hi in zip(*self.ranges, strict=True)]
+
+    @cached_property
+    def ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and largest number of each value of the graph."""
+        return self.graph.ranges(self.problem.lo, self.problem.hi)
+
+    @property
+    def order(self) -> tuple[tuple[int, ...], ...]:
+        """The nodes of every component of the graph, in the order in which they are computed."""
+        return _ordered(self.graph.to_array().tobytes(), self.registers)[0]
+
+    @property
+    def traffic(self) -> Traffic:
+        return _ordered(self.graph.to_array().tobytes(), self.registers)[1]
+
+    @property
+    def registers(self) -> int:
+        """Registers for inputs and sums."""
+        return self.target.registers - SPARE_REGISTERS
+
+    @cached_property
+    def parts(self) -> list[list[int]]:
+        """The order in pieces of whole components, each one function: small ones keep spilled sums close together."""
+        found: list[list[int]] = [[]]
+        for nodes in self.order:
+            if found[-1] and len(found[-1]) + len(nodes) > PART_ADDS:
+                found.append([])
+            found[-1] += nodes
+        return found
+
+    @cached_property
+    def vector_adds(self) -> int:
+        """Vector additions for one vector of pixels of one byte."""
+        return sum(self.lanes[self.graph.inputs :])
+
+    @cached_property
+    def widened(self) -> int:
+        """Values that are also needed with wider lanes."""
+        wider = set()
+        for node, (a, b) in enumerate(zip(self.graph.left, self.graph.right, strict=True), self.graph.inputs):
+            wider |= {(int(v), self.lanes[node]) for v in (a, b) if self.lanes[v] < self.lanes[node]}
+        return sum(lane for _, lane in wider)
+
+    @property
+    def code_bytes(self) -> int:
+        """Estimated bytes of machine code for one vector of pixels."""
+        steps = self.problem.levels.thresholds.shape[1] if self.problem.levels else 1
+        finish = self.problem.outputs * (3 + 2 * steps)
+        moved = max(self.traffic.loads - self.graph.adds, 0) + self.traffic.stores
+        return round(BYTES_INSTRUCTION * (self.vector_adds + 2 * self.widened + moved + finish))
+
+    def schedule(self) -> Schedule:
+        return {
+            "adds": self.graph.adds,
+            "depth": self.graph.depth,
+            "alive": self.traffic.alive,
+            "code_bytes": self.code_bytes,
+        }
+
+    def cost(self) -> Cost:
+        problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
+        mean_lane = self.vector_adds / max(self.graph.adds, 1)
+        sums = mean_lane * (moved.loads * CYCLES_LOAD + moved.stores * CYCLES_STORE) + self.vector_adds * CYCLES_ADD
+        values = lanes * CYCLES_VALUE if problem.levels is None and problem.bytes_out > 1 else 0
+        tile = sums + self.widened * CYCLES_WIDEN + problem.outputs * (CYCLES_OUTPUT + values)
+        tiles = -(-problem.lanes(problem.pitch()) // lanes)
+        return Cost(tiles * tile, self.code_bytes, self.scratch(problem.pitch()))
+
+    def scratch(self, pitch: int) -> int:
+        """Bytes that sums_conv of adder_graph.h divides, for rows of so many pixels."""
+        lanes = self.target.vector_bytes
+        return self.problem.bytes_out * (lanes * self.problem.outputs + lanes + pitch + lanes)
+
+
+@lru_cache(maxsize=64)  # an engine is asked again and again about the same kernel
+def _ordered(graph: bytes, registers: int) -> tuple[tuple[tuple[int, ...], ...], Traffic]:
+    """The order in which a graph (its array) is computed, and the traffic of that."""
+    whole = SumGraph.from_array(np.frombuffer(graph, np.int32))
+    order = tuple(tuple(evaluation_order(whole, nodes)) for nodes in components(whole))
+    return order, traffic(whole, [node for nodes in order for node in nodes], registers)
+
+
+def lane_for(lo: int, hi: int) -> int:
+    """Bytes of the narrowest signed lane for numbers from lo to hi."""
+    return next(size for size in (1, 2, 4) if lo >= -(1 << (8 * size - 1)) and hi < 1 << (8 * size - 1))
+
+
+def graph_matrix(problem: Problem) -> np.ndarray:
+    """The weights as a matrix [outputs, channels * taps]: groups of the convolution are blocks on its diagonal."""
+    outputs, group = problem.outputs, problem.group
+    matrix = np.zeros((group, outputs // group, group, problem.inputs), np.int8)
+    for g in range(group):
+        matrix[g, :, g] = problem.weights.reshape(group, outputs // group, -1)[g]
+    return matrix.reshape(outputs, group * problem.inputs)
+
+
+def read_plan(kernel: Kernel, target: Target) -> Plan:
+    """The plan of a kernel [conv] or [conv, threshold]. Raises Refused with the reason for any other, and IRError for a
+    graph that does not compute the weights."""
+    problem = read_problem(kernel)
+    behind = kernel.ops[1:]
+    if len(behind) != (problem.levels is not None) or any(not isinstance(op, ThresholdOp) for op in behind):
+        raise Refused("want one convolution, or one with a threshold along axis 1 behind it")
+    graph = kernel.graph(kernel.ops[0])
+    if graph is None:
+        raise Refused("want a convolution that sum-merge has factored: a small one with weights of {-1, 0, 1}")
+    if not np.array_equal(graph.to_matrix(), graph_matrix(problem)):
+        raise IRError("the sum graph of a convolution does not compute its weights", where=kernel.symbol)
+    return Plan(problem, graph, target)

@@ -1,0 +1,71 @@
+"""Gives small convolutions with weights of {-1, 0, 1} the graph of shared sums that engines may compute them by."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ...ir.errors import IRError
+from ...ir.operation import symbol
+from ...ir.program import Program
+from ...ir.sum_graph import SumGraph
+from ...ir.tn.linear import ConvOp
+from ...ir.types import is_float
+from ..base import Pass, name_of
+from .search import merge_sums
+
+MOST_WEIGHTS = 40_000
+"""Nonzero weights of a layer that is factored. Straight-line code of more outgrows the caches: docs/sum-merge.md."""
+
+BLOCK_WEIGHTS, BLOCK_ROWS = 2048, 8
+"""Rows that share sums: so many, or more where their nonzero weights are few. Larger blocks save up to 10% of the
+additions, but take longer to find and hold more sums at a time than a processor holds near: no faster as code."""
+
+TRIALS = 1000
+"""Steps of the search, not seconds: the same model gives the same artifact on every machine."""
+
+
+class SumMerge(Pass):
+    """Factors the weights of convolutions; the graph goes to the weight store, its name to the operation (`sums`)."""
+
+    name: ClassVar[str] = "sum-merge"
+
+    def apply(self, program: Program) -> bool:
+        changed = False
+        for op in program.ops:
+            if not isinstance(op, ConvOp) or is_float(op.x) or (weights := program.array(op.w)) is None:
+                continue
+            if not np.isin(weights, (-1, 0, 1)).all() or np.count_nonzero(weights) > MOST_WEIGHTS:
+                continue
+            matrix = filter_matrix(weights, op.get("group"))
+            graph = merge_blocks(matrix)
+            if not np.array_equal(graph.to_matrix(), matrix):
+                raise IRError("sum merging changed the weights", where=name_of(op.w))
+            op.properties["sums"] = symbol(program.weights.add(f"{name_of(op.w)}.sums", graph.to_array()))
+            changed = True
+        return changed
+
+
+def merge_blocks(matrix: np.ndarray) -> SumGraph:
+    """A graph of blocks of rows that share no sums. matrix: [outputs, inputs].
+
+    Rows that look alike, up to sign, come into the same block.
+    """
+    first = np.take_along_axis(matrix, np.argmax(matrix != 0, axis=1)[:, None], axis=1)
+    alike = np.lexsort((matrix * first).T[::-1])
+    weights = np.cumsum(np.count_nonzero(matrix[alike], axis=1))
+    total = max(int(weights[-1]), 1)
+    count = min(-(-total // BLOCK_WEIGHTS), -(-len(matrix) // BLOCK_ROWS))
+    block = (weights - 1).clip(0) * count // total
+    parts = [alike[block == i] for i in range(count)]
+    return SumGraph.stack([(rows, merge_sums(matrix[rows], trials=TRIALS)) for rows in parts if len(rows)])
+
+
+def filter_matrix(weights: np.ndarray, group: int = 1) -> np.ndarray:
+    """Convolution weights [O, C / group, *K] as a matrix [O, C * taps]; groups become blocks on its diagonal."""
+    outputs = len(weights)
+    matrix = np.zeros((group, outputs // group, group, weights[0].size), np.int8)
+    for g, block in enumerate(weights.reshape(group, outputs // group, -1)):
+        matrix[g, :, g] = block
+    return matrix.reshape(outputs, -1)
