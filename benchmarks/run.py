@@ -1,93 +1,110 @@
-"""Interleaved ratios of compiled models against onnxruntime (`make bench`).
+"""tercet against int8, fp32 and binary libraries, layer by layer and on ResNet-18 (`make bench`).
 
-usage: run.py [--threads N] [--batch N] [--rounds N] [--json FILE] [MODEL.onnx ...]
+    python benchmarks/run.py                                             # all of it: an hour or more
+    python benchmarks/run.py --layers '3x3 *' --networks '' --kinds 'ternary/*' --peers 'onednn*,openvino*'
+    python benchmarks/run.py --layers '' --threads 2
+    python benchmarks/run.py --report a.json b.json                      # join results of earlier runs
 
-Without models: the demo network and, where TERCET_MODELS (default ../shared/models) is a folder, the shared ones.
+See benchmarks/README.md for what is measured and how.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from suite.layers import KINDS, LAYERS
+from suite.measure import NETWORK, Measured, Setting, measure_layer, measure_network
+from suite.networks import NETWORKS
+from suite.report import read_json, subject_table, text, write_json
+from suite.worker import PEERS, Worker
 
 import tercet
+from tercet.runtime.timing import cpu_name, pinned
 
-if TYPE_CHECKING:
-    from tercet.runtime.bench import BenchReport
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = (
-    "cnv_w2a2.onnx",
-    "cnv_w1a1.onnx",
-    "kws_w3a3.qonnx.onnx",
-    "espcn_subpixel/quant_model.onnx",
-    "espcn_subpixel/float_model.onnx",
-    "alibaba_model_ic.onnx",
-    "alibaba_model_kws.onnx",
-    "alibaba_model_vww.onnx",
-)
+BUILD = Path(__file__).resolve().parents[1] / "build" / "bench"
+PEER_ISA = {"x86-64-v3": {"ONEDNN_MAX_CPU_ISA": "AVX2"}}
+"""oneDNN gets no more instructions than the target has."""
 
 
-def models() -> list[Path]:
-    folder = Path(os.environ.get("TERCET_MODELS") or ROOT.parent / "shared" / "models")
-    shared = [folder / name for name in SHARED if (folder / name).is_file()]
-    return [ROOT / "examples" / "digits" / "digits_ternary.onnx", *shared]
-
-
-def line(*cells: str) -> str:
-    model, time, ratio, quartiles, rounds, form = cells
-    return f"{model:<18} {time:>10} {ratio:>7} {quartiles:>14} {rounds:>14}  {form}"
-
-
-def lines(reports: Sequence[BenchReport]) -> Iterator[str]:
-    """One line for each model and peer."""
-    for report in reports:
-        time = f"{1e6 * report.time.median:.1f} us"
-        for peer in report.peers:
-            r = peer.ratio
-            quartiles, rounds = f"{r.lower:.2f}..{r.upper:.2f}", f"{r.minimum:.2f}..{r.maximum:.2f}"
-            form = f"{peer.form}; {peer.agreement}"
-            yield line(report.model, time, f"{r.median:.2f}", quartiles, rounds, form)
-        if not report.peers:
-            yield line(report.model, time, "", "", "", "; ".join(report.notes))
+def chosen(patterns: str, names: Iterable[str], what: str) -> list[str]:
+    """The names that one of the comma-separated patterns matches, or is. Exits where a pattern matches none."""
+    names = list(names)
+    wanted = [pattern.strip() for pattern in patterns.split(";" if ";" in patterns else ",") if pattern.strip()]
+    found = [name for name in names if any(name == p or fnmatchcase(name, p) for p in wanted)]
+    for pattern in wanted:
+        if not any(name == pattern or fnmatchcase(name, pattern) for name in names):
+            sys.exit(f"--{what}: nothing is called '{pattern}'; there are: {'; '.join(names)}")
+    return found
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Interleaved ratios against onnxruntime; above 1 tercet is faster.")
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    patterns = "glob patterns, separated by commas (by semicolons where a name has a comma)"
+    parser.add_argument("--layers", default="*", help=f"{patterns}; '' for none")
+    parser.add_argument("--networks", default="*", help="forms of ResNet-18 that tercet compiles; '' for none")
+    parser.add_argument("--kinds", default="*", help="weights/activations of layers, as in ternary/int8")
+    parser.add_argument("--peers", default="*", help="as in 'onednn int8'")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", metavar="FILE")
-    options = parser.parse_args()
-    reports: list[BenchReport] = []
-    failed = 0
-    for model in options.models or models():
-        print(f"{model.name} ...", file=sys.stderr, flush=True)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--target", default="native")
+    parser.add_argument("--artifacts", type=Path, default=BUILD / "artifacts", help="where compiled models are left")
+    parser.add_argument("--reuse", action="store_true", help="take what is there instead of compiling again")
+    parser.add_argument("--json", type=Path, default=BUILD / "bench.json", metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw ratios (.svg, .png; needs matplotlib)")
+    parser.add_argument("--plot-peer", default="onednn int8", metavar="PEER", help="what to draw ratios to")
+    parser.add_argument("--report", type=Path, nargs="+", metavar="JSON", help="measure nothing, report these files")
+    o = parser.parse_args()
+    if o.report:
+        measured, about = read_json(o.report)
+    else:
+        target = next(t.name for t in tercet.targets() if t.native) if o.target == "native" else o.target
+        about = {
+            "tercet": tercet.__version__, "target": target, "cpu": cpu_name(), "threads": o.threads, "rounds": o.rounds,
+        }  # fmt: skip
+        setting = Setting(
+            target, o.threads, o.rounds, chosen(o.kinds, KINDS, "kinds"), chosen(o.networks, NETWORKS, "networks"),
+            chosen(o.peers, PEERS, "peers"), o.artifacts, o.reuse,
+        )  # fmt: skip
+        measured = []
+        for found in measure(chosen(o.layers, LAYERS, "layers"), setting):
+            measured.append(found)
+            write_json(o.json, measured, about)
+    print(text(measured, about))
+    if o.plot:
+        draw(o.plot, measured, o.plot_peer)
+    return 0
+
+
+def measure(layers: Sequence[str], setting: Setting) -> Iterator[Measured]:
+    """Subject by subject; shows each table as soon as it is there."""
+    subjects = [*layers, *([NETWORK] if setting.networks else [])]
+    with pinned(setting.threads):
+        libraries = dict.fromkeys(peer.partition(" ")[0] for peer in setting.peers)
+        environment = PEER_ISA.get(setting.target, {})
+        workers = {library: Worker(library, setting.threads, environment) for library in libraries}
         try:
-            reports.append(
-                tercet.bench(
-                    model, threads=options.threads, batch=options.batch, repeats=options.rounds, per_layer=True
-                )
-            )
-        except tercet.TercetError as error:
-            failed += 1
-            print(f"{model.name}: {error}", file=sys.stderr)
-    if reports:
-        first = reports[0]
-        print(f"target {first.target}, {first.threads} thread(s), batch {first.batch}, {first.cpu}")
-        print(line("model", "tercet", "ratio", "quartiles", "all rounds", "onnxruntime runs"))
-        print("\n".join(lines(reports)))
-        print("ratio: onnxruntime's time over tercet's in the same round; times depend on the machine")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([report.to_json() for report in reports], indent=1) + "\n")
-    print(options.json)
-    return 2 if failed else 0
+            for subject in subjects:
+                print(f"{subject} ...", file=sys.stderr, flush=True)
+                network = subject == NETWORK
+                found = measure_network(setting, workers) if network else measure_layer(subject, setting, workers)
+                print("\n".join(subject_table(found)), file=sys.stderr, flush=True)
+                yield found
+        finally:
+            for worker in workers.values():
+                worker.close()
+
+
+def draw(path: Path, measured: Sequence[Measured], peer: str) -> None:
+    from suite.plot import plot
+
+    try:
+        plot(path, measured, peer)
+    except (ImportError, ValueError) as error:
+        print(f"no plot: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
