@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import bench, compile, import_onnx, inspect, load, run, targets, verify
+    from .api import LossyOptions, bench, compile, import_onnx, inspect, load, run, sensitivity, targets, verify
     from .ir.errors import TercetError
 
 __version__ = "0.1.0"
 __all__ = [
+    "LossyOptions",
     "TercetError",
     "__version__",
     "bench",
@@ -17,6 +18,7 @@ __all__ = [
     "inspect",
     "load",
     "run",
+    "sensitivity",
     "targets",
     "verify",
 ]

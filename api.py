@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,20 @@ from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
 from .driver import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, source_hash
 from .ir.errors import InputError, TercetError
+from .ir.losses import LayerSensitivity
 from .ir.program import Program
-from .passes.pipeline import run_passes, stages
+from .lossy import Calibration, calibration_data, lossy_options
+from .passes.calibrate.sensitivity import sensitivity as measure_sensitivity
+from .passes.pipeline import passes_before_lossy, run_passes, stages
+from .passes.ternarize.options import LossyOptions
 from .runtime.artifact import SUFFIX
+from .runtime.losses import LOSSES
 from .runtime.manifest import Manifest
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .passes.sum_merge import LayerRepetition
     from .runtime.bench import BenchReport
     from .runtime.loader import LoadedModel
     from .runtime.report import Inspection
@@ -30,13 +36,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Compiled",
+    "LayerSensitivity",
+    "LossyOptions",
     "TargetStatus",
     "bench",
     "compile",
     "import_onnx",
     "inspect",
     "load",
+    "repetition",
     "run",
+    "sensitivity",
     "targets",
     "verify",
 ]
@@ -73,6 +83,56 @@ def inspect(
     return inspect_program(program, texts, machine.name)
 
 
+def repetition(
+    path: str | Path,
+    *,
+    budget: float = 1.0,
+    bench: str | Path | None = None,
+    target: str = "native",
+    batch: int | None = None,
+    engines: Sequence[str] | None = None,
+    on_layer: Callable[[str], None] = lambda name: None,
+) -> list[LayerRepetition]:
+    """Density, repetition and additions of every layer with weights of {-1, 0, 1}. See `passes.sum_merge.repetition`.
+
+    path: an artifact, of which nothing is executed, or a model. budget: CPU seconds to search for each coding of each
+    layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, engines: as for `inspect`.
+    """
+    from .passes.sum_merge import repetition as report
+    from .runtime.artifact import Artifact
+    from .runtime.bench import layer_seconds
+    from .runtime.stored_ir import kernel_program
+
+    measured = None if bench is None else layer_seconds(bench)
+    if _is_artifact(path):
+        program = kernel_program(Artifact.open(path))
+    else:
+        program = import_onnx(path, batch=batch)
+        run_passes(program, stages(find_target(target), *choose_engines(engines)))
+    return report(program, budget, measured=measured, on_layer=on_layer)
+
+
+def sensitivity(
+    model: ModelProto | Program | str | Path,
+    calibrate: Calibration,
+    *,
+    weights: str | LossyOptions = "ternary",
+    keep: Sequence[str] = (),
+    batch: int | None = None,
+    on_progress: Callable[[str], None] = lambda what: None,
+) -> list[LayerSensitivity]:
+    """Which layers of a float model to leave alone: what the network loses when one layer alone is changed, the most
+    sensitive layer first. model, calibrate, weights, keep, batch: as for `compile`; first and last layers are tried.
+    """
+    options = lossy_options(weights, keep)
+    if not options.lossy:
+        raise InputError("nothing is changed, so nothing can be measured", hint="say which --weights to make")
+    program = model.clone() if isinstance(model, Program) else import_onnx(model, batch=batch)
+    for step in passes_before_lossy():
+        step.apply(program)
+    return measure_sensitivity(program, options, calibration_data(calibrate)(program), on_progress)
+
+
 def verify(
     artifact: str | Path,
     against: ModelProto | str | Path,
@@ -92,6 +152,7 @@ def verify(
     compares every layer. on_progress: told what is being done. A difference is no error: see `Verification.ok`.
     """
     from .runtime.samples import file_samples, random_samples
+    from .runtime.stored_ir import kernel_program
     from .runtime.verify import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
@@ -107,6 +168,10 @@ def verify(
         else:
             chosen = file_samples(inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples)
         second, note = open_second_opinion(against)
+        if LOSSES in loaded.artifact.names:
+            # The artifact is meant to differ from the model: it is compared with what its lossy passes made of it.
+            reference, second, chosen = kernel_program(loaded.artifact), None, replace(chosen, expected={})
+            note = "compiled with losses: compared with the artifact's own IR, not with the model"
         notes = [note] if note else []
         if source_hash(against, reference) != manifest.source_sha256:
             notes.append("the artifact was compiled from another file than this model")

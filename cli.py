@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
@@ -17,6 +18,7 @@ from .ir.errors import TercetError
 from .options import USAGE, build_parser
 
 if TYPE_CHECKING:
+    from .api import LossyOptions
     from .ir.program import Program
     from .runtime.progress import Progress
 
@@ -60,9 +62,11 @@ def _complain(text: str, code: int) -> int:
 
 def compile_verb(options: argparse.Namespace) -> int:
     from .api import compile
+    from .runtime.losses import losses_text
     from .runtime.tables import seconds_text
 
-    wanted = _stages_to_print(options.print_ir_after)
+    lossy = _lossy_options(options)
+    wanted = _stages_to_print(options.print_ir_after, lossy=lossy.lossy)
     with _progress(options) as progress:
 
         def on_stage(label: str, program: Program | None, seconds: float) -> None:
@@ -74,9 +78,14 @@ def compile_verb(options: argparse.Namespace) -> int:
         made = compile(
             options.model, options.output, target=options.target, batch=options.batch, name=options.name,
             jobs=options.jobs, as_directory=options.directory, engines=options.engines, dump_ir=options.dump_ir,
-            on_stage=on_stage,
+            tune=options.tune_candidates if options.tune else 0, weights=lossy,
+            calibrate=options.calibrate, on_stage=on_stage,
         )  # fmt: skip
+    for note in made.notes:
+        print(f"tercet: note: {note}", file=sys.stderr)
     if not options.quiet:
+        if made.losses is not None:
+            print(losses_text(made.losses))
         total = sum(seconds for _, seconds in made.stages)
         print(
             f"{made.path}: {made.name} for {made.target}, {len(made.layers)} steps, {made.size} bytes, "
@@ -89,6 +98,8 @@ def inspect_verb(options: argparse.Namespace) -> int:
     from .api import inspect
     from .runtime.report_text import inspection_text
 
+    if options.repetition:
+        return _repetition(options)
     with _progress(options) as progress:
         progress.begin("reading")
         found = inspect(options.path, target=options.target, batch=options.batch, engines=options.engines)
@@ -102,6 +113,46 @@ def inspect_verb(options: argparse.Namespace) -> int:
         print(json.dumps(found.to_json(), indent=1))
     else:
         print(inspection_text(found), end="")
+    return FINE
+
+
+def _repetition(options: argparse.Namespace) -> int:
+    from .api import repetition
+    from .passes.sum_merge.repetition import HEADER, repetition_rows
+    from .passes.sum_merge.repetition_html import repetition_html
+    from .runtime.outputs import write_bytes
+    from .runtime.tables import table
+
+    with _progress(options) as progress:
+        progress.begin("reading")
+        found = repetition(
+            options.path, budget=options.budget, bench=options.bench, target=options.target, batch=options.batch,
+            engines=options.engines, on_layer=progress.begin,
+        )  # fmt: skip
+    if options.html is not None:
+        write_bytes(options.html, repetition_html(Path(options.path).stem, found).encode())
+    if options.json:
+        print(json.dumps([layer.to_json() for layer in found], indent=1))
+    elif not options.quiet:
+        print(table(HEADER, repetition_rows(found), "<<>>>>>>>>>>>><>>"))
+    return FINE
+
+
+def sensitivity_verb(options: argparse.Namespace) -> int:
+    from .api import sensitivity
+    from .runtime.losses import sensitivity_text
+
+    with _progress(options) as progress:
+        found = sensitivity(
+            options.model, options.calibrate, weights=_lossy_options(options), batch=options.batch,
+            on_progress=lambda layer: progress.begin(f"changing {layer}"),
+        )  # fmt: skip
+    if options.json:
+        from dataclasses import asdict
+
+        print(json.dumps([asdict(layer) for layer in found], indent=1))
+    else:
+        print(sensitivity_text(found))
     return FINE
 
 
@@ -192,22 +243,33 @@ def completion_verb(options: argparse.Namespace) -> int:
 # -- what verbs share -------------------------------------------------------------------------------------------------
 
 
+def _lossy_options(options: argparse.Namespace) -> LossyOptions:
+    from .api import LossyOptions
+
+    return LossyOptions(
+        options.weights, options.per, tuple(options.keep), getattr(options, "all_layers", True), options.threshold,
+        options.regions, options.assign, options.activations,
+    )  # fmt: skip
+
+
 def _progress(options: argparse.Namespace) -> Progress:
     from .runtime.progress import Progress
 
     return Progress(quiet=options.quiet, color=options.color)
 
 
-def _stages_to_print(names: Sequence[str]) -> set[str]:
+def _stages_to_print(names: Sequence[str], *, lossy: bool) -> set[str]:
     """The labels that --print-ir-after means. Raises InputError for unknown passes before anything is compiled."""
     if not names:
         return set()
-    from .api import IMPORT_LABEL
+    from .api import IMPORT_LABEL, LossyOptions
     from .backends.c.target import find_target
     from .passes.pipeline import stages
+    from .passes.ternarize.apply import Ternarize
     from .runtime.report import find_stages
 
-    labels = [IMPORT_LABEL, *(stage.label for stage in stages(find_target("generic"), ()))]
+    steps = [Ternarize(LossyOptions("ternary"))] if lossy else []
+    labels = [IMPORT_LABEL, *(stage.label for stage in stages(find_target("generic"), (), lossy=steps))]
     if "all" in names:
         return set(labels)
     return {labels[i] for name in names for i in find_stages(labels, name)}
@@ -216,6 +278,7 @@ def _stages_to_print(names: Sequence[str]) -> set[str]:
 VERBS = {
     "compile": compile_verb,
     "inspect": inspect_verb,
+    "sensitivity": sensitivity_verb,
     "run": run_verb,
     "verify": verify_verb,
     "bench": bench_verb,

@@ -17,14 +17,18 @@ from .backends.c.engines import ENGINES
 from .backends.c.target import Target, find_target
 from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
 from .ir.errors import InputError
-from .ir.kn.kernel import KernelOp
+from .ir.kn.memory import arena_bytes
+from .ir.losses import Losses
 from .ir.program import Program
-from .passes.pipeline import run_passes, stages
-from .passes.plan_memory import arena_bytes
+from .lossy import Calibration, lossy_pass, lossy_settings
+from .passes.pipeline import Tuning, run_passes, stages
+from .passes.ternarize.options import LossyOptions
 from .runtime.artifact import Artifact
 from .runtime.layers import Layer, describe_layers, layers_to_json
+from .runtime.losses import LOSSES, losses_to_json
 from .runtime.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
 from .runtime.packaging import artifact_contents, interface_sources, merge_sources
+from .tuning import Tuner
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -37,7 +41,8 @@ IMPORT_LABEL = "00-import"
 
 @dataclass(frozen=True)
 class Compiled:
-    """What `compile` made. size, arena_bytes: bytes of the artifact and of the working memory of one sample."""
+    """What `compile` made. size, arena_bytes: bytes of the artifact and of the working memory of one sample.
+    notes: what went wrong without doing harm. losses: what lossy passes did, None without."""
 
     path: Path
     name: str
@@ -46,6 +51,8 @@ class Compiled:
     layers: tuple[Layer, ...]
     arena_bytes: int
     size: int
+    notes: tuple[str, ...] = ()
+    losses: Losses | None = None
 
 
 def import_onnx(model: ModelProto | str | Path, *, name: str | None = None, batch: int | None = None) -> Program:
@@ -65,6 +72,10 @@ def compile(
     jobs: int | None = None,
     as_directory: bool = False,
     engines: Sequence[str] | None = None,
+    tune: int = 0,
+    weights: str | LossyOptions = "keep",
+    keep: Sequence[str] = (),
+    calibrate: Calibration | None = None,
     dump_ir: str | Path | None = None,
     on_stage: StageObserver | None = None,
 ) -> Compiled:
@@ -72,11 +83,15 @@ def compile(
 
     output: path of the artifact (default: NAME.tercet in the working directory). target: one of `targets()` or
     `native`. batch: fixes a symbolic batch. jobs: C compilers at a time. engines: names of the engines to choose from
-    (default: all); `loops` computes what they refuse. dump_ir: a folder that gets the IR and its weights
-    after every pass.
+    (default: all); `loops` computes what they refuse. tune: how many candidates of every layer to measure on this
+    machine, instead of trusting predictions (0). weights: what the float weights become, e.g. `ternary`; see
+    `LossyOptions`, which has more to choose. keep: names of layers that stay. calibrate: data for that: an .npz file,
+    an array of samples, or arrays by input name. dump_ir: a folder that gets the IR and its weights after every pass.
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
     machine = find_target(target)
+    tuner = Tuner(machine, jobs) if tune else None
+    lossy = lossy_pass(weights, keep, calibrate)
     timeline = _Timeline(on_stage)
     program = model if isinstance(model, Program) else import_onnx(model, name=name, batch=batch)
     digest = source_hash(model, program)
@@ -90,20 +105,28 @@ def compile(
         timeline.mark(label, at)
 
     observe(IMPORT_LABEL, program)
-    run_passes(program, stages(machine, *choose_engines(engines)), observe)
+    chosen = stages(machine, *choose_engines(engines), Tuning(tuner, tune), [lossy] if lossy else [])
+    run_passes(program, chosen, observe)
     emitted = emit_model(program, machine)
     timeline.mark("emit", program)
     contents, compiler = _build(program, machine, emitted, jobs)
     timeline.mark("cc", None)
-    cycles = [op.predicted_cycles if isinstance(op, KernelOp) else 0 for op in program.ops]
-    layers = describe_layers(program, emitted.layers, cycles)
+    layers = describe_layers(program, emitted.layers)
     contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
+    options = {"batch": batch, "engines": _names(engines), "tune": tune or None}
+    if lossy:
+        contents[LOSSES] = losses_to_json(lossy.losses)
+        options |= lossy_settings(lossy.options)
     path = Path(output) if output is not None else Path(f"{prefix_of(program.name)}.tercet")
-    manifest = _manifest(program, machine, compiler, digest, {"batch": batch, "engines": _names(engines)})
+    manifest = _manifest(program, machine, compiler, digest, options)
     Artifact.write(path, contents, manifest, as_folder=as_directory or None)
     timeline.mark("pack", None)
     size = sum(len(data) for data in contents.values())
-    return Compiled(path, program.name, machine.name, tuple(timeline.marks), layers, arena_bytes(program), size)
+    notes = tuple(tuner.notes) if tuner else ()
+    losses = lossy.losses if lossy else None
+    return Compiled(
+        path, program.name, machine.name, tuple(timeline.marks), layers, arena_bytes(program), size, notes, losses
+    )  # fmt: skip
 
 
 def choose_engines(names: Sequence[str] | None) -> tuple[list[Engine], list[Engine]]:

@@ -35,6 +35,16 @@ def _tolerance(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"want seconds, 0 or more, have '{text}'")
+    return value
+
+
 def _common() -> _Parser:
     """Options of every verb; SUPPRESS, so that they may stand before or after it."""
     common, absent = _Parser(add_help=False), argparse.SUPPRESS
@@ -72,6 +82,8 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "compile", "compile an ONNX, QDQ or QONNX model to an artifact",
         "model.onnx -o model.tercet",
         "model.onnx -o build/model --directory --target x86-64-v3",
+        "model.onnx --tune",
+        "float.onnx --weights ternary --calibrate samples.npz --keep 'layer1.*'",
         "model.onnx --dump-ir build/ir --print-ir-after thresholds",
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx file")
@@ -79,7 +91,15 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
     v.add_argument("--name", help="name of the model, and of its C functions (default: the file's)")
     _compiling(v)
+    _lossy(v, "keep")
     v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one a CPU)")
+    v.add_argument(
+        "--tune", action="store_true",
+        help="measure the candidates of every layer on this machine and take the fastest; remembers what it measured",
+    )  # fmt: skip
+    v.add_argument(
+        "--tune-candidates", type=_count, default=6, metavar="N", help="how many of a layer, at most (default: 6)"
+    )
     v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--print-ir-after", metavar="PASS", action="append", default=[],
@@ -91,13 +111,34 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.tercet",
         "model.tercet --after thresholds --op conv2",
         "model.onnx --diff recover-quantizers",
+        "model.onnx --repetition --budget 5 --html repetition.html",
     )  # fmt: skip
     v.add_argument("path", metavar="MODEL|ARTIFACT")
     v.add_argument("--after", metavar="PASS", help="print the IR after a pass, by name or number")
     v.add_argument("--diff", metavar="PASS", help="print what a pass changed in the IR, as a unified diff")
     v.add_argument("--op", metavar="NAME", help="print the operations of a source node (at the end, or --after a pass)")
     v.add_argument("--json", action="store_true", help="print summary and layers as JSON")
+    v.add_argument(
+        "--repetition", action="store_true",
+        help="print density, repeated patterns and additions with shared sums of layers with weights of -1, 0 and 1",
+    )  # fmt: skip
+    v.add_argument(
+        "--budget", type=_seconds, default=1.0, metavar="SECONDS",
+        help="with --repetition: CPU time to search for each coding of each layer (default: 1)",
+    )  # fmt: skip
+    v.add_argument("--bench", metavar="FILE", help="with --repetition: times from JSON of `tercet bench --per-layer`")
+    v.add_argument("--html", metavar="FILE", help="with --repetition: write the report, with a plot, as one HTML file")
     _compiling(v)
+
+    v = verb(
+        "sensitivity", "show which layers of a float model to leave alone: changes one at a time and compares outputs",
+        "float.onnx --calibrate samples.npz",
+        "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
+    )  # fmt: skip
+    v.add_argument("model", metavar="MODEL", help="an .onnx file")
+    v.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    v.add_argument("--json", action="store_true", help="print the layers as JSON")
+    _lossy(v, "ternary")
 
     v = verb(
         "run", "run an artifact on arrays from files",
@@ -163,6 +204,39 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", dest="engines", metavar="NAME", action="append",
         help="choose among these engines only; may be repeated (default: all)",
+    )  # fmt: skip
+
+
+WEIGHTS = ("keep", "ternary", "twn", "ttq", "asymmetric", "uniform", "signed-binary")
+"""As `passes.ternarize.options.WEIGHTS`, which is too heavy to import here; a test compares them."""
+
+
+def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
+    group = parser.add_argument_group("changing weights and activations (lossy; see docs/ternarize.md)")
+    group.add_argument("--weights", choices=WEIGHTS, default=default, help=f"what they become (default: {default})")
+    group.add_argument(
+        "--calibrate", metavar="FILE", required=default != "keep",
+        help="an .npz file with samples of the inputs: weights are fitted to what the layers compute on them",
+    )  # fmt: skip
+    group.add_argument(
+        "--keep", metavar="LAYER", action="append", default=[],
+        help="leave a layer as it is; a node, its weights or a pattern such as 'layer1.*'; may be repeated",
+    )  # fmt: skip
+    if default == "keep":
+        group.add_argument("--all-layers", action="store_true", help="change the first and last layers too")
+    group.add_argument("--per", choices=("tensor", "channel"), default="channel", help="what shares a scale")
+    group.add_argument("--threshold", type=_tolerance, metavar="T", help="for ttq: t of t * max |w| (default: chosen)")
+    group.add_argument(
+        "--regions", default="filter", metavar="SHAPE",
+        help="for signed-binary: `filter`, or output by input channels as in 1x16, 4xall, allx8 (default: filter)",
+    )  # fmt: skip
+    group.add_argument(
+        "--assign", choices=("rule", "balanced", "free"), default="free",
+        help="signs of signed-binary regions: by turns, or of least error, half and half or freely (default: free)",
+    )  # fmt: skip
+    group.add_argument(
+        "--activations", choices=("keep", "int8", "int4", "ternary"), default="keep",
+        help="what layers with few-bit weights read (default: keep)",
     )  # fmt: skip
 
 

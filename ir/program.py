@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import (
     LocationAttr,
     ModuleOp,
     StringAttr,
+    SymbolRefAttr,
     i64,
 )
 from xdsl.dialects.func import Func, FuncOp, ReturnOp
@@ -184,7 +185,7 @@ class Program:
 
     def drop_unused_weights(self) -> None:
         """Forgets stored arrays that no operation names."""
-        used = {op.get("value") for op in self.module.walk() if isinstance(op, ConstantOp)}
+        used = {name for op in self.module.walk() for name in stored_names(op)}
         for name in [n for n in self.weights if n not in used]:
             del self.weights[name]
 
@@ -200,13 +201,14 @@ class Program:
                 op.verify(verify_nested_ops=False)
             except VerifyException as error:
                 raise IRError(str(error), where=describe(op)) from error
+            for name in stored_names(op):
+                if name not in self.weights:
+                    raise IRError(f"{op.name} names '@{name}', which is not in the weight store", where=describe(op))
             if isinstance(op, ConstantOp):
                 self._verify_constant(op)
 
     def _verify_constant(self, op: ConstantOp) -> None:
         name, kind = op.get("value"), tensor_of(op.result)
-        if name not in self.weights:
-            raise IRError(f"constant names '@{name}', which is not in the weight store", where=describe(op))
         array = self.weights[name]
         if array.shape != shape_of(kind):
             raise IRError(
@@ -247,6 +249,11 @@ class Program:
         """Reads what `save` wrote; weights stay on disk until used."""
         text = (folder / TEXT_FILE).read_text(encoding="utf-8")
         return cls.parse(text, WeightStore.open(folder / WEIGHTS_FILE), origin=str(folder / TEXT_FILE))
+
+
+def stored_names(op: Operation) -> list[str]:
+    """The arrays of the weight store that an operation names."""
+    return [p.string_value() for p in op.properties.values() if isinstance(p, SymbolRefAttr)]
 
 
 def _fits(want: object, have: Element, array: np.ndarray) -> bool:

@@ -20,7 +20,9 @@ from .prove_batch import ProveBatch
 from .recover_quantizers import RecoverQuantizers
 from .refine_ranges import RefineRanges
 from .select_engines import SelectEngines
+from .sum_merge import SumMerge
 from .thresholds import Thresholds
+from .tune import Bench, Tune
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class Stage:
         return f"{self.number:02d}-{self.name}"
 
 
-def graph_passes() -> list[Pass]:
-    """From the imported program to integer kernels' mathematics: exact, independent of engine and target."""
+def graph_passes(lossy: Sequence[Pass] = ()) -> list[Pass]:
+    """From the imported program to integer kernels' mathematics: independent of engine and target, and exact but for
+    the lossy passes that a user asked for."""
     return [
-        ProveBatch(),
-        Canonicalize(),
-        FoldConstants(),
+        *passes_before_lossy(),
+        *lossy,
         ClassifyWeights(),
         RecoverQuantizers(),
         FoldBatchNorm(),
@@ -56,19 +58,45 @@ def graph_passes() -> list[Pass]:
     ]
 
 
-def kernel_passes(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> list[Pass]:
+def passes_before_lossy() -> list[Pass]:
+    """What a lossy pass can rely on: the batch is known, and weights that are computed from constants are constants."""
+    return [ProveBatch(), Canonicalize(), FoldConstants()]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What measures, and how many candidates of a kernel. Without a bench the predictions decide."""
+
+    bench: Bench | None = None
+    candidates: int = 0
+
+
+NO_TUNING = Tuning()
+
+
+def kernel_passes(
+    target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = (), tuning: Tuning = NO_TUNING
+) -> list[Pass]:
     """From `tn` to `kn`: kernels, layouts, memory. fallback: engines for operations that no other engine takes."""
     return [
         FinishOutputs(),
+        SumMerge(),
         SelectEngines(target, engines, fallback),
+        Tune(target, [*engines, *(e for e in fallback if e not in engines)], tuning.bench, tuning.candidates),
         AssignLayouts(target, [*engines, *fallback]),
         PlanMemory(),
     ]
 
 
-def stages(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> list[Stage]:
+def stages(
+    target: Target,
+    engines: Sequence[Engine],
+    fallback: Sequence[Engine] = (),
+    tuning: Tuning = NO_TUNING,
+    lossy: Sequence[Pass] = (),
+) -> list[Stage]:
     """All passes, numbered from 1 (the imported program is number 0)."""
-    passes = [*graph_passes(), *kernel_passes(target, engines, fallback)]
+    passes = [*graph_passes(lossy), *kernel_passes(target, engines, fallback, tuning)]
     return [Stage(i, step) for i, step in enumerate(passes, start=1)]
 
 

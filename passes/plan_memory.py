@@ -2,82 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, i64
-from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 
-from ..ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
-from ..ir.kn.layout import TAIL_BYTES, buffer_bytes, round_up
+from ..ir.kn.memory import Buffer, arena_buffers, steps_of
 from ..ir.program import Program
 from .base import Pass
 
-ALIGNMENT = 64
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """Bytes needed for a value, alive from operation `first` to operation `last` (both included)."""
-
-    value: SSAValue
-    size: int
-    first: int
-    last: int
+ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
+    lambda b: (-b.size, b.first),
+    lambda b: (-b.size * (b.last - b.first + 1), b.first),
+    lambda b: (b.first - b.last, -b.size),
+    lambda b: (b.first, -b.size),
+)
+"""Which buffer to place first: the largest, the largest for longest, the longest-lived, the earliest."""
 
 
 class PlanMemory(Pass):
-    """Assigns arena offsets: the largest buffer first, each at the lowest place that is free during its life."""
+    """Assigns arena offsets: the smallest arena that several orders of placing give."""
 
     name: ClassVar[str] = "plan-memory"
 
     def apply(self, program: Program) -> bool:
-        ops = [op for op in program.ops if isinstance(op, KernelOp | ConvertOp)]
-        position: dict[Operation, int] = {op: i for i, op in enumerate(ops)}
-        buffers: list[Buffer] = []
-        outputs: set[SSAValue] = set()
-        for op in ops:
-            for value in op.results:
-                users = [use.operation for use in value.uses]
-                if any(isinstance(user, ReturnOp) for user in users):
-                    outputs.add(value)
-                    continue
-                last = max((position[user] for user in users), default=position[op])
-                size = round_up(buffer_bytes(value.type) + TAIL_BYTES, ALIGNMENT)
-                buffers.append(Buffer(value, size, position[op], last))
-        offsets = place(buffers)
-        for op in ops:
-            chosen = [-1 if value in outputs else offsets[value] for value in op.results]
+        offsets = place(arena_buffers(program))
+        steps = steps_of(program)
+        for op in steps:
+            chosen = [offsets.get(value, -1) for value in op.results]
             op.properties["offsets"] = DenseArrayBase.from_list(i64, chosen)
-        return bool(ops)
+        return bool(steps)
 
 
-def place(buffers: list[Buffer]) -> dict[SSAValue, int]:
+def place(buffers: Sequence[Buffer]) -> dict[SSAValue, int]:
     """Byte offsets such that buffers alive at the same time never overlap."""
+    plans = [_place_in_order(sorted(buffers, key=order)) for order in ORDERS]
+    return min(plans, key=lambda offsets: max((offsets[b.value] + b.size for b in buffers), default=0))
+
+
+def _place_in_order(buffers: Sequence[Buffer]) -> dict[SSAValue, int]:
+    """Each buffer in the tightest gap that is free during its life; else behind what is there."""
     placed: list[tuple[int, Buffer]] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
+    for buffer in buffers:
         rivals = sorted(
             (offset, offset + other.size)
             for offset, other in placed
             if other.first <= buffer.last and buffer.first <= other.last
         )
-        offset = 0
-        for begin, end in rivals:
-            if offset + buffer.size <= begin:
-                break
-            offset = max(offset, end)
-        placed.append((offset, buffer))
+        gaps: list[tuple[int, int]] = []
+        end = 0
+        for begin, stop in rivals:
+            if begin - end >= buffer.size:
+                gaps.append((begin - end, end))
+            end = max(end, stop)
+        placed.append((min(gaps)[1] if gaps else end, buffer))
     return {buffer.value: offset for offset, buffer in placed}
-
-
-def arena_bytes(program: Program) -> int:
-    """The size of the arena that the planned offsets need."""
-    ends = [
-        offset + round_up(buffer_bytes(value.type) + TAIL_BYTES, ALIGNMENT)
-        for op in program.ops
-        if planned_offsets(op)
-        for value, offset in zip(op.results, planned_offsets(op), strict=True)
-        if offset >= 0
-    ]
-    return max(ends, default=0)

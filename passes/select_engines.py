@@ -38,8 +38,11 @@ WIDENING = (DequantizeOp, CastOp)
 PROVISIONAL = "candidate"
 """The symbol of kernels until all are there and numbered."""
 
-CYCLES_PER_SPILLED_ELEMENT = 1.0
-"""What a separate pass over a feature map costs: the price of an operation left out of a kernel."""
+CYCLES_PER_SPILLED_ELEMENT = 2.0
+"""What it costs to store a feature map and read it again, for operations that are left out of a kernel."""
+
+CYCLES_PER_ELEMENT: dict[type[Operation], float] = {ThresholdOp: 2.0, SelectThresholdOp: 8.0}
+"""What such an operation costs itself, measured; others 1: a row of thresholds for every pixel does not vectorise."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,11 @@ class SelectEngines(Pass):
                     reasons.setdefault(engine.name, reason)
                     discard(kernel)
                     continue
-                spilled = sum(prod(shape_of(op.results[0])) for op in group[count:]) + (
-                    prod(shape_of(group[count - 1].results[0])) if count < len(group) else 0
-                )
                 schedule, cycles = min(
                     ((s, engine.cost(view, s, self.target).cycles) for s in engine.schedules(view, self.target)),
                     key=lambda pair: pair[1],
                 )
-                total = cycles + spilled * CYCLES_PER_SPILLED_ELEMENT
+                total = cycles + left_out(group, count)
                 loser = kernel
                 if best is None or total < best.cycles:
                     loser = best.kernel if best is not None else None
@@ -177,6 +177,14 @@ def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> Kernel
     block.add_op(YieldOp.create(operands=results))
     at = fused_location(*(op.location for op in group))
     return KernelOp.make(symbol, engine, {}, maps, [r.type for r in results], block, at=at)
+
+
+def left_out(group: Sequence[Operation], count: int) -> float:
+    """Predicted cycles of a group's operations from `count` on, in a kernel of their own."""
+    if count == len(group):
+        return 0.0
+    own = sum(prod(shape_of(op.results[0])) * CYCLES_PER_ELEMENT.get(type(op), 1.0) for op in group[count:])
+    return own + prod(shape_of(group[count - 1].results[0])) * CYCLES_PER_SPILLED_ELEMENT
 
 
 def _widened(group: Sequence[Operation]) -> list[Operation]:

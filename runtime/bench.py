@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,18 +39,24 @@ class PeerTimes:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One step. seconds: median for the whole batch. cycles: predicted for one sample on one core."""
+    """One step. seconds: median for the whole batch. cycles: predicted for one sample on one core; tuned: the same, as
+    measured when the model was compiled with tuning, else 0. bits_per_weight: None for a step without weights."""
 
     symbol: str
     engine: str
     nodes: tuple[str, ...]
     seconds: float
     cycles: float
+    tuned: float
+    bits_per_weight: float | None
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Times of one artifact. Absolute times hold for `cpu` in the state it was in; the ratios are what to compare."""
+    """Times of one artifact, all constants in it in bytes, and the bytes of its working memory.
+
+    Absolute times hold for `cpu` in the state it was in; the ratios are what to compare.
+    """
 
     artifact: str
     model: str
@@ -59,6 +66,8 @@ class BenchReport:
     batch: int
     cpus: tuple[int, ...]
     seconds: tuple[float, ...]
+    stored_bytes: int
+    arena_bytes: int
     peers: tuple[PeerTimes, ...]
     layers: tuple[LayerTime, ...] = ()
     notes: tuple[str, ...] = ()
@@ -116,7 +125,8 @@ def bench_artifact(
         layers = _profile(model, inputs) if per_layer else ()
         return BenchReport(
             str(path), model.name, model.manifest.target.name, cpu_name(), threads, batch, cpus, tuple(seconds[0]),
-            tuple(results), layers, tuple(notes),
+            sum(layer.weight_bytes_stored for layer in model.layers), model.arena_bytes, tuple(results), layers,
+            tuple(notes),
         )  # fmt: skip
 
 
@@ -210,6 +220,18 @@ def _agreement(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray])
 def _profile(model: LoadedModel, inputs: Arrays) -> tuple[LayerTime, ...]:
     seconds = model.profile(inputs, repeats=30)
     return tuple(
-        LayerTime(layer.symbol, layer.engine, layer.nodes, s, layer.cycles)
+        LayerTime(layer.symbol, layer.engine, layer.nodes, s, layer.cycles, layer.measured, layer.bits_per_weight)
         for layer, s in zip(model.layers, seconds, strict=True)
     )
+
+
+def layer_seconds(file: str | Path) -> dict[str, float]:
+    """Seconds of one sample by kernel symbol, from the JSON of a report with layers. Raises InputError for others."""
+    try:
+        report = json.loads(Path(file).read_text(encoding="utf-8"))
+        return {layer["symbol"]: layer["seconds"] / report["batch"] for layer in report["layers"]}
+    except OSError as error:
+        raise InputError(f"cannot read the benchmark: {error.strerror}", where=str(file)) from error
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        hint = "make one with `tercet bench --per-layer --json`"
+        raise InputError(f"not a benchmark report: {error!r}", where=str(file), hint=hint) from error

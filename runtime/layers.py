@@ -20,8 +20,10 @@ class Layer:
 
     nodes: its source nodes as `OpType:name`. ops: the names of its IR operations. For every result: the IR text of its
     tensor or kn.map type, its byte offset in the arena (-1: in an output), and the number of that output (-1: none).
-    weight_bytes_stored: constants in the artifact. weight_bytes: constants as the kernel reads them. scratch_bytes: of
-    one thread. cycles: predicted for one sample on one core; 0 when nothing was predicted.
+    weight_bytes_stored: constants in the artifact; digit_bytes_stored: those of them that hold the weight_count weights
+    themselves, without thresholds and scales. weight_bytes: constants as the kernel reads them. scratch_bytes: of one
+    thread. live_bytes: of the arena's values that are alive while the step runs. cycles: predicted for one sample on
+    one core; measured: the same, where the model was tuned. Both are 0 when there is none.
     """
 
     symbol: str
@@ -33,21 +35,39 @@ class Layer:
     offsets: tuple[int, ...]
     outputs: tuple[int, ...]
     weight_bytes_stored: int
+    digit_bytes_stored: int
+    weight_count: int
     weight_bytes: int
     scratch_bytes: int
+    live_bytes: int
     parallel: bool
     cycles: float
+    measured: float
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """None for a step without weights, or with weights that are part of its code."""
+        known = self.weight_count and self.digit_bytes_stored
+        return 8 * self.digit_bytes_stored / self.weight_count if known else None
 
 
-def describe_layers(
-    program: Program, emitted: Sequence[Mapping[str, Any]], cycles: Sequence[float] | None = None
-) -> tuple[Layer, ...]:
+def describe_layers(program: Program, emitted: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
     """The layers of a program at kernel level, from what the code generator says of each step (in program order)."""
-    returned = list(program.returned.operands)
+    from ..ir.kn.kernel import KernelOp
+    from ..ir.kn.memory import live_bytes
+    from .weights import weights_of
+
+    returned, live = list(program.returned.operands), live_bytes(program)
     layers = []
     for i, (op, fields) in enumerate(zip(program.ops, emitted, strict=True)):
         outputs = [returned.index(value) if value in returned else -1 for value in op.results]
-        extra = {"outputs": outputs, "cycles": float(cycles[i]) if cycles else 0.0}
+        kernel = isinstance(op, KernelOp)
+        _, count = weights_of(op.inner, program) if kernel else ("", 0)
+        extra = {
+            "outputs": outputs, "weight_count": count, "live_bytes": live[i],
+            "cycles": float(op.predicted_cycles) if kernel else 0.0,
+            "measured": float(op.measured_cycles) if kernel else 0.0,
+        }  # fmt: skip
         layers.append(_LAYER({**fields, **extra}, f"layer {i}"))
     return tuple(layers)
 
@@ -76,8 +96,12 @@ _LAYER = record(
     offsets=array(integer(-1), 1000),
     outputs=array(integer(-1), 1000),
     weight_bytes_stored=integer(0),
+    digit_bytes_stored=integer(0),
+    weight_count=integer(0),
     weight_bytes=integer(0),
     scratch_bytes=integer(0),
+    live_bytes=integer(0),
     parallel=boolean,
     cycles=number,
+    measured=number,
 )

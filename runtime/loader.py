@@ -72,6 +72,11 @@ class LoadedModel:
     def outputs(self) -> tuple[PortInfo, ...]:
         return self.manifest.outputs
 
+    @property
+    def arena_bytes(self) -> int:
+        """Of the working memory, whatever the batch."""
+        return self._library.arena_bytes
+
     def run(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """The outputs by name, in the source model's dtypes.
 

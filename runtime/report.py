@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Attribute, Operation
 from xdsl.printer import Printer
@@ -20,24 +19,28 @@ from xdsl.printer import Printer
 from ..ir.errors import ArtifactError, InputError
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.kn.layout import layout_of, tensor_in
+from ..ir.kn.memory import arena_bytes, live_bytes
 from ..ir.locations import source_names
+from ..ir.losses import Losses
 from ..ir.program import Port, Program
 from ..ir.tn.constant import ConstantOp
-from ..ir.tn.linear import ConvOp, MatMulOp
-from ..ir.types import BIPOLAR, TERNARY, contains, element_of, is_float, range_of, shape_of
+from ..ir.types import element_of, is_float, shape_of
 from ..ir.weights import WeightStore
 from .artifact import Artifact
 from .layers import Layer
+from .losses import LOSSES, losses_from_json
 from .manifest import Manifest
 from .stored_ir import kernel_program, stored_stages
+from .weights import values_text, weights_of
 
 
 @dataclass(frozen=True)
 class LayerRow:
     """One step. inputs, outputs: shape, values and layout in words. weights: kind and number of weights, "" without.
 
-    bits_per_weight: all constants of the step (thresholds and scales too) as stored in the artifact over the number
-    of weights; None where that is unknown. cycles: predicted for one sample on one core, 0 where nothing was.
+    bits_per_weight: of the weights as stored in the artifact; None where that is unknown. stored_bytes: all constants
+    of the step there, thresholds and scales too. live_bytes: of the arena's values that are alive while the step runs.
+    cycles: predicted for one sample on one core; measured: the same by tuning; 0 where there is none.
     """
 
     symbol: str
@@ -50,17 +53,22 @@ class LayerRow:
     weights: str
     weight_count: int
     bits_per_weight: float | None
+    stored_bytes: int | None
+    live_bytes: int
     cycles: float
+    measured: float
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """summary: label and text, in order. stages: label (`03-fold-constants`) and IR text after every pass, in order."""
+    """summary: label and text, in order. stages: label (`03-fold-constants`) and IR text after every pass, in order.
+    losses: what lossy passes did, None without."""
 
     title: str
     summary: tuple[tuple[str, str], ...]
     layers: tuple[LayerRow, ...]
     stages: tuple[tuple[str, str], ...]
+    losses: Losses | None = None
 
     @property
     def passes(self) -> list[str]:
@@ -100,6 +108,7 @@ class Inspection:
             "summary": dict(self.summary),
             "layers": [asdict(row) for row in self.layers],
             "passes": self.passes,
+            "losses": None if self.losses is None else asdict(self.losses),
         }
 
     def _last(self, name: str) -> int:
@@ -125,8 +134,11 @@ def inspect_artifact(path: str | Path) -> Inspection:
     stages, program = tuple(stored_stages(artifact)), kernel_program(artifact)
     rows = describe_steps(program, artifact.layers)
     manifest, size = artifact.manifest, sum(info.bytes for info in artifact.manifest.files.values())
-    summary = (*_artifact_summary(manifest, size), *_weight_summary(rows, artifact.layers))
-    return Inspection(manifest.name, summary, rows, stages)
+    summary = (
+        *_artifact_summary(manifest, size), *_weight_summary(rows, artifact.layers), _memory_summary(rows, program),
+    )  # fmt: skip
+    losses = losses_from_json(artifact.read(LOSSES), f"{path}: {LOSSES}") if LOSSES in artifact.names else None
+    return Inspection(manifest.name, summary, rows, stages, losses)
 
 
 def inspect_program(program: Program, stages: Sequence[tuple[str, str]], target: str) -> Inspection:
@@ -139,6 +151,7 @@ def inspect_program(program: Program, stages: Sequence[tuple[str, str]], target:
         *(("input", _port(port)) for port in program.inputs),
         *(("output", _port(port)) for port in program.outputs),
         *_weight_summary(rows, ()),
+        _memory_summary(rows, program),
     )
     return Inspection(program.name, summary, rows, tuple(stages))
 
@@ -148,14 +161,14 @@ def describe_steps(program: Program, layers: Sequence[Layer] = ()) -> tuple[Laye
     ops = [op for op in program.ops if isinstance(op, KernelOp | ConvertOp)]
     if layers and len(layers) != len(ops):
         raise ArtifactError(f"the IR has {len(ops)} steps, layers.json {len(layers)}", where=program.name)
-    return tuple(_row(op, program, layers[i] if layers else None, i) for i, op in enumerate(ops))
+    live = live_bytes(program)
+    return tuple(_row(op, program, layers[i] if layers else None, i, live[i]) for i, op in enumerate(ops))
 
 
-def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index: int) -> LayerRow:
+def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index: int, live: int) -> LayerRow:
     kernel = op if isinstance(op, KernelOp) else None
     inner = [o for o in kernel.inner if not isinstance(o, ConstantOp)] if kernel else []
-    kind, count = _weights(inner, program)
-    stored = layer.weight_bytes_stored if layer is not None and count else None
+    kind, count = weights_of(inner, program)
     return LayerRow(
         symbol=layer.symbol if layer else kernel.symbol.data if kernel else f"t{index:02}_convert",
         engine=kernel.engine.data if kernel else "convert",
@@ -166,41 +179,12 @@ def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index:
         outputs=tuple(map(describe_type, (v.type for v in op.results))),
         weights=kind,
         weight_count=count,
-        bits_per_weight=None if stored is None else 8 * stored / count,
+        bits_per_weight=layer.bits_per_weight if layer else None,
+        stored_bytes=layer.weight_bytes_stored if layer else None,
+        live_bytes=layer.live_bytes if layer else live,
         cycles=kernel.predicted_cycles if kernel else 0,
+        measured=kernel.measured_cycles if kernel else 0,
     )
-
-
-def _weights(ops: Sequence[Operation], program: Program) -> tuple[str, int]:
-    """The kind and number of a kernel's weights: the constant operand of its convolution or matrix product."""
-    for op in ops:
-        if not isinstance(op, ConvOp | MatMulOp):
-            continue
-        for value in (op.operands[1], op.operands[0]):
-            if (array := program.array(value)) is not None:
-                axis = 0 if isinstance(op, ConvOp) else array.ndim - 1
-                return weight_kind(element_of(value), array, axis), array.size
-    return "", 0
-
-
-def weight_kind(element: Attribute, array: np.ndarray, axis: int) -> str:
-    """binary, ternary, `int lo:hi` or float32. Floats that are one magnitude (and 0) in every output channel count as
-    what they are up to that scale. axis: of the output channels."""
-    if array.dtype.kind == "f" and array.size:
-        rows = np.moveaxis(np.abs(array), axis, 0).reshape(array.shape[axis], -1)
-        if bool(np.all((rows == 0) | (rows == rows.max(axis=1, keepdims=True)))):
-            return "ternary" if bool((rows == 0).any()) else "binary"
-    if element == BIPOLAR:
-        return "binary"
-    return "ternary" if contains(TERNARY, element) else values_text(element)
-
-
-def values_text(element: Attribute) -> str:
-    try:
-        lo, hi = range_of(element)
-    except TypeError:
-        return "float32"
-    return "binary" if element == BIPOLAR else f"int {lo}:{hi}"
 
 
 def describe_type(kind: Attribute) -> str:
@@ -242,6 +226,11 @@ def _weight_summary(rows: Sequence[LayerRow], layers: Sequence[Layer]) -> list[t
     text = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
     stored = sum(layer.weight_bytes_stored for layer in layers)
     return [("weights", f"{text}; all constants {stored} bytes" if layers else text)]
+
+
+def _memory_summary(rows: Sequence[LayerRow], program: Program) -> tuple[str, str]:
+    most = max((row.live_bytes for row in rows), default=0)
+    return "arena", f"{arena_bytes(program)} bytes a sample; {most} of them alive at most"
 
 
 def _names(name: str, wanted: str) -> bool:

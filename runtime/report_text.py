@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .bench import BenchReport, PeerTimes
+from .losses import losses_text
 from .report import Inspection, LayerRow
 from .tables import nodes_text, pairs, seconds_text, table
 from .timing import Spread
@@ -14,19 +15,23 @@ from .verify import Verification
 def inspection_text(found: Inspection) -> str:
     """Summary, one line a step, and the passes."""
     rows = [_layer_line(i, row) for i, row in enumerate(found.layers)]
-    header = ("#", "engine", "source nodes", "output", "weights", "bits/w", "cycles")
-    parts = [pairs(found.summary), "", table(header, rows, "><<<<>>"), "", "schedules"]
+    header = ("#", "engine", "source nodes", "output", "weights", "bits/w", "bytes", "cycles", "tuned")
+    parts = [pairs(found.summary), "", table(header, rows, "><<<<>>>>"), "", "schedules"]
     parts += [f"  {i:>2} {row.engine}: {_schedule(row)}" for i, row in enumerate(found.layers) if row.schedule]
+    if found.losses is not None:
+        parts += ["", losses_text(found.losses).rstrip()]
     parts += ["", f"IR after each pass (--after, --diff): {', '.join(found.passes)}"]
     return "\n".join(parts) + "\n"
 
 
 def _layer_line(index: int, row: LayerRow) -> list[str]:
-    bits = "" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
     weights = f"{row.weight_count} {row.weights}" if row.weight_count else ""
-    cycles = f"{row.cycles:.0f}" if row.cycles else ""
     nodes = nodes_text(row.nodes) or f"({', '.join(row.ops)})"
-    return [str(index), row.engine, nodes, "; ".join(row.outputs), weights, bits, cycles]
+    stored = "" if not row.stored_bytes else str(row.stored_bytes)
+    return [
+        str(index), row.engine, nodes, "; ".join(row.outputs), weights, bits_text(row.bits_per_weight), stored,
+        cycles_text(row.cycles), cycles_text(row.measured),
+    ]  # fmt: skip
 
 
 def _schedule(row: LayerRow) -> str:
@@ -63,6 +68,8 @@ def bench_text(report: BenchReport) -> str:
         f"{report.threads} thread{'s' if report.threads != 1 else ''} {pinned}, {report.cpu}",
         "",
         table(("", "median", "min", "max"), _time_rows(report), "<>>>", width=60),
+        "",
+        f"constants {report.stored_bytes} bytes in the artifact, arena {report.arena_bytes} bytes",
     ]
     for peer in report.peers:
         lines += ["", ratio_line(report, peer), f"  {peer.name} runs {peer.form}; {peer.agreement}"]
@@ -94,12 +101,21 @@ def _time_rows(report: BenchReport) -> Sequence[Sequence[str]]:
 
 
 def layer_times(report: BenchReport) -> str:
-    """One line a step: its median time and its share of all."""
+    """One line a step: its median time, its share of all, cycles as predicted and as measured by tuning."""
     total = sum(layer.seconds for layer in report.layers) or 1.0
     rows = [
-        [layer.symbol, layer.engine, nodes_text(layer.nodes), seconds_text(layer.seconds),
-         f"{100 * layer.seconds / total:.1f} %"]
+        [layer.symbol, layer.engine, nodes_text(layer.nodes), bits_text(layer.bits_per_weight),
+         seconds_text(layer.seconds), f"{100 * layer.seconds / total:.1f} %", cycles_text(layer.cycles),
+         cycles_text(layer.tuned)]
         for layer in report.layers
     ]  # fmt: skip
-    rows.append(["all steps", "", "", seconds_text(total), ""])
-    return table(("step", "engine", "source nodes", "time", "share"), rows, "<<<>>")
+    rows.append(["all steps", "", "", "", seconds_text(total), "", "", ""])
+    return table(("step", "engine", "source nodes", "bits/w", "time", "share", "cycles", "tuned"), rows, "<<<>>>>>")
+
+
+def cycles_text(cycles: float) -> str:
+    return f"{cycles:.0f}" if cycles else ""
+
+
+def bits_text(bits: float | None) -> str:
+    return "" if bits is None else f"{bits:.2f}"

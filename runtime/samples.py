@@ -143,7 +143,19 @@ def file_samples(
     `label` holds class numbers. limit: use only the first samples. Raises InputError where arrays are missing or do
     not fit.
     """
-    arrays, where = load_arrays(path), str(path)
+    return array_samples(load_arrays(path), str(path), inputs, outputs, batched=batched, limit=limit)
+
+
+def array_samples(
+    arrays: Arrays,
+    where: str,
+    inputs: Sequence[HasPort],
+    outputs: Sequence[HasPort],
+    *,
+    batched: bool,
+    limit: int | None = None,
+) -> Samples:
+    """The same from arrays by name; where: what they are called in errors."""
     notes: list[str] = []
     found: Arrays = {}
     for port in inputs:
@@ -170,7 +182,7 @@ def file_samples(
         if name is not None and arrays[name].ndim:
             expected[port.name] = arrays[name][:count]
     label = next((arrays[name] for name in LABEL_NAMES if name in arrays and arrays[name].ndim == 1), None)
-    shown = f"{count} sample{'s' if count != 1 else ''} of {Path(path).name}"
+    shown = f"{count} sample{'s' if count != 1 else ''} of {Path(where).name}"
     return Samples(runs, count, shown, expected, None if label is None else label[:count], tuple(notes))
 
 

@@ -22,7 +22,7 @@ from tercet.frontend.onnx import import_model  # noqa: F401  (fills the table)
 from tercet.frontend.onnx.registry import TABLE
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/cli.md")
+FILES = ("README.md", "docs/cli.md", "docs/sum-merge.md")
 MARKED = re.compile(
     r"^<!-- test(?:: (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -52,7 +52,8 @@ def environment(folder: Path) -> dict[str, str]:
     for name, arguments in (("tercet", "-m tercet.cli "), ("python3", "")):
         (scripts / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
         (scripts / name).chmod(0o755)
-    return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    cache = str(folder / "cache")
+    return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "TERCET_CACHE": cache}
 
 
 @pytest.mark.slow

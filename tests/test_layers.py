@@ -14,8 +14,10 @@ MAY_IMPORT = {
     "passes": ("ir", "backends"),
     "backends": ("ir",),
     "runtime": ("ir", "backends.reference"),
-    "driver": ("ir", "frontend", "passes", "backends", "runtime"),
-    "api": ("ir", "frontend", "passes", "backends", "runtime", "driver"),
+    "tuning": ("ir", "passes", "backends", "runtime"),
+    "lossy": ("ir", "passes", "runtime"),
+    "driver": ("ir", "frontend", "passes", "backends", "runtime", "tuning", "lossy"),
+    "api": ("ir", "frontend", "passes", "backends", "runtime", "driver", "lossy"),
     "options": (),
     "cli": ("ir", "frontend", "passes", "backends", "runtime", "api", "options"),
 }

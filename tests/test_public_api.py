@@ -9,7 +9,10 @@ import pytest
 
 import tercet
 
-NAMES = {"load", "compile", "inspect", "run", "verify", "bench", "targets", "import_onnx", "TercetError"}
+NAMES = {
+    "load", "compile", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_onnx", "LossyOptions",
+    "TercetError",
+}  # fmt: skip
 HEAVY = {"numpy", "onnx", "onnxruntime", "torch", "xdsl"}
 
 PROBE = """

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...ir.errors import IRError
@@ -17,14 +16,16 @@ from ...ir.operation import from_attribute
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
-from .engine import ALIGNMENT, Constant, Kernel, KernelCode
+from .engine import ALIGNMENT, Kernel, KernelCode
 from .engines import find_engine
+from .instructions import target_header
+from .storage import Span, store
 from .target import Target
 from .text import check_symbol, comment, kernel_comment, nodes_text
 
 DEFINITION_FILE, CONVERT_FILE = "definition.c", "conversions.c"
+TARGET_FILE = "tercet_target.h"
 WEIGHTS_FILE, WEIGHTS_SOURCE = "weights.bin", "weights.S"
-DIGITS_PER_BYTE = {2: 8, 3: 5}
 
 WEIGHTS_ASSEMBLY = """\
 /* The packed weights of the model, as they are in weights.bin. */
@@ -60,54 +61,57 @@ class _Step:
     code: KernelCode
     weights: int = 0  # byte offset in the expanded weights
     stored: int = 0  # bytes in weights.bin
+    digits: int = 0  # those of them that hold the weights themselves
 
 
 @dataclass
 class _Weights:
     """weights.bin as it grows, and how it expands."""
 
+    compact: bool
     blob: bytearray = field(default_factory=bytearray)
     sections: list[str] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     size: int = 0
 
-    def add(self, code: KernelCode) -> tuple[int, int]:
-        """Appends a kernel's constants. Returns its offset in the expanded weights and its bytes in the blob."""
-        start, first = round_up(self.size, ALIGNMENT), len(self.blob)
-        for constant, offset in zip(code.constants.items, code.constants.offsets, strict=True):
-            count = constant.values.size if constant.radix else constant.values.nbytes
-            fields = (len(self.blob), start + offset, count, constant.radix, constant.group, constant.offset)
+    def add(self, step: _Step) -> None:
+        """Appends a kernel's constants and notes in the step where they are and what they take."""
+        step.weights, first = round_up(self.size, ALIGNMENT), len(self.blob)
+        constants = step.code.constants
+        largest = max((c.values.size for c in constants.items), default=0)
+        packed = any(c.radix for c in constants.items)
+        for constant, offset in zip(constants.items, constants.offsets, strict=True):
+            stored = store(constant, compact=self.compact)
+            spans = f"spans + {len(self.spans)}" if stored.spans else "NULL"
+            fields = (
+                len(self.blob), len(stored.data), step.weights + offset, stored.count, stored.radix, stored.group,
+                stored.offset, int(stored.coded), stored.signs, spans, len(stored.spans),
+            )  # fmt: skip
             self.sections.append(f"{{{', '.join(map(str, fields))}}}")
-            self.blob += stored_bytes(constant)
-        self.size = start + code.constants.size
-        return start, len(self.blob) - first
+            self.spans += stored.spans
+            self.blob += stored.data
+            if constant.radix if packed else constant.values.size == largest:
+                step.digits += len(stored.data)
+        self.size = step.weights + constants.size
+        step.stored = len(self.blob) - first
 
 
-def stored_bytes(constant: Constant) -> bytes:
-    """A constant as it lies in weights.bin: raw, or 8 bits or 5 trits a byte, lowest first."""
-    if constant.radix == 0:
-        return np.ascontiguousarray(constant.values).tobytes()
-    per_byte = DIGITS_PER_BYTE[constant.radix]
-    digits = np.zeros(round_up(constant.values.size, per_byte), np.uint8)
-    digits[: constant.values.size] = constant.values.reshape(-1)
-    powers = np.array([constant.radix**i for i in range(per_byte)], np.int64)
-    return (digits.reshape(-1, per_byte) @ powers).astype(np.uint8).tobytes()
-
-
-def emit_model(program: Program, target: Target) -> Emitted:
+def emit_model(program: Program, target: Target, *, compact: bool = True) -> Emitted:
     """C for a program at kernel level whose memory is planned.
 
+    compact: whether weights may be entropy-coded, which takes a while.
     The sources define `tercet_model_definition` (hidden) and need runtime/c beside them. Raises IRError for a program
     that is not at kernel level, has no offsets, or names an unknown engine.
     """
-    sources: dict[str, str | bytes] = {}
+    sources: dict[str, str | bytes] = {TARGET_FILE: target_header(target.name, target.prelude, target.instructions)}
     layers: list[dict[str, object]] = []
     nodes: dict[str, str] = {}
-    weights, steps, converts = _Weights(), [], []
+    weights, steps, converts = _Weights(compact), [], []
     for i, op in enumerate(program.ops):
         step = _emit_step(op, i, program, target)
         if any(step.symbol == other.symbol for other in steps):
             raise IRError(f"two kernels are named '{step.symbol}'", where=describe(op))
-        step.weights, step.stored = weights.add(step.code)
+        weights.add(step)
         steps.append(step)
         layers.append(_layer(step))
         if isinstance(op, ConvertOp):
@@ -174,6 +178,7 @@ def _layer(step: _Step) -> dict[str, object]:
         "results": [str(v.type) for v in op.results],
         "offsets": _offsets(op),
         "weight_bytes_stored": step.stored,
+        "digit_bytes_stored": step.digits,
         "weight_bytes": step.code.constants.size,
         "scratch_bytes": step.code.scratch,
         "parallel": step.code.parallel,
@@ -230,7 +235,10 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
     if rows:
         out += ["static const struct tercet_step steps[] = {", *rows, "};"]
     if weights.sections:
-        out.append("/* stored, expanded, count, radix, group, offset */")
+        if weights.spans:
+            spans = [f"{{{s.count}, {s.first}, {s.rows}, {s.run}, {s.repeats}}}" for s in weights.spans]
+            out.append(_array("struct tercet_span", "spans", spans)[0].rstrip("\n"))
+        out.append("/* stored, bytes, expanded, count, radix, group, offset, coded, signs, spans, span_count */")
         out += ["static const struct tercet_section sections[] = {", *(f"    {s}," for s in weights.sections), "};"]
     ports = [_array("int64_t", f"{name}_bytes", [str(buffer_bytes(v.type)) for v in values]) for name, values in
              (("input", program.block.args), ("output", program.returned.operands))]  # fmt: skip

@@ -13,7 +13,9 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...ir.kn.kernel import KernelOp
 from ...ir.kn.layout import round_up
+from ...ir.sum_graph import SumGraph
 from ...ir.tn.constant import ConstantOp
+from ...ir.tn.linear import ConvOp
 from ...ir.weights import WeightStore
 from .target import Target
 
@@ -53,6 +55,11 @@ class Kernel:
     def array(self, value: SSAValue) -> np.ndarray | None:
         """The stored array of a constant inside the region, else None."""
         return self.weights[value.owner.get("value")] if isinstance(value.owner, ConstantOp) else None
+
+    def graph(self, conv: ConvOp) -> SumGraph | None:
+        """The additions that the pass sum-merge found for a convolution; None where it found none."""
+        name = conv.get("sums")
+        return None if name is None else SumGraph.from_array(self.weights[name])
 
     def input_index(self, value: SSAValue) -> int | None:
         """Which operand a region argument is; None for values computed inside."""

@@ -81,9 +81,9 @@ def evaluate(
     constants and kernels only. Raises IRError for operations without a meaning.
     """
     if isinstance(op, ConstantOp):
-        return [_constant(op, weights or {})]
+        return [_constant(op, {} if weights is None else weights)]
     if isinstance(op, KernelOp):
-        return run_block(op.block, operands, weights or {}, trace=trace)
+        return run_block(op.block, operands, {} if weights is None else weights, trace=trace)
     function = MEANING.get(type(op))
     if function is None:
         raise IRError("the interpreter knows no meaning of this operation", where=describe(op))

@@ -29,7 +29,7 @@ def exact_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a @ b
 
 
-def _columns(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> np.ndarray:
+def columns(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> np.ndarray:
     """im2col of an already padded x [N, C, *S]: [N, C, *kernel, *S']."""
     rank = len(kernel)
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
@@ -44,11 +44,11 @@ def conv(op: ConvOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = Non
     pads, group, rank = op.get("pads"), op.get("group"), x.ndim - 2
     if any(pads):
         x = np.pad(x, [(0, 0), (0, 0), *((pads[i], pads[i + rank]) for i in range(rank))])
-    columns = _columns(x, w.shape[2:], op.get("strides"), op.get("dilations"))
-    size, terms = columns.shape[2 + rank :], int(np.prod(w.shape[1:]))
+    taps = columns(x, w.shape[2:], op.get("strides"), op.get("dilations"))
+    size, terms = taps.shape[2 + rank :], int(np.prod(w.shape[1:]))
     pixels, outputs = int(np.prod(size)), w.shape[0]
     y = exact_product(
-        w.reshape(group, outputs // group, terms), columns.reshape(x.shape[0], group, terms, pixels)
+        w.reshape(group, outputs // group, terms), taps.reshape(x.shape[0], group, terms, pixels)
     ).reshape(x.shape[0], outputs, *size)
     return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
 

@@ -52,7 +52,7 @@ class KernelOp(IRDLOperation):
     Operands and results are dense tensors or `!kn.map`s; the region sees plain tensors and owns its constants.
     schedule: the engine's choices (integers and strings). offsets: arena byte offset of each result, -1 for a result
     that is written to the caller's output buffer; absent before memory is planned. cycles: predicted for one sample on
-    one core.
+    one core; measured: the same where the kernel was tuned.
     """
 
     name = "kn.kernel"
@@ -62,6 +62,7 @@ class KernelOp(IRDLOperation):
     schedule = prop_def(DictionaryAttr)
     offsets = opt_prop_def(DenseArrayBase)
     cycles = opt_prop_def(IntegerAttr)
+    measured = opt_prop_def(IntegerAttr)
     results_ = var_result_def()
     body = region_def("single_block")
     traits = traits_def(IsolatedFromAbove())
@@ -97,6 +98,11 @@ class KernelOp(IRDLOperation):
     def predicted_cycles(self) -> int:
         """0 where nothing was predicted."""
         return 0 if self.cycles is None else self.cycles.value.data
+
+    @property
+    def measured_cycles(self) -> int:
+        """0 where nothing was measured."""
+        return 0 if self.measured is None else self.measured.value.data
 
     @property
     def block(self) -> Block:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, f32
-from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
+from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, SymbolRefAttr, f32
+from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, opt_prop_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
 from ..types import Element, Tensor, element_of, int_type, is_float, range_of, shape_of, tensor_type
@@ -26,6 +26,8 @@ class ConvOp(TensorOperation):
 
     All operands float, or all integers (exact, no overflow: the result's range holds every sum).
     pads: begin of every spatial axis, then end; the padding value is zero.
+    sums: how to compute it with fewer additions: the stored array of an ir.sum_graph.SumGraph from the taps of one
+    output pixel, [C, *K] row by row (all groups), to the O sums without bias. It changes no result.
     """
 
     name = "tn.conv"
@@ -36,6 +38,7 @@ class ConvOp(TensorOperation):
     pads = prop_def(DenseArrayBase)
     dilations = prop_def(DenseArrayBase)
     group = prop_def(IntegerAttr)
+    sums = opt_prop_def(SymbolRefAttr)
     y = result_def()
 
     def infer(self) -> Sequence[Tensor]:

@@ -2,9 +2,14 @@
 #define _GNU_SOURCE /* clock_gettime under any -std */
 #include "tercet_runtime.h"
 #include "tercet_pool.h"
+#include "tercet_weights.h"
 
 #include <stdlib.h>
 #include <time.h>
+
+#ifndef TERCET_CLOCK
+#define TERCET_CLOCK CLOCK_MONOTONIC /* what steps are timed with */
+#endif
 
 enum { ALIGNMENT = 64, TAIL_BYTES = 256, MOST_THREADS = 1024 };
 
@@ -40,51 +45,6 @@ static void *allocate(int64_t bytes) {
     size_t size = ((size_t)bytes + TAIL_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     void *memory = aligned_alloc(ALIGNMENT, size);
     return memory ? memset(memory, 0, size) : NULL;
-}
-
-/* Digits are stored 5 trits or 8 bits to a byte, lowest first; every `group` of them become one expanded byte. */
-static void expand_digits(const struct tercet_section *section, const unsigned char *stored, unsigned char *expanded) {
-    const unsigned radix = (unsigned)section->radix;
-    const int per_byte = radix == 3 ? 5 : 8;
-    unsigned digits = 0, sum = 0, power = 1;
-    int left = 0, taken = 0;
-    for (int64_t i = 0; i < section->count; i++) {
-        if (left == 0) {
-            digits = *stored++;
-            left = per_byte;
-        }
-        sum += digits % radix * power;
-        digits /= radix;
-        power *= radix;
-        left--;
-        if (++taken == section->group || i + 1 == section->count) {
-            *expanded++ = (unsigned char)(sum + (unsigned)section->offset);
-            sum = 0;
-            power = 1;
-            taken = 0;
-        }
-    }
-}
-
-static int expand_weights(const struct tercet_definition *definition, unsigned char *weights) {
-    for (int i = 0; i < definition->section_count; i++) {
-        const struct tercet_section *section = &definition->sections[i];
-        int digits = section->radix == 2 || section->radix == 3;
-        if ((section->radix != 0 && !digits) || (digits && section->group < 1) || section->count < 0 ||
-            section->stored < 0 || section->expanded < 0) {
-            return TERCET_BAD_ARGUMENT;
-        }
-        int64_t bytes = digits ? (section->count + section->group - 1) / section->group : section->count;
-        if (section->expanded > definition->weight_bytes || bytes > definition->weight_bytes - section->expanded) {
-            return TERCET_BAD_ARGUMENT;
-        }
-        if (digits) {
-            expand_digits(section, definition->blob + section->stored, weights + section->expanded);
-        } else if (bytes > 0) {
-            memcpy(weights + section->expanded, definition->blob + section->stored, (size_t)bytes);
-        }
-    }
-    return TERCET_OK;
 }
 
 /* The address of a value, or NULL when the definition names a port that does not exist. */
@@ -186,7 +146,7 @@ int tercet_create(const struct tercet_definition *definition, int threads, struc
     model->definition = definition;
     int status = allocate_memory(model, threads);
     if (status == TERCET_OK) {
-        status = expand_weights(definition, model->weights);
+        status = tercet_expand_weights(definition, model->weights);
     }
     if (status == TERCET_OK) {
         status = bind_steps(model);
@@ -244,7 +204,7 @@ static void run_step(const struct tercet_model *model, int index) {
 
 static double seconds_now(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(TERCET_CLOCK, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 

@@ -22,11 +22,21 @@ struct tercet_step {
     int parallel;
 };
 
-/* One constant: `count` digits (radix 2 or 3) or bytes (radix 0) at byte `stored` of the blob, expanded to byte
- * `expanded` of the weights; see backends/c/engine.py, Constant. */
+/* Which filters `count` digits belong to: digit i to first + i / (run * rows * repeats) * rows + i / run % rows. */
+struct tercet_span {
+    int64_t count, first, rows, run, repeats;
+};
+
+/* One constant: `count` digits below `radix`, in `bytes` bytes of the blob from byte `stored` on. Every `group` digits
+ * become one byte, from byte `expanded` of the weights on; see backends/c/engine.py, Constant. coded: the digits are
+ * entropy-coded (backends/c/coding.py); otherwise as many as fit are packed into each byte. With spans, the first `signs`
+ * bytes hold one bit a filter, and the digits that follow, of radix 2, tell zeros (0) from the filter's other trit. */
 struct tercet_section {
-    int64_t stored, expanded, count;
-    int radix, group, offset;
+    int64_t stored, bytes, expanded, count;
+    int radix, group, offset, coded;
+    int64_t signs;
+    const struct tercet_span *spans;
+    int span_count;
 };
 
 struct tercet_definition {

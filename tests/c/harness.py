@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from library import NATIVE, Library
-from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
@@ -37,7 +37,6 @@ from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes,
 from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
-from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
 
 
@@ -121,9 +120,10 @@ def _body(case: Case, into: Program) -> tuple[Block, list[SSAValue]]:
     values: dict[SSAValue, SSAValue] = dict(zip(case.inputs, block.args, strict=True))
     for op in case.program.ops:
         copy = op.clone(values)
-        if isinstance(op, ConstantOp):
-            name = into.weights.add(op.get("value"), case.program.weights[op.get("value")])
-            copy.properties["value"] = symbol(name)
+        for key, name in op.properties.items():
+            if isinstance(name, SymbolRefAttr):
+                stored = case.program.weights[name.string_value()]
+                copy.properties[key] = symbol(into.weights.add(name.string_value(), stored))
         block.add_op(copy)
         values.update(zip(op.results, copy.results, strict=True))
     results = [values[v] for v in case.outputs]

@@ -15,10 +15,10 @@ from tercet.backends.c.target import TARGETS
 from tercet.ir.errors import UnsupportedError
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
 from tercet.ir.kn.layout import TAIL_BYTES, buffer_bytes, layout_of
+from tercet.ir.kn.memory import arena_bytes, live_bytes
 from tercet.ir.program import Program
 from tercet.passes.assign_layouts import satisfies
 from tercet.passes.pipeline import run_passes, stages
-from tercet.passes.plan_memory import arena_bytes
 from tercet.passes.select_engines import SelectEngines
 
 TARGET = TARGETS["x86-64-v3"]
@@ -67,6 +67,7 @@ def test_buffers_alive_together_are_apart(network: Network) -> None:
         live = [v for v in alive if _last_use(v, ops) >= ops.index(op)]
         spans = sorted(alive[v] for v in live)
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
+    assert max(live_bytes(program), default=0) <= arena_bytes(program)
 
 
 def _last_use(value: SSAValue, ops: list[Operation]) -> int:

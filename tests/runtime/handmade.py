@@ -102,7 +102,10 @@ static const struct tercet_step steps[] = {
     {dot, &t, &sums, 1, 1, 64, 1},
     {most, &sums, &best, 1, 1, 0, 0},
 };
-static const struct tercet_section sections[] = {{0, 0, 48, 0, 1, 0}, {48, 64, 60, 3, 1, -1}};
+static const struct tercet_section sections[] = {
+    {0, 48, 0, 48, 256, 1, 0, 0, 0, NULL, 0},
+    {48, 12, 64, 60, 3, 1, -1, 0, 0, NULL, 0},
+};
 static const int64_t input_bytes[] = {48, 12}, output_bytes[] = {48, 1};
 
 const struct tercet_definition tercet_model_definition = {
@@ -168,7 +171,7 @@ def layers() -> tuple[Layer, ...]:
     def layer(symbol: str, kind: str, offset: int, output: int, parallel: bool) -> Layer:
         return Layer(
             symbol, "hand", {"lanes": 4}, (f"Node:{symbol}",), (f"tn.{symbol}",), (kind,), (offset,), (output,),
-            0, 0, 24, parallel, 10.0,
+            0, 0, 0, 0, 24, 0, parallel, 10.0, 0.0,
         )  # fmt: skip
 
     return (

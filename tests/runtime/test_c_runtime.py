@@ -6,6 +6,8 @@ import ctypes
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import astuple
 from functools import cache
 from pathlib import Path
 
@@ -14,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tercet.backends.c.coding import encode
+from tercet.backends.c.engine import Constant
+from tercet.backends.c.storage import Stored, store
 from tercet.runtime.packaging import C_FOLDER
-
-from .handmade import pack_digits
 
 HERE = Path(__file__).parent
 WARNINGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror"]
@@ -91,17 +94,19 @@ def test_more_threads_than_processors(tmp_path: Path) -> None:
     check("taskset", "-c", str(processor), build(tmp_path), "50")
 
 
+WEIGHTS = 1 << 16
+
 EXPAND = """
 #include "tercet_runtime.h"
 
 static void copy(const struct tercet_task *task) {
-    memcpy(task->out[0], task->weights, 4096);
+    memcpy(task->out[0], task->weights, WEIGHTS);
 }
 
 int expand(const struct tercet_section *sections, int count, const unsigned char *blob, unsigned char *out) {
     const struct tercet_buffer output = {TERCET_OUTPUT, 0};
     const struct tercet_step step = {copy, NULL, &output, 0, 1, 0, 0};
-    const int64_t bytes = 4096;
+    const int64_t bytes = WEIGHTS;
     const struct tercet_definition definition = {
         .steps = &step, .step_count = 1, .sections = sections, .section_count = count, .blob = blob,
         .weight_bytes = bytes, .output_bytes = &bytes, .output_count = 1,
@@ -116,15 +121,27 @@ int expand(const struct tercet_section *sections, int count, const unsigned char
 """
 
 
+class SpanStruct(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("count", "first", "rows", "run", "repeats")]
+
+
 class Section(ctypes.Structure):
     _fields_ = [
-        ("stored", ctypes.c_int64),
-        ("expanded", ctypes.c_int64),
-        ("count", ctypes.c_int64),
-        ("radix", ctypes.c_int),
-        ("group", ctypes.c_int),
-        ("offset", ctypes.c_int),
+        *((name, ctypes.c_int64) for name in ("stored", "bytes", "expanded", "count")),
+        *((name, ctypes.c_int) for name in ("radix", "group", "offset", "coded")),
+        ("signs", ctypes.c_int64),
+        ("spans", ctypes.POINTER(SpanStruct)),
+        ("span_count", ctypes.c_int),
     ]
+
+
+def section_of(stored: Stored, at: int, place: int) -> Section:
+    """What the generated C says of a constant at byte `at` of the blob and `place` of the weights."""
+    spans = (SpanStruct * len(stored.spans))(*(SpanStruct(*astuple(span)) for span in stored.spans))
+    return Section(
+        at, len(stored.data), place, stored.count, stored.radix, stored.group, stored.offset, int(stored.coded),
+        stored.signs, spans, len(stored.spans),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -133,59 +150,115 @@ def expander(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     (folder / "expand.c").write_text(EXPAND)
     sources = [*sorted(str(path) for path in C_FOLDER.glob("*.c")), str(folder / "expand.c")]
     subprocess.run(
-        ["cc", "-O1", "-shared", "-fPIC", f"-I{C_FOLDER}", *sources, "-pthread", "-o", str(folder / "x.so")], check=True
-    )
+        ["cc", "-O1", "-shared", "-fPIC", f"-I{C_FOLDER}", f"-DWEIGHTS={WEIGHTS}", *sources, "-pthread", "-o",
+         str(folder / "x.so")],
+        check=True,
+    )  # fmt: skip
     return ctypes.CDLL(str(folder / "x.so"))
 
 
 @st.composite
-def constants(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int]:
-    """Values or digits, radix, group, offset."""
+def constants(draw: st.DrawFn) -> Constant:
+    """Values, or digits of any skew; trits of filters with one sign each among them, in any order."""
     radix = draw(st.sampled_from([0, 2, 3]))
-    count = draw(st.integers(0, 300))
-    seed = draw(st.integers(0, 2**32 - 1))
-    values = np.random.default_rng(seed).integers(0, radix or 256, count).astype(np.uint8)
-    return values, radix, draw(st.integers(1, 9)), draw(st.integers(-200, 200))
-
-
-def expanded(values: np.ndarray, radix: int, group: int, offset: int) -> np.ndarray:
-    """What a kernel must see: each group of digits as one byte."""
+    count = draw(st.integers(0, 3000))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if radix == 0:
-        return values
+        dtype, most = draw(st.sampled_from([(np.uint8, 256), (np.int8, 7), (np.int32, 2**31 - 1), (np.float32, 9)]))
+        return Constant((rng.random(count) * most - (most // 2 if dtype == np.int8 else 0)).astype(dtype))
+    skew = draw(st.sampled_from([0.0, 0.01, 0.4, 0.9, 1.0]))
+    digits = np.where(rng.random(count) < skew, rng.integers(radix), rng.integers(0, radix, count)).astype(np.uint8)
+    group = draw(st.integers(1, 9))
+    if radix == 2 or draw(st.booleans()):
+        return Constant(digits, radix, group, draw(st.integers(-200, 200)))
+    filters = draw(st.sampled_from([1, 3, 8, 11]))
+    run, repeats = draw(st.integers(1, 20)), draw(st.integers(1, 4))
+    block = np.tile(np.repeat(np.arange(filters), run), repeats)
+    owner = np.resize(block, count) if draw(st.booleans()) else rng.integers(-1, filters, count)
+    offset = draw(st.sampled_from([0, -1]))
+    sign = rng.integers(1, 3, filters)
+    trits = (np.where(owner < 0, 0, (digits > 0) * sign[owner]) - offset) % 3
+    return Constant(trits.astype(np.uint8), 3, group, offset, owner)
+
+
+def expanded(constant: Constant) -> np.ndarray:
+    """What a kernel must see: each group of digits as one byte."""
+    values, radix, group = constant.values, constant.radix, constant.group
+    if radix == 0:
+        return values.view(np.uint8)
     padded = np.concatenate([values, np.zeros(-values.size % group, np.uint8)]).reshape(-1, group).astype(np.int64)
-    return ((padded * radix ** np.arange(group)).sum(axis=1) + offset).astype(np.uint8)
+    return ((padded * radix ** np.arange(group)).sum(axis=1) + constant.offset).astype(np.uint8)
+
+
+def expand(expander: ctypes.CDLL, sections: Sequence[Section], blob: bytes) -> tuple[int, np.ndarray]:
+    """The runtime's status, and the weights that it expanded."""
+    out = np.full(WEIGHTS, 255, np.uint8)
+    array = (Section * max(len(sections), 1))(*sections)
+    return expander.expand(array, len(sections), blob, out.ctypes.data_as(ctypes.c_void_p)), out
 
 
 @given(st.lists(constants(), max_size=4))
 @settings(deadline=None)
-def test_expansion(expander: ctypes.CDLL, items: list[tuple[np.ndarray, int, int, int]]) -> None:
-    blob, want, sections, place = b"", np.zeros(4096, np.uint8), [], 0
-    for values, radix, group, offset in items:
-        result = expanded(values, radix, group, offset)
+def test_expansion(expander: ctypes.CDLL, items: list[Constant]) -> None:
+    blob, want, sections, place = b"", np.zeros(WEIGHTS, np.uint8), [], 0
+    for constant in items:
+        stored, result = store(constant), expanded(constant)
         want[place : place + result.size] = result
-        sections.append(Section(len(blob), place, values.size, radix, group, offset))
-        blob += values.tobytes() if radix == 0 else pack_digits(values, radix)
+        sections.append(section_of(stored, len(blob), place))
+        blob += stored.data
         place += -(-result.size // 64) * 64
-    out = np.full(4096, 255, np.uint8)
-    array = (Section * max(len(sections), 1))(*sections)
-    assert expander.expand(array, len(sections), blob, out.ctypes.data_as(ctypes.c_void_p)) == 0
+    status, out = expand(expander, sections, blob)
+    assert status == 0
     np.testing.assert_array_equal(out, want)
 
 
+@given(st.lists(st.integers(0, 255), max_size=60), st.integers(2, 256), st.integers(0, 3000))
+@settings(deadline=None)
+def test_damaged_codes_stay_inside(expander: ctypes.CDLL, data: list[int], radix: int, count: int) -> None:
+    """Whatever bytes a coded section has, it is refused or fills its own part of the weights."""
+    section = section_of(Stored(bytes(data), count, radix, 1, 0, coded=True), 0, 64)
+    status, out = expand(expander, [section], bytes(data))
+    assert status in (0, 1)
+    if status == 0:
+        assert not out[:64].any() and not out[64 + count :].any()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 10_000), st.integers(1, 255))
+@settings(deadline=None)
+def test_a_damaged_code_is_noticed_or_decodes(expander: ctypes.CDLL, seed: int, at: int, flip: int) -> None:
+    digits = (np.random.default_rng(seed).random(20_000) < 0.05).astype(np.uint8)
+    data = bytearray(encode(digits, 2))
+    data[at % len(data)] ^= flip
+    status, _ = expand(expander, [section_of(Stored(bytes(data), digits.size, 2, 8, 0, coded=True), 0, 0)], bytes(data))
+    assert status in (0, 1)
+    cut = bytes(data[: at % len(data)])
+    assert expand(expander, [section_of(Stored(cut, digits.size, 2, 8, 0, coded=True), 0, 0)], cut)[0] == 1
+
+
 @pytest.mark.parametrize(
-    "section",
+    "fields",
     [
-        (0, 0, 1, 4, 1, 0),  # no such radix
-        (0, 0, 1, 3, 0, 0),  # empty groups
-        (0, 0, -1, 0, 1, 0),
-        (-1, 0, 1, 0, 1, 0),
-        (0, -1, 1, 0, 1, 0),
-        (0, 4097, 0, 0, 1, 0),
-        (0, 4000, 97, 0, 1, 0),
-        (0, 4000, 97, 3, 1, 0),
-        (0, 0, 2**62, 0, 1, 0),
+        {"radix": 1},
+        {"radix": 257},
+        {"group": 0},
+        {"count": -1},
+        {"stored": -1},
+        {"bytes": -1},
+        {"bytes": 0},  # too few for the digits
+        {"bytes": 2},  # too many
+        {"expanded": -1},
+        {"expanded": WEIGHTS},
+        {"expanded": WEIGHTS - 96, "count": 97, "bytes": 97},
+        {"count": 2**62},
+        {"signs": -1},
+        {"signs": 1, "radix": 3, "span_count": 1},  # and no digits
+        {"span_count": 1},  # not of trits
+        {"radix": 3, "bytes": 2, "signs": 1, "span_count": 1, "count": 9},  # more digits than the span has
     ],
 )
-def test_sections_outside_memory(expander: ctypes.CDLL, section: tuple[int, ...]) -> None:
-    out = np.zeros(4096, np.uint8)
-    assert expander.expand((Section * 1)(Section(*section)), 1, bytes(4096), out.ctypes.data_as(ctypes.c_void_p)) == 1
+def test_sections_outside_memory(expander: ctypes.CDLL, fields: dict[str, int]) -> None:
+    section = section_of(Stored(bytes(1), 1, 256, 1, 0), 0, 0)
+    section.spans = (SpanStruct * 1)(SpanStruct(8, 0, 8, 1, 1))
+    for name, value in fields.items():
+        setattr(section, name, value)
+    assert expand(expander, [section], bytes(WEIGHTS))[0] == 1

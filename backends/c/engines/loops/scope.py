@@ -13,11 +13,10 @@ from xdsl.ir import Operation, SSAValue
 from .....ir.kn.layout import round_up
 from .....ir.names import decode_name
 from .....ir.tn.constant import ConstantOp
-from .....ir.tn.linear import BatchNormOp
-from .....ir.tn.quant import ThresholdOp
+from .....ir.tn.linear import BatchNormOp, MatMulOp
 from .....ir.types import Element, element_of, shape_of, storage_dtype
 from ...engine import ALIGNMENT, Constants, Kernel
-from ...expressions import expression
+from ...expressions import expression, threshold_row
 from ...text import Lines, c_name, storage_c, value_c
 from .constants import packed
 from .plan import Stage
@@ -111,8 +110,9 @@ class Scope:
     def _open_constant(self, op: ConstantOp) -> None:
         array, kind = self.kernel.array(op.result), element_of(op.result)
         assert array is not None
-        by_pointer = any(isinstance(use.operation, ThresholdOp) and use.index == 1 for use in op.result.uses)
-        constant, load = packed(array, kind, as_stored=by_pointer)
+        by_pointer = any(threshold_row(use.operation) == use.index for use in op.result.uses)
+        axis = -1 if any(isinstance(use.operation, MatMulOp) for use in op.result.uses) else 0
+        constant, load = packed(array, kind, as_stored=by_pointer, axis=axis)
         name = self.unique(f"c_{c_name(decode_name(op.get('value')))}")
         place = f"task->weights + {self.constants.add(constant)}"
         self.out.add(f"const {storage_c(kind)} *restrict {name} = (const {storage_c(kind)} *)({place});")
@@ -186,8 +186,8 @@ class Scope:
         axis, step = None, 1
         if isinstance(op, BatchNormOp) and i > 0:
             axis = 1
-        elif isinstance(op, ThresholdOp) and i > 0:
-            axis, step = op.get("axis"), shape_of(value)[1] if i == 1 else 1
+        elif (row := threshold_row(op)) is not None and i >= row:
+            axis, step = op.get("axis"), prod(shape_of(value)[1:])
         if axis is None:
             own = (1,) * (len(shape) - len(shape_of(value))) + shape_of(value)
             return Access(0, tuple(s if d > 1 else 0 for d, s in zip(own, dense_strides(own), strict=True)))
@@ -219,7 +219,7 @@ class Scope:
                     arguments.append(names[value])
                     continue
                 buffer, at = self.reads[value], index(self.operand_access(op, i, stage.shape))
-                row = isinstance(op, ThresholdOp) and i == 1
+                row = threshold_row(op) == i
                 if (value, at) not in loaded:
                     loaded[value, at] = self.name(f"{buffer.name}_{'row' if row else 'at'}")
                     if row:

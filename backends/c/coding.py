@@ -1,0 +1,67 @@
+"""Entropy coding of digits: a static order-0 range coder of the ANS family, several states in turns.
+
+Source: J. Duda, "Asymmetric numeral systems" (2013); interleaving after F. Giesen, "Interleaved entropy coders" (2014).
+The decoder is runtime/c/tercet_weights.c. A coded stream is, little-endian and without gaps: one byte log2(lanes); one
+bit for each digit value, set where it occurs; a uint16 frequency for each that does, together 4096; the uint32 state of
+every lane; uint16 words in the order in which the decoder takes them. Digit i belongs to lane i % lanes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+PRECISION = 12  # bits of a probability
+LOWEST, WORD = 1 << 16, 16  # a state is at least LOWEST and moves to the stream by words of 16 bits
+MOST_LANES = 256
+DIGITS_PER_LANE = 8192  # more lanes encode faster in numpy, and cost 2 bytes each
+
+
+def frequencies(counts: np.ndarray) -> np.ndarray:
+    """int64, together 2**PRECISION: close to the given counts' shares, and positive exactly where a count is."""
+    total = max(int(counts.sum()), 1)
+    found = np.where(counts > 0, np.maximum(counts * 2**PRECISION // total, 1), 0)
+    while (excess := int(found.sum()) - 2**PRECISION) > 0:
+        found[found.argmax()] -= min(excess, int(found.max()) // 2)
+    found[counts.argmax()] -= excess
+    return found
+
+
+def coded_bytes(counts: np.ndarray) -> float:
+    """About how long the coded stream of digits with these counts is."""
+    if (total := int(counts.sum())) == 0:
+        return float("inf")
+    share = frequencies(counts)[counts > 0] / 2**PRECISION
+    bits = float((counts[counts > 0] * -np.log2(share)).sum())
+    return bits / 8 + 1 + -(-counts.size // 8) + 2 * share.size + 2 * lanes_for(total)
+
+
+def lanes_for(count: int) -> int:
+    return min(1 << max(count // DIGITS_PER_LANE, 1).bit_length() - 1, MOST_LANES)
+
+
+def encode(digits: np.ndarray, radix: int) -> bytes:
+    """The coded stream of digits below radix (uint8, at least one; radix at most 256)."""
+    counts = np.bincount(digits, minlength=radix)
+    frequency = frequencies(counts)
+    start = np.cumsum(frequency) - frequency
+    limit = frequency << (32 - PRECISION)  # above this a state would leave 32 bits
+    lanes = lanes_for(digits.size)
+    states = np.full(lanes, LOWEST, np.int64)
+    words: list[np.ndarray] = []
+    for at in range((digits.size - 1) // lanes * lanes, -1, -lanes):
+        row = digits[at : at + lanes]
+        state, share = states[: row.size], frequency[row]
+        full = state >= limit[row]
+        words.append(state[full].astype("<u2"))  # the low 16 bits
+        state = np.where(full, state >> WORD, state)
+        states[: row.size] = (state // share << PRECISION) + state % share + start[row]
+    present = frequency > 0
+    return b"".join(
+        [
+            bytes([lanes.bit_length() - 1]),
+            np.packbits(present, bitorder="little").tobytes(),
+            frequency[present].astype("<u2").tobytes(),
+            states.astype("<u4").tobytes(),
+            *(word.tobytes() for word in reversed(words)),
+        ]
+    )

@@ -1,0 +1,159 @@
+"""How constants lie in weights.bin: the shortest of packed digits, entropy-coded digits, and signs with a zero mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .coding import coded_bytes, encode
+from .engine import Constant
+
+WORTH_CODING = 0.75
+"""Values of several bytes are coded only below this share of their size: floats would take long to gain little."""
+
+MOST_SPANS = 256
+
+
+@dataclass(frozen=True)
+class Span:
+    """`count` digits whose filters follow from their place: digit i belongs to filter
+
+    first + i // (run * rows * repeats) * rows + i // run % rows.
+    """
+
+    count: int
+    first: int
+    rows: int
+    run: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A constant in the artifact: the fields of tercet_section in runtime/c/tercet_runtime.h, and the bytes.
+
+    coded: whether the digits are entropy-coded. spans: where not empty, `signs` bytes with one bit a filter come first,
+    and the stored digits are 0 for a zero and 1 for the filter's other digit.
+    """
+
+    data: bytes
+    count: int
+    radix: int
+    group: int
+    offset: int
+    coded: bool = False
+    signs: int = 0
+    spans: tuple[Span, ...] = ()
+
+
+def store(constant: Constant, *, compact: bool = True) -> Stored:
+    """The shortest form of a constant, or without `compact` the packed one. Both expand to the same bytes."""
+    if compact and constant.filters is not None and (signed := _signed(constant)) is not None:
+        return signed
+    digits, radix, group, offset = _digits(constant)
+    if not compact:
+        return Stored(pack(digits, radix), digits.size, radix, group, offset)
+    data, coded = _shortest(digits, radix, WORTH_CODING if constant.values.itemsize > 1 else 1.0)
+    return Stored(data, digits.size, radix, group, offset, coded)
+
+
+def _digits(constant: Constant) -> tuple[np.ndarray, int, int, int]:
+    """Digits, radix, group and offset. Bytes that take few values in a row become digits, too."""
+    values = np.ascontiguousarray(constant.values).reshape(-1)
+    if constant.radix:
+        return values, constant.radix, constant.group, constant.offset
+    if values.dtype.itemsize > 1 or values.dtype.kind not in "iu" or values.size == 0:
+        return values.view(np.uint8), 256, 1, 0
+    lo, hi = int(values.min()), int(values.max())
+    return (values.astype(np.int16) - lo).astype(np.uint8), max(hi - lo + 1, 2), 1, lo
+
+
+def _shortest(digits: np.ndarray, radix: int, worth: float = 1.0) -> tuple[bytes, bool]:
+    """The digits packed or coded, and whether they are coded."""
+    packed = pack(digits, radix)
+    if coded_bytes(np.bincount(digits, minlength=radix)) < worth * len(packed):
+        coded = encode(digits, radix)
+        if len(coded) < len(packed):
+            return coded, True
+    return packed, False
+
+
+def digits_per_byte(radix: int) -> int:
+    """How many digits fit a byte: 8 bits, 5 trits, 1 byte."""
+    return next(count for count in range(8, 0, -1) if radix**count <= 256)
+
+
+def pack(digits: np.ndarray, radix: int) -> bytes:
+    """As many digits to a byte as fit, lowest first."""
+    count = digits_per_byte(radix)
+    if count == 1:
+        return digits.tobytes()
+    padded = np.zeros(-(-digits.size // count) * count, np.uint8)
+    padded[: digits.size] = digits
+    packed = np.zeros(padded.size // count, np.uint8)
+    for i in reversed(range(count)):
+        packed = packed * np.uint8(radix) + padded[i::count]
+    return packed.tobytes()
+
+
+# -- signed-binary weights: every filter has zeros and either 1 or -1 --------------------------------------------------
+
+
+def _signed(constant: Constant) -> Stored | None:
+    """Signs and zero mask of trits whose filters each use one digit beside zero; None where there is another filter."""
+    assert constant.filters is not None
+    digits, zero = constant.values.reshape(-1), -constant.offset % 3
+    if constant.radix != 3 or constant.offset not in (0, -1) or digits.size == 0:
+        return None
+    filters = _filled(constant.filters.reshape(-1), digits.size)
+    plus, minus = digits == (zero + 1) % 3, digits == (zero + 2) % 3
+    count = int(filters.max()) + 1
+    has_plus, has_minus = (np.bincount(filters[used], minlength=count) > 0 for used in (plus, minus))
+    if (has_plus & has_minus).any():
+        return None
+    signs = np.packbits(has_minus, bitorder="little").tobytes()
+    if (places := spans(filters)) is None:
+        return None
+    mask, coded = _shortest((plus | minus).astype(np.uint8), 2)
+    return Stored(signs + mask, digits.size, 3, constant.group, constant.offset, coded, len(signs), tuple(places))
+
+
+def _filled(filters: np.ndarray, count: int) -> np.ndarray:
+    """The filter of each of `count` digits; what fills up (-1, and what is missing at the end) joins the one before."""
+    filters = np.concatenate([filters, np.full(count - filters.size, -1, filters.dtype)])
+    known = np.maximum.accumulate(np.where(filters >= 0, np.arange(count), 0))
+    return np.maximum(filters[known], 0)
+
+
+def spans(filters: np.ndarray) -> list[Span] | None:
+    """The filters of digits as spans; None where the order is so irregular that there would be many."""
+    starts = np.flatnonzero(np.diff(filters, prepend=filters[0] - 1))
+    lengths, ids = np.diff(starts, append=filters.size), filters[starts]
+    found: list[Span] = []
+    at = 0
+    while at < len(ids):
+        if len(found) == MOST_SPANS:
+            return None
+        rows = 1
+        while at + rows < len(ids) and ids[at + rows] == ids[at] + rows and lengths[at + rows] == lengths[at]:
+            rows += 1
+        same = (ids[at + rows :] == ids[at:-rows]) & (lengths[at + rows :] == lengths[at:-rows])
+        more = int(same.argmin()) if not same.all() else same.size
+        repeats = 1 + more // rows
+        run = int(lengths[at])
+        _append(found, Span(run * rows * repeats, int(ids[at]), rows, run, repeats))
+        at += rows * repeats
+    return found
+
+
+def _append(found: list[Span], span: Span) -> None:
+    """Adds a span, or makes the last one longer where this one continues it with the next filters."""
+    if found:
+        last = found[-1]
+        block = last.run * last.rows * last.repeats
+        continues = (span.rows, span.run, span.repeats) == (last.rows, last.run, last.repeats)
+        if continues and span.first == last.first + last.count // block * last.rows:
+            found[-1] = Span(last.count + span.count, last.first, last.rows, last.run, last.repeats)
+            return
+    found.append(span)

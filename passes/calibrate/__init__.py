@@ -1,0 +1,1 @@
+"""Calibration: what lossy passes learn from data that the user gives."""
