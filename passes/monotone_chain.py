@@ -85,7 +85,7 @@ class Chain:
         """[channels] of +1 and -1: whether the chain rises or falls; NaN where a step is not monotone."""
         total = np.ones(self.channels)
         for step in self.steps:
-            sign = _direction(step)
+            sign = direction_of(step)
             total = total * (sign.reshape(1) if sign.size == 1 else self._along_axis(sign))
         return np.where(total == 0, 1.0, total)
 
@@ -113,7 +113,8 @@ class Chain:
         return value.reshape(candidates.shape) if axis < spare else value.reshape(candidates.shape[::-1]).T
 
 
-def _direction(step: Step) -> np.ndarray:
+def direction_of(step: Step) -> np.ndarray:
+    """+1, 0 or -1 where a step rises, is constant or falls, NaN where it is not monotone; as its constant's shape."""
     op, constant = step.op, step.constant
     if isinstance(op, ThresholdOp):
         return np.array([float(np.sign(op.get("step")))])
@@ -151,7 +152,7 @@ def make_chain(source: SSAValue, steps: Sequence[Step]) -> Chain | None:
     shape = shape_of(source)
     if len(shape) < 2:
         return None
-    axes = {axis for step in steps for axis in _varying_axes(step, len(shape))}
+    axes = {axis for step in steps for axis in varying_axes(step, len(shape))}
     if len(axes) > 1 or any(shape_of(s.op.results[0]) != shape for s in steps):
         return None
     axis = axes.pop() if axes else None
@@ -203,6 +204,7 @@ def _values(chain: Chain) -> int:
 
 
 def as_step(program: Program, op: Operation) -> tuple[Step | None, SSAValue]:
+    """An operation as a step, None where it is none; and its operand that is not constant."""
     x = op.operands[0] if op.operands else None
     if x is None:
         return None, op.results[0]
@@ -224,7 +226,7 @@ def _threshold_step(program: Program, op: ThresholdOp) -> Step | None:
     return None if thresholds is None or op.sign is not None else Step(op, thresholds)
 
 
-def _varying_axes(step: Step, rank: int) -> set[int]:
+def varying_axes(step: Step, rank: int) -> set[int]:
     """The axes of the chain's tensors along which a step's constant has more than one value."""
     if step.constant is None:
         return set()

@@ -19,6 +19,7 @@ from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
 from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from .monotone_chain import as_step, direction_of, varying_axes
 
 MAX_PAIRS = 1 << 20
 
@@ -187,22 +188,28 @@ def _scale_chain(program: Program, op: Operation) -> bool:
 
 
 def _quantize_before_pool(program: Program, op: Operation) -> bool:
-    """A quantizer never decreases, so quantize(max_pool(x)) is max_pool(quantize(x)): pool on small integers."""
-    pool = op.operands[0].owner
-    if not isinstance(pool, MaxPoolOp) or sole_user(pool.result) is not op or not is_float(pool.x):
+    """f(max_pool(x)) is max_pool(f(x)) for steps f that rise, up to a quantizer: pool on small integers."""
+    chain: list[tuple[Operation, int]] = []  # operations from the quantizer up to the pool, and which operand x is
+    value = op.results[0]
+    while not isinstance(value.owner, MaxPoolOp):
+        above = value.owner
+        if not isinstance(above, Operation) or (chain and sole_user(value) is not chain[-1][0]):
+            return False
+        step, value = as_step(program, above)
+        if step is None or not is_float(value) or not (direction_of(step) > 0).all():
+            return False
+        if varying_axes(step, len(shape_of(value))) - {1}:
+            return False
+        chain.append((above, list(above.operands).index(value)))
+    pool = value.owner
+    if sole_user(value) is not chain[-1][0] or not is_float(pool.x):
         return False
-    if isinstance(op, QuantizeOp):
-        scale = program.array(op.scale)
-        if scale is None or not (scale > 0).all() or scale.size != 1:
-            return False
-        early: Operation = QuantizeOp.make_typed([pool.x, op.scale], None, at=op, **dict(op.properties))
-    else:
-        assert isinstance(op, ThresholdOp)
-        if op.sign is not None or op.get("step") < 0 or op.get("axis") > 1:
-            return False
-        early = ThresholdOp.make_typed([pool.x, op.thresholds], None, at=op, **dict(op.properties))
-    insert(op, early)
-    return replace(op, insert(op, MaxPoolOp.make_typed([early.results[0]], None, at=pool, **dict(pool.properties))))
+    value = pool.x
+    for above, place in reversed(chain):
+        operands = [*above.operands[:place], value, *above.operands[place + 1 :]]
+        early = type(above).make_typed(operands, None, at=above, **dict(above.properties))  # type: ignore[attr-defined]
+        value = insert(op, early)
+    return replace(op, insert(op, MaxPoolOp.make_typed([value], None, at=pool, **dict(pool.properties))))
 
 
 RULES: Rules = {

@@ -13,7 +13,7 @@ import pytest
 from tercet.api import LossyOptions, compile, load
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "resnet20"
-CALIBRATION, IMAGES = 64, 500
+CALIBRATION, IMAGES = 128, 500
 
 
 def example(name: str) -> ModuleType:
@@ -34,7 +34,7 @@ def accuracy(path: Path, images: np.ndarray, labels: np.ndarray) -> float:
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["alibaba", "resnet20"])
 def test_ternary_keeps_most_of_the_accuracy(name: str, models: Path, tmp_path: Path) -> None:
-    """alibaba: its depthwise layers stay, which hold 5 % of the weights."""
+    """alibaba: the layers that `sensitivity` calls the most sensitive stay, which hold 2 % of the weights."""
     pytest.importorskip("PIL")
     data, folder = example("data"), models.parent / "data"
     if not folder.is_dir():
@@ -49,9 +49,9 @@ def test_ternary_keeps_most_of_the_accuracy(name: str, models: Path, tmp_path: P
     pictures, labels = data.pictures(folder / "cifar10_test.npz", IMAGES)
     images = data.normalise(pictures)
     compile(source, tmp_path / "float.tercet")
-    lossy = LossyOptions("ternary", keep=("*depth_conv*",) if name == "alibaba" else ())
-    made = compile(source, tmp_path / "ternary.tercet", weights=lossy, calibrate=calibration)
+    lossy = LossyOptions("ttq", keep=("input_stem.*", "blocks.0.*") if name == "alibaba" else ())
+    made = compile(source, tmp_path / "lossy.tercet", weights=lossy, calibrate=calibration)
     assert made.losses is not None and made.losses.agreement is not None
-    want, have = (accuracy(tmp_path / f"{kind}.tercet", images, labels) for kind in ("float", "ternary"))
+    want, have = (accuracy(tmp_path / f"{kind}.tercet", images, labels) for kind in ("float", "lossy"))
     assert want > 0.75
-    assert have > want - (0.15 if name == "alibaba" else 0.08)
+    assert have > want - (0.18 if name == "alibaba" else 0.08)

@@ -1,6 +1,6 @@
 """Writes the float ResNet-20 as ONNX, checks it against torch, and writes calibration and test images.
 
-    python examples/resnet20/export.py resnet20-12fca82f.th --train cifar10_train.npz --test cifar10_test.npz -o build
+python examples/resnet20/export.py resnet20-12fca82f.th --train cifar10_train.npz --test cifar10_test.npz -o build
 """
 
 from __future__ import annotations

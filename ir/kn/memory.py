@@ -45,7 +45,7 @@ def arena_buffers(program: Program) -> list[Buffer]:
 
 
 def live_bytes(program: Program) -> list[int]:
-    """For every step, the bytes of the arena's values that are alive while it runs: the most is a plan's lower bound."""
+    """For every step, the bytes of the arena's values alive while it runs; no plan needs less than the most."""
     live = [0] * len(steps_of(program))
     for buffer in arena_buffers(program):
         for step in range(buffer.first, buffer.last + 1):

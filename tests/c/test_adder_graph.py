@@ -9,6 +9,7 @@ import pytest
 from harness import NATIVE, Case, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_epilogues import residual_case
 from test_table import ACTIVATIONS, BORDERS, WEIGHTS, check_borders, conv_case
 from test_table import geometries as table_geometries
 from test_table import grid as table_grid
@@ -66,6 +67,16 @@ def test_generic_target() -> None:
 def test_more_than_one_block_and_function() -> None:
     case = conv_case("blocks", (40, 9, 9), (48, 3, 3), pads=(1, 1, 1, 1), thresholds=2, sign=True, bias=True)
     check_engine(ENGINE, [factored(case)], planes_out=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slack", [0, 2])
+def test_selected_thresholds(slack: int) -> None:
+    cases = [
+        factored(residual_case(f"{seed}", (4, 6, 30 + seed), (9, 3, 3), shortcut="ternary", end="select", seed=seed))
+        for seed in range(4)
+    ]
+    check_engine(ENGINE, cases, planes_out=bool(slack), slack=slack)
 
 
 @pytest.mark.slow

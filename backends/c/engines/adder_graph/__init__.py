@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
 from ...target import Target
-from ..table.problem import Refused, read_problem
+from ..table.problem import Refused, layout_requests
 from .emit import emit_graph
 from .plan import MOST_CODE_BYTES, read_plan
 
@@ -36,7 +36,7 @@ class AdderGraphEngine:
         return read_plan(kernel, target).cost()
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return [read_problem(kernel).request()]
+        return layout_requests(kernel)
 
     def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
         return True

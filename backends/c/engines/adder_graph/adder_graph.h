@@ -153,6 +153,13 @@ SUMS_INLINE sums_8 sums_levels32(sums_32 sum, int start, int step, int count, co
     return sums_32to8(level);
 }
 
+/* Levels where the selector of a pixel, an int8, has a value; 0 elsewhere. */
+SUMS_INLINE sums_8 sums_chosen(const unsigned char *selector, int value, sums_8 level) {
+    tercet_i8v x;
+    memcpy(&x, selector, sizeof x);
+    return (sums_8)((tercet_u8v)level & (tercet_u8v)(x == (int8_t)value));
+}
+
 /* Results where they belong; zeros where there is a mask and its bytes are 0. */
 SUMS_INLINE void sums_put(unsigned char *to, tercet_u8v x, const unsigned char *mask) {
     if (mask) {
@@ -185,25 +192,33 @@ SUMS_INLINE void sums_store32(unsigned char *to, sums_32 x, const unsigned char 
 }
 
 /* The sums of some channels for one vector of pixels. x: the pixels in the first plane; to: where results go, `step`
- * bytes from channel to channel; mask: 255 where they are pixels, 0 for zeros. */
+ * bytes from channel to channel; mask: 255 where they are pixels, 0 for zeros; select: the pixels' selectors, if there is
+ * a choice of thresholds, `select_step` bytes from channel to channel. */
 #define SUMS_TILE                                                                                                      \
-    const unsigned char *restrict x, unsigned char *restrict to, int64_t step, const unsigned char *restrict mask
+    const unsigned char *restrict x, unsigned char *restrict to, int64_t step, const unsigned char *restrict mask,     \
+        const unsigned char *select, int64_t select_step
 
 struct sums_layer {
     struct planes in, out;
+    int select;             /* the operand that chooses among thresholds; -1: none */
+    struct planes selector; /* its layout */
     int part_count;
     void (*parts[])(SUMS_TILE); /* each computes some of the channels */
 };
 
 /* The layer. Whole tiles are written where they belong if lanes lie there as they are, all others through scratch.
- * Scratch: results of a tile, its mask, then the mask of a row and a tile, in which every tile finds its own. */
+ * Scratch: results of a tile, its mask, then the mask of a row and a tile, in which every tile finds its own, and the
+ * selectors of a tile that lie in another layout. */
 SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task *task) {
     const int lanes = TERCET_VECTOR_BYTES, item = l->out.item, channels = l->out.channels, pitch = l->in.pitch;
     const int64_t count = planes_lanes(&l->out, pitch), plane = (int64_t)l->out.size * item;
     const int flat = planes_flat(&l->out, pitch);
     unsigned char *staged = task->scratch, *last = staged + channels * lanes * item, *mask = last + lanes * item;
     unsigned char *out = task->out[0], *pixels = out + planes_position(&l->out, 0, 0) * item;
-    const unsigned char *in = task->in[0];
+    unsigned char *copies = mask + (pitch + lanes) * item;
+    const unsigned char *in = task->in[0], *selectors = l->select < 0 ? NULL : task->in[l->select];
+    const int select_flat = planes_flat(&l->selector, pitch);
+    const int64_t select_plane = l->selector.size;
     int64_t begin, end;
     tercet_share(task, channels, 1, &begin, &end);
     planes_clear_borders(&l->out, out, pitch, begin, end);
@@ -213,8 +228,16 @@ SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task 
         const int size = count - first < lanes ? (int)(count - first) : lanes, direct = flat && size == lanes;
         unsigned char *to = direct ? pixels + first * item : staged, *keep = mask + first % pitch * item;
         const int64_t step = direct ? plane : lanes * item;
+        const unsigned char *select = NULL;
+        if (selectors && select_flat) {
+            select = selectors + planes_position(&l->selector, 0, 0) + first;
+        } else if (selectors) {
+            for (int k = 0; k < channels; k++)
+                planes_find_lanes(&l->selector, selectors + k * select_plane, copies + k * lanes, pitch, first, size);
+            select = copies;
+        }
         for (int i = 0; i < l->part_count; i++)
-            l->parts[i](in + first, to, step, keep);
+            l->parts[i](in + first, to, step, keep, select, select_flat ? select_plane : lanes);
         if (!direct) {
             memcpy(last, keep, (size_t)(lanes * item)); /* aligned */
             planes_store(&l->out, out, channels, staged, step, last, pitch, first, size);

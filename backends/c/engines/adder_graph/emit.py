@@ -31,6 +31,7 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
         f"static const struct sums_layer {symbol}_layer = {{",
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
         f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        *_selector(kernel, plan),
         f"    .part_count = {len(plan.parts)},",
         f"    .parts = {{{', '.join(f'{symbol}_sums{i}' for i in range(len(plan.parts)))}}},",
         "};",
@@ -39,6 +40,15 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(f"sums_conv(&{symbol}_layer, task);")
     return KernelCode(out.text(), headers=(PLANES_HEADER, HEADER), scratch=plan.scratch(layout.field("pitch")))
+
+
+def _selector(kernel: Kernel, plan: Plan) -> list[str]:
+    levels = plan.problem.levels
+    if levels is None or levels.selector is None:
+        return ["    .select = -1,"]
+    operand = kernel.input_index(levels.selector)
+    assert operand is not None
+    return [f"    .select = {operand},", f"    .selector = {planes_initialiser(kernel.inputs[operand])},"]
 
 
 class _Statements:
@@ -114,14 +124,26 @@ class _Statements:
         return int(least[value]), int(most[value])
 
     def _levels(self, value: int, k: int, lane: int) -> str:
+        """Levels of the one row of thresholds, or of the row that the selector chooses."""
+        levels = self.plan.problem.levels
+        assert levels is not None
+        rows = levels.thresholds[k].reshape(levels.choices, levels.steps).tolist()
+        texts = [self._row_levels(value, k, lane, row) for row in rows]
+        if len(texts) == 1:
+            return texts[0]
+        place = f"select + {k} * select_step"
+        chosen = [f"sums_chosen({place}, {levels.first + i}, {text})" for i, text in enumerate(texts)]
+        return " | ".join(chosen)
+
+    def _row_levels(self, value: int, k: int, lane: int, thresholds: list[int]) -> str:
         """start + step * #{value > bound}: a bias, a negated value and a falling step are in start, step and bounds."""
         levels, bias = self.plan.problem.levels, int(self.plan.problem.bias[k])
         assert levels is not None
-        steps, sign = levels.thresholds.shape[1], int(levels.sign[k])
+        steps, sign = levels.steps, int(levels.sign[k])
         start, step = levels.base + (levels.step * steps if sign < 0 else 0), levels.step * sign
         lo, hi = self._range(value) if value >= 0 else (0, 0)
         bounds = []
-        for threshold in levels.thresholds[k].tolist():
+        for threshold in thresholds:
             bound = threshold - bias - 1  # sum >= T is sum > T - bias - 1
             if value >= 0 and self.graph.negate[k]:  # -value > bound is not (value > -bound - 1)
                 start, bound, own = start + step, -bound - 1, -step

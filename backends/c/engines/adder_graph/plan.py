@@ -9,7 +9,7 @@ import numpy as np
 
 from .....ir.errors import IRError
 from .....ir.sum_graph import SumGraph
-from .....ir.tn.quant import ThresholdOp
+from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ...engine import Cost, Kernel, Schedule
 from ...target import Target
 from ..table.problem import Problem, Refused, read_problem
@@ -17,6 +17,7 @@ from .order import Traffic, components, evaluation_order, traffic
 
 MOST_CODE_BYTES = 128 * 1024
 PART_ADDS = 800
+THRESHOLDS = (ThresholdOp, SelectThresholdOp)
 SPARE_REGISTERS = 2  # for what is neither an input nor a sum: constants, the value under way
 
 # Core cycles for one vector of pixels, from a fit on Zen 3 with vectors of 32 bytes. CYCLES_OUTPUT was then raised from
@@ -27,6 +28,7 @@ CYCLES_STORE = 1.0
 CYCLES_WIDEN = 0.5
 CYCLES_OUTPUT = 10.0
 CYCLES_VALUE = 1.0  # a sum of more than a byte that is stored as it is
+CYCLES_CHOICE = 4.0  # of every further row of thresholds
 BYTES_INSTRUCTION = 6.5
 
 
@@ -106,14 +108,17 @@ class Plan:
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
         sums = mean_lane * (moved.loads * CYCLES_LOAD + moved.stores * CYCLES_STORE) + self.vector_adds * CYCLES_ADD
         values = lanes * CYCLES_VALUE if problem.levels is None and problem.bytes_out > 1 else 0
-        tile = sums + self.widened * CYCLES_WIDEN + problem.outputs * (CYCLES_OUTPUT + values)
+        choices = problem.levels.choices - 1 if problem.levels else 0
+        output = CYCLES_OUTPUT + values + choices * CYCLES_CHOICE
+        tile = sums + self.widened * CYCLES_WIDEN + problem.outputs * output
         tiles = -(-problem.lanes(problem.pitch()) // lanes)
         return Cost(tiles * tile, self.code_bytes, self.scratch(problem.pitch()))
 
     def scratch(self, pitch: int) -> int:
         """Bytes that sums_conv of adder_graph.h divides, for rows of so many pixels."""
         lanes = self.target.vector_bytes
-        return self.problem.bytes_out * (lanes * self.problem.outputs + lanes + pitch + lanes)
+        copies = lanes * self.problem.outputs if self.problem.levels and self.problem.levels.choices > 1 else 0
+        return self.problem.bytes_out * (lanes * self.problem.outputs + lanes + pitch + lanes) + copies
 
 
 @lru_cache(maxsize=64)  # an engine is asked again and again about the same kernel
@@ -139,11 +144,11 @@ def graph_matrix(problem: Problem) -> np.ndarray:
 
 
 def read_plan(kernel: Kernel, target: Target) -> Plan:
-    """The plan of a kernel [conv] or [conv, threshold]. Raises Refused with the reason for any other, and IRError for a
-    graph that does not compute the weights."""
+    """The plan of a kernel [conv], [conv, threshold] or [conv, select_threshold]. Raises Refused with the reason for
+    any other, and IRError for a graph that does not compute the weights."""
     problem = read_problem(kernel)
     behind = kernel.ops[1:]
-    if len(behind) != (problem.levels is not None) or any(not isinstance(op, ThresholdOp) for op in behind):
+    if len(behind) != (problem.levels is not None) or any(not isinstance(op, THRESHOLDS) for op in behind):
         raise Refused("want one convolution, or one with a threshold along axis 1 behind it")
     graph = kernel.graph(kernel.ops[0])
     if graph is None:
