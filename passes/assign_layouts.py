@@ -90,7 +90,7 @@ class AssignLayouts(Pass):
 
     def _writes_planes(self, program: Program, value: SSAValue) -> bool:
         op = value.owner
-        if not isinstance(op, KernelOp) or len(op.results) != 1:
+        if not isinstance(op, KernelOp):
             return False
         shape = shape_of(tensor_in(value.type))
         engine = self.engines[op.engine.data]

@@ -126,14 +126,34 @@ class SelectEngines(Pass):
 
 
 def fusable_group(root: Operation) -> list[Operation]:
-    """The root and the longest chain of operations that each are the only user of the one before."""
+    """The root and the longest chain of operations that each are the only user of the one before; or the first user, if
+    that is a quantizer behind a product: the kernel then has the sums before it as a second result."""
     group = [root]
     while len(group[-1].results) == 1:
-        user = group[-1].results[0].get_user_of_unique_use()
+        user = group[-1].results[0].get_user_of_unique_use() or _first_quantizer(group)
         if user is None or isinstance(user, ReturnOp) or not _joins(user, group):
             break
         group.append(user)
     return group
+
+
+def _first_quantizer(group: Sequence[Operation]) -> Operation | None:
+    """The quantizer that is the first of several users of a product's sums: what a float shortcut branches off from."""
+    users = dict.fromkeys(use.operation for use in group[-1].results[0].uses)
+    if not isinstance(group[0], PRODUCTS):
+        return None
+    for user in users:
+        if isinstance(user, QuantizeOp | ThresholdOp):
+            if all(user is other or user.is_before_in_block(other) for other in users):
+                return user
+    return None
+
+
+def results_of(group: Sequence[Operation]) -> list[SSAValue]:
+    """The values of a group that are used outside it, or the last ones."""
+    inside = set(group)
+    used = [r for op in group for r in op.results if any(use.operation not in inside for use in r.uses)]
+    return used or list(group[-1].results)
 
 
 def _joins(user: Operation, group: list[Operation]) -> bool:
@@ -173,7 +193,7 @@ def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> Kernel
             if v not in mapping and isinstance(v.owner, ConstantOp):
                 block.add_op(v.owner.clone(mapping))
         block.add_op(op.clone(mapping))
-    results = [mapping[r] for r in group[-1].results]
+    results = [mapping[r] for r in results_of(group)]
     block.add_op(YieldOp.create(operands=results))
     at = fused_location(*(op.location for op in group))
     return KernelOp.make(symbol, engine, {}, maps, [r.type for r in results], block, at=at)
@@ -210,12 +230,12 @@ def discard(kernel: KernelOp) -> None:
 
 def _install(group: Sequence[Operation], best: Candidate) -> None:
     """Puts the chosen kernel where the group ends and removes the group."""
-    last, kernel = group[-1], best.kernel
+    last, kernel, olds = group[-1], best.kernel, results_of(group)
     kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
     kernel.properties["cycles"] = to_attribute(round(best.own_cycles))
     assert last.parent is not None
     last.parent.insert_op_before(kernel, last)
-    for old, new in zip(last.results, kernel.results, strict=True):
+    for old, new in zip(olds, kernel.results, strict=True):
         new.name_hint = old.name_hint
         old.replace_all_uses_with(new)
     for op in reversed(group):
