@@ -6,6 +6,8 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 export ORT_DISABLE_TELEMETRY := 1
+# workers share the cores already: more threads in each would only wait for one another
+export OPENBLAS_NUM_THREADS ?= 1
 
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.extras-$(EXTRAS)
