@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_cases import NAMES, Case, build_case, compare
 from random_networks import Network, networks
 
 from tercet.api import compile
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.target import TARGETS, Target, runs_here
 from tercet.backends.reference.interpreter import run
-
-from .test_models import NAMES, Case, build_case, compare
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = [target for target in TARGETS.values() if target.machine == "aarch64"]
