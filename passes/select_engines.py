@@ -152,7 +152,7 @@ def _first_quantizer(group: Sequence[Operation]) -> Operation | None:
 def results_of(group: Sequence[Operation]) -> list[SSAValue]:
     """The values of a group that are used outside it, or the last ones."""
     inside = set(group)
-    used = [r for op in group for r in op.results if any(use.operation not in inside for use in r.uses)]
+    used: list[SSAValue] = [r for op in group for r in op.results if any(use.operation not in inside for use in r.uses)]
     return used or list(group[-1].results)
 
 

@@ -150,7 +150,7 @@ class Tune(Pass):
     def _program(self, program: Program, layers: Sequence[Layer]) -> Program:
         """Every candidate of every layer, one after the other, on inputs of the layers' shapes."""
         ports = [
-            Port(f"l{i}_{j}", value.type, storage_dtype(element_of(value.type)))
+            Port(f"l{i}_{j}", value.type, storage_dtype(element_of(value.type)))  # type: ignore[arg-type]
             for i, layer in enumerate(layers)
             for j, value in enumerate(layer.op.operands)
         ]
@@ -216,7 +216,7 @@ def _wanted(value: SSAValue, request: LayoutRequest, predicted: Attribute) -> At
     if satisfies(layout_of(predicted), request, value):
         return predicted
     assert isinstance(request, Planes)
-    return merged(value, [Use(value.owner, 0, request)], request.stride)
+    return merged(value, [Use(value.owner, 0, request)], request.stride)  # type: ignore[arg-type]
 
 
 def _converted(program: Program, value: SSAValue, want: Attribute) -> SSAValue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,7 +32,7 @@ def residual_network(shortcut: str) -> onnx.ModelProto:
         constants.append(numpy_helper.from_array(np.asarray(array, np.float32), name))
         return name
 
-    def node(kind: str, operands: list[str], name: str, **attributes: object) -> str:
+    def node(kind: str, operands: list[str], name: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(kind, operands, [name], name=name, **attributes))
         return name
 

@@ -144,7 +144,7 @@ def codings(matrix: np.ndarray) -> dict[str, tuple[np.ndarray, int]]:
     of {0, 1}; an output with both is their difference, one more addition. For rows of one sign it costs nothing.
     """
     planes = sign_planes(matrix)
-    used = planes.any(axis=1)
+    used = np.asarray(planes.any(axis=1))
     both = int((used[: len(matrix)] & used[len(matrix) :]).sum())
     return {"binary" if np.all(matrix) else "ternary": (matrix, 0), "signed-binary": (planes, both)}
 

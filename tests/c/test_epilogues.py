@@ -65,15 +65,17 @@ def residual_case(
     y = case.add(BatchNormOp, y, *(case.constant(floats((w[0],))) for _ in range(4)), epsilon=1e-5)
     if kind is not None:
         other = case.inputs[1]
-        y = case.add(AddOp, y, other if kind == f32 else case.add(DequantizeOp, other, case.constant(np.float32(0.5))))
-    y = case.add(HardSwishOp, y) if seed % 2 else case.add(MulOp, y, case.constant(np.float32(0.25)))
+        y = case.add(
+            AddOp, y, other if kind == f32 else case.add(DequantizeOp, other, case.constant(np.array(0.5, np.float32)))
+        )
+    y = case.add(HardSwishOp, y) if seed % 2 else case.add(MulOp, y, case.constant(np.array(0.25, np.float32)))
     if end == "float":
         return case.returns(y)
     if end == "threshold":
         steps = np.sort(rng.standard_normal((w[0], 2)).astype(np.float32), axis=1)
         return case.returns(case.add(ThresholdOp, y, case.constant(steps), axis=1, base=-1, step=1))
     # a scale of two to a power: the float chains are then equal to the last bit, and so are the quantized values
-    quantized = case.add(QuantizeOp, y, case.constant(np.float32(4.0)), lo=-1, hi=1)
+    quantized = case.add(QuantizeOp, y, case.constant(np.array(4.0, np.float32)), lo=-1, hi=1)
     return case.returns(y, quantized) if end == "both" else case.returns(quantized)
 
 

@@ -115,7 +115,10 @@ def test_refuses_with_a_reason() -> None:
 def mlp(leading: int | str) -> onnx.ModelProto:
     """Float [leading, 48] -> 8-bit quantizer -> ternary layer of 64 -> 8-bit quantizer -> ternary layer of 10."""
     rng = np.random.default_rng(0)
-    tensors = [numpy_helper.from_array(np.float32(0.05), "s"), numpy_helper.from_array(np.uint8(3), "z")]
+    tensors = [
+        numpy_helper.from_array(np.array(0.05, np.float32), "s"),
+        numpy_helper.from_array(np.array(3, np.uint8), "z"),
+    ]
     nodes, x = [], "x"
     for i, shape in enumerate([(48, 64), (64, 10)]):
         tensors.append(numpy_helper.from_array(rng.choice([-0.5, 0, 0.5], shape).astype(np.float32), f"w{i}"))

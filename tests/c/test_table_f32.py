@@ -49,9 +49,7 @@ def cases(draw: st.DrawFn) -> Case:
     strides = [draw(st.sampled_from([1, 1, 2, 3]))] * 2
     pads = [draw(st.integers(0, 3)) for _ in range(4)] if draw(st.booleans()) else [0] * 4
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    size = [
-        max(1, spans[i] - pads[i] - pads[i + 2]) + draw(st.sampled_from([0, 1, 3, 6, 9, 17, 30])) for i in range(2)
-    ]
+    size = [max(1, spans[i] - pads[i] - pads[i + 2]) + draw(st.sampled_from([0, 1, 3, 6, 9, 17, 30])) for i in range(2)]
     x, w = (1, group * inputs, *size), few_valued(rng, (group * outputs, inputs, *kernel), kind, scaled)
     geometry = {"strides": strides, "pads": pads, "dilations": dilations, "group": group}
     probe = Case("probe", [(x, f32)])

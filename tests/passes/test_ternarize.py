@@ -308,7 +308,7 @@ def test_bad_calibration_data(tmp_path: Path) -> None:
         return lambda: apply(prepared(network()), LossyOptions("ternary"), data)
 
     def file(**arrays: np.ndarray) -> str:
-        np.savez(tmp_path / "data.npz", **arrays)
+        np.savez(tmp_path / "data.npz", **arrays)  # type: ignore[arg-type]
         return str(tmp_path / "data.npz")
 
     bad = samples()

@@ -43,9 +43,7 @@ def reason(target: Target) -> str:
     return ""
 
 
-def build(
-    sources: Mapping[str, str | bytes], folder: Path, target: Target, flags: Sequence[str] = ()
-) -> Path:
+def build(sources: Mapping[str, str | bytes], folder: Path, target: Target, flags: Sequence[str] = ()) -> Path:
     """A static program for another machine, in `folder`. flags: more arguments for the compiler."""
     write_sources(sources, folder)
     compiler = Compiler((sys.executable, "-m", "ziglang", "cc", "-target", f"{target.machine}-linux-musl"), "zig", "")

@@ -150,7 +150,7 @@ def read_plan(kernel: Kernel, target: Target) -> Plan:
     behind = kernel.ops[1:]
     if len(behind) != (problem.levels is not None) or any(not isinstance(op, THRESHOLDS) for op in behind):
         raise Refused("want one convolution, or one with a threshold along axis 1 behind it")
-    graph = kernel.graph(kernel.ops[0])
+    graph = kernel.graph(problem.root)
     if graph is None:
         raise Refused("want a convolution that sum-merge has factored: a small one with weights of {-1, 0, 1}")
     if not np.array_equal(graph.to_matrix(), graph_matrix(problem)):

@@ -14,6 +14,7 @@ from .....ir.kn.layout import round_up
 from .....ir.names import decode_name
 from .....ir.tn.constant import ConstantOp
 from .....ir.tn.linear import BatchNormOp, MatMulOp
+from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from .....ir.types import Element, element_of, shape_of, storage_dtype
 from ...engine import ALIGNMENT, Constants, Kernel
 from ...expressions import expression, threshold_row
@@ -186,7 +187,7 @@ class Scope:
         axis, step = None, 1
         if isinstance(op, BatchNormOp) and i > 0:
             axis = 1
-        elif (row := threshold_row(op)) is not None and i >= row:
+        elif isinstance(op, ThresholdOp | SelectThresholdOp) and i >= (threshold_row(op) or 0):
             axis, step = op.get("axis"), prod(shape_of(value)[1:])
         if axis is None:
             own = (1,) * (len(shape) - len(shape_of(value))) + shape_of(value)
