@@ -9,7 +9,7 @@ import pytest
 from harness import NATIVE, Case, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_epilogues import residual_case
+from test_epilogues import residual_case, shortcut_cases
 from test_table import ACTIVATIONS, BORDERS, WEIGHTS, check_borders, conv_case
 from test_table import geometries as table_geometries
 from test_table import grid as table_grid
@@ -77,6 +77,13 @@ def test_selected_thresholds(slack: int) -> None:
         for seed in range(4)
     ]
     check_engine(ENGINE, cases, planes_out=bool(slack), slack=slack)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planes_out", [False, True])
+def test_epilogues(planes_out: bool) -> None:
+    cases = [factored(case) for case in shortcut_cases()]
+    check_engine(ENGINE, cases, planes_out=planes_out, slack=int(planes_out))
 
 
 @pytest.mark.slow

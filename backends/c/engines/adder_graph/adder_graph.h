@@ -6,7 +6,7 @@
 #ifndef TERCET_ADDER_GRAPH_H
 #define TERCET_ADDER_GRAPH_H
 
-#include "planes.h"
+#include "epilogue.h"
 
 #define SUMS_INLINE static inline __attribute__((always_inline))
 
@@ -199,20 +199,20 @@ SUMS_INLINE void sums_store32(unsigned char *to, sums_32 x, const unsigned char 
         const unsigned char *select, int64_t select_step
 
 struct sums_layer {
-    struct planes in, out;
+    struct planes in, out;  /* .item of out: bytes of a result, or 4 where `finish` takes the sums */
     int select;             /* the operand that chooses among thresholds; -1: none */
     struct planes selector; /* its layout */
     int part_count;
     void (*parts[])(SUMS_TILE); /* each computes some of the channels */
 };
 
-/* The layer. Whole tiles are written where they belong if lanes lie there as they are, all others through scratch.
+/* The layer; finish: what takes the sums, or NULL where they are results or became levels. Whole tiles are written where they belong if lanes lie there as they are, all others through scratch.
  * Scratch: results of a tile, its mask, then the mask of a row and a tile, in which every tile finds its own, and the
  * selectors of a tile that lie in another layout. */
-SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task *task) {
+SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task *task, epilogue_finish *const finish) {
     const int lanes = TERCET_VECTOR_BYTES, item = l->out.item, channels = l->out.channels, pitch = l->in.pitch;
     const int64_t count = planes_lanes(&l->out, pitch), plane = (int64_t)l->out.size * item;
-    const int flat = planes_flat(&l->out, pitch);
+    const int flat = !finish && planes_flat(&l->out, pitch);
     unsigned char *staged = task->scratch, *last = staged + channels * lanes * item, *mask = last + lanes * item;
     unsigned char *out = task->out[0], *pixels = out + planes_position(&l->out, 0, 0) * item;
     unsigned char *copies = mask + (pitch + lanes) * item;
@@ -221,7 +221,8 @@ SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task 
     const int64_t select_plane = l->selector.size;
     int64_t begin, end;
     tercet_share(task, channels, 1, &begin, &end);
-    planes_clear_borders(&l->out, out, pitch, begin, end);
+    if (!finish)
+        planes_clear_borders(&l->out, out, pitch, begin, end);
     planes_mask(&l->out, mask, pitch, 0, pitch + lanes);
     tercet_share(task, (count + lanes - 1) / lanes, 1, &begin, &end);
     for (int64_t first = begin * lanes; first < end * lanes; first += lanes) {
@@ -238,7 +239,10 @@ SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task 
         }
         for (int i = 0; i < l->part_count; i++)
             l->parts[i](in + first, to, step, keep, select, select_flat ? select_plane : lanes);
-        if (!direct) {
+        if (finish) {
+            for (int k = 0; k < channels; k++)
+                epilogue_lanes(task, k, l->out.width, pitch, first, size, (int32_t *)(staged + k * step), finish);
+        } else if (!direct) {
             memcpy(last, keep, (size_t)(lanes * item)); /* aligned */
             planes_store(&l->out, out, channels, staged, step, last, pitch, first, size);
         }

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.kn.layout import PlanesLayout
-from ...engine import Kernel, KernelCode
-from ...planes import PLANES_HEADER, layout_or_dense, planes_initialiser
+from ...engine import Constants, Kernel, KernelCode
+from ...epilogue import HEADERS
+from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
+from ..table.problem import finish_function
 from .plan import Plan, lane_for
 
 FORGET = 32  # additions after which inputs are loaded again: measured, 8 to 64 are alike
@@ -19,9 +21,16 @@ HEADER = Path(__file__).with_name("adder_graph.h")
 def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     symbol, layout, out = kernel.symbol, layout_or_dense(kernel.inputs[0]), Lines()
-    out_layout = layout_or_dense(kernel.outputs[0])
+    problem, constants, finish = plan.problem, Constants(), "NULL"
+    results = problem.root.y.type if problem.finish else kernel.outputs[0]
+    out_layout = layout_or_dense(results)
+    clears: list[str] = []
+    if problem.finish:
+        text, clears = finish_function(kernel, problem, plan.target.vector_bytes, constants)
+        finish = f"{symbol}_finish"
+        out.add(*text.splitlines(), "")
     flat = out_layout.field("stride") == 1 and out_layout.field("pitch") == layout.field("pitch")
-    statements = _Statements(plan, layout, "mask" if flat else "NULL", out)
+    statements = _Statements(plan, layout, "mask" if flat and not problem.finish else "NULL", out)
     out.add(f"/* {plan.graph.adds} additions, depth {plan.graph.depth}, at most {plan.traffic.alive} sums alive. */")
     for i, nodes in enumerate(plan.parts):
         with out.block(f"static void {symbol}_sums{i}(SUMS_TILE)"):
@@ -30,7 +39,7 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     out.add(
         f"static const struct sums_layer {symbol}_layer = {{",
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
-        f"    .out = {planes_initialiser(kernel.outputs[0])},",
+        f"    .out = {planes_initialiser(results, problem.bytes_out)},",
         *_selector(kernel, plan),
         f"    .part_count = {len(plan.parts)},",
         f"    .parts = {{{', '.join(f'{symbol}_sums{i}' for i in range(len(plan.parts)))}}},",
@@ -38,8 +47,8 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
         "",
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
-        out.add(f"sums_conv(&{symbol}_layer, task);")
-    return KernelCode(out.text(), headers=(PLANES_HEADER, HEADER), scratch=plan.scratch(layout.field("pitch")))
+        out.add(*clears, f"sums_conv(&{symbol}_layer, task, {finish});")
+    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch(layout.field("pitch")))
 
 
 def _selector(kernel: Kernel, plan: Plan) -> list[str]:
@@ -107,8 +116,9 @@ class _Statements:
             self.out.add(f"sums_store{8 * item}(to + {k} * step, {text}, {self.mask});")
 
     def _result(self, value: int, k: int) -> tuple[int, str]:
-        """(lane, expression) of the sum with its bias."""
-        bias, sign = int(self.plan.problem.bias[k]), -1 if self.graph.negate[k] else 1
+        """(lane, expression) of the sum with its bias, which an epilogue adds itself."""
+        bias = 0 if self.plan.problem.finish else int(self.plan.problem.bias[k])
+        sign = -1 if self.graph.negate[k] else 1
         if value < 0:
             lane = lane_for(bias, bias)
             return lane, f"sums_all{8 * lane}({bias})"

@@ -9,7 +9,6 @@ import numpy as np
 
 from .....ir.errors import IRError
 from .....ir.sum_graph import SumGraph
-from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ...engine import Cost, Kernel, Schedule
 from ...target import Target
 from ..table.problem import Problem, Refused, read_problem
@@ -17,7 +16,6 @@ from .order import Traffic, components, evaluation_order, traffic
 
 MOST_CODE_BYTES = 128 * 1024
 PART_ADDS = 800
-THRESHOLDS = (ThresholdOp, SelectThresholdOp)
 SPARE_REGISTERS = 2  # for what is neither an input nor a sum: constants, the value under way
 
 # Core cycles for one vector of pixels, from a fit on Zen 3 with vectors of 32 bytes. CYCLES_OUTPUT was then raised from
@@ -144,12 +142,9 @@ def graph_matrix(problem: Problem) -> np.ndarray:
 
 
 def read_plan(kernel: Kernel, target: Target) -> Plan:
-    """The plan of a kernel [conv], [conv, threshold] or [conv, select_threshold]. Raises Refused with the reason for
-    any other, and IRError for a graph that does not compute the weights."""
+    """The plan of a kernel that begins with a convolution that has a graph. Raises Refused with the reason for any
+    other, and IRError for a graph that does not compute the weights."""
     problem = read_problem(kernel)
-    behind = kernel.ops[1:]
-    if len(behind) != (problem.levels is not None) or any(not isinstance(op, THRESHOLDS) for op in behind):
-        raise Refused("want one convolution, or one with a threshold along axis 1 behind it")
     graph = kernel.graph(problem.root)
     if graph is None:
         raise Refused("want a convolution that sum-merge has factored: a small one with weights of {-1, 0, 1}")
