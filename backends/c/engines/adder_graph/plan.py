@@ -26,6 +26,7 @@ CYCLES_STORE = 1.0
 CYCLES_WIDEN = 0.5
 CYCLES_OUTPUT = 10.0
 CYCLES_VALUE = 1.0  # a sum of more than a byte that is stored as it is
+CYCLES_FINISH = 15.0  # an epilogue, for every pixel: it gets runs of one vector of pixels, too short to pay
 CYCLES_CHOICE = 4.0  # of every further row of thresholds
 BYTES_INSTRUCTION = 6.5
 
@@ -105,7 +106,8 @@ class Plan:
         problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
         sums = mean_lane * (moved.loads * CYCLES_LOAD + moved.stores * CYCLES_STORE) + self.vector_adds * CYCLES_ADD
-        values = lanes * CYCLES_VALUE if problem.levels is None and problem.bytes_out > 1 else 0
+        each = CYCLES_FINISH if problem.finish else CYCLES_VALUE
+        values = lanes * each if problem.levels is None and problem.bytes_out > 1 else 0
         choices = problem.levels.choices - 1 if problem.levels else 0
         output = CYCLES_OUTPUT + values + choices * CYCLES_CHOICE
         tile = sums + self.widened * CYCLES_WIDEN + problem.outputs * output
