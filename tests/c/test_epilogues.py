@@ -21,7 +21,9 @@ from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, Thre
 from tercet.ir.types import BIPOLAR, TERNARY, Element, int_type, shape_of
 
 ENGINES = (TABLE, BIT_SLICED, DENSE_INT8, LOOPS)
-SHORTCUTS: dict[str, Element | None] = {"none": None, "float": f32, "ternary": TERNARY, "byte": int_type(0, 255)}
+SHORTCUTS: dict[str, Element | None] = {
+    "none": None, "float": f32, "ternary": TERNARY, "bipolar": BIPOLAR, "byte": int_type(0, 255),
+}  # fmt: skip
 ENDS = ("float", "quantize", "both", "threshold", "select", "integer")
 
 
@@ -49,6 +51,9 @@ def residual_case(
     out = shape_of(probe.add(ConvOp, probe.inputs[0], *map(probe.constant, operands), **geometry))
     kind = SHORTCUTS[shortcut]
     case = Case(f"{name}, shortcut {shortcut}, end {end}", [((1, *x), element), *([(out, kind)] if kind else [])])
+    other = case.inputs[-1]
+    if kind not in (None, f32) and end not in ("integer", "select"):  # comes first, as where a kernel takes it in
+        other = case.add(DequantizeOp, other, case.constant(np.array(0.5, np.float32)))
     y = case.add(ConvOp, case.inputs[0], *map(case.constant, operands), **geometry)
     if end == "select" and shortcut == "ternary":
         steps = np.sort(rng.integers(-9, 9, (w[0] if seed % 3 else 1, 3, 1 + seed % 3)), axis=2)
@@ -63,11 +68,7 @@ def residual_case(
 
     y = case.add(DequantizeOp, y, case.constant(floats((w[0], 1, 1))))
     y = case.add(BatchNormOp, y, *(case.constant(floats((w[0],))) for _ in range(4)), epsilon=1e-5)
-    if kind is not None:
-        other = case.inputs[1]
-        y = case.add(
-            AddOp, y, other if kind == f32 else case.add(DequantizeOp, other, case.constant(np.array(0.5, np.float32)))
-        )
+    y = case.add(AddOp, y, other) if kind is not None else y
     y = case.add(HardSwishOp, y) if seed % 2 else case.add(MulOp, y, case.constant(np.array(0.25, np.float32)))
     if end == "float":
         return case.returns(y)
@@ -94,6 +95,16 @@ def test_shortcuts_and_ends(engine: Engine, target: str, planes_out: bool) -> No
         engine, shortcut_cases(), target=find_target(target), planes_out=planes_out, slack=int(planes_out),
         schedules="first", threads=(1, 3),
     )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_a_shortcut_of_another_kind_than_the_input(engine: Engine) -> None:
+    cases = [
+        residual_case(f"{a}", (7, 6, 5), (9, 3, 3), element=a, shortcut=b, pads=(0, 0, 0, 0))
+        for a, b in ((TERNARY, "bipolar"), (BIPOLAR, "ternary"), (BIPOLAR, "bipolar"))
+    ]
+    check_engine(engine, cases, schedules="first")
 
 
 @pytest.mark.slow

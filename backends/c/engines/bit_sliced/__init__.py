@@ -46,7 +46,7 @@ class BitSlicedEngine:
 
 def _plans(kernel: Kernel, target: Target) -> list[Plan]:
     problem = read_problem(kernel)
-    return plans(problem, element_of(kernel.ops[0].operands[0]) == BIPOLAR, target)
+    return plans(problem, element_of(problem.root.x) == BIPOLAR, target)
 
 
 def _plan(kernel: Kernel, schedule: Schedule, target: Target) -> Plan:
