@@ -25,24 +25,23 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _tolerance(text: str) -> float:
+def _number(text: str, below: float, want: str) -> float:
+    """A number from 0 on."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"want a number from 0 to 1, have '{text}'")
+    if not 0 <= value < below:
+        raise argparse.ArgumentTypeError(f"want {want}, have '{text}'")
     return value
+
+
+def _tolerance(text: str) -> float:
+    return _number(text, 1, "a number from 0 to 1")
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"want seconds, 0 or more, have '{text}'")
-    return value
+    return _number(text, 1e9, "seconds, 0 or more")
 
 
 def _common() -> _Parser:

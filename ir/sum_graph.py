@@ -188,3 +188,12 @@ class SumGraph:
         for k, (value, negative) in enumerate(zip(self.outputs, self.negate, strict=True)):
             lines.append(f"y{k} = " + ("0" if value < 0 else f"{'-' if negative else ''}{name(value)}"))
         return "\n".join(lines)
+
+
+def filter_matrix(weights: np.ndarray, group: int = 1) -> np.ndarray:
+    """Convolution weights [O, C / group, *K] as a matrix [O, C * taps]; groups become blocks on its diagonal."""
+    outputs = len(weights)
+    matrix = np.zeros((group, outputs // group, group, weights[0].size), np.int8)
+    for g, block in enumerate(weights.reshape(group, outputs // group, -1)):
+        matrix[g, :, g] = block
+    return matrix.reshape(outputs, -1)

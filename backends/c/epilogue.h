@@ -36,6 +36,22 @@ PLANES_INLINE void epilogue_store(const struct planes *map, void *out, int64_t c
     }
 }
 
+/* Which of several rows of thresholds a pixel meets: row (operand - first). One row: `choices` is 1, the rest 0. */
+struct epilogue_selector {
+    int choices, first, operand;
+    struct planes map; /* the layout of that operand, int8 */
+};
+
+/* The selectors of lanes [first, first + count) of one channel, perhaps copied to `copy`; NULL if nothing is chosen. */
+PLANES_INLINE const unsigned char *epilogue_select(const struct epilogue_selector *s, const struct tercet_task *task,
+                                                   int64_t channel, unsigned char *copy, int lane_pitch, int64_t first,
+                                                   int count) {
+    if (s->choices == 1)
+        return NULL;
+    const unsigned char *map = task->in[s->operand];
+    return planes_find_lanes(&s->map, map + channel * s->map.size, copy, lane_pitch, first, count);
+}
+
 /* Finishes lanes [first, first + count) of one channel of a map `width` pixels wide. The garbage between rows is dropped
  * and the pixels joined, in place, so that small maps have long runs. */
 PLANES_INLINE void epilogue_lanes(const struct tercet_task *task, int64_t channel, int width, int lane_pitch,
@@ -54,6 +70,19 @@ PLANES_INLINE void epilogue_lanes(const struct tercet_task *task, int64_t channe
     }
     if (done)
         finish(task, channel, pixel, done, sums);
+}
+
+/* The end of a tile: lanes [first, first + count) of `channels` channels from `channel` on, sums for `finish` or, without
+ * one, results for the map. The lanes of a channel start `step` bytes after those of the one before. */
+PLANES_INLINE void epilogue_tile(const struct tercet_task *task, const struct planes *out, epilogue_finish *const finish,
+                                 int64_t channel, int channels, unsigned char *lanes, int64_t step,
+                                 const unsigned char *mask, int lane_pitch, int64_t first, int count) {
+    unsigned char *map = task->out[0];
+    if (finish)
+        for (int i = 0; i < channels; i++)
+            epilogue_lanes(task, channel + i, out->width, lane_pitch, first, count, (int32_t *)(lanes + i * step), finish);
+    else
+        planes_store(out, map + channel * out->size * out->item, channels, lanes, step, mask, lane_pitch, first, count);
 }
 
 #endif

@@ -97,11 +97,7 @@ class ThresholdOp(TensorOperation):
             raise fail(self, "thresholds", f"shape [{channels} or 1, n]", list(t))
         if is_float(self.thresholds) != is_float(self.x):
             raise fail(self, "thresholds", f"the kind of x, {element_of(self.x)}", element_of(self.thresholds))
-        if (sign := self.sign) is not None and shape_of(sign) not in ((1,), (channels,)):
-            raise fail(self, "sign", f"shape [{channels} or 1]", list(shape_of(sign)))
-        if self.get("step") == 0:
-            raise fail(self, "step", "not zero", 0)
-        return [tensor_type(x, threshold_element(self.get("base"), self.get("step"), t[1]))]
+        return [_levels(self, channels)]
 
 
 @irdl_op_definition
@@ -138,11 +134,17 @@ class SelectThresholdOp(TensorOperation):
         first = self.get("first")
         if lo < first or hi >= first + t[1]:
             raise fail(self, "selector", f"{first}..{first + t[1] - 1}", f"{lo}..{hi}")
-        if (sign := self.sign) is not None and shape_of(sign) not in ((1,), (channels,)):
-            raise fail(self, "sign", f"shape [{channels} or 1]", list(shape_of(sign)))
-        if self.get("step") == 0:
-            raise fail(self, "step", "not zero", 0)
-        return [tensor_type(x, threshold_element(self.get("base"), self.get("step"), t[2]))]
+        return [_levels(self, channels)]
+
+
+def _levels(op: ThresholdOp | SelectThresholdOp, channels: int) -> Tensor:
+    """The type of the result. Raises VerifyException for a sign or step that does not fit."""
+    if (sign := op.sign) is not None and shape_of(sign) not in ((1,), (channels,)):
+        raise fail(op, "sign", f"shape [{channels} or 1]", list(shape_of(sign)))
+    if op.get("step") == 0:
+        raise fail(op, "step", "not zero", 0)
+    count = shape_of(op.thresholds)[-1]
+    return tensor_type(shape_of(op.x), threshold_element(op.get("base"), op.get("step"), count))
 
 
 OPS = [QuantizeOp, DequantizeOp, ThresholdOp, SelectThresholdOp]

@@ -1,7 +1,7 @@
 """Sum merging: factor a constant ternary matrix so that its outputs share partial sums. See docs/sum-merge.md."""
 
-from ...ir.sum_graph import SumGraph
-from .attach import SumMerge, filter_matrix
+from ...ir.sum_graph import SumGraph, filter_matrix
+from .attach import SumMerge
 from .repetition import LayerRepetition, analyse, repetition
 from .search import merge_sums, sign_planes
 from .tables import Tables, build_tables

@@ -9,7 +9,7 @@ import numpy as np
 from ...ir.errors import IRError
 from ...ir.operation import symbol
 from ...ir.program import Program
-from ...ir.sum_graph import SumGraph
+from ...ir.sum_graph import SumGraph, filter_matrix
 from ...ir.tn.linear import ConvOp
 from ...ir.types import is_float
 from ..base import Pass, name_of
@@ -60,12 +60,3 @@ def merge_blocks(matrix: np.ndarray) -> SumGraph:
     block = (weights - 1).clip(0) * count // total
     parts = [alike[block == i] for i in range(count)]
     return SumGraph.stack([(rows, merge_sums(matrix[rows], trials=TRIALS)) for rows in parts if len(rows)])
-
-
-def filter_matrix(weights: np.ndarray, group: int = 1) -> np.ndarray:
-    """Convolution weights [O, C / group, *K] as a matrix [O, C * taps]; groups become blocks on its diagonal."""
-    outputs = len(weights)
-    matrix = np.zeros((group, outputs // group, group, weights[0].size), np.int8)
-    for g, block in enumerate(weights.reshape(group, outputs // group, -1)):
-        matrix[g, :, g] = block
-    return matrix.reshape(outputs, -1)

@@ -14,9 +14,8 @@ from ...ir.errors import IRError
 from ...ir.kn.kernel import KernelOp
 from ...ir.locations import source_names
 from ...ir.program import Program
-from ...ir.sum_graph import SumGraph
+from ...ir.sum_graph import SumGraph, filter_matrix
 from ...ir.tn.linear import ConvOp, MatMulOp
-from .attach import filter_matrix
 from .search import merge_sums, sign_planes
 from .tables import build_tables
 

@@ -200,13 +200,13 @@ SUMS_INLINE void sums_store32(unsigned char *to, sums_32 x, const unsigned char 
 
 struct sums_layer {
     struct planes in, out;  /* .item of out: bytes of a result, or 4 where `finish` takes the sums */
-    int select;             /* the operand that chooses among thresholds; -1: none */
-    struct planes selector; /* its layout */
+    struct epilogue_selector selector;
     int part_count;
     void (*parts[])(SUMS_TILE); /* each computes some of the channels */
 };
 
-/* The layer; finish: what takes the sums, or NULL where they are results or became levels. Whole tiles are written where they belong if lanes lie there as they are, all others through scratch.
+/* The layer; finish: what takes the sums, or NULL where they are results or became levels. Whole tiles are written where
+ * they belong if lanes lie there as they are, all others through scratch.
  * Scratch: results of a tile, its mask, then the mask of a row and a tile, in which every tile finds its own, and the
  * selectors of a tile that lie in another layout. */
 SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task *task, epilogue_finish *const finish) {
@@ -216,9 +216,8 @@ SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task 
     unsigned char *staged = task->scratch, *last = staged + channels * lanes * item, *mask = last + lanes * item;
     unsigned char *out = task->out[0], *pixels = out + planes_position(&l->out, 0, 0) * item;
     unsigned char *copies = mask + (pitch + lanes) * item;
-    const unsigned char *in = task->in[0], *selectors = l->select < 0 ? NULL : task->in[l->select];
-    const int select_flat = planes_flat(&l->selector, pitch);
-    const int64_t select_plane = l->selector.size;
+    const unsigned char *in = task->in[0];
+    const int copied = l->selector.choices > 1 && !planes_flat(&l->selector.map, pitch);
     int64_t begin, end;
     tercet_share(task, channels, 1, &begin, &end);
     if (!finish)
@@ -229,22 +228,14 @@ SUMS_INLINE void sums_conv(const struct sums_layer *l, const struct tercet_task 
         const int size = count - first < lanes ? (int)(count - first) : lanes, direct = flat && size == lanes;
         unsigned char *to = direct ? pixels + first * item : staged, *keep = mask + first % pitch * item;
         const int64_t step = direct ? plane : lanes * item;
-        const unsigned char *select = NULL;
-        if (selectors && select_flat) {
-            select = selectors + planes_position(&l->selector, 0, 0) + first;
-        } else if (selectors) {
-            for (int k = 0; k < channels; k++)
-                planes_find_lanes(&l->selector, selectors + k * select_plane, copies + k * lanes, pitch, first, size);
-            select = copies;
-        }
+        const unsigned char *select = epilogue_select(&l->selector, task, 0, copies, pitch, first, size);
+        for (int k = 1; copied && k < channels; k++)
+            epilogue_select(&l->selector, task, k, copies + k * lanes, pitch, first, size);
         for (int i = 0; i < l->part_count; i++)
-            l->parts[i](in + first, to, step, keep, select, select_flat ? select_plane : lanes);
-        if (finish) {
-            for (int k = 0; k < channels; k++)
-                epilogue_lanes(task, k, l->out.width, pitch, first, size, (int32_t *)(staged + k * step), finish);
-        } else if (!direct) {
+            l->parts[i](in + first, to, step, keep, select, copied ? lanes : l->selector.map.size);
+        if (!direct) {
             memcpy(last, keep, (size_t)(lanes * item)); /* aligned */
-            planes_store(&l->out, out, channels, staged, step, last, pitch, first, size);
+            epilogue_tile(task, &l->out, finish, 0, channels, staged, step, last, pitch, first, size);
         }
     }
 }

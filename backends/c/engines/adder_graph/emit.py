@@ -11,7 +11,7 @@ from ...engine import Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import finish_function
+from ..table.problem import results_code
 from .plan import Plan, lane_for
 
 FORGET = 32  # additions after which inputs are loaded again: measured, 8 to 64 are alike
@@ -21,14 +21,10 @@ HEADER = Path(__file__).with_name("adder_graph.h")
 def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     symbol, layout, out = kernel.symbol, layout_or_dense(kernel.inputs[0]), Lines()
-    problem, constants, finish = plan.problem, Constants(), "NULL"
-    results = problem.root.y.type if problem.finish else kernel.outputs[0]
-    out_layout = layout_or_dense(results)
-    clears: list[str] = []
-    if problem.finish:
-        text, clears = finish_function(kernel, problem, plan.target.vector_bytes, constants)
-        finish = f"{symbol}_finish"
-        out.add(*text.splitlines(), "")
+    problem, constants = plan.problem, Constants()
+    results = results_code(kernel, problem, plan.target.vector_bytes, constants)
+    out_layout = layout_or_dense(problem.results(kernel))
+    out.add(*results.text)
     flat = out_layout.field("stride") == 1 and out_layout.field("pitch") == layout.field("pitch")
     statements = _Statements(plan, layout, "mask" if flat and not problem.finish else "NULL", out)
     out.add(f"/* {plan.graph.adds} additions, depth {plan.graph.depth}, at most {plan.traffic.alive} sums alive. */")
@@ -39,25 +35,15 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     out.add(
         f"static const struct sums_layer {symbol}_layer = {{",
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
-        f"    .out = {planes_initialiser(results, problem.bytes_out)},",
-        *_selector(kernel, plan),
+        *results.fields,
         f"    .part_count = {len(plan.parts)},",
         f"    .parts = {{{', '.join(f'{symbol}_sums{i}' for i in range(len(plan.parts)))}}},",
         "};",
         "",
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
-        out.add(*clears, f"sums_conv(&{symbol}_layer, task, {finish});")
+        out.add(*results.clears, f"sums_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch(layout.field("pitch")))
-
-
-def _selector(kernel: Kernel, plan: Plan) -> list[str]:
-    levels = plan.problem.levels
-    if levels is None or levels.selector is None:
-        return ["    .select = -1,"]
-    operand = kernel.input_index(levels.selector)
-    assert operand is not None
-    return [f"    .select = {operand},", f"    .selector = {planes_initialiser(kernel.inputs[operand])},"]
 
 
 class _Statements:
@@ -117,7 +103,7 @@ class _Statements:
 
     def _result(self, value: int, k: int) -> tuple[int, str]:
         """(lane, expression) of the sum with its bias, which an epilogue adds itself."""
-        bias = 0 if self.plan.problem.finish else int(self.plan.problem.bias[k])
+        bias = int(self.plan.problem.stored_bias[k])
         sign = -1 if self.graph.negate[k] else 1
         if value < 0:
             lane = lane_for(bias, bias)

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from .....ir.errors import IRError
-from .....ir.sum_graph import SumGraph
+from .....ir.sum_graph import SumGraph, filter_matrix
 from ...engine import Cost, Kernel, Schedule
 from ...target import Target
 from ..table.problem import Problem, Refused, read_problem
@@ -134,15 +134,6 @@ def lane_for(lo: int, hi: int) -> int:
     return next(size for size in (1, 2, 4) if lo >= -(1 << (8 * size - 1)) and hi < 1 << (8 * size - 1))
 
 
-def graph_matrix(problem: Problem) -> np.ndarray:
-    """The weights as a matrix [outputs, channels * taps]: groups of the convolution are blocks on its diagonal."""
-    outputs, group = problem.outputs, problem.group
-    matrix = np.zeros((group, outputs // group, group, problem.inputs), np.int8)
-    for g in range(group):
-        matrix[g, :, g] = problem.weights.reshape(group, outputs // group, -1)[g]
-    return matrix.reshape(outputs, group * problem.inputs)
-
-
 def read_plan(kernel: Kernel, target: Target) -> Plan:
     """The plan of a kernel that begins with a convolution that has a graph. Raises Refused with the reason for any
     other, and IRError for a graph that does not compute the weights."""
@@ -150,6 +141,6 @@ def read_plan(kernel: Kernel, target: Target) -> Plan:
     graph = kernel.graph(problem.root)
     if graph is None:
         raise Refused("want a convolution that sum-merge has factored: a small one with weights of {-1, 0, 1}")
-    if not np.array_equal(graph.to_matrix(), graph_matrix(problem)):
+    if not np.array_equal(graph.to_matrix(), filter_matrix(problem.weights, problem.group)):
         raise IRError("the sum graph of a convolution does not compute its weights", where=kernel.symbol)
     return Plan(problem, graph, target)

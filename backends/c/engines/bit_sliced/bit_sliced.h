@@ -41,9 +41,7 @@ struct bits_layer {
     int chunk;           /* tables at a time */
     int counter;         /* bits of a count */
     int steps;           /* thresholds per channel; 0: the sums are stored */
-    int choices, first;  /* rows of thresholds; where there are several, operand `select` - first says which */
-    int select;
-    struct planes selector; /* the layout of that operand, int8 of -1..1 */
+    struct epilogue_selector selector; /* of -1..1 */
     int scale;           /* sum = count * scale + the record's first number; 1 or 2 */
     int64_t records;     /* offset of the channels' records in the weights; the index stream is at 0 */
 };
@@ -222,8 +220,8 @@ BITS_INLINE tercet_u8v bits_bytes(bits plane, int j) {
 
 /* The pixels of a tile whose selector names row `choice` of the thresholds. */
 BITS_INLINE bits bits_chosen(const struct bits_layer *l, bits nonzero, bits negative, int choice) {
-    const int value = l->first + choice;
-    if (l->choices == 1)
+    const int value = l->selector.first + choice;
+    if (l->selector.choices == 1)
         return ~(bits){0};
     if (value == 0)
         return ~nonzero;
@@ -239,11 +237,11 @@ BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, co
     for (int j = 0; j < 8; j++)
         *(tercet_u8v *)(to + j * TERCET_VECTOR_BYTES) = start;
     bits nonzero = {0}, negative = {0};
-    if (l->choices > 1)
+    if (l->selector.choices > 1)
         bits_pack(selector, vectors, &nonzero, &negative);
     for (int i = 0; i < l->steps; i++) {
         bits reached = {0};
-        for (int choice = 0; choice < l->choices; choice++)
+        for (int choice = 0; choice < l->selector.choices; choice++)
             reached |= bits_at_least(l, counter, record[choice * l->steps + i + 2]) &
                        bits_chosen(l, nonzero, negative, choice);
         for (int j = 0; j < 8; j++)
@@ -301,35 +299,26 @@ BITS_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task 
         bits_chunk(l, s.tables, tile, vectors, index + begin * (groups - whole), s.counters, whole, groups - whole,
                    end - begin);
 
-    unsigned char *out = task->out[0];
-    const int numbers = l->steps ? l->choices * l->steps + 2 : 1, staged = BITS_PIXELS * l->out.item;
+    const int numbers = l->steps ? l->selector.choices * l->steps + 2 : 1, staged = BITS_PIXELS * l->out.item;
     for (int k = begin; k < end; k += BITS_STAGED) {
         const int batch = end - k < BITS_STAGED ? end - k : BITS_STAGED;
         const int64_t channel = convolution * l->outputs + k;
         for (int i = 0; i < batch; i++, s.counters += l->counter) {
             const int32_t *record = (const int32_t *)(task->weights + l->records) + (channel + i) * numbers;
-            const unsigned char *selector = NULL;
             unsigned char copy[BITS_PIXELS];
-            if (l->choices > 1)
-                selector = planes_find_lanes(
-                    &l->selector, (const unsigned char *)task->in[l->select] + (channel + i) * l->selector.size, copy,
-                    l->in.pitch, first, count);
+            const unsigned char *selector =
+                epilogue_select(&l->selector, task, channel + i, copy, l->in.pitch, first, count);
             if (l->steps)
                 bits_levels(l, s.counters, record, selector, vectors, s.lanes + i * staged);
             else
                 bits_values(l, s.counters, record, s.lanes + i * staged);
         }
-        if (finish)
-            for (int i = 0; i < batch; i++)
-                epilogue_lanes(task, channel + i, l->out.width, l->in.pitch, first, count,
-                               (int32_t *)(s.lanes + i * staged), finish);
-        else
-            planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask,
-                         l->in.pitch, first, count);
+        epilogue_tile(task, &l->out, finish, channel, batch, s.lanes, staged, s.mask, l->in.pitch, first, count);
     }
 }
 
-/* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a tile and a channel, tile by tile. */
+/* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a
+ * tile and a channel, tile by tile. */
 BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task,
                            epilogue_finish *const finish) {
     const struct bits_scratch s = bits_scratch(l, task->scratch);

@@ -10,7 +10,7 @@ from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import finish_function, selector_fields
+from ..table.problem import results_code
 from .plan import GROUP, Plan
 
 HEADER = Path(__file__).with_name("bit_sliced.h")
@@ -19,22 +19,17 @@ HEADER = Path(__file__).with_name("bit_sliced.h")
 def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     problem, symbol = plan.problem, kernel.symbol
-    results = problem.root.y.type if problem.finish else kernel.outputs[0]
     constants = Constants()
     constants.add(index_stream(plan))
     records = constants.add(Constant(channel_records(plan)))
     taps = ", ".join(map(str, problem.taps(layout_or_dense(kernel.inputs[0]))))
-    finish, clears, out = "NULL", list[str](), Lines()
-    if problem.finish:
-        text, clears = finish_function(kernel, problem, 8 * plan.target.vector_bytes, constants)
-        finish = f"{symbol}_finish"
-        out.add(*text.splitlines(), "")
+    results, out = results_code(kernel, problem, 8 * plan.target.vector_bytes, constants), Lines()
+    out.add(*results.text)
     out.add(
         f"static const int {symbol}_taps[] = {{{taps}}};",
         "",
         f"static const struct bits_layer {symbol}_layer = {{",
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
-        f"    .out = {planes_initialiser(results, problem.bytes_out)},",
         f"    .taps = {symbol}_taps,",
         f"    .tap_count = {problem.weights.shape[2] * problem.weights.shape[3]},",
         f"    .inputs = {problem.weights.shape[1]},",
@@ -42,13 +37,13 @@ def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
         f"    .products = {plan.products},",
         f"    .radix = {plan.radix}, .chunk = {plan.chunk}, .counter = {plan.counter},",
         f"    .steps = {plan.steps}, .scale = {plan.scale},",
-        *selector_fields(kernel, problem),
+        *results.fields,
         f"    .records = {records},",
         "};",
         "",
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
-        out.add(*clears, f"bits_conv(&{symbol}_layer, task, {finish});")
+        out.add(*results.clears, f"bits_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
 
 
@@ -73,9 +68,8 @@ def _in_order(plan: Plan, flat: np.ndarray, fill: int) -> np.ndarray:
 def channel_records(plan: Plan) -> np.ndarray:
     """int32 [O, ..]: what bits_levels (start, step, counts to reach) or bits_values (what to add) reads."""
     problem = plan.problem
-    bias = np.zeros_like(problem.bias) if problem.finish else problem.bias  # an epilogue adds it
     if (levels := problem.levels) is None:
-        return (bias - plan.offsets).astype(np.int32)[:, None]
+        return (problem.stored_bias - plan.offsets).astype(np.int32)[:, None]
     start = np.where(levels.sign > 0, levels.base, levels.base + levels.step * levels.steps)
     # count >= ceil((T - bias + offset) / scale)
     reach = -(((problem.bias - plan.offsets)[:, None] - levels.thresholds) // plan.scale)

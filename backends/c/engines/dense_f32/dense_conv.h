@@ -8,6 +8,7 @@
 #define TERCET_DENSE_CONV_H
 
 #include "dense_tile.h"
+#include "epilogue.h"
 
 struct dense_conv {
     int images, groups, channels, outputs; /* channels and outputs of one group */
@@ -29,9 +30,6 @@ struct dense_conv {
 
 /* Copies `count` pixels of `channels` channels to cells. first: element index of the first pixel, first channel. */
 typedef void dense_pack(dense_cell *to, const void *map, int64_t first, int channels, int count);
-
-/* Finishes `count` sums of row (channel or matrix row) `row`, from column (pixel or matrix column) `column` on. */
-typedef void dense_finish(const struct tercet_task *task, int64_t row, int64_t column, int count, const void *sums);
 
 /* The cells that each step of depth adds to a lane's position: channel cell by channel cell, tap by tap. */
 DENSE_INLINE void dense_conv_offsets(const struct dense_conv *c, int32_t *offsets) {
@@ -97,27 +95,24 @@ DENSE_INLINE const dense_cell *dense_conv_weights(const unsigned char *weights, 
 /* Hands the pixels among lanes [lane, lane + count) of one channel to `finish`, row by row, or all rows joined. */
 DENSE_INLINE void dense_conv_finish(const struct tercet_task *task, const struct dense_conv *c, int64_t channel, int y0,
                                     int x0, int columns, int lane, int count, dense_cell *sums,
-                                    dense_finish *const finish) {
+                                    epilogue_finish *const finish) {
     const int pitch = c->pitch;
-    const int joined = c->join_rows && columns == c->out_width;
-    int y = lane / pitch, x = lane % pitch, done = 0;
-    const int64_t first = (int64_t)(y0 + y) * c->out_width + x0 + DENSE_MIN(x, columns);
+    if (c->join_rows && columns == c->out_width) {
+        epilogue_lanes(task, channel, columns, pitch, (int64_t)y0 * pitch + lane, count, (int32_t *)sums, finish);
+        return;
+    }
+    int y = lane / pitch, x = lane % pitch;
     for (int i = 0; i < count; y++, x = 0) {
         const int pixels = DENSE_MIN(columns - x, count - i);
-        if (pixels > 0 && joined) {
-            memmove(sums + done, sums + i, (size_t)pixels * sizeof *sums);
-            done += pixels;
-        } else if (pixels > 0)
+        if (pixels > 0)
             finish(task, channel, (int64_t)(y0 + y) * c->out_width + x0 + x, pixels, sums + i);
         i += pitch - x;
     }
-    if (done)
-        finish(task, channel, first, done, sums);
 }
 
 /* The kernel. Jobs are blocks of output pixels of each image and group; tile lanes wide are the two tiles. */
 DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_conv *c, const unsigned char *weights,
-                             dense_pack *const pack, dense_finish *const finish, dense_tile_function *const tall_tile,
+                             dense_pack *const pack, epilogue_finish *const finish, dense_tile_function *const tall_tile,
                              dense_tile_function *const short_tile, const int tile, const enum dense_weights form,
                              const int binary) {
     int32_t *offsets = (int32_t *)(task->scratch + c->offsets);

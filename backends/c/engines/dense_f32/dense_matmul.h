@@ -16,7 +16,7 @@ struct dense_matmul {
 };
 
 DENSE_INLINE void dense_matmul(const struct tercet_task *task, const struct dense_matmul *m,
-                               const unsigned char *weights, dense_pack *const pack, dense_finish *const finish,
+                               const unsigned char *weights, dense_pack *const pack, epilogue_finish *const finish,
                                dense_tile_function *const tall_tile, dense_tile_function *const short_tile,
                                const int tile, const enum dense_weights form) {
     const int tall = m->panels.tall, panel_bytes = tile * dense_weight_bytes(form);

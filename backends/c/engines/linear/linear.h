@@ -8,6 +8,7 @@
 #define TERCET_LINEAR_H
 
 #include "dense_tile.h"
+#include "epilogue.h"
 
 #define LINEAR_COLUMNS 4 /* the largest tile */
 #define LINEAR_ROWS 8
@@ -26,7 +27,6 @@ struct linear {
 typedef uint16_t linear_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 typedef void linear_tile_function(const unsigned char *weights, const int8_t *x, dense_cell *sums);
 typedef int32_t linear_pack(int8_t *to, const void *map, int64_t first);
-typedef void linear_finish(const struct tercet_task *task, int64_t row, int64_t column, int count, const void *sums);
 #define LINEAR_TILE static __attribute__((noinline)) void
 
 /* Keeps a sum in its register: GCC would first add up products, and then has more of them than registers. */
@@ -126,7 +126,7 @@ LINEAR_PACK(linear_pack_i16, int16_t)
 /* lanes: columns of a panel. */
 DENSE_INLINE void linear_product(const struct tercet_task *task, const struct linear *m, const unsigned char *weights,
                                  const int8_t *scale, const int8_t *rest, linear_pack *const pack,
-                                 linear_finish *const finish, linear_tile_function *const tall_tile,
+                                 epilogue_finish *const finish, linear_tile_function *const tall_tile,
                                  linear_tile_function *const short_tile, const int lanes, const int uniform) {
     const int span_lanes = m->span * lanes, spans = (m->columns + span_lanes - 1) / span_lanes;
     const int groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;

@@ -9,8 +9,8 @@ import numpy as np
 from .....ir.kn.layout import PlanesLayout
 from .....ir.tn.linear import ConvOp
 from .....ir.types import shape_of
-from ...engine import Kernel, Planes
-from ...epilogue import Refused
+from ...engine import Constants, Kernel, LayoutRequest, Planes
+from ...epilogue import Epilogue, Grid, Refused, epilogue_reads
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,22 @@ class Convolution:
                 x = kx * self.dilations[1] - self.pads[1] + layout.field("left")
                 offsets.append((y % s * s + x % s) * phase_size + y // s * layout.field("pitch") + x // s)
         return offsets
+
+
+def finish_function(
+    kernel: Kernel, root: ConvOp, bias: np.ndarray | None, longest: int, constants: Constants
+) -> tuple[str, list[str]]:
+    """C of `SYMBOL_finish` for runs of up to `longest` pixels, and of the statements that clear borders. bias: [O].
+
+    Raises Refused where the operations behind the convolution are more than an epilogue.
+    """
+    epilogue = Epilogue(kernel, root, Grid(shape_of(root.y), 2), longest)
+    return epilogue.build(None if bias is None else bias.reshape(-1, 1, 1), constants), epilogue.clears()
+
+
+def epilogue_requests(kernel: Kernel, problem: Convolution) -> list[LayoutRequest]:
+    """The layouts that a kernel with an epilogue wants of its operands."""
+    return epilogue_reads(kernel, problem.root.x, problem.request(), Grid(shape_of(problem.root.y), 2))
 
 
 def find_convolution(kernel: Kernel) -> ConvOp:

@@ -12,7 +12,7 @@ from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
 from .plan import Plan
-from .problem import finish_function, selector_fields
+from .problem import results_code
 
 HEADER = Path(__file__).with_name("table.h")
 
@@ -20,22 +20,17 @@ HEADER = Path(__file__).with_name("table.h")
 def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     problem, symbol = plan.problem, kernel.symbol
-    results = problem.root.y.type if problem.finish else kernel.outputs[0]
     constants = Constants()
     constants.add(index_stream(plan))
     records = constants.add(Constant(channel_records(plan)))
     layout: PlanesLayout = layout_or_dense(kernel.inputs[0])
     taps = ", ".join(map(str, problem.taps(layout)))
-    finish, clears, out = "NULL", list[str](), Lines()
-    if problem.finish:
-        text, clears = finish_function(kernel, problem, plan.tile_lanes, constants)
-        finish = f"{symbol}_finish"
-        out.add(*text.splitlines(), "")
+    results, out = results_code(kernel, problem, plan.tile_lanes, constants), Lines()
+    out.add(*results.text)
     out.add(f"static const int {symbol}_taps[] = {{{taps}}};", "")
     out.add(f"static const struct table_layer {symbol}_layer = {{")
     out.add(
         f"    .in = {planes_initialiser(kernel.inputs[0])},",
-        f"    .out = {planes_initialiser(results, problem.bytes_out)},",
         f"    .taps = {symbol}_taps,",
         f"    .tap_count = {problem.weights.shape[2] * problem.weights.shape[3]},",
         f"    .inputs = {problem.weights.shape[1]},",
@@ -45,13 +40,13 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
         f"    .lane = {plan.lane}, .wide = {plan.wide},",
         f"    .vectors = {plan.vectors}, .group = {plan.group}, .chunk = {plan.chunk},",
         f"    .steps = {plan.steps},",
-        *selector_fields(kernel, problem),
+        *results.fields,
         f"    .records = {records},",
         "};",
         "",
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
-        out.add(*clears, f"table_conv(&{symbol}_layer, task, {finish});")
+        out.add(*results.clears, f"table_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
 
 
@@ -70,10 +65,9 @@ def channel_records(plan: Plan) -> np.ndarray:
     """What table_levels or table_values of table.h reads for each channel: [O, choices * steps + 2] of the type of the
     accumulators."""
     problem, sign, dtype = plan.problem, plan.digits.sign, np.dtype(f"int{8 * plan.wide}")
-    bias = np.zeros_like(problem.bias) if problem.finish else problem.bias  # an epilogue adds it
     if (levels := problem.levels) is None:
         flip = (sign < 0).astype(np.int64)
-        return np.stack([bias + flip, -flip], axis=1).astype(dtype)
+        return np.stack([problem.stored_bias + flip, -flip], axis=1).astype(dtype)
     count = levels.steps
     first = np.where(levels.sign > 0, levels.base, levels.base + levels.step * count)
     step = levels.step * levels.sign

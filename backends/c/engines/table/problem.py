@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from .....ir.tn.linear import ConvOp
 from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
 from ...engine import Constants, Kernel, LayoutRequest, Planes
-from ...epilogue import Epilogue, Grid, Refused, epilogue_reads
+from ...epilogue import Refused
 from ...planes import planes_initialiser
-from .convolution import Convolution, find_convolution
+from .convolution import Convolution, epilogue_requests, find_convolution, finish_function
 
 MAX_THRESHOLDS = 32
 INT32_MAX = 2**31 - 1
@@ -59,6 +59,15 @@ class Problem(Convolution):
     hi: int
     unsigned: bool
     bytes_out: int
+
+    @property
+    def stored_bias(self) -> np.ndarray:
+        """int64 [O]: the bias of what the engine itself stores or compares; an epilogue adds its own."""
+        return np.zeros_like(self.bias) if self.finish else self.bias
+
+    def results(self, kernel: Kernel) -> Attribute:
+        """The type of the map that the engine computes: what it stores, or the sums that it leaves to `finish`."""
+        return self.root.y.type if self.finish else kernel.outputs[0]
 
     @cached_property
     def sum_bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -105,33 +114,44 @@ def read_problem(kernel: Kernel) -> Problem:
         raise Refused("results beyond 32 bits")
     _ = problem.stride
     if finish:
-        finish_function(kernel, problem, 1, Constants())
+        finish_function(kernel, conv, problem.bias, 1, Constants())
     elif list(kernel.op.yielded) != [ops[-1].results[0]]:
         raise Refused("want one result")
     return problem
 
 
-def finish_function(kernel: Kernel, problem: Problem, longest: int, constants: Constants) -> tuple[str, list[str]]:
-    """C of `SYMBOL_finish` for runs of up to `longest` pixels, and of the statements that clear borders.
+@dataclass(frozen=True)
+class Results:
+    """What a kernel's code says of its results. finish: the name of the C function that takes the sums, or NULL; text:
+    its definition; clears: statements that clear borders; fields: initialisers of a layer's `out` and `selector`."""
 
-    Raises Refused where the operations behind the convolution are more than an epilogue.
-    """
-    epilogue = Epilogue(kernel, problem.root, Grid(shape_of(problem.root.y), 2), longest)
-    text = epilogue.build(problem.bias.reshape(-1, 1, 1), constants)
-    return text, epilogue.clears()
+    finish: str
+    text: list[str]
+    clears: list[str]
+    fields: list[str]
 
 
-def selector_fields(kernel: Kernel, problem: Problem) -> list[str]:
-    """C initialisers of what a layer struct says about the choice of thresholds."""
+def results_code(kernel: Kernel, problem: Problem, longest: int, constants: Constants) -> Results:
+    """longest: pixels of a run that `finish` is given."""
+    fields = [
+        f"    .out = {planes_initialiser(problem.results(kernel), problem.bytes_out)},",
+        f"    .selector = {_selector(kernel, problem)},",
+    ]
+    if not problem.finish:
+        return Results("NULL", [], [], fields)
+    text, clears = finish_function(kernel, problem.root, problem.bias, longest, constants)
+    return Results(f"{kernel.symbol}_finish", [*text.splitlines(), ""], clears, fields)
+
+
+def _selector(kernel: Kernel, problem: Problem) -> str:
+    """A C initialiser of `struct epilogue_selector`."""
     levels = problem.levels
     if levels is None or levels.selector is None:
-        return ["    .choices = 1,"]
+        return "{.choices = 1}"
     operand = kernel.input_index(levels.selector)
     assert operand is not None
-    return [
-        f"    .choices = {levels.choices}, .first = {levels.first}, .select = {operand},",
-        f"    .selector = {planes_initialiser(kernel.inputs[operand])},",
-    ]
+    choice = f".choices = {levels.choices}, .first = {levels.first}, .operand = {operand}"
+    return f"{{{choice}, .map = {planes_initialiser(kernel.inputs[operand])}}}"
 
 
 def layout_requests(kernel: Kernel) -> list[LayoutRequest]:
@@ -139,7 +159,7 @@ def layout_requests(kernel: Kernel) -> list[LayoutRequest]:
     problem = read_problem(kernel)
     if problem.levels is not None and problem.levels.selector is not None:
         return [problem.request(), *([Planes()] if len(kernel.inputs) > 1 else [])]
-    return epilogue_reads(kernel, problem.root.x, problem.request(), Grid(shape_of(problem.root.y), 2))
+    return epilogue_requests(kernel, problem)
 
 
 def _levels(kernel: Kernel, conv: ConvOp) -> Levels | None:

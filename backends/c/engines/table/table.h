@@ -38,9 +38,7 @@ struct table_layer {
     int vectors;      /* vectors of a tile */
     int group, chunk; /* inputs of a group, groups of a chunk */
     int steps;        /* thresholds per channel; 0: the sums are stored */
-    int choices, first;     /* rows of thresholds; where there are several, operand `select` - first says which */
-    int select;
-    struct planes selector; /* the layout of that operand, int8 */
+    struct epilogue_selector selector;
     int64_t records;  /* offset of the channels' records in the weights; the index stream is at 0 */
 };
 
@@ -252,7 +250,7 @@ TABLE_INLINE tercet_u64v table_chosen(const struct table_layer *l, const unsigne
         x = (tercet_u64v)__builtin_convertvector(narrow, tercet_i16v);
     }
     x = table_widen(l, x, part);
-    const int value = l->first + choice;
+    const int value = l->selector.first + choice;
     if (l->wide == 1)
         return (tercet_u64v)((tercet_i8v)x == (int8_t)value);
     return l->wide == 2 ? (tercet_u64v)((tercet_i16v)x == (int16_t)value) : (tercet_u64v)((tercet_i32v)x == value);
@@ -267,12 +265,12 @@ TABLE_INLINE void table_levels(const struct table_layer *l, const tercet_u64v *s
     tercet_u64v level[4], packed = {0};
     for (int part = 0; part < parts; part++)
         level[part] = start;
-    for (int choice = 0; choice < l->choices; choice++) {
+    for (int choice = 0; choice < l->selector.choices; choice++) {
         tercet_u64v add[4];
 #pragma GCC unroll 4
         for (int part = 0; part < parts; part++) {
             add[part] = step;
-            if (l->choices > 1)
+            if (l->selector.choices > 1)
                 add[part] &= table_chosen(l, selector, choice, part);
         }
         for (int i = 0; i < l->steps; i++) {
@@ -366,19 +364,15 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
     const int64_t rest = planes_lanes(&l->out, l->in.pitch) - first;
     const int count = rest < l->vectors * lanes ? (int)rest : l->vectors * lanes;
     const int staged = l->vectors * TERCET_VECTOR_BYTES * l->out.item; /* bytes of a channel in s.lanes */
-    unsigned char *out = task->out[0];
     for (int k = begin; k < end; k += TABLE_STAGED) {
         const int batch = end - k < TABLE_STAGED ? end - k : TABLE_STAGED;
         const int64_t channel = convolution * l->outputs + k;
         for (int i = 0; i < batch; i++) {
             const unsigned char *record =
-                task->weights + l->records + (channel + i) * (l->choices * l->steps + 2) * l->wide;
-            const unsigned char *selector = NULL;
+                task->weights + l->records + (channel + i) * (l->selector.choices * l->steps + 2) * l->wide;
             unsigned char copy[TABLE_MAX_VECTORS * TERCET_VECTOR_BYTES];
-            if (l->choices > 1)
-                selector = planes_find_lanes(
-                    &l->selector, (const unsigned char *)task->in[l->select] + (channel + i) * l->selector.size, copy,
-                    l->in.pitch, first, count);
+            const unsigned char *selector =
+                epilogue_select(&l->selector, task, channel + i, copy, l->in.pitch, first, count);
             for (int v = 0; v < l->vectors; v++, s.sums += parts) {
                 unsigned char *to = s.lanes + i * staged + v * lanes * l->out.item;
                 if (l->steps)
@@ -387,18 +381,13 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
                     table_values(l, s.sums, record, to);
             }
         }
-        if (finish)
-            for (int i = 0; i < batch; i++)
-                epilogue_lanes(task, channel + i, l->out.width, l->in.pitch, first, count,
-                               (int32_t *)(s.lanes + i * staged), finish);
-        else
-            planes_store(&l->out, out + channel * l->out.size * l->out.item, batch, s.lanes, staged, s.mask,
-                         l->in.pitch, first, count);
+        epilogue_tile(task, &l->out, finish, channel, batch, s.lanes, staged, s.mask, l->in.pitch, first, count);
     }
 }
 
-/* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a tile and a channel, tile by tile, so that large maps build each table once and
- * small ones still keep all threads busy. */
+/* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a
+ * tile and a channel, tile by tile, so that large maps build each table once and small ones still keep all threads
+ * busy. */
 TABLE_INLINE void table_conv(const struct table_layer *l, const struct tercet_task *task,
                              epilogue_finish *const finish) {
     const struct table_scratch s = table_scratch(l, task->scratch);

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
 from ...epilogue import Refused
 from ...target import Target
+from ..table.convolution import epilogue_requests
 from .emit import emit_table
 from .plan import plan_of, plans
-from .problem import layout_requests, read_problem
+from .problem import read_problem
 
 CANDIDATES = 3
 
@@ -40,7 +41,7 @@ class TableF32Engine:
         return plan_of(read_problem(kernel), schedule, target).cost()
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return layout_requests(kernel)
+        return epilogue_requests(kernel, read_problem(kernel))
 
     def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
         return True

@@ -10,8 +10,8 @@ from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines, float_c
+from ..table.convolution import finish_function
 from .plan import Cluster, Plan
-from .problem import finish_function
 
 HEADER = Path(__file__).with_name("table_f32.h")
 WORD = 8
@@ -24,7 +24,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     constants.add(index_stream(plan))
     scale = problem.digits.scale
     scales = constants.add(Constant(scale)) if (scale != 1).any() else -1
-    finish, clears = finish_function(kernel, problem, plan.run, constants)
+    finish, clears = finish_function(kernel, problem.root, problem.bias, plan.run, constants)
     out.add(*finish.splitlines(), "")
     _layer(out, kernel, plan, scales)
     parts = []

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .....ir.types import is_float, shape_of
-from ...engine import Constants, Kernel, LayoutRequest
-from ...epilogue import Epilogue, Grid, Refused, epilogue_reads
-from ..table.convolution import Convolution, find_convolution
+from ...engine import Constants, Kernel
+from ...epilogue import Refused
+from ..table.convolution import Convolution, find_convolution, finish_function
 
 SAME = np.float32(4e-7)
 """Relative difference up to which weights count as equal: what scaling a float32 twice may leave, a few last bits."""
@@ -107,21 +107,5 @@ def read_problem(kernel: Kernel) -> Problem:
     if min(problem.pads) < 0:
         raise Refused("negative pads")
     _ = problem.stride
-    finish_function(kernel, problem, 1, Constants())
+    finish_function(kernel, conv, bias, 1, Constants())
     return problem
-
-
-def finish_function(kernel: Kernel, problem: Problem, longest: int, constants: Constants) -> tuple[str, list[str]]:
-    """C of `SYMBOL_finish` for runs of up to `longest` pixels, and of the statements that clear borders.
-
-    Raises Refused where the operations behind the convolution are more than an epilogue.
-    """
-    epilogue = Epilogue(kernel, problem.root, Grid(shape_of(problem.root.y), 2), longest)
-    bias = None if problem.bias is None else problem.bias.reshape(-1, 1, 1)
-    return epilogue.build(bias, constants), epilogue.clears()
-
-
-def layout_requests(kernel: Kernel) -> list[LayoutRequest]:
-    """The layouts that a kernel wants of its operands."""
-    problem = read_problem(kernel)
-    return epilogue_reads(kernel, problem.root.x, problem.request(), Grid(shape_of(problem.root.y), 2))
