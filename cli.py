@@ -285,6 +285,3 @@ VERBS = {
     "targets": targets_verb,
     "completion": completion_verb,
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

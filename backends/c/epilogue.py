@@ -4,6 +4,10 @@ The result of the root is seen as a matrix: [images * channels, pixels] for a co
 product. The function `SYMBOL_finish(task, row, column, count, sums)` finishes `count` neighbours of one row and stores
 them. Every other operand is constant along the row, along the column, along both, or along neither; maps may be in
 planes.
+
+Results are computed in whole blocks of EPILOGUE_BLOCK (epilogue.h) and stored by their number: compilers then need no
+loop for the rest, which would cost more than the block. What lies behind a run is computed and dropped; every buffer
+can be read that far.
 """
 
 from __future__ import annotations
@@ -15,14 +19,17 @@ from pathlib import Path
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from ...ir.kn.layout import PlanesLayout, layout_of
+from ...ir.kn.layout import PlanesLayout, layout_of, round_up
+from ...ir.tn.elementwise import DivOp, SigmoidOp, TanhOp
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
-from ...ir.types import element_of, shape_of, storage_dtype
+from ...ir.types import element_of, is_float, shape_of, storage_dtype
 from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
 from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
 
+BLOCK = 16
+"""EPILOGUE_BLOCK of epilogue.h."""
 HEADERS = (ELEMENT_HEADER, Path(__file__).parent / "planes.h", Path(__file__).parent / "epilogue.h")
 
 
@@ -79,12 +86,15 @@ class Epilogue:
     """Builds the finish function of a kernel.
 
     root: the operation that makes the sums. grid: its result as a matrix. offset: added to the int32 sums first (bias,
-    corrections), one per row of the channel axis or column; `offset_shape` broadcasts against the result.
+    corrections), one per row of the channel axis or column; `offset_shape` broadcasts against the result. longest:
+    neighbours of one call, at most.
     Building twice from the same kernel gives the same text. Raises Refused for chains it cannot express exactly.
     """
 
     def __init__(self, kernel: Kernel, root: Operation, grid: Grid, longest: int) -> None:
-        self.kernel, self.root, self.grid, self.longest = kernel, root, grid, longest
+        self.kernel, self.root, self.grid = kernel, root, grid
+        self.blocks = min(longest, grid.columns) > BLOCK // 2 and all(map(_total, kernel.ops))
+        self.longest = round_up(longest, BLOCK)
         self.constants = Constants()
         self._maps: dict[int, PlanesLayout] = {}
         self._head: list[str] = []
@@ -120,12 +130,13 @@ class Epilogue:
             if value not in self._names or shape_of(value) != self.grid.shape:
                 raise Refused("a result that is not elementwise")
             c_type, layout = storage_c(element_of(value)), layout_of(result)
-            if layout is None:
-                index = f"row * {self.grid.columns} + column"
-                self._head.append(f"{c_type} *restrict y{i} = ({c_type} *)task->out[{i}] + {index};")
-            else:
-                self._head.append(f"{c_type} y{i}[{self.longest}];")
+            to = f"({c_type} *)task->out[{i}] + row * {self.grid.columns} + column"
+            if layout is not None:
                 after.append(f"epilogue_store(&{symbol}_map{i}, task->out[{i}], row, y{i}, column, count);")
+            elif self.blocks:
+                after.append(f"memcpy({to}, y{i}, count * sizeof *y{i});")
+            local = layout is not None or self.blocks
+            self._head.append(f"{c_type} y{i}[{self.longest}];" if local else f"{c_type} *restrict y{i} = {to};")
             cast = "" if c_type == _value_type(value) else f"({c_type})"
             stores.append(f"y{i}[i] = {cast}{self._names[value]};")
         for i, result in enumerate(self.kernel.outputs):
@@ -137,7 +148,12 @@ class Epilogue:
         out.add(f"static void {symbol}_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,")
         with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const void *sums_)"):
             out.add(f"const {kind} *restrict sums = (const {kind} *)sums_;", *self._head)
-            with out.block("for (int i = 0; i < count; i++)"):
+            if self.blocks:
+                out.add("for (int block = 0; block < count; block += EPILOGUE_BLOCK)")
+                loop = "    for (int i = block; i < block + EPILOGUE_BLOCK; i++)"
+            else:
+                loop = "for (int i = 0; i < count; i++)"
+            with out.block(loop):
                 out.add(*self._body, *stores)
             out.add(*after)
         return out.text()
@@ -283,6 +299,15 @@ def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Gr
         return AnyLayout() if pixels else Dense()
 
     return [request if v is x else other(shape_of(v)) for v in kernel.op.block.args]
+
+
+def _total(op: Operation) -> bool:
+    """Whether the C of an elementwise operation can be, and is cheaply, computed for operands that are garbage. What
+    calls a function or searches a table is not cheap; what divides integers or reads a row chosen by an operand may
+    not come back."""
+    if isinstance(op, ThresholdOp | SelectThresholdOp):
+        return prod(shape_of(op.thresholds)[1:]) <= UNROLLED_THRESHOLDS
+    return not isinstance(op, SigmoidOp | TanhOp) and (not isinstance(op, DivOp) or is_float(op.results[0]))
 
 
 def _value_type(value: SSAValue) -> str:

@@ -105,7 +105,7 @@ def rounding(mode: str) -> str:
 def saturated(whole: str, lo: int, hi: int) -> str:
     """A whole float expression as an integer of lo..hi, of the type `value_c` of that range; NaN counts as 0."""
     narrow = value_c(int_type(lo, hi)) == "int32_t"
-    if narrow and int(np.float32(lo)) == lo and int(np.float32(hi)) == hi:
+    if narrow and hi - lo <= 2**24 and int(np.float32(lo)) == lo and int(np.float32(hi)) == hi:
         return f"tercet_saturate_i32({whole}, {float_c(lo)}, {float_c(hi)})"
     text = f"tercet_saturate_i64({whole}, {int_c(lo)}, {int_c(hi)})"
     return f"(int32_t){text}" if narrow else text

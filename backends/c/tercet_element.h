@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Stands in every loop that is not innermost. gcc 12 unrolls short inner loops, vectorises the outer one instead, and
  * with masked loads (AVX2 and up) of several elements reads wrong addresses. This statement compiles to nothing, but
@@ -33,12 +34,24 @@ static inline float tercet_round_half_down(float x) {
     return copysignf(whole + (size - whole > 0.5f ? 1.0f : 0.0f), x);
 }
 
-/* A whole float as an integer of lo..hi, which are exact as floats; NaN counts as 0. */
+static inline int32_t tercet_bits(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+static inline float tercet_from_bits(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* A whole float as an integer of lo..hi, at most 2^24 apart; NaN counts as 0. Floats from 0 on are ordered as their bits
+ * are, and integers have a minimum and a maximum: compilers turn comparisons of floats into long chains of masks. */
 static inline int32_t tercet_saturate_i32(float x, float lo, float hi) {
-    x = x == x ? x : 0.0f;
-    x = x < lo ? lo : x;
-    x = x > hi ? hi : x;
-    return (int32_t)x;
+    const float number = tercet_from_bits(tercet_bits(x) & -(x == x));
+    const int32_t above = tercet_bits(number - lo), most = tercet_bits(hi - lo);
+    const int32_t positive = above < 0 ? 0 : above;
+    return (int32_t)tercet_from_bits(positive > most ? most : positive) + (int32_t)lo;
 }
 
 /* The same for any lo..hi. */
