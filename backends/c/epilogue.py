@@ -12,6 +12,7 @@ can be read that far.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -148,12 +149,12 @@ class Epilogue:
         out.add(f"static void {symbol}_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,")
         with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const void *sums_)"):
             out.add(f"const {kind} *restrict sums = (const {kind} *)sums_;", *self._head)
-            if self.blocks:
-                out.add("for (int block = 0; block < count; block += EPILOGUE_BLOCK)")
-                loop = "    for (int i = block; i < block + EPILOGUE_BLOCK; i++)"
-            else:
-                loop = "for (int i = 0; i < count; i++)"
-            with out.block(loop):
+            with ExitStack() as loops:
+                if self.blocks:
+                    loops.enter_context(out.block("for (int block = 0; block < count; block += EPILOGUE_BLOCK)"))
+                    loops.enter_context(out.block("for (int i = block; i < block + EPILOGUE_BLOCK; i++)"))
+                else:
+                    loops.enter_context(out.block("for (int i = 0; i < count; i++)"))
                 out.add(*self._body, *stores)
             out.add(*after)
         return out.text()

@@ -15,6 +15,9 @@ from .problem import Conv, MatMul, Problem
 
 MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
 MAX_SUMS = 1024  # kept together for one panel
+LONG_RUN = 192
+"""Lanes of one channel that are finished together where nothing speaks against it: channels lie far apart, and shorter
+runs wait for the cache at either end."""
 ENOUGH_JOBS = 8
 """So many pieces of work or more keep all threads busy."""
 
@@ -192,8 +195,10 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
         plane = columns
     lanes = (block_rows - 1) * pitch + block_columns
     together = max(64, MAX_SUMS // panels.tall) if panels.panels == 1 else 64  # few calls of the epilogue, whole rows
-    group_lanes = tile * min(max(1, together // tile), -(-lanes // tile))
+    group_lanes = _whole_tiles(together, tile, lanes)
     block_depth = _block_depth(depth, prod(problem.kernel), phases, panels.tall, group_lanes, pitch, plane, reach_y)
+    if block_depth >= depth:  # each panel finishes before the next begins: long runs of a result reach memory together
+        group_lanes = _whole_tiles(max(together, LONG_RUN), tile, lanes)
     if cell.depth < depth:
         block_depth = min(block_depth, cell.depth)
 
@@ -212,6 +217,11 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
         problem, cell, panels, width, cells, direct, jobs < ENOUGH_JOBS and panels.panels > jobs, prepare_all,
         block_rows, block_columns, pitch, plane_rows, plane, block_depth, group_lanes, *starts,
     )  # fmt: skip
+
+
+def _whole_tiles(wanted: int, tile: int, lanes: int) -> int:
+    """`wanted` lanes as whole tiles, at least one and not more than cover `lanes`."""
+    return tile * min(max(1, wanted // tile), -(-lanes // tile))
 
 
 def _block_depth(

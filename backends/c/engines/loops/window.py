@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import prod
 
 from .....ir.tn.linear import ConvOp
@@ -46,6 +46,20 @@ class Window:
         first = max(0, -(-shift // stride))
         last = min(self.out[axis], (self.size[axis] - 1 + shift) // stride + 1)
         return min(first, self.out[axis]), max(last, 0)
+
+    def columns(self) -> Window | None:
+        """The window one element wide, at every column of the input; None where rows are long, or it saves nothing."""
+        if prod(self.kernel[:-1]) == 1 or self.kernel[-1] == 1 or self.size[-1] > TILE:
+            return None
+        width = self.size[-1:]
+        return Window(
+            self.size, self.out[:-1] + width, (*self.kernel[:-1], 1), (*self.strides[:-1], 1), (*self.pads[:-1], 0),
+            (*self.dilations[:-1], 1),
+        )  # fmt: skip
+
+    def last(self) -> Window:
+        """The window along the last axis alone."""
+        return Window(*(field[-1:] for field in astuple(self)))
 
 
 @contextmanager
@@ -134,7 +148,10 @@ def _emit_rows(
         scope.out.add(f"{acc} acc[{min(width, TILE)}];")
         with scope.loop("x", piece[1], piece[0], inner=True):
             scope.out.add(f"acc[{place}] = {start};")
-        with around(at) if around else ExitStack(), taps(scope, window, at[2:], piece) as (terms, offset, names):
+        with (
+            around(at) if around else ExitStack(),
+            taps(scope, window, at[-len(window.size) :], piece) as (terms, offset, names),
+        ):
             tap(at, terms, offset, names, f"acc[{place}]")
         with scope.loop("x", piece[1], piece[0], inner=True):
             name = scope.name(stage.root.name.removeprefix("tn."))
@@ -178,19 +195,34 @@ def _plane(scope: Scope, op: PoolOp, at: list[str], terms: list[tuple[str, int]]
 
 
 def emit_max_pool(scope: Scope, stage: Stage, op: MaxPoolOp) -> None:
-    element = element_of(op.x)
+    element, window = element_of(op.x), Window.of(op, op.get("kernel"))
     acc = storage_c(element)
     lowest = "-INFINITY" if acc == "float" else int_c(range_of(element)[0])
+    columns = window.columns()
 
-    def tap(at: list[str], terms: list[tuple[str, int]], offset: int, names: list[str], best: str) -> None:
-        pixel = _plane(scope, op, at, terms, offset)
+    def larger(best: str, pixel: str) -> None:
         scope.out.add(f"const {acc} pixel = {pixel};")
         if acc == "float":
             scope.out.add(f"{best} = tercet_max_f32({best}, pixel);")
         else:
             scope.out.add(f"{best} = {best} > pixel ? {best} : pixel;")
 
-    _emit_rows(scope, stage, Window.of(op, op.get("kernel")), acc, lowest, tap, lambda at, best: best)
+    def column_maxima(at: list[str]) -> ExitStack:
+        """The largest of every column of the window, once for all windows that share it."""
+        if columns:
+            width = columns.size[-1]
+            scope.out.add(f"{acc} column[{width}];")
+            with scope.loop("x", str(width), "0", inner=True):
+                scope.out.add(f"column[x] = {lowest};")
+            with taps(scope, columns, at[2:], ("0", str(width))) as (terms, offset, _):
+                larger("column[x]", _plane(scope, op, at, terms, offset))
+        return ExitStack()
+
+    def tap(at: list[str], terms: list[tuple[str, int]], offset: int, names: list[str], best: str) -> None:
+        larger(best, f"column[{sum_c(terms, offset)}]" if columns else _plane(scope, op, at, terms, offset))
+
+    last = window.last() if columns else window
+    _emit_rows(scope, stage, last, acc, lowest, tap, lambda at, best: best, column_maxima)
 
 
 def emit_avg_pool(scope: Scope, stage: Stage, op: AvgPoolOp) -> None:
