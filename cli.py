@@ -78,7 +78,7 @@ def compile_verb(options: argparse.Namespace) -> int:
         made = compile(
             options.model, options.output, target=options.target, batch=options.batch, name=options.name,
             jobs=options.jobs, as_directory=options.directory, engines=options.engines, dump_ir=options.dump_ir,
-            tune=options.tune_candidates if options.tune else 0, weights=lossy,
+            tune=options.tune_candidates if options.tune else 0, threading=options.threading, weights=lossy,
             calibrate=options.calibrate, on_stage=on_stage,
         )  # fmt: skip
     for note in made.notes:

@@ -15,7 +15,7 @@ from .backends.c.emit import Emitted, emit_model
 from .backends.c.engine import Engine
 from .backends.c.engines import ENGINES
 from .backends.c.target import Target, find_target
-from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
+from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
 from .ir.errors import InputError
 from .ir.kn.memory import arena_bytes
 from .ir.losses import Losses
@@ -73,6 +73,7 @@ def compile(
     as_directory: bool = False,
     engines: Sequence[str] | None = None,
     tune: int = 0,
+    threading: str = "pool",
     weights: str | LossyOptions = "keep",
     keep: Sequence[str] = (),
     calibrate: Calibration | None = None,
@@ -84,12 +85,14 @@ def compile(
     output: path of the artifact (default: NAME.tercet in the working directory). target: one of `targets()` or
     `native`. batch: fixes a symbolic batch. jobs: C compilers at a time. engines: names of the engines to choose from
     (default: all); `loops` computes what they refuse. tune: how many candidates of every layer to measure on this
-    machine, instead of trusting predictions (0). weights: what the float weights become, e.g. `ternary`; see
+    machine, instead of trusting predictions (0). threading: whose threads the model runs on: `pool` (its own), `openmp`
+    or `none`. weights: what the float weights become, e.g. `ternary`; see
     `LossyOptions`, which has more to choose. keep: names of layers that stay. calibrate: data for that: an .npz file,
     an array of samples, or arrays by input name. dump_ir: a folder that gets the IR and its weights after every pass.
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
     machine = find_target(target)
+    threads = threading_flags(threading)
     tuner = Tuner(machine, jobs) if tune else None
     lossy = lossy_pass(weights, keep, calibrate)
     timeline = _Timeline(on_stage)
@@ -109,11 +112,12 @@ def compile(
     run_passes(program, chosen, observe)
     emitted = emit_model(program, machine)
     timeline.mark("emit", program)
-    contents, compiler = _build(program, machine, emitted, jobs)
+    contents, compiler = _build(program, machine, emitted, threads, jobs)
     timeline.mark("cc", None)
     layers = describe_layers(program, emitted.layers)
     contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
     options = {"batch": batch, "engines": _names(engines), "tune": tune or None}
+    options |= {"threading": threading} if threads else {}
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
         options |= lossy_settings(lossy.options)
@@ -183,13 +187,14 @@ class _IRDump:
 
 
 def _build(
-    program: Program, target: Target, emitted: Emitted, jobs: int | None
+    program: Program, target: Target, emitted: Emitted, threads: Sequence[str], jobs: int | None
 ) -> tuple[dict[str, bytes], CompilerInfo]:
-    """Compiles the generated C with the runtime. Returns the artifact's files and the compiler."""
+    """Compiles the generated C with the runtime. threads: the flags for their kind. Returns the artifact's files and
+    the compiler."""
     interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
     sources = merge_sources(emitted.sources, interface)
     compiler = find_compiler(target)
-    flags = target_flags(target, compiler)
+    flags = (*target_flags(target, compiler), *threads)
     with tempfile.TemporaryDirectory(prefix="tercet-") as folder:
         library = compile_shared(sources, Path(folder), flags, jobs, compiler=compiler, layers=emitted.nodes)
         binary = library.read_bytes()

@@ -99,6 +99,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument(
         "--tune-candidates", type=_count, default=6, metavar="N", help="how many of a layer, at most (default: 6)"
     )
+    v.add_argument(
+        "--threading", choices=("pool", "openmp", "none"), default="pool",
+        help="whose threads the model runs on: its own (default), those of OpenMP, or the caller's alone",
+    )  # fmt: skip
     v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--print-ir-after", metavar="PASS", action="append", default=[],

@@ -25,7 +25,7 @@ MOST_THREADS = 1024
 
 
 def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
-    """Loads an artifact for running on `threads` threads, the calling one among them.
+    """Loads an artifact for running on `threads` threads, the calling one among them, or one for each usable processor.
 
     Hashes and CPU features are checked before any of its code is mapped. Raises ArtifactError for an artifact that is
     damaged or not for this machine, InputError for a bad thread count.

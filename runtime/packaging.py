@@ -53,7 +53,7 @@ set_target_properties({p} PROPERTIES PREFIX "" OUTPUT_NAME model SUFFIX .so NO_S
 target_include_directories({p} PRIVATE "${{CMAKE_CURRENT_SOURCE_DIR}}" "${{CMAKE_CURRENT_SOURCE_DIR}}/../include")
 target_compile_options({p} PRIVATE
   {flags})
-target_link_libraries({p} PRIVATE Threads::Threads m)
+target_link_libraries({p} PRIVATE {libraries})
 """
 
 
@@ -96,10 +96,14 @@ def pkg_config(name: str, version: str) -> str:
 def cmake_lists(name: str, sources: Sequence[str], flags: Sequence[str]) -> str:
     """`src/CMakeLists.txt`. sources: the file names in src/. flags: what the C compiler was given."""
     units = sorted(s for s in sources if s.endswith((".c", ".S")))
-    quoted = [f'"{flag}"' for flag in flags]
+    linking = [flag for flag in flags if flag == "-fopenmp" or flag.startswith("-Wl,")]
+    quoted = [f'"{flag}"' for flag in flags if not flag.startswith("-Wl,")]
     # .incbin looks for weights.bin where the assembler is told to
     quoted += ['"-Wa,-I,${CMAKE_CURRENT_SOURCE_DIR}"'] if any(u.endswith(".S") for u in units) else []
-    return CMAKE_LISTS.format(p=prefix_of(name), units="\n  ".join(units), flags="\n  ".join(quoted))
+    return CMAKE_LISTS.format(
+        p=prefix_of(name), units="\n  ".join(units), flags="\n  ".join(quoted),
+        libraries=" ".join(["Threads::Threads", "m", *linking]),
+    )  # fmt: skip
 
 
 def artifact_contents(

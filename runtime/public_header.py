@@ -55,8 +55,9 @@ enum {p}_status {{
 
 {ports}
 
-/* Makes a model that computes on `threads` threads (1..1024), the calling one among them. Takes all memory it will ever
- * need. On failure *model is NULL and nothing stays allocated. Returns an enum {p}_status, like {p}_run. */
+/* Makes a model that computes on `threads` threads (1..1024), the calling one among them, or on fewer where the caller
+ * may use fewer processors. Takes all memory it will ever need. On failure *model is NULL and nothing stays allocated.
+ * Returns an enum {p}_status, like {p}_run. */
 int {p}_create(struct {p}_model **model, int threads);
 
 /* Computes {P}_OUTPUTS outputs from {P}_INPUTS inputs, in the order of the numbers above, for `batch` samples that

@@ -49,7 +49,7 @@ def environment(folder: Path) -> dict[str, str]:
     """With a `tercet` command of this interpreter in front of the path, and `python3` being this interpreter."""
     scripts = folder / "bin"
     scripts.mkdir()
-    for name, arguments in (("tercet", "-m tercet.cli "), ("python3", "")):
+    for name, arguments in (("tercet", "-m tercet "), ("python3", "")):
         (scripts / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
         (scripts / name).chmod(0o755)
     cache = str(folder / "cache")

@@ -18,6 +18,7 @@ from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
 from .engine import ALIGNMENT, Kernel, KernelCode
 from .engines import find_engine
+from .gaps import Gap
 from .instructions import target_header
 from .storage import Span, store
 from .target import Target
@@ -72,6 +73,7 @@ class _Weights:
     blob: bytearray = field(default_factory=bytearray)
     sections: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     size: int = 0
 
     def add(self, step: _Step) -> None:
@@ -83,12 +85,15 @@ class _Weights:
         for constant, offset in zip(constants.items, constants.offsets, strict=True):
             stored = store(constant, compact=self.compact)
             spans = f"spans + {len(self.spans)}" if stored.spans else "NULL"
+            gaps = f"gaps + {len(self.gaps)}" if stored.gaps else "NULL"
             fields = (
                 len(self.blob), len(stored.data), step.weights + offset, stored.count, stored.radix, stored.group,
                 stored.offset, int(stored.coded), stored.signs, spans, len(stored.spans),
+                stored.base, stored.fill, gaps, len(stored.gaps),
             )  # fmt: skip
             self.sections.append(f"{{{', '.join(map(str, fields))}}}")
             self.spans += stored.spans
+            self.gaps += stored.gaps
             self.blob += stored.data
             if constant.radix if packed else constant.values.size == largest:
                 step.digits += len(stored.data)
@@ -238,7 +243,11 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
         if weights.spans:
             spans = [f"{{{s.count}, {s.first}, {s.rows}, {s.run}, {s.repeats}}}" for s in weights.spans]
             out.append(_array("struct tercet_span", "spans", spans)[0].rstrip("\n"))
-        out.append("/* stored, bytes, expanded, count, radix, group, offset, coded, signs, spans, span_count */")
+        if weights.gaps:
+            gaps = [f"{{{g.keep}, {g.skip}, {g.repeats}, {g.items}, {g.rounds}}}" for g in weights.gaps]
+            out.append(_array("struct tercet_gap", "gaps", gaps)[0].rstrip("\n"))
+        out.append("/* stored, bytes, expanded, count, radix, group, offset, coded, signs, spans, span_count, "
+                   "base, fill, gaps, gap_count */")  # fmt: skip
         out += ["static const struct tercet_section sections[] = {", *(f"    {s}," for s in weights.sections), "};"]
     ports = [_array("int64_t", f"{name}_bytes", [str(buffer_bytes(v.type)) for v in values]) for name, values in
              (("input", program.block.args), ("output", program.returned.operands))]  # fmt: skip

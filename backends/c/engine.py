@@ -111,6 +111,7 @@ class Constant:
 
     filters: for trits of weights, the output filter of each digit, -1 where it fills up. With it the trits of a filter
     of {0, 1} or {0, -1} take one sign and a zero mask, 1 bit each; offset has to be 0 or -1 then.
+    filled: for other digits, bool, which of them fill up. Digits that fill up, all alike, take nothing on disk.
     """
 
     values: np.ndarray
@@ -118,6 +119,7 @@ class Constant:
     group: int = 1
     offset: int = 0
     filters: np.ndarray | None = None
+    filled: np.ndarray | None = None
 
     @property
     def expanded_bytes(self) -> int:

@@ -1,18 +1,24 @@
-"""How constants lie in weights.bin: the shortest of packed digits, entropy-coded digits, and signs with a zero mask."""
+"""How constants lie in weights.bin: the shortest of packed digits, entropy-coded digits, and signs with a zero mask.
+
+Digits that only fill up are left out, see gaps.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .coding import coded_bytes, encode
 from .engine import Constant
+from .gaps import BYTES, Gap, find_gaps
 
 WORTH_CODING = 0.75
 """Values of several bytes are coded only below this share of their size: floats would take long to gain little."""
 
 MOST_SPANS = 256
+AFFORDED = 64
+"""Bytes that gaps may take beyond what they save, so that small layers take no more bits a weight than large ones."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,9 @@ class Span:
 class Stored:
     """A constant in the artifact: the fields of tercet_section in runtime/c/tercet_runtime.h, and the bytes.
 
+    count: digits, those that are not stored among them. radix: of the stored ones. base: of groups that become bytes.
     coded: whether the digits are entropy-coded. spans: where not empty, `signs` bytes with one bit a filter come first,
-    and the stored digits are 0 for a zero and 1 for the filter's other digit.
+    and the stored digits are 0 for a zero and 1 for the filter's other digit. gaps: digits that are `fill`.
     """
 
     data: bytes
@@ -45,17 +52,39 @@ class Stored:
     coded: bool = False
     signs: int = 0
     spans: tuple[Span, ...] = ()
+    base: int = 2
+    fill: int = 0
+    gaps: tuple[Gap, ...] = ()
 
 
 def store(constant: Constant, *, compact: bool = True) -> Stored:
     """The shortest form of a constant, or without `compact` the packed one. Both expand to the same bytes."""
-    if compact and constant.filters is not None and (signed := _signed(constant)) is not None:
-        return signed
-    digits, radix, group, offset = _digits(constant)
+    digits, base, group, offset = _digits(constant)
     if not compact:
-        return Stored(pack(digits, radix), digits.size, radix, group, offset)
-    data, coded = _shortest(digits, radix, WORTH_CODING if constant.values.itemsize > 1 else 1.0)
-    return Stored(data, digits.size, radix, group, offset, coded)
+        return Stored(pack(digits, base), digits.size, base, group, offset, base=base)
+    gaps, fill, kept = _gaps(constant, digits, base)
+    if constant.filters is not None and (signed := _signed(constant, kept)) is not None:
+        return replace(signed, count=digits.size, fill=fill, gaps=gaps)
+    stored = digits[kept]
+    radix = max(int(stored.max(initial=0)) + 1, 2)
+    data, coded = _shortest(stored, radix, WORTH_CODING if constant.values.itemsize > 1 else 1.0)
+    return Stored(data, digits.size, radix, group, offset, coded, base=base, fill=fill, gaps=gaps)
+
+
+def _gaps(constant: Constant, digits: np.ndarray, base: int) -> tuple[tuple[Gap, ...], int, np.ndarray | slice]:
+    """Gaps, the digit in them, and which digits are stored. No gaps where they would take more than the digits."""
+    everything: tuple[tuple[Gap, ...], int, slice] = ((), 0, slice(None))
+    filled = constant.filled if constant.filters is None else constant.filters.reshape(-1) < 0
+    if filled is None or not constant.radix:
+        return everything
+    filled = np.concatenate([filled, np.ones(digits.size - filled.size, np.bool_)])
+    values = np.unique(digits[filled])
+    if values.size != 1:
+        return everything
+    gaps, saved = find_gaps(~filled), np.count_nonzero(filled) * np.log2(base) / 8
+    if gaps is None or len(gaps) * BYTES > saved + AFFORDED:
+        return everything
+    return tuple(gaps), int(values[0]), ~filled
 
 
 def _digits(constant: Constant) -> tuple[np.ndarray, int, int, int]:
@@ -100,13 +129,13 @@ def pack(digits: np.ndarray, radix: int) -> bytes:
 # -- signed-binary weights: every filter has zeros and either 1 or -1 --------------------------------------------------
 
 
-def _signed(constant: Constant) -> Stored | None:
+def _signed(constant: Constant, kept: np.ndarray | slice) -> Stored | None:
     """Signs and zero mask of trits whose filters each use one digit beside zero; None where there is another filter."""
     assert constant.filters is not None
     digits, zero = constant.values.reshape(-1), -constant.offset % 3
     if constant.radix != 3 or constant.offset not in (0, -1) or digits.size == 0:
         return None
-    filters = _filled(constant.filters.reshape(-1), digits.size)
+    filters, digits = _filled(constant.filters.reshape(-1), digits.size)[kept], digits[kept]
     plus, minus = digits == (zero + 1) % 3, digits == (zero + 2) % 3
     count = int(filters.max()) + 1
     has_plus, has_minus = (np.bincount(filters[used], minlength=count) > 0 for used in (plus, minus))
@@ -116,7 +145,9 @@ def _signed(constant: Constant) -> Stored | None:
     if (places := spans(filters)) is None:
         return None
     mask, coded = _shortest((plus | minus).astype(np.uint8), 2)
-    return Stored(signs + mask, digits.size, 3, constant.group, constant.offset, coded, len(signs), tuple(places))
+    return Stored(
+        signs + mask, digits.size, 3, constant.group, constant.offset, coded, len(signs), tuple(places), base=3
+    )
 
 
 def _filled(filters: np.ndarray, count: int) -> np.ndarray:

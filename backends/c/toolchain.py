@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ...ir.errors import ToolchainError
+from ...ir.errors import InputError, ToolchainError
 from .target import Target
 
 COMMON_FLAGS = (
@@ -35,6 +35,12 @@ COMMON_FLAGS = (
     "-fno-strict-aliasing",  # arena memory is reused under other types
 )
 LINK_FLAGS = ("-shared", "-fPIC", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,defs", "-pthread")
+THREADING: Mapping[str, tuple[str, ...]] = {
+    "pool": (),
+    "openmp": ("-fopenmp", "-Wl,-z,nodelete"),  # unloading would take OpenMP's code from under its idle threads
+    "none": ("-DTERCET_NO_THREADS",),
+}
+"""Where a model's threads come from, and the flags of it: threads of its own, those of OpenMP, or there are none."""
 LIBRARY = "model.so"
 WHERE_TO_GET_ONE = "install gcc or clang (Debian: apt install gcc), or `pip install ziglang`, or set TERCET_CC"
 TIMEOUT_SECONDS = 600
@@ -97,6 +103,13 @@ def target_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
     return (*flags, f"-DTERCET_VECTOR_BYTES={target.vector_bytes}")
 
 
+def threading_flags(name: str) -> tuple[str, ...]:
+    """The arguments for one of THREADING. Raises InputError for other names."""
+    if name not in THREADING:
+        raise InputError(f"unknown kind of threads '{name}'", hint=f"one of: {', '.join(THREADING)}")
+    return THREADING[name]
+
+
 def _zig_flags(flags: Sequence[str]) -> tuple[str, ...]:
     """Zig wants the CPU and its features in one -mcpu, in names of its own, and defaults to the build machine."""
     cpu, features, others = "baseline", "", []
@@ -140,7 +153,8 @@ def compile_shared(
     compiler = compiler or find_compiler()
     write_sources(sources, folder)
     units = sorted(name for name in sources if name.endswith((".c", ".S")))
-    common = [*compiler.argv, *COMMON_FLAGS, *flags, f"-ffile-prefix-map={folder.resolve()}=."]
+    compiling = [flag for flag in flags if not flag.startswith("-Wl,")]
+    common = [*compiler.argv, *COMMON_FLAGS, *compiling, f"-ffile-prefix-map={folder.resolve()}=."]
 
     def compile_one(unit: str) -> str:
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []

@@ -1,38 +1,50 @@
-/* Workers claim parts of the current job, each its own part first and then whatever nobody has begun. So a job never
- * waits for a thread that the system has not scheduled: under oversubscription the caller just does more itself. */
+/* Threads claim parts of the current job, each its own first and then whatever nobody has begun. So a job waits only for
+ * the parts at hand on threads that the system has stopped, and never for a thread that it has not yet woken. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "tercet_pool.h"
 #include "tercet_runtime.h"
 
 #include <stdlib.h>
 
-#ifdef TERCET_NO_THREADS
+#if defined(TERCET_NO_THREADS) || defined(_OPENMP)
+
+#include <unistd.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static inline int omp_get_num_procs(void) { return 1; }
+static inline int omp_get_thread_num(void) { return 0; }
+#endif
+
+#ifndef TERCET_PROCESSORS
+#define TERCET_PROCESSORS omp_get_num_procs()
+#endif
 
 struct tercet_pool {
-    char unused;
+    int threads, parts;
+    pid_t process;
 };
 
-int tercet_pool_create(int threads, struct tercet_pool **pool) {
-    (void)threads;
-    *pool = malloc(sizeof(struct tercet_pool));
-    return *pool ? TERCET_OK : TERCET_NO_MEMORY;
+int tercet_pool_create(int threads, int splits, struct tercet_pool **pool) {
+    if (!(*pool = malloc(sizeof(struct tercet_pool)))) {
+        return TERCET_NO_MEMORY;
+    }
+    (*pool)->threads = threads < TERCET_PROCESSORS ? threads : TERCET_PROCESSORS;
+    (*pool)->parts = (*pool)->threads > 1 ? (*pool)->threads * splits : 1;
+    (*pool)->process = getpid();
+    return TERCET_OK;
 }
 
 void tercet_pool_destroy(struct tercet_pool *pool) { free(pool); }
 
-int tercet_pool_parts(const struct tercet_pool *pool) {
-    (void)pool;
-    return 1;
-}
-
-int tercet_pool_usable(const struct tercet_pool *pool) {
-    (void)pool;
-    return 1;
-}
-
-void tercet_pool_run(struct tercet_pool *pool, void (*work)(void *context, int part), void *context) {
-    (void)pool;
-    work(context, 0);
+void tercet_pool_run(struct tercet_pool *pool, tercet_work *work, void *context) {
+#ifdef _OPENMP
+#pragma omp parallel for schedule(dynamic, 1) num_threads(pool->threads) if (pool->threads > 1)
+#endif
+    for (int part = 0; part < pool->parts; part++) {
+        work(context, part, omp_get_thread_num());
+    }
 }
 
 #else
@@ -41,10 +53,15 @@ void tercet_pool_run(struct tercet_pool *pool, void (*work)(void *context, int p
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { SPIN_NANOSECONDS = 50 * 1000, SPINS_PER_CLOCK_READ = 32 };
+#ifndef TERCET_PROCESSORS
+#define TERCET_PROCESSORS available_processors() /* tests set a number, for more threads than there are processors */
+#endif
+
+enum { YIELD_AFTER_NANOSECONDS = 20 * 1000, SPIN_NANOSECONDS = 500 * 1000, SPINS_PER_CLOCK_READ = 32 };
 
 /* A number that some threads wait on until another thread changes it. */
 struct gate {
@@ -63,13 +80,14 @@ struct worker {
 struct tercet_pool {
     struct gate start, end; /* the job to work on; the last job that is done. Jobs are numbered from 1. */
     int threads, running;   /* workers + 1; workers that were started */
+    int splits, parts;      /* parts of a job for each thread; of all threads */
     int spin;               /* whether spinning pays: every thread has a processor */
     pid_t process;
     atomic_int stop;
-    void (*work)(void *context, int part); /* the current job; written only while no part is claimed */
+    tercet_work *work; /* the current job; written only while no part is claimed */
     void *context;
-    atomic_int unfinished;
-    atomic_uint *claims; /* for each part the last job in which somebody took it */
+    _Alignas(64) atomic_int unfinished;
+    _Alignas(64) atomic_uint *claims; /* for each part the last job in which somebody took it */
     struct worker *workers;
 };
 
@@ -110,14 +128,20 @@ static int64_t nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Waits until the value is no longer `old`, first spinning, then asleep. Returns the new value. */
+/* Waits until the value is no longer `old`: first spinning, for a step's end and the next one's beginning are near and
+ * waking up takes as long as a step; soon offering the processor to others, for the system may have put two of the
+ * threads on one; at last asleep. Returns the new value. */
 static unsigned gate_wait(struct gate *gate, unsigned old, int spin) {
     unsigned value = atomic_load(&gate->value);
-    int64_t deadline = spin && value == old ? nanoseconds() + SPIN_NANOSECONDS : 0;
-    for (int spins = 1; spin && value == old; spins++) {
+    const int64_t start = spin && value == old ? nanoseconds() : 0;
+    int64_t waited = 0;
+    for (int spins = 1; spin && value == old && waited < SPIN_NANOSECONDS; spins++) {
         pause_processor();
         if (spins % SPINS_PER_CLOCK_READ == 0) {
-            spin = nanoseconds() < deadline;
+            waited = nanoseconds() - start;
+            if (waited > YIELD_AFTER_NANOSECONDS) {
+                sched_yield();
+            }
         }
         value = atomic_load(&gate->value);
     }
@@ -133,19 +157,28 @@ static unsigned gate_wait(struct gate *gate, unsigned old, int spin) {
     return value;
 }
 
-/* Does the parts of a job that nobody has begun, from `first` on. A thread that comes late, when the next job is
- * already running, finds every claim newer than its own and touches nothing. */
-static void work_on(struct tercet_pool *pool, unsigned job, int first) {
-    for (int i = 0; i < pool->threads; i++) {
-        int part = (first + i) % pool->threads;
-        unsigned before = job - 1;
-        if (!atomic_compare_exchange_strong(&pool->claims[part], &before, job)) {
-            continue;
+/* Takes a part of a job, unless somebody has. */
+static int claim(atomic_uint *last, unsigned job) {
+    unsigned before = job - 1;
+    return atomic_load_explicit(last, memory_order_relaxed) == before &&
+           atomic_compare_exchange_strong(last, &before, job);
+}
+
+/* Does the parts of a job that nobody has begun: the thread's own in order, then those of the other threads, from the
+ * end of each thread's. A thread that comes late, when the next job is already running, finds every claim newer than its
+ * own and touches nothing. */
+static void work_on(struct tercet_pool *pool, unsigned job, int thread) {
+    const int parts = pool->parts, own = thread * pool->splits;
+    int done = 0;
+    for (int i = 0; i < parts; i++) {
+        const int part = i < pool->splits ? own + i : (own - 1 - (i - pool->splits) + parts) % parts;
+        if (claim(&pool->claims[part], job)) {
+            pool->work(pool->context, part, thread);
+            done++;
         }
-        pool->work(pool->context, part);
-        if (atomic_fetch_sub(&pool->unfinished, 1) == 1) {
-            gate_set(&pool->end, job);
-        }
+    }
+    if (done > 0 && atomic_fetch_sub(&pool->unfinished, done) == done) {
+        gate_set(&pool->end, job);
     }
 }
 
@@ -162,14 +195,27 @@ static void *worker_main(void *argument) {
     }
 }
 
+/* Processors that a container's limit on CPU time is worth, rounded up; `most` where there is no limit. */
+static int processors_granted(int most) {
+    long long quota, period;
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    const int limited = file && fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0;
+    if (file) {
+        fclose(file);
+    }
+    return limited && quota < period * most ? (int)((quota + period - 1) / period) : most;
+}
+
+/* Processors that this thread and those it starts may use. */
 static int available_processors(void) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
 #ifdef __linux__
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-        return CPU_COUNT(&set);
+        processors = CPU_COUNT(&set);
     }
 #endif
-    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return processors_granted(processors > 0 ? (int)processors : 1);
 }
 
 /* Signals stay with the program's own threads: workers block them all. */
@@ -189,7 +235,7 @@ static int start_workers(struct tercet_pool *pool) {
     return failed ? TERCET_NO_THREAD : TERCET_OK;
 }
 
-int tercet_pool_create(int threads, struct tercet_pool **result) {
+int tercet_pool_create(int threads, int splits, struct tercet_pool **result) {
     struct tercet_pool *pool = aligned_alloc(_Alignof(struct tercet_pool), sizeof(struct tercet_pool));
     if (!pool) {
         return TERCET_NO_MEMORY;
@@ -197,11 +243,13 @@ int tercet_pool_create(int threads, struct tercet_pool **result) {
     memset(pool, 0, sizeof(*pool));
     gate_init(&pool->start);
     gate_init(&pool->end);
-    pool->threads = threads;
-    pool->spin = threads <= available_processors();
+    pool->threads = threads < TERCET_PROCESSORS ? threads : TERCET_PROCESSORS;
+    pool->splits = pool->threads > 1 ? splits : 1;
+    pool->parts = pool->threads * pool->splits;
+    pool->spin = pool->threads <= available_processors();
     pool->process = getpid();
-    pool->claims = calloc((size_t)threads, sizeof(*pool->claims));
-    pool->workers = calloc((size_t)threads, sizeof(*pool->workers));
+    pool->claims = calloc((size_t)pool->parts, sizeof(*pool->claims));
+    pool->workers = calloc((size_t)pool->threads, sizeof(*pool->workers));
     int status = pool->claims && pool->workers ? start_workers(pool) : TERCET_NO_MEMORY;
     if (status != TERCET_OK) {
         tercet_pool_destroy(pool);
@@ -229,22 +277,24 @@ void tercet_pool_destroy(struct tercet_pool *pool) {
     free(pool);
 }
 
-int tercet_pool_parts(const struct tercet_pool *pool) { return pool->threads; }
-
-int tercet_pool_usable(const struct tercet_pool *pool) { return pool->threads == 1 || pool->process == getpid(); }
-
-void tercet_pool_run(struct tercet_pool *pool, void (*work)(void *context, int part), void *context) {
+void tercet_pool_run(struct tercet_pool *pool, tercet_work *work, void *context) {
     if (pool->threads == 1) {
-        work(context, 0);
+        work(context, 0, 0);
         return;
     }
     unsigned last = atomic_load(&pool->end.value), job = last + 1;
     pool->work = work;
     pool->context = context;
-    atomic_store(&pool->unfinished, pool->threads);
+    atomic_store(&pool->unfinished, pool->parts);
     gate_set(&pool->start, job);
     work_on(pool, job, 0);
     gate_wait(&pool->end, last, pool->spin);
 }
 
 #endif
+
+int tercet_pool_threads(const struct tercet_pool *pool) { return pool->threads; }
+
+int tercet_pool_parts(const struct tercet_pool *pool) { return pool->parts; }
+
+int tercet_pool_usable(const struct tercet_pool *pool) { return pool->threads == 1 || pool->process == getpid(); }

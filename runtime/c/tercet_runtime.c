@@ -13,6 +13,13 @@
 
 enum { ALIGNMENT = 64, TAIL_BYTES = 256, MOST_THREADS = 1024 };
 
+/* Parts of a step for each thread: with more than one, a thread that is slowed down or interrupted hands on what it has
+ * not begun. Every part costs a claim and what its kernel does at its start. */
+enum { SPLITS = 4 };
+
+/* Below this a copy is done before other threads would have begun. */
+enum { SHARED_COPY_BYTES = 64 * 1024 };
+
 /* The pointers of one step. They never change: kernels read and write the model's own buffers, and a caller's inputs
  * and outputs are copied. So callers may use any address, and every buffer is aligned and has its readable tail. */
 struct bound_step {
@@ -33,7 +40,7 @@ struct tercet_model {
 /* One step for all threads: the context of tercet_pool_run. */
 struct call {
     const struct tercet_model *model;
-    int step, parts;
+    int step, parts, splits;
 };
 
 /* Zeroed, aligned memory of `bytes` and the tail; NULL when there is none or the size is absurd. Zeroing makes runs
@@ -144,15 +151,15 @@ int tercet_create(const struct tercet_definition *definition, int threads, struc
         return TERCET_NO_MEMORY;
     }
     model->definition = definition;
-    int status = allocate_memory(model, threads);
+    int status = tercet_pool_create(threads, SPLITS, &model->pool);
+    if (status == TERCET_OK) {
+        status = allocate_memory(model, tercet_pool_threads(model->pool));
+    }
     if (status == TERCET_OK) {
         status = tercet_expand_weights(definition, model->weights);
     }
     if (status == TERCET_OK) {
         status = bind_steps(model);
-    }
-    if (status == TERCET_OK) {
-        status = tercet_pool_create(threads, &model->pool);
     }
     if (status != TERCET_OK) {
         tercet_destroy(model);
@@ -177,7 +184,7 @@ void tercet_destroy(struct tercet_model *model) {
     free(model);
 }
 
-static void run_part(void *context, int part) {
+static void run_part(void *context, int part, int thread) {
     const struct call *call = context;
     const struct tercet_model *model = call->model;
     const struct tercet_step *step = &model->definition->steps[call->step];
@@ -185,20 +192,50 @@ static void run_part(void *context, int part) {
         .in = model->steps[call->step].in,
         .out = model->steps[call->step].out,
         .weights = model->weights + step->weights,
-        .scratch = model->scratch + model->scratch_stride * part,
+        .scratch = model->scratch + model->scratch_stride * thread,
         .part = part,
         .parts = call->parts,
+        .splits = call->splits,
     };
     step->run(&task);
 }
 
 static void run_step(const struct tercet_model *model, int index) {
-    struct call call = {model, index, 1};
+    struct call call = {model, index, 1, 1};
     if (model->definition->steps[index].parallel) {
         call.parts = tercet_pool_parts(model->pool);
+        call.splits = call.parts / tercet_pool_threads(model->pool);
         tercet_pool_run(model->pool, run_part, &call);
     } else {
-        run_part(&call, 0);
+        run_part(&call, 0, 0);
+    }
+}
+
+/* The context of tercet_pool_run for bytes to copy. */
+struct copy {
+    unsigned char *to;
+    const unsigned char *from;
+    int64_t bytes;
+    int parts;
+};
+
+static void copy_part(void *context, int part, int thread) {
+    const struct copy *copy = context;
+    const struct tercet_task task = {.part = part, .parts = copy->parts, .splits = 1};
+    int64_t begin, end;
+    (void)thread;
+    tercet_share(&task, copy->bytes, ALIGNMENT, &begin, &end);
+    memcpy(copy->to + begin, copy->from + begin, (size_t)(end - begin));
+}
+
+/* Copies an input or output. Large ones are shared: it takes less time, and threads that sleep since the last run wake
+ * up while the caller copies. */
+static void copy_port(const struct tercet_model *model, void *to, const void *from, int64_t bytes) {
+    struct copy copy = {to, from, bytes, tercet_pool_parts(model->pool)};
+    if (bytes >= SHARED_COPY_BYTES) {
+        tercet_pool_run(model->pool, copy_part, &copy);
+    } else {
+        memcpy(to, from, (size_t)bytes);
     }
 }
 
@@ -245,14 +282,14 @@ int tercet_run(struct tercet_model *model, int64_t batch, const void *const *inp
         for (int i = 0; i < definition->input_count; i++) {
             int64_t bytes = definition->input_bytes[i];
             if (bytes > 0) {
-                memcpy(model->inputs[i], (const unsigned char *)inputs[i] + sample * bytes, (size_t)bytes);
+                copy_port(model, model->inputs[i], (const unsigned char *)inputs[i] + sample * bytes, bytes);
             }
         }
         run_steps(model, steps < 0 ? definition->step_count : steps, seconds);
         for (int i = 0; i < definition->output_count; i++) {
             int64_t bytes = definition->output_bytes[i];
             if (bytes > 0) {
-                memcpy((unsigned char *)outputs[i] + sample * bytes, model->outputs[i], (size_t)bytes);
+                copy_port(model, (unsigned char *)outputs[i] + sample * bytes, model->outputs[i], bytes);
             }
         }
     }

@@ -27,16 +27,26 @@ struct tercet_span {
     int64_t count, first, rows, run, repeats;
 };
 
-/* One constant: `count` digits below `radix`, in `bytes` bytes of the blob from byte `stored` on. Every `group` digits
- * become one byte, from byte `expanded` of the weights on; see backends/c/engine.py, Constant. coded: the digits are
- * entropy-coded (backends/c/coding.py); otherwise as many as fit are packed into each byte. With spans, the first `signs`
- * bytes hold one bit a filter, and the digits that follow, of radix 2, tell zeros (0) from the filter's other trit. */
+/* `repeats` times `keep` digits that are stored and `skip` that are not. This gap and those behind it, `items` in all, are
+ * gone through `rounds` times before the next one (backends/c/gaps.py). */
+struct tercet_gap {
+    int32_t keep, skip, repeats, items, rounds;
+};
+
+/* One constant: `count` digits, stored below `radix` in `bytes` bytes of the blob from byte `stored` on. Every `group`
+ * digits, as a number to the base `base`, become one byte, from byte `expanded` of the weights on; see
+ * backends/c/engine.py, Constant. coded: the digits are entropy-coded (backends/c/coding.py); otherwise as many as fit are
+ * packed into each byte. With spans, the first `signs` bytes hold one bit a filter, and the digits that follow, of radix 2,
+ * tell zeros (0) from the filter's other trit. Digits that gaps skip are not stored: they are `fill`. */
 struct tercet_section {
     int64_t stored, bytes, expanded, count;
     int radix, group, offset, coded;
     int64_t signs;
     const struct tercet_span *spans;
     int span_count;
+    int base, fill;
+    const struct tercet_gap *gaps;
+    int gap_count;
 };
 
 struct tercet_definition {
@@ -60,8 +70,9 @@ enum tercet_status {
 
 struct tercet_model;
 
-/* Allocates everything a run needs: expanded weights, arena, scratch and `threads` - 1 worker threads, 1 <= threads <=
- * 1024. *model is NULL on failure. The definition must outlive the model. */
+/* Allocates everything a run needs: expanded weights, arena, scratch and up to `threads` - 1 worker threads, 1 <= threads
+ * <= 1024, no more than the processors that the caller may use allow. *model is NULL on failure. The definition must
+ * outlive the model. */
 int tercet_create(const struct tercet_definition *definition, int threads, struct tercet_model **model);
 void tercet_destroy(struct tercet_model *model);
 

@@ -1,4 +1,5 @@
-/* Digits of weights are unpacked or decoded block by block, signs are put back, and groups of them become bytes. */
+/* Digits of weights are unpacked or decoded block by block, signs and gaps are put back, and groups of them become
+ * bytes. */
 #include "tercet_weights.h"
 
 #include <stdlib.h>
@@ -17,12 +18,17 @@ struct reader {
     uint8_t symbols[1 << PRECISION];
 };
 
-/* The digits of a section on their way to the weights. */
+/* The digits of a section on their way to the weights. gap: the first of a group, `gaps` of them are still to come; left:
+ * stored digits before the gap that is `item` gaps behind it. */
 struct writer {
     unsigned char *next;
-    unsigned radix, offset;
+    unsigned base, offset;
     int group, taken;
     unsigned sum, power;
+    const struct tercet_gap *gap;
+    int gaps, item, round, repeat;
+    int64_t left;
+    uint8_t filling[64];
 };
 
 static int digits_per_byte(unsigned radix) {
@@ -158,7 +164,7 @@ static void write_digits(struct writer *writer, const uint8_t *digits, int count
     }
     for (int i = 0; i < count; i++) {
         writer->sum += digits[i] * writer->power;
-        writer->power *= writer->radix;
+        writer->power *= writer->base;
         if (++writer->taken == writer->group) {
             *writer->next++ = (unsigned char)(writer->sum + writer->offset);
             writer->sum = 0;
@@ -168,10 +174,93 @@ static void write_digits(struct writer *writer, const uint8_t *digits, int count
     }
 }
 
+static void next_gap(struct writer *writer) {
+    if (++writer->repeat == writer->gap[writer->item].repeats) {
+        writer->repeat = 0;
+        if (++writer->item == writer->gap->items) {
+            writer->item = 0;
+            if (++writer->round == writer->gap->rounds) {
+                writer->round = 0;
+                writer->gaps -= writer->gap->items;
+                writer->gap += writer->gap->items;
+            }
+        }
+    }
+    writer->left = writer->gaps == 0 ? INT64_MAX : writer->gap[writer->item].keep;
+}
+
+static struct writer begin_writing(const struct tercet_section *section, unsigned char *expanded) {
+    struct writer writer = {
+        .next = expanded,
+        .base = (unsigned)section->base,
+        .offset = (unsigned)section->offset,
+        .group = section->group,
+        .power = 1,
+        .gap = section->gaps,
+        .gaps = section->gap_count,
+        .left = section->gap_count > 0 ? section->gaps->keep : INT64_MAX,
+    };
+    memset(writer.filling, section->fill, sizeof(writer.filling));
+    return writer;
+}
+
+/* Writes stored digits, and the gaps before and behind them. */
+static void write_stored(struct writer *writer, const uint8_t *digits, int count) {
+    for (;;) {
+        while (writer->left == 0) {
+            int64_t skip = writer->gap[writer->item].skip;
+            for (int64_t part; skip > 0; skip -= part) {
+                part = skip < (int64_t)sizeof(writer->filling) ? skip : (int64_t)sizeof(writer->filling);
+                write_digits(writer, writer->filling, (int)part);
+            }
+            next_gap(writer);
+        }
+        if (count == 0) {
+            return;
+        }
+        const int part = count < writer->left ? count : (int)writer->left;
+        write_digits(writer, digits, part);
+        writer->left -= part;
+        digits += part;
+        count -= part;
+    }
+}
+
+/* How many digits of a section gaps skip; -1 where they make no sense. */
+static int64_t skipped_digits(const struct tercet_section *section) {
+    int64_t left = section->count, skipped = 0;
+    for (int first = 0; first < section->gap_count;) {
+        const struct tercet_gap *group = &section->gaps[first];
+        if (group->items < 1 || group->items > section->gap_count - first || group->rounds < 1) {
+            return -1;
+        }
+        int64_t length = 0, skip = 0;
+        for (const struct tercet_gap *gap = group; gap < group + group->items; gap++) {
+            const int64_t both = (int64_t)gap->keep + gap->skip;
+            if (gap->keep < 0 || gap->skip < 0 || both < 1 || gap->repeats < 1 || gap->repeats > left / both) {
+                return -1;
+            }
+            length += both * gap->repeats;
+            skip += (int64_t)gap->skip * gap->repeats;
+            if (length > left) {
+                return -1;
+            }
+        }
+        if (group->rounds > left / length) {
+            return -1;
+        }
+        left -= length * group->rounds;
+        skipped += skip * group->rounds;
+        first += group->items;
+    }
+    return skipped;
+}
+
 static int expand_section(const struct tercet_section *section, const unsigned char *stored, unsigned char *expanded,
                           struct reader *reader) {
     const int is_signed = section->span_count > 0;
-    if (is_signed && (section->radix != 3 || section->signs > section->bytes)) {
+    const int64_t skipped = skipped_digits(section);
+    if (skipped < 0 || (is_signed && (section->base != 3 || section->signs > section->bytes))) {
         return 0;
     }
     memset(reader, 0, sizeof(*reader));
@@ -183,12 +272,14 @@ static int expand_section(const struct tercet_section *section, const unsigned c
     if (section->coded && !begin_coded(reader)) {
         return 0;
     }
-    struct writer writer = {expanded, (unsigned)section->radix, (unsigned)section->offset, section->group, 0, 0, 1};
+    struct writer writer = begin_writing(section, expanded);
+    const int64_t stored_count = section->count - skipped;
     int span = 0;
     int64_t at = 0; /* in that span */
     uint8_t digits[BLOCK];
-    for (int64_t done = 0; done < section->count;) {
-        int64_t left = section->count - done;
+    write_stored(&writer, digits, 0);
+    for (int64_t done = 0; done < stored_count;) {
+        int64_t left = stored_count - done;
         int count = left < block_digits(reader) ? (int)left : block_digits(reader);
         if (!(section->coded ? decode(reader, digits, count) : unpack(reader, digits, count))) {
             return 0;
@@ -208,7 +299,7 @@ static int expand_section(const struct tercet_section *section, const unsigned c
                 at = 0;
             }
         }
-        write_digits(&writer, digits, count);
+        write_stored(&writer, digits, count);
         done += count;
     }
     if (writer.taken > 0) {
@@ -220,7 +311,8 @@ static int expand_section(const struct tercet_section *section, const unsigned c
 /* Whether a section's numbers make sense and its bytes fit the weights. */
 static int section_fits(const struct tercet_section *section, int64_t weight_bytes) {
     if (section->radix < 2 || section->radix > MOST_RADIX || section->group < 1 || section->count < 0 ||
-        section->stored < 0 || section->bytes < 0 || section->expanded < 0 || section->signs < 0) {
+        section->stored < 0 || section->bytes < 0 || section->expanded < 0 || section->signs < 0 ||
+        section->base < 2 || section->base > MOST_RADIX || section->fill < 0 || section->fill >= section->base) {
         return 0;
     }
     for (int i = 0; i < section->span_count; i++) {

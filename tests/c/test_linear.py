@@ -96,7 +96,7 @@ def test_weights_are_stored_in_few_bits(kind: str, bits: int, stored: float) -> 
     weights = matrix(np.random.default_rng(0), (512, 256), kind)
     fields = read_fields(weights)
     assert fields.bits == bits
-    constant = fields.packed(columns=2, lanes=8)
+    constant = fields.packed(columns=2, lanes=8, depth=5)
     assert constant.expanded_bytes == weights.size * bits // 8
     assert len(store(constant).data) * 8 <= stored * weights.size
 

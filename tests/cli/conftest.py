@@ -76,7 +76,7 @@ def tercet_process(tmp_path: Path) -> Callable[..., Outcome]:
 
     def call(*arguments: str | Path, **environment: str) -> Outcome:
         done = subprocess.run(
-            [sys.executable, "-m", "tercet.cli", *map(str, arguments)],
+            [sys.executable, "-m", "tercet", *map(str, arguments)],
             cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout, done.stderr)

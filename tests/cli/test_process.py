@@ -35,7 +35,7 @@ def test_no_colour_and_no_progress_line_outside_a_terminal(files: Files, tercet_
 
 
 def test_a_reader_that_leaves_is_no_error(files: Files, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m tercet.cli inspect {files.artifact} --after plan-memory"
+    command = f"{sys.executable} -m tercet inspect {files.artifact} --after plan-memory"
     script = f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.stderr == ""
@@ -43,7 +43,7 @@ def test_a_reader_that_leaves_is_no_error(files: Files, tmp_path: Path) -> None:
 
 
 def test_interrupt_leaves_nothing(files: Files, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tercet.cli", "compile", str(files.model), "-o", "a.tercet"]
+    command = [sys.executable, "-m", "tercet", "compile", str(files.model), "-o", "a.tercet"]
     process = subprocess.Popen(
         [*command, "--print-ir-after", "plan-memory"],
         cwd=tmp_path,

@@ -105,7 +105,7 @@ def test_bash_completes_a_verb(tmp_path: Path) -> None:
     """argcomplete's protocol: the line in COMP_LINE, answers on file descriptor 8."""
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": "tercet ver", "COMP_POINT": "10"}
     subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m tercet.cli 8>answers 9>/dev/null"],
+        ["bash", "-c", f"{sys.executable} -m tercet 8>answers 9>/dev/null"],
         cwd=tmp_path, env={**os.environ, **asked}, capture_output=True, timeout=60, check=True,
     )  # fmt: skip
     assert (tmp_path / "answers").read_text().split() == ["verify"]

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COUNT = 1003, BATCH = 7 };
+enum { COUNT = 20003, BATCH = 7 }; /* large enough for the copies of inputs and outputs to be shared */
 
 /* Every allocation goes through here (-Wl,--wrap), so that those of a run can be counted. */
 static atomic_int allocations;
@@ -81,7 +81,7 @@ static void plus_weight(const struct tercet_task *task) {
     CHECK(tail < 256u * 255 * 3);
 }
 
-static const struct tercet_buffer input = {TERCET_INPUT, 0}, first = {TERCET_ARENA, 0}, second = {TERCET_ARENA, 4032},
+static const struct tercet_buffer input = {TERCET_INPUT, 0}, first = {TERCET_ARENA, 0}, second = {TERCET_ARENA, 80064},
                                   output = {TERCET_OUTPUT, 0};
 static const struct tercet_step steps[] = {
     {fill, &input, &first, 1, 1, 0, 1},
@@ -90,7 +90,7 @@ static const struct tercet_step steps[] = {
 };
 static unsigned char blob[(COUNT + 4) / 5];
 static const struct tercet_section sections[] = {
-    {0, (COUNT + 4) / 5, 64, COUNT, 3, 1, -1, 0, 0, NULL, 0},
+    {0, (COUNT + 4) / 5, 64, COUNT, 3, 1, -1, 0, 0, NULL, 0, 3, 0, NULL, 0},
 };
 static const int64_t port_bytes[] = {COUNT * 4};
 static const struct tercet_definition definition = {
@@ -100,7 +100,7 @@ static const struct tercet_definition definition = {
     .section_count = 1,
     .blob = blob,
     .weight_bytes = 64 + COUNT,
-    .arena_bytes = 4032 * 2,
+    .arena_bytes = 80064 * 2,
     .scratch_bytes = COUNT * 4,
     .input_bytes = port_bytes,
     .output_bytes = port_bytes,
@@ -213,7 +213,7 @@ static void check_partial_runs(void) {
     double seconds[3] = {0, 0, 0};
     CHECK(tercet_create(&definition, 2, &model) == TERCET_OK);
     CHECK(tercet_run(model, 1, inputs, outputs, 2, seconds) == TERCET_OK);
-    const int32_t *reversed = (const int32_t *)(const void *)(tercet_arena(model) + 4032);
+    const int32_t *reversed = (const int32_t *)(const void *)(tercet_arena(model) + 80064);
     CHECK(reversed[0] == COUNT - 1 && out[0] == 0);
     CHECK(seconds[0] > 0 && seconds[1] > 0 && seconds[2] == 0);
     double once = seconds[0];

@@ -26,6 +26,8 @@ WARNINGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wmissin
 WRAP = "-Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc"
 PARSE = ["-fsyntax-only", "-Wconversion", "-Wpedantic"]
 NO_FORK = ["20", "nofork"]
+MANY = "-DTERCET_PROCESSORS=64"
+"""As many threads as are asked for, however few processors there are."""
 
 
 @cache
@@ -60,7 +62,7 @@ def test_no_warnings() -> None:
     """Not one, from any compiler here, with threads and without."""
     assert compilers()
     for compiler in compilers():
-        for variant in ([], ["-DTERCET_NO_THREADS"]):
+        for variant in ([], ["-DTERCET_NO_THREADS"], [MANY], ["-fopenmp"]):
             for source in C_FOLDER.glob("*.c"):
                 command = [compiler, *WARNINGS, *PARSE, *variant, str(source)]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -70,28 +72,74 @@ def test_no_warnings() -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_plain(tmp_path: Path, compiler: str) -> None:
     found = next((name for name in compilers() if name.startswith(compiler)), compiler)
-    check(build(tmp_path, compiler=found), "100")
+    check(build(tmp_path, MANY, compiler=found), "100")
+
+
+def test_no_more_threads_than_processors(tmp_path: Path) -> None:
+    check(build(tmp_path), *NO_FORK)
 
 
 def test_without_threads(tmp_path: Path) -> None:
     check(build(tmp_path, "-DTERCET_NO_THREADS"), *NO_FORK)
 
 
+def test_openmp(tmp_path: Path) -> None:
+    check(build(tmp_path, MANY, "-fopenmp"), "5")
+
+
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_sanitizers(tmp_path: Path, sanitizer: str) -> None:
-    check(build(tmp_path, f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"), *NO_FORK)
+    check(build(tmp_path, MANY, f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"), *NO_FORK)
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 def test_valgrind(tmp_path: Path) -> None:
     leaks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
-    check("valgrind", "-q", *leaks, "--error-exitcode=9", build(tmp_path), "3")
+    check("valgrind", "-q", *leaks, "--error-exitcode=9", build(tmp_path, MANY), "3")
 
 
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="taskset is not installed")
 def test_more_threads_than_processors(tmp_path: Path) -> None:
     processor = min(os.sched_getaffinity(0))
-    check("taskset", "-c", str(processor), build(tmp_path), "50")
+    check("taskset", "-c", str(processor), build(tmp_path, MANY), "50")
+
+
+SHARE = """
+#include "tercet_kernel.h"
+
+void share(int threads, int splits, int64_t count, int64_t grain, int64_t tile, int64_t *ranges) {
+    struct tercet_task task = {.parts = threads * splits, .splits = splits};
+    for (; task.part < task.parts; task.part++)
+        tercet_share_tiles(&task, count, grain, tile, ranges + 2 * task.part, ranges + 2 * task.part + 1);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def sharer(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    folder = tmp_path_factory.mktemp("share")
+    (folder / "share.c").write_text(SHARE)
+    command = ["cc", "-O1", "-shared", "-fPIC", f"-I{C_FOLDER}", str(folder / "share.c"), "-o", str(folder / "x.so")]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(folder / "x.so"))
+
+
+@given(st.integers(1, 9), st.integers(1, 6), st.integers(0, 5000), st.integers(1, 70), st.integers(1, 700))
+@settings(deadline=None)
+def test_shares(sharer: ctypes.CDLL, threads: int, splits: int, count: int, grain: int, tile: int) -> None:
+    """Parts follow one another over all items; threads are cut at grains, as evenly as those allow, parts at tiles."""
+    ranges = np.empty((threads, splits, 2), np.int64)
+    pointer = ctypes.c_void_p(ranges.ctypes.data)
+    sharer.share(threads, splits, *map(ctypes.c_int64, (count, grain, tile)), pointer)
+    flat = ranges.reshape(-1, 2)
+    np.testing.assert_array_equal(flat[1:, 0], flat[:-1, 1])
+    assert flat[0, 0] == 0 and flat[-1, 1] == count and (flat[:, 0] <= flat[:, 1]).all()
+    begins, ends = ranges[:, 0, 0], ranges[:, -1, 1]
+    assert all(begin % grain == 0 or begin == count for begin in begins)
+    sizes = -(-ends // grain) - -(-begins // grain)
+    assert sizes.max() - sizes.min() <= 1
+    for begin, end, parts in zip(begins, ends, ranges, strict=True):
+        assert all(cut % tile == 0 or cut in (begin, end) for cut in parts[1:, 0])
 
 
 WEIGHTS = 1 << 16
@@ -125,6 +173,10 @@ class SpanStruct(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("count", "first", "rows", "run", "repeats")]
 
 
+class GapStruct(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("keep", "skip", "repeats", "items", "rounds")]
+
+
 class Section(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("stored", "bytes", "expanded", "count")),
@@ -132,15 +184,20 @@ class Section(ctypes.Structure):
         ("signs", ctypes.c_int64),
         ("spans", ctypes.POINTER(SpanStruct)),
         ("span_count", ctypes.c_int),
+        ("base", ctypes.c_int),
+        ("fill", ctypes.c_int),
+        ("gaps", ctypes.POINTER(GapStruct)),
+        ("gap_count", ctypes.c_int),
     ]
 
 
 def section_of(stored: Stored, at: int, place: int) -> Section:
     """What the generated C says of a constant at byte `at` of the blob and `place` of the weights."""
     spans = (SpanStruct * len(stored.spans))(*(SpanStruct(*astuple(span)) for span in stored.spans))
+    gaps = (GapStruct * len(stored.gaps))(*(GapStruct(*astuple(gap)) for gap in stored.gaps))
     return Section(
         at, len(stored.data), place, stored.count, stored.radix, stored.group, stored.offset, int(stored.coded),
-        stored.signs, spans, len(stored.spans),
+        stored.signs, spans, len(stored.spans), stored.base, stored.fill, gaps, len(stored.gaps),
     )  # fmt: skip
 
 
@@ -158,6 +215,14 @@ def expander(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 @st.composite
+def masks(draw: st.DrawFn) -> np.ndarray:
+    """What fills up, run by run; runs repeat, and sequences of them."""
+    runs = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 30))
+    pieces = [np.tile(np.repeat([False, True], [keep, skip]), n) for keep, skip, n in draw(st.lists(runs, max_size=4))]
+    return np.tile(np.concatenate([*pieces, [False]]), draw(st.integers(1, 9)))
+
+
+@st.composite
 def constants(draw: st.DrawFn) -> Constant:
     """Values, or digits of any skew; trits of filters with one sign each among them, in any order."""
     radix = draw(st.sampled_from([0, 2, 3]))
@@ -165,12 +230,16 @@ def constants(draw: st.DrawFn) -> Constant:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if radix == 0:
         dtype, most = draw(st.sampled_from([(np.uint8, 256), (np.int8, 7), (np.int32, 2**31 - 1), (np.float32, 9)]))
-        return Constant((rng.random(count) * most - (most // 2 if dtype == np.int8 else 0)).astype(dtype))
+        values = (rng.random(count) * most - (most // 2 if dtype == np.int8 else 0)).astype(dtype)
+        return Constant(values, filters=rng.integers(-1, 3, count) if draw(st.booleans()) else None)
     skew = draw(st.sampled_from([0.0, 0.01, 0.4, 0.9, 1.0]))
     digits = np.where(rng.random(count) < skew, rng.integers(radix), rng.integers(0, radix, count)).astype(np.uint8)
     group = draw(st.integers(1, 9))
     if radix == 2 or draw(st.booleans()):
-        return Constant(digits, radix, group, draw(st.integers(-200, 200)))
+        filled = np.resize(draw(masks()), count) if draw(st.booleans()) else None
+        if filled is not None:
+            digits[filled] = draw(st.integers(0, radix - 1))
+        return Constant(digits, radix, group, draw(st.integers(-200, 200)), filled=filled)
     filters = draw(st.sampled_from([1, 3, 8, 11]))
     run, repeats = draw(st.integers(1, 20)), draw(st.integers(1, 4))
     block = np.tile(np.repeat(np.arange(filters), run), repeats)
@@ -251,14 +320,33 @@ def test_a_damaged_code_is_noticed_or_decodes(expander: ctypes.CDLL, seed: int, 
         {"expanded": WEIGHTS - 96, "count": 97, "bytes": 97},
         {"count": 2**62},
         {"signs": -1},
-        {"signs": 1, "radix": 3, "span_count": 1},  # and no digits
+        {"signs": 1, "base": 3, "span_count": 1},  # and no digits
         {"span_count": 1},  # not of trits
-        {"radix": 3, "bytes": 2, "signs": 1, "span_count": 1, "count": 9},  # more digits than the span has
+        {"base": 3, "bytes": 2, "signs": 1, "span_count": 1, "count": 9},  # more digits than the span has
+        {"base": 1},
+        {"base": 257},
+        {"fill": -1},
+        {"fill": 2},
+        {"gap_count": 1},  # skips more digits than there are
+        {"gap_count": 1, "count": 2**15, "radix": 2, "bytes": 1, "group": 8},  # and what is left is not stored
     ],
 )
 def test_sections_outside_memory(expander: ctypes.CDLL, fields: dict[str, int]) -> None:
     section = section_of(Stored(bytes(1), 1, 256, 1, 0), 0, 0)
     section.spans = (SpanStruct * 1)(SpanStruct(8, 0, 8, 1, 1))
+    section.gaps = (GapStruct * 1)(GapStruct(1, 1, 1, 1, 1))
     for name, value in fields.items():
         setattr(section, name, value)
     assert expand(expander, [section], bytes(WEIGHTS))[0] == 1
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [(-1, 1, 1, 1, 1), (0, 0, 1, 1, 1), (9, 8, 1, 1, 1), (1, 1, 0, 1, 1), (2**30, 2**30, 2**30, 1, 1), (1, 1, 9, 1, 1),
+     (1, 1, 1, 0, 1), (1, 1, 1, 2, 1), (1, 1, 1, 1, 0), (1, 1, 1, 1, 9), (1, 1, 2**30, 1, 2**30)],
+)  # fmt: skip
+def test_gaps_that_make_no_sense(expander: ctypes.CDLL, gap: tuple[int, ...]) -> None:
+    section = section_of(Stored(bytes(16), 16, 256, 1, 0), 0, 0)
+    assert expand(expander, [section], bytes(16))[0] == 0
+    section.gaps, section.gap_count = (GapStruct * 1)(GapStruct(*gap)), 1
+    assert expand(expander, [section], bytes(16))[0] == 1

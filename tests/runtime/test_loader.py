@@ -215,9 +215,11 @@ def _run_in_fork(model: LoadedModel, queue: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize(("threads", "answer"), [(1, "ran"), (2, "before a fork")])
-def test_fork(artifact: Path, threads: int, answer: str) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_fork(artifact: Path, threads: int) -> None:
     """Workers do not survive a fork: the child is told so instead of waiting for them for ever."""
+    workers = min(threads, len(os.sched_getaffinity(0))) - 1
+    answer = "before a fork" if workers else "ran"
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     with load(artifact, threads=threads) as model:

@@ -328,7 +328,7 @@ BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task 
     tercet_share(task, channels, 1, &item, &end);
     if (!finish)
         planes_clear_borders(&l->out, task->out[0], l->in.pitch, item, end);
-    tercet_share(task, tiles * channels, BITS_SHARE, &item, &end);
+    tercet_share_tiles(task, tiles * channels, BITS_SHARE, channels, &item, &end);
     for (int64_t masked = -1; item < end;) {
         const int64_t tile = item / channels;
         const int channel = (int)(item % channels), convolution = channel / l->outputs;

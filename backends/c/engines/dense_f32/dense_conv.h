@@ -17,6 +17,7 @@ struct dense_conv {
     int phases_y, phases_x;         /* residues of the stride that filter taps meet */
     int block_rows, block_columns;  /* output pixels of a block */
     int pitch, plane_rows, plane;   /* of the planes, in cells; plane: from one plane to the next */
+    int shared;                     /* border cells at the end of a row that are the next row's first ones */
     int cells, per_cell;            /* channel cells of a group, channels in each */
     int block_depth, group_lanes;   /* steps between two visits of the sums; lanes whose sums are kept together */
     struct dense_panels panels;     /* of the outputs */
@@ -25,6 +26,7 @@ struct dense_conv {
     int direct;                     /* 1: the input's own planes serve (1x1, stride 1, no padding) */
     int share_panels;               /* parts share 1: output channels, 0: blocks */
     int prepare_all;                /* 1: all weights are expanded to cells first, 0: panel by panel */
+    int64_t runs;                   /* byte offset in the constants of where each run begins (dense_conv_run), or 0 */
     int64_t offsets, prepared, planes, sums; /* byte offsets in scratch */
 };
 
@@ -76,6 +78,8 @@ DENSE_INLINE void dense_conv_planes(const struct dense_conv *c, dense_cell *plan
                 for (; x < c->pitch; x++)
                     to[x] = (int32_t)border;
             }
+            for (int x = 0; x < c->shared; x++)
+                planes[plane_rows * c->pitch + x] = (int32_t)border;
         }
     }
 }
@@ -90,6 +94,26 @@ DENSE_INLINE const dense_cell *dense_conv_weights(const unsigned char *weights, 
     for (int i = 0; i < count; i += DENSE_LANES)
         dense_store(prepared + i, dense_load_weights(weights + (first + i) * bytes, form, binary));
     return prepared;
+}
+
+/* Some steps of one panel: those of one block of depth. */
+struct dense_run {
+    int64_t first; /* cell of the weights */
+    int steps;
+};
+
+/* Every step has a cell for each of the `height` outputs of a panel, or a table tells where each run begins: int32, by
+ * group, block and panel, for couples of steps (dense_couples.h). */
+DENSE_INLINE struct dense_run dense_conv_run(const struct tercet_task *task, const struct dense_conv *c, int64_t group,
+                                             int panel, int output, int height, int k) {
+    const int depth = c->cells * c->kernel_height * c->kernel_width;
+    if (!c->runs)
+        return (struct dense_run){(group * c->outputs + output) * depth + (int64_t)k * height,
+                                  DENSE_MIN(c->block_depth, depth - k)};
+    const int blocks = (depth + c->block_depth - 1) / c->block_depth;
+    const int32_t *begin = (const int32_t *)(task->weights + c->runs) +
+                           (group * blocks + k / c->block_depth) * c->panels.panels + panel;
+    return (struct dense_run){begin[0], (begin[1] - begin[0]) / (1 + 2 * height)};
 }
 
 /* Hands the pixels among lanes [lane, lane + count) of one channel to `finish`, row by row, or all rows joined. */
@@ -148,22 +172,23 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
         else
             dense_conv_planes(c, (dense_cell *)(task->scratch + c->planes), task->in[0], group * c->channels, y0, x0,
                               rows, pack);
-        const int64_t group_weights = group % c->groups * c->outputs * depth;
         for (int lane = 0; lane < lanes; lane += c->group_lanes) {
             const int count = DENSE_MIN(c->group_lanes, lanes - lane);
             for (int k = 0; k < depth; k += c->block_depth) {
-                const int steps = DENSE_MIN(c->block_depth, depth - k);
                 for (int panel = (int)panel_begin; panel < panel_end; panel++) {
                     const int output = dense_panel_begin(&c->panels, panel);
                     const int height = dense_panel_begin(&c->panels, panel + 1) - output;
                     dense_cell *const to = sums + panel * panel_sums;
+                    const struct dense_run run =
+                        dense_conv_run(task, c, group % c->groups, panel, output, height, k);
                     const dense_cell *cells = dense_conv_weights(
-                        weights, group_weights + (int64_t)output * depth + (int64_t)k * height, steps * height,
-                        prepared, c->prepare_all ? DENSE_CELLS : form, c->prepare_all ? 0 : binary);
+                        weights, run.first, run.steps * height, prepared, c->prepare_all ? DENSE_CELLS : form,
+                        c->prepare_all ? 0 : binary);
                     dense_tile_function *const add = height == tall ? tall_tile : short_tile;
                     for (int t = 0; t < count; t += tile)
-                        add((const unsigned char *)(planes + lane + t), offsets + k, cells, steps, to + t, k == 0);
-                    if (k + steps == depth)
+                        add((const unsigned char *)(planes + lane + t), offsets + k, cells, run.steps, to + t,
+                            k == 0);
+                    if (k + c->block_depth >= depth)
                         for (int i = 0; i < height; i++)
                             dense_conv_finish(task, c, group * c->outputs + output + i, y0, x0, columns, lane, count,
                                               to + i * c->group_lanes, finish);

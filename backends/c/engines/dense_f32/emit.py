@@ -26,23 +26,29 @@ WeightCells = Callable[[np.ndarray], Constant]
 @dataclass(frozen=True)
 class Packer:
     """How an engine fills cells. declare: C of a function `SYMBOL_pack`, or empty when inputs are cells already.
-    offset: added to every sum, broadcasting against the root's result."""
+    offset: added to every sum, broadcasting against the root's result. arrange: for couples, the int32 cells of the
+    weights of a plan and where each run of them begins."""
 
     store: WeightCells
     declare: str
     offset: np.ndarray | None
     headers: tuple[Path, ...] = ()
+    arrange: Callable[[ConvPlan], tuple[np.ndarray, np.ndarray]] | None = None
 
 
 def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
     problem, cell = plan.problem, plan.cell
-    constants = Constants()
-    start = constants.add(
-        replace(
-            packer.store(conv_cells(problem.weights, cell, plan.panels)),
-            filters=conv_cells(_outputs(problem.weights, (0, 1)), cell, plan.panels) - 1,
+    constants, runs = Constants(), 0
+    if packer.arrange:
+        cells, begins = packer.arrange(plan)
+        start, runs = constants.add(Constant(cells.view(np.int8))), constants.add(Constant(begins))
+    else:
+        start = constants.add(
+            replace(
+                packer.store(conv_cells(problem.weights, cell, plan.panels)),
+                filters=conv_cells(_outputs(problem.weights, (0, 1)), cell, plan.panels) - 1,
+            )
         )
-    )
     epilogue = Epilogue(kernel, problem.root, problem.grid, plan.group_lanes)
     out = Lines()
     out.add(*packer.declare.splitlines(), epilogue.build(packer.offset, constants))
@@ -59,13 +65,13 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
             f".dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]}, "
             f".top = {problem.pads[0]}, .left = {problem.pads[1]},",
             f".phases_y = {problem.phases[0]}, .phases_x = {problem.phases[1]}, .pitch = {plan.pitch}, "
-            f".plane_rows = {plan.plane_rows}, .plane = {plan.plane},",
+            f".plane_rows = {plan.plane_rows}, .plane = {plan.plane}, .shared = {plan.shared},",
             f".block_rows = {plan.block_rows}, .block_columns = {plan.block_columns}, "
             f".block_depth = {plan.block_depth}, .group_lanes = {plan.group_lanes},",
             f".cells = {plan.cells}, .per_cell = {cell.per}, .border = {cell.border & 255}, "
             f".panels = {_panels(plan.panels)},",
             f".join_rows = {int(_join_rows(kernel, plan))}, .direct = {int(plan.direct)}, "
-            f".share_panels = {int(plan.share_panels)}, .prepare_all = {int(plan.prepare_all)},",
+            f".share_panels = {int(plan.share_panels)}, .prepare_all = {int(plan.prepare_all)}, .runs = {runs},",
             f".offsets = {plan.offsets}, .prepared = {plan.prepared}, .planes = {plan.planes}, .sums = {plan.sums},",
         )
     )
@@ -153,13 +159,20 @@ class Tiles:
             lines += [
                 f"{head}const unsigned char *vectors, const int32_t *offsets, const dense_cell *cells, int depth,",
                 f"{' ' * len(head)}dense_cell *sums, int first) {{",
-                f"    const struct dense_operands from = {{vectors, offsets, cells, {steps}, {form}, {binary}}};",
-                f"    dense_tile(&from, depth, sums, {self.pitch}, first, {rows}, {self.width}, {self.side}, "
-                f"{self.cell.name});",
+                *self._body(f"{self.pitch}, first, {rows}, {self.width}", f"{steps}, {form}, {binary}"),
                 "}",
                 "",
             ]
         return lines, names[0], names[1]
+
+    def _body(self, size: str, operands: str) -> list[str]:
+        """C inside a tile. size: its last four arguments; operands: how single cells and weights lie."""
+        if self.cell.couples:
+            return [f"    dense_couple_tile(vectors, offsets, cells, depth, sums, {size});"]
+        return [
+            f"    const struct dense_operands from = {{vectors, offsets, cells, {operands}}};",
+            f"    dense_tile(&from, depth, sums, {size}, {self.side}, {self.cell.name});",
+        ]
 
 
 def _main(

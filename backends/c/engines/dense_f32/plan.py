@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -15,6 +15,7 @@ from .problem import Conv, MatMul, Problem
 
 MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
 MAX_SUMS = 1024  # kept together for one panel
+LANES, COUPLE_LANES = 64, 224  # that a panel computes before the next one, at most
 LONG_RUN = 192
 """Lanes of one channel that are finished together where nothing speaks against it: channels lie far apart, and shorter
 runs wait for the cache at either end."""
@@ -29,16 +30,20 @@ class Cell:
     name: its `enum dense_cell_kind`. per: elements in it. ops: vector operations of one multiply-accumulate.
     multiplies: how many of them start in a cycle. depth: how many steps may be added before the sums must be widened.
     form, binary: how weights are stored (`enum dense_weights`). border: what is added to inputs: padded ones hold it.
+    couples: steps are taken two at a time, in an order of each panel's own. steps: how many there are for each cell of
+    depth, by the rows of a panel.
     """
 
     name: str
     per: int
-    ops: int
+    ops: float
     multiplies: float
     depth: int = 1 << 30
     form: str = "DENSE_CELLS"
     binary: bool = False
     border: int = 0
+    couples: bool = False
+    steps: Callable[[int], float] = lambda rows: 1.0
 
     @property
     def weight_bytes(self) -> int:
@@ -73,7 +78,8 @@ def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[
     for width in range(1, MAX_WIDTH + 1):
         if width > 1 and width > vectors:
             return
-        tallest = min(MAX_ROWS, (target.registers - min(width, 3) - spare) // width)
+        held = 2 * width + 2 if cell.couples else min(width, 3)
+        tallest = min(MAX_ROWS, (target.registers - held - spare) // width)
         if tallest >= 1:
             yield min(tallest, rows), width
 
@@ -82,7 +88,7 @@ def step_cycles(rows: int, width: int, cell: Cell, target: Target) -> float:
     """Core cycles of one step of depth: two loads and five instructions a cycle, a latency of 4 between float sums."""
     macs = rows * width
     broadcast = 1 if target.vector_bytes > 16 else 2
-    held = rows < width  # compilers then read the passing vectors from memory again for every row
+    held = rows < width and not cell.couples  # compilers then read the passing vectors from memory again for every row
     loads = rows + 1 + (macs if held else width)
     ops = macs * cell.ops + width + rows * broadcast + 4
     latency = 4.0 if cell.ops == 1 else 1.0
@@ -97,17 +103,24 @@ def depth_of(problem: Problem, cell: Cell) -> int:
     return -(-problem.channels // cell.per) * prod(problem.kernel)
 
 
+def _shared(problem: Conv, cell: Cell) -> int:
+    """Border columns that neighbouring rows share: less garbage between them. Float kernels did not gain by it."""
+    return problem.shared_border if cell.couples else 0
+
+
 def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, width: int) -> float:
     tile, depth = width * target.lanes(np.int32), depth_of(problem, cell)
     if isinstance(problem, MatMul):
         sizes, columns, repeats = Panels.of(problem.rows, tallest).sizes(), -(-problem.columns // tile), 1
     else:
-        pitch = problem.out[1] + problem.reach[1]
+        pitch = problem.out[1] + problem.reach[1] - _shared(problem, cell)
         sizes = Panels.of(problem.outputs, tallest).sizes()
-        columns = -(-(problem.out[0] * pitch - problem.reach[1]) // tile)
+        columns = -(-((problem.out[0] - 1) * pitch + problem.out[1]) // tile)
         repeats = problem.groups * problem.images
-    cycles = sum(depth * step_cycles(rows, width, cell, target) + rows * width * 3 + 20 for rows in sizes) * columns
-    return cycles * repeats
+    cycles = sum(
+        depth * cell.steps(rows) * step_cycles(rows, width, cell, target) + rows * width * 3 + 20 for rows in sizes
+    )
+    return cycles * columns * repeats
 
 
 def tile_schedules(problem: Problem, cell: Cell, target: Target, best: int = 2) -> list[Schedule]:
@@ -122,7 +135,7 @@ def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scrat
     """One sample: the tiles, the copy of the input and the epilogue; weights that leave the L2 cache are streamed."""
     rows, width = int(schedule["rows"]), int(schedule["width"])
     cycles = _tile_cycles(problem, cell, target, rows, width)
-    weights = problem.weights.size * cell.weight_bytes // cell.per
+    weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
     outputs = prod(problem.grid.shape)
     if isinstance(problem, MatMul):
         inputs, weights_read = problem.rows * problem.inputs, weights
@@ -152,6 +165,7 @@ class ConvPlan:
     pitch: int
     plane_rows: int
     plane: int
+    shared: int
     block_depth: int
     group_lanes: int
     offsets: int
@@ -187,20 +201,25 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
             break
         block_columns = round_up(block_columns // 2, tile)
 
-    pitch, plane_rows = block_columns + reach_x, block_rows + reach_y
-    plane = pitch * plane_rows
-    if plane % 512 in range(1, 32) or plane % 512 == 0:  # neighbouring planes should not meet in the same cache sets
-        plane = round_up(plane, 512) + 32 if plane % 512 else plane + 32
+    shared = _shared(problem, cell) if block_columns == columns else 0
+    pitch, plane_rows = block_columns + reach_x - shared, block_rows + reach_y
+    plane = pitch * plane_rows + shared
+    if plane % 512 < 32:  # neighbouring planes should not meet in the same cache sets
+        plane = (plane if cell.couples else round_up(plane, 512)) // 512 * 512 + 32
     if direct:
         plane = columns
     lanes = (block_rows - 1) * pitch + block_columns
-    together = max(64, MAX_SUMS // panels.tall) if panels.panels == 1 else 64  # few calls of the epilogue, whole rows
+    together = COUPLE_LANES if cell.couples else LANES
+    if panels.panels == 1:  # few calls of the epilogue, whole rows
+        together = max(together, MAX_SUMS // panels.tall)
     group_lanes = _whole_tiles(together, tile, lanes)
     block_depth = _block_depth(depth, prod(problem.kernel), phases, panels.tall, group_lanes, pitch, plane, reach_y)
     if block_depth >= depth:  # each panel finishes before the next begins: long runs of a result reach memory together
         group_lanes = _whole_tiles(max(together, LONG_RUN), tile, lanes)
-    if cell.depth < depth:
-        block_depth = min(block_depth, cell.depth)
+    if cell.couples:  # groups of about one size
+        group_lanes = round_up(-(-lanes // -(-lanes // group_lanes)), tile)
+    if cell.depth < block_depth:
+        block_depth = -(-depth // -(-depth // cell.depth))
 
     jobs = problem.images * problem.groups * -(-height // block_rows) * -(-columns // block_columns)
     expands = cell.form != "DENSE_CELLS" or cell.binary
@@ -215,7 +234,7 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
     starts = [sum(round_up(s, ALIGNMENT) for s in sizes[:i]) for i in range(5)]
     return ConvPlan(
         problem, cell, panels, width, cells, direct, jobs < ENOUGH_JOBS and panels.panels > jobs, prepare_all,
-        block_rows, block_columns, pitch, plane_rows, plane, block_depth, group_lanes, *starts,
+        block_rows, block_columns, pitch, plane_rows, plane, shared, block_depth, group_lanes, *starts,
     )  # fmt: skip
 
 

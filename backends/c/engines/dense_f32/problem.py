@@ -86,6 +86,16 @@ class Conv:
         return y, x
 
     @property
+    def shared_border(self) -> int:
+        """How many padded columns right of a row can be those left of the next row, in every phase; none of outputs."""
+        found = [self.reach[1]]
+        for phase in range(self.phases[1]):
+            stride, shift = self.strides[1], phase * self.dilations[1] % self.strides[1] - self.pads[1]
+            begin, end = -(shift // stride), -((shift - self.size[1]) // stride)  # columns of the input in a row
+            found.append(min(begin, self.out[1] + self.reach[1] - end))
+        return max(0, min(found))
+
+    @property
     def macs(self) -> int:
         return self.images * prod(self.out) * self.weights.size
 

@@ -2,13 +2,14 @@
 
 Quads multiply 8-bit inputs by int8 weights. Where the target adds four products in one instruction (dot_u8, dot_i8)
 they always fit; the inputs are shifted to start where the instruction wants them to. With madd_u8 alone they are added
-in int16: for weights or inputs so small that the sums of at least QUAD_DEPTH steps fit. Pairs multiply int16 and always
-fit.
+in int16: for weights or inputs so small that the sums of at least QUAD_DEPTH steps fit, and in convolutions for any
+weights two steps at a time, chosen so that they fit (couples.py). Pairs multiply int16 and always fit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ..dense_f32.engine import DenseEngine, pack_function
 from ..dense_f32.plan import Cell
 from ..dense_f32.problem import Conv, Problem
 from ..dense_f32.weights import is_binary, store_bytes
+from . import couples
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ QUADS = (
 )
 QUAD_DEPTH = 4
 INT16, INT32 = 2**15 - 1, 2**31 - 1
+HEADERS = tuple(Path(__file__).parent / name for name in ("dense_int8.h", "dense_couples.h"))
 ELEMENTS = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t"}
 SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
 
@@ -77,6 +80,13 @@ class DenseInt8(DenseEngine):
                     Cell(quad.cell, 4, ops, 2 if ops == 1 else 1, depth=steps, binary=binary, border=shift)
                 )  # fmt: skip
                 break
+            if quad.narrow and isinstance(problem, Conv):
+                found.append(
+                    Cell(
+                        "DENSE_U8_COUPLE", 4, ops=instruction.ops + 1.5, multiplies=4 / 3, depth=couples.LONGEST,
+                        border=shift, couples=True, steps=partial(couples.relative_steps, weights, hi - lo),
+                    )
+                )  # fmt: skip
         form = "DENSE_I8_PAIRS" if byte else "DENSE_CELLS"
         fused, madd = (target.instructions.get(name) for name in ("dot_i16", "madd_i16"))
         ops = fused.ops if fused else madd.ops + 1 if madd else 2
@@ -97,8 +107,12 @@ class DenseInt8(DenseEngine):
             text = f"dense_planes_{call}(to, {source}, {plane}, channels, count, {problem.strides[1]}, {cell.border});"
         else:
             text = f"dense_row_{call}(to, {source}, channels, count, {cell.border});"
-        header = Path(__file__).parent / "dense_int8.h"
-        return Packer(store, pack_function(kernel.symbol, text), offset, (header,))
+        declare = pack_function(kernel.symbol, text)
+        if cell.couples:
+            lo, hi = range_of(element_of(problem.x))
+            span = max(hi, 0) - min(lo, 0)
+            return Packer(store, declare, offset, HEADERS, lambda plan: couples.arrange(plan, span))
+        return Packer(store, declare, offset, HEADERS[:1])
 
     def _offset(self, kernel: Kernel, problem: Problem, cell: Cell) -> np.ndarray | None:
         """What every sum of an output lacks: the bias, and the shift of the inputs times the sum of the weights."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
-from .plan import Plan
+from .plan import RUN, Plan
 
 HERE = Path(__file__).parent
 TILE_HEADERS = (HERE.parent / "dense_f32" / "dense_tile.h", HERE / "linear.h")
@@ -17,20 +19,25 @@ SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
 def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
     problem, symbol, lanes = plan.problem, kernel.symbol, plan.lanes
     constants = Constants()
-    start = constants.add(plan.fields.packed(plan.columns, lanes // plan.columns))
+    start = constants.add(plan.fields.packed(plan.columns, lanes // plan.columns, plan.depth))
+    filled = 0 if plan.fields.uniform else plan.column_panels * lanes - problem.columns
     count = 1 if plan.fields.uniform else problem.columns
-    scale, rest = (constants.add(Constant(values[:count])) for values in (plan.fields.scale, plan.fields.rest))
-    epilogue = Epilogue(kernel, problem.root, problem.grid, plan.span * lanes)
+    scale, rest = (
+        constants.add(Constant(np.pad(values[:count], (0, filled)))) for values in (plan.fields.scale, plan.fields.rest)
+    )
+    epilogue = Epilogue(kernel, problem.root, problem.grid, RUN)
     out = Lines()
     out.add(epilogue.build(plan.fields.offset(kernel, problem, plan.inputs), constants))
     out.add(
         f"static const struct linear {symbol}_shape = {{",
-        f"    .rows = {problem.rows}, .columns = {problem.columns}, .inputs = {problem.inputs},",
-        f"    .steps = {plan.steps}, .pitch = {plan.pitch},",
-        f"    .panels = {{{plan.panels.count}, {plan.panels.panels}, {plan.panels.tall}}}, "
-        f".group_panels = {plan.group_panels},",
-        f"    .span = {plan.span}, .share_rows = {int(plan.share_rows)},",
-        f"    .cells = {plan.cells}, .totals = {plan.totals}, .sums = {plan.sums},",
+        f"    .inputs = {problem.inputs}, .columns = {problem.columns},",
+        f"    .column_panels = {plan.column_panels},",
+        f"    .steps = {plan.steps}, .depth = {plan.depth},",
+        f"    .pitch = {plan.pitch},",
+        f"    .panels = {{{plan.panels.count}, {plan.panels.panels}, {plan.panels.tall}}},",
+        f"    .group_panels = {plan.group_panels}, .span = {plan.span},",
+        f"    .share_rows = {int(plan.share_rows)}, .grain = {plan.grain},",
+        f"    .x = {plan.x}, .totals = {plan.totals}, .cells = {plan.cells}, .sums = {plan.sums},",
         "};",
         "",
     )
@@ -44,8 +51,9 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(
             f"linear_product(task, &{symbol}_shape, task->weights + {start}, (const int8_t *)task->weights + {scale},",
-            f"               (const int8_t *)task->weights + {rest}, {symbol}_pack, {symbol}_finish, "
-            f"{', '.join(tiles)}, {lanes}, {int(plan.fields.uniform)});",
+            f"               (const int8_t *)task->weights + {rest}, {symbol}_pack, {symbol}_finish,",
+            f"               {', '.join(tiles)}, {lanes}, {8 // plan.fields.bits // plan.columns}, {plan.cell.kind}, "
+            f"{int(plan.fields.uniform)});",
         )
     return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch)
 
@@ -59,9 +67,9 @@ def _tile(out: Lines, plan: Plan, name: str, rows: int) -> str:
     if rows not in plan.panels.sizes():
         return "NULL"
     out.add("")
-    with out.block(f"LINEAR_TILE {name}(const unsigned char *weights, const int8_t *x, dense_cell *sums)"):
-        out.add(
-            f"linear_tile(weights, x, sums, {plan.steps}, {plan.depth}, {plan.pitch}, {plan.span * plan.lanes},",
-            f"            {rows}, {plan.columns}, {plan.fields.bits}, {plan.cell.kind});",
-        )
+    head = f"LINEAR_TILE {name}("
+    out.add(f"{head}const unsigned char *weights, const unsigned char *x, dense_cell *sums,")
+    with out.block(f"{' ' * len(head)}int64_t panels, int steps, int first)"):
+        shape = f"{rows}, {plan.columns}, {plan.fields.bits}, {plan.cell.kind}"
+        out.add(f"linear_tile(weights, x, sums, panels, steps, first, {shape});")
     return name

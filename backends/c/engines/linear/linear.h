@@ -3,7 +3,9 @@
  * A weight is scale * field + rest, field an unsigned number of `bits` bits, scale and rest the column's. A packed
  * vector holds 8 / bits fields in every byte; a shift and a mask bring one out, for all rows of a tile. The four bytes of
  * a lane meet four neighbouring inputs of a row, broadcast. Sums of fields become sums of weights at the end:
- * scale * sum + rest * (sum of the row). */
+ * scale * sum + rest * (sum of the row).
+ *
+ * Inputs are added up block by block, so that those of a tile's rows stay in L1 while all columns pass by. */
 #ifndef TERCET_LINEAR_H
 #define TERCET_LINEAR_H
 
@@ -12,20 +14,22 @@
 
 #define LINEAR_COLUMNS 4 /* the largest tile */
 #define LINEAR_ROWS 8
-#define LINEAR_AHEAD 4096 /* bytes of weights on their way from memory: one page more than hardware prefetches */
+#define LINEAR_RUN 64 /* columns that are finished together at most */
 
 struct linear {
-    int rows, columns, inputs;
-    int steps;                  /* packed vectors of a column panel */
+    int inputs, columns;
+    int column_panels;          /* the last one is filled up */
+    int steps, depth;           /* packed vectors of a column panel, and of it in a block */
     int64_t pitch;              /* bytes from one packed row of x to the next; what lies behind its inputs is 0 */
     struct dense_panels panels; /* of the rows */
-    int group_panels;           /* row panels whose inputs and sums are in scratch together */
-    int span, share_rows;       /* column panels finished together; parts share 1: groups of rows, 0: those spans */
-    int64_t cells, totals, sums; /* byte offsets in scratch: packed rows, their totals, sums of a span */
+    int group_panels, span;     /* row panels and column panels whose inputs and sums are in scratch together */
+    int share_rows, grain;      /* parts share 1: groups of rows, 0: column panels, so many at a time */
+    int64_t x, totals, cells, sums; /* byte offsets in scratch: rows, their totals, a block of a tile's inputs, sums */
 };
 
 typedef uint16_t linear_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
-typedef void linear_tile_function(const unsigned char *weights, const int8_t *x, dense_cell *sums);
+typedef void linear_tile_function(const unsigned char *weights, const unsigned char *x, dense_cell *sums, int64_t panels,
+                                  int steps, int first);
 typedef int32_t linear_pack(int8_t *to, const void *map, int64_t first);
 #define LINEAR_TILE static __attribute__((noinline)) void
 
@@ -46,8 +50,27 @@ DENSE_INLINE dense_vector linear_field(dense_vector packed, const int field, con
     return (dense_vector)((tercet_u8v)moved & (uint8_t)((1 << bits) - 1));
 }
 
-DENSE_INLINE dense_vector linear_inputs(const int8_t *at) {
-    return dense_splat(*(const dense_cell *)at);
+/* Bytes of a quad of inputs in a block. A multiply-add that takes two instructions reads its inputs in every lane, as an
+ * operand from memory; one that accumulates by itself leaves the time to broadcast them. */
+DENSE_INLINE int linear_quad_bytes(const enum dense_cell_kind cell) {
+    return cell == DENSE_U8_QUAD ? TERCET_VECTOR_BYTES : 4;
+}
+
+DENSE_INLINE dense_vector linear_quad(const unsigned char *at, const enum dense_cell_kind cell) {
+    return linear_quad_bytes(cell) == 4 ? dense_splat(*(const dense_cell *)at) : *(const dense_vector *)at;
+}
+
+/* A block of inputs for the tiles of `rows` rows: quad by quad, row by row. */
+DENSE_INLINE void linear_block(unsigned char *to, const int8_t *x, int64_t pitch, int quads, int rows,
+                               const enum dense_cell_kind cell) {
+    for (int q = 0; q < quads; q++)
+        for (int r = 0; r < rows; r++, to += linear_quad_bytes(cell)) {
+            const dense_cell quad = *(const dense_cell *)(x + r * pitch + q * 4);
+            if (linear_quad_bytes(cell) == 4)
+                *(dense_cell *)to = quad;
+            else
+                *(dense_vector *)to = dense_splat(quad);
+        }
 }
 
 DENSE_INLINE void linear_mac(struct dense_sum *sum, dense_vector field, dense_vector x,
@@ -64,48 +87,39 @@ DENSE_INLINE void linear_mac(struct dense_sum *sum, dense_vector field, dense_ve
     }
 }
 
-/* The sums of `rows` rows of x and `columns` vectors of columns, over all inputs: sums[row * sums_pitch + column]. */
-DENSE_INLINE void linear_tile(const unsigned char *weights, const int8_t *x, dense_cell *sums, const int steps,
-                              const int depth, const int64_t pitch, const int64_t sums_pitch, const int rows,
-                              const int columns, const int bits, const enum dense_cell_kind cell) {
+/* The sums of `rows` rows of x and `panels` panels of `columns` vectors of columns over `steps` packed vectors, or with
+ * `first` 0 what they add to the sums that are there: sums[panel][row][lane]. */
+DENSE_INLINE void linear_tile(const unsigned char *weights, const unsigned char *x, dense_cell *sums, int64_t panels,
+                              const int steps, const int first, const int rows, const int columns, const int bits,
+                              const enum dense_cell_kind cell) {
     const int quads = 8 / bits / columns; /* of inputs in a packed vector */
-    for (int begin = 0; begin < steps; begin += depth) {
-        const int end = begin + DENSE_MIN(depth, steps - begin);
+    for (int64_t panel = 0; panel < panels; panel++) {
         struct dense_sum sum[LINEAR_ROWS][LINEAR_COLUMNS];
         DENSE_UNROLL for (int r = 0; r < rows; r++)
             DENSE_UNROLL for (int c = 0; c < columns; c++)
                 dense_sum_zero(&sum[r][c]);
-        for (int step = begin; step < end; step++) {
-            const unsigned char *at = weights + (int64_t)step * TERCET_VECTOR_BYTES;
-            const dense_vector packed = *(const dense_vector *)at;
-            __builtin_prefetch(at + LINEAR_AHEAD);
+        const unsigned char *quad = x;
+        for (int step = 0; step < steps; step++, weights += TERCET_VECTOR_BYTES) {
+            const dense_vector packed = *(const dense_vector *)weights;
             DENSE_UNROLL for (int q = 0; q < quads; q++) {
                 dense_vector field[LINEAR_COLUMNS];
                 DENSE_UNROLL for (int c = 0; c < columns; c++)
                     field[c] = linear_field(packed, q * columns + c, bits);
-                DENSE_UNROLL for (int r = 0; r < rows; r++) {
-                    const dense_vector inputs = linear_inputs(x + r * pitch + (step * quads + q) * 4);
+                DENSE_UNROLL for (int r = 0; r < rows; r++, quad += linear_quad_bytes(cell)) {
+                    const dense_vector inputs = linear_quad(quad, cell);
                     DENSE_UNROLL for (int c = 0; c < columns; c++)
                         linear_mac(&sum[r][c], field[c], inputs, cell);
                 }
             }
         }
         DENSE_UNROLL for (int r = 0; r < rows; r++)
-            DENSE_UNROLL for (int c = 0; c < columns; c++) {
-                dense_cell *to = sums + r * sums_pitch + c * DENSE_LANES;
+            DENSE_UNROLL for (int c = 0; c < columns; c++, sums += DENSE_LANES) {
                 const dense_vector one = (dense_vector)((tercet_i16v){0} + 1);
-                dense_vector whole = begin ? dense_load(to) : (dense_vector){0};
+                dense_vector whole = first ? (dense_vector){0} : dense_load(sums);
                 whole += cell == DENSE_U8_QUAD ? dense_madd_i16((dense_vector)sum[r][c].i16, one) : sum[r][c].i32;
-                dense_store(to, whole);
+                dense_store(sums, whole);
             }
     }
-}
-
-/* From sums of fields to sums of weights. scale, rest: of the columns, or with `uniform` one of each. */
-DENSE_INLINE void linear_weigh(dense_cell *sums, int count, int32_t total, const int8_t *scale, const int8_t *rest,
-                               const int uniform) {
-    for (int i = 0; i < count; i++)
-        sums[i] = sums[i] * scale[uniform ? 0 : i] + total * rest[uniform ? 0 : i];
 }
 
 /* Copies a row of inputs, each less `shift`, and returns their sum. */
@@ -123,21 +137,71 @@ LINEAR_PACK(linear_pack_i8, int8_t)
 LINEAR_PACK(linear_pack_u8, uint8_t)
 LINEAR_PACK(linear_pack_i16, int16_t)
 
-/* lanes: columns of a panel. */
+/* The sums of a group of rows and a span of columns: sums[row panel][column panel][row][lane].
+ * x: its packed rows. lanes: columns of a panel. */
+DENSE_INLINE void linear_span(const struct linear *m, const unsigned char *weights, const int8_t *x, unsigned char *cells,
+                              dense_cell *sums, int first_panel, int last_panel, int64_t begin, int64_t end,
+                              linear_tile_function *const tall_tile, linear_tile_function *const short_tile,
+                              const int lanes, const int step_quads, const enum dense_cell_kind cell) {
+    for (int step = 0; step < m->steps; step += m->depth) {
+        const int depth = DENSE_MIN(m->depth, m->steps - step);
+        const int8_t *rows_x = x + (int64_t)step * step_quads * 4;
+        dense_cell *to = sums;
+        for (int panel = first_panel; panel < last_panel; panel++) {
+            const int rows = dense_panel_begin(&m->panels, panel + 1) - dense_panel_begin(&m->panels, panel);
+            linear_tile_function *const tile = rows == m->panels.tall ? tall_tile : short_tile;
+            linear_block(cells, rows_x, m->pitch, depth * step_quads, rows, cell);
+            rows_x += rows * m->pitch;
+            tile(weights + ((int64_t)step * m->column_panels + begin * depth) * TERCET_VECTOR_BYTES, cells, to, end - begin,
+                 depth, step == 0);
+            to += (end - begin) * rows * lanes;
+        }
+    }
+}
+
+/* From sums of fields to sums of weights, and from those to results, in runs of neighbouring columns. scale, rest: of
+ * the columns, or with `uniform` one of each. */
+DENSE_INLINE void linear_finish(const struct tercet_task *task, const struct linear *m, const dense_cell *sums,
+                                const int32_t *totals, const int8_t *scale, const int8_t *rest, int first_panel,
+                                int last_panel, int64_t begin, int64_t end, epilogue_finish *const finish,
+                                const int lanes, const int uniform) {
+    dense_cell run[LINEAR_RUN];
+    for (int panel = first_panel; panel < last_panel; panel++) {
+        const int row_begin = dense_panel_begin(&m->panels, panel);
+        const int rows = dense_panel_begin(&m->panels, panel + 1) - row_begin;
+        for (int64_t column = begin; column < end; column += LINEAR_RUN / lanes) {
+            const int panels = (int)DENSE_MIN((int64_t)(LINEAR_RUN / lanes), end - column);
+            const int count = (int)DENSE_MIN((int64_t)panels * lanes, m->columns - column * lanes);
+            for (int row = 0; row < rows; row++) {
+                const int32_t total = *totals++;
+                for (int i = 0; i < panels; i++)
+                    for (int lane = 0; lane < lanes; lane++) {
+                        const int64_t own = uniform ? 0 : (column + i) * lanes + lane;
+                        run[i * lanes + lane] = sums[(i * rows + row) * lanes + lane] * scale[own] + total * rest[own];
+                    }
+                finish(task, row_begin + row, column * lanes, count, run);
+            }
+            totals -= rows;
+            sums += panels * rows * lanes;
+        }
+        totals += rows;
+    }
+}
+
 DENSE_INLINE void linear_product(const struct tercet_task *task, const struct linear *m, const unsigned char *weights,
                                  const int8_t *scale, const int8_t *rest, linear_pack *const pack,
                                  epilogue_finish *const finish, linear_tile_function *const tall_tile,
-                                 linear_tile_function *const short_tile, const int lanes, const int uniform) {
-    const int span_lanes = m->span * lanes, spans = (m->columns + span_lanes - 1) / span_lanes;
+                                 linear_tile_function *const short_tile, const int lanes, const int step_quads,
+                                 const enum dense_cell_kind cell, const int uniform) {
     const int groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;
-    int64_t span_begin = 0, span_end = spans, group_begin = 0, group_end = groups;
+    int64_t begin = 0, end = m->column_panels, group_begin = 0, group_end = groups;
     if (m->share_rows)
         tercet_share(task, groups, 1, &group_begin, &group_end);
     else
-        tercet_share(task, spans, 1, &span_begin, &span_end);
-    if (span_begin == span_end)
+        tercet_share(task, m->column_panels, m->grain, &begin, &end);
+    if (begin == end)
         return;
-    int8_t *x = (int8_t *)(task->scratch + m->cells);
+    int8_t *x = (int8_t *)(task->scratch + m->x);
     int32_t *totals = (int32_t *)(task->scratch + m->totals);
     dense_cell *sums = (dense_cell *)(task->scratch + m->sums);
 
@@ -149,24 +213,11 @@ DENSE_INLINE void linear_product(const struct tercet_task *task, const struct li
             totals[row - row_begin] = pack(to, task->in[0], (int64_t)row * m->inputs);
             memset(to + m->inputs, 0, (size_t)(m->pitch - m->inputs));
         }
-        for (int64_t span = span_begin; span < span_end; span++) {
-            const int64_t column = span * span_lanes;
-            const int count = (int)DENSE_MIN((int64_t)span_lanes, m->columns - column);
-            for (int at = 0; at < count; at += lanes) {
-                const unsigned char *panel_weights = weights + (column + at) / lanes * m->steps * TERCET_VECTOR_BYTES;
-                for (int panel = first; panel < last; panel++) {
-                    const int row = dense_panel_begin(&m->panels, panel) - row_begin;
-                    const int rows = dense_panel_begin(&m->panels, panel + 1) - row_begin - row;
-                    linear_tile_function *const tile = rows == m->panels.tall ? tall_tile : short_tile;
-                    tile(panel_weights, x + row * m->pitch, sums + (int64_t)row * span_lanes + at);
-                }
-            }
-            const int64_t own = uniform ? 0 : column;
-            for (int row = row_begin; row < row_end; row++) {
-                dense_cell *row_sums = sums + (int64_t)(row - row_begin) * span_lanes;
-                linear_weigh(row_sums, count, totals[row - row_begin], scale + own, rest + own, uniform);
-                finish(task, row, column, count, row_sums);
-            }
+        for (int64_t column = begin; column < end; column += m->span) {
+            const int64_t column_end = DENSE_MIN(column + m->span, end);
+            linear_span(m, weights, x, task->scratch + m->cells, sums, first, last, column, column_end, tall_tile,
+                        short_tile, lanes, step_quads, cell);
+            linear_finish(task, m, sums, totals, scale, rest, first, last, column, column_end, finish, lanes, uniform);
         }
     }
 }

@@ -13,23 +13,22 @@ from ..dense_f32.plan import ENOUGH_JOBS, Panels
 from ..dense_f32.problem import MatMul
 from .weights import Fields, Inputs
 
-MAX_ROWS, MAX_COLUMNS = 8, 4  # LINEAR_ROWS and LINEAR_COLUMNS of linear.h
+MAX_ROWS, MAX_COLUMNS, RUN = 8, 4, 64  # LINEAR_ROWS, LINEAR_COLUMNS and LINEAR_RUN of linear.h
 SPARE = 5
 """Registers beside the sums: inputs, packed weights, fields, the mask, a product."""
-MAX_SPAN = 64
-"""Columns that are finished together: the epilogue works on runs of them."""
 WORTH_SHARING = 1 << 20
 """Smaller products, in multiply-adds, are done before another thread has begun."""
 SETS = 512
 """Rows of x that lie a multiple of so many bytes apart meet in few cache sets."""
 
-# Core cycles, fitted on Zen 3 with vectors of 32 bytes, and a fifth more than it takes: the dense engines predict about
-# half more for such products.
+# Core cycles, fitted on Zen 3 with vectors of 32 bytes, and a third more than it takes: the dense engines predict half
+# to three quarters more for such products.
 OPS_A_CYCLE = 2.7
 LOADS_A_CYCLE = 1.3
 CYCLES_BLOCK = 8.0
 CYCLES_WIDEN = 1.8
 CYCLES_PACK = 0.2
+CYCLES_SPREAD = 0.4
 CYCLES_FINISH = 1.4
 CYCLES_FINISH_ROW = 20.0
 CYCLES_KERNEL = 150.0
@@ -44,6 +43,10 @@ class Cell:
     kind: str
     ops: int
     depth: int
+
+    def quad_bytes(self, target: Target) -> int:
+        """linear_quad_bytes of linear.h."""
+        return target.vector_bytes if self.kind == "DENSE_U8_QUAD" else 4
 
     @classmethod
     def of(cls, target: Target, inputs: Inputs, fields: Fields) -> Cell:
@@ -66,14 +69,17 @@ class Plan:
     target: Target
     panels: Panels
     columns: int
+    column_panels: int
     steps: int
     depth: int
     pitch: int
     group_panels: int
     span: int
     share_rows: bool
-    cells: int
+    grain: int
+    x: int
     totals: int
+    cells: int
     sums: int
     scratch: int
 
@@ -84,24 +90,25 @@ class Plan:
         cell = Cell.of(target, inputs, fields)
         quads = 8 // fields.bits // columns
         steps = -(-problem.inputs // (4 * quads))
-        depth = min(max(1, cell.depth // quads), steps)
+        step_bytes = panels.tall * quads * cell.quad_bytes(target)
+        blocks = -(-steps // max(1, min(cell.depth // quads, target.l1 // 2 // step_bytes)))
+        depth = -(-steps // blocks)
         pitch = round_up(steps * quads * 4, ALIGNMENT)
         pitch += ALIGNMENT if pitch % SETS == 0 else 0
         lanes = columns * target.lanes(np.int32)
         column_panels = -(-problem.columns // lanes)
-        jobs = ENOUGH_JOBS if problem.macs >= WORTH_SHARING else 1
-        span = max(1, min(MAX_SPAN // lanes, column_panels // jobs))
-        spans = -(-column_panels // span)
+        grain = 1 if problem.macs >= WORTH_SHARING else column_panels
         group_panels = min(panels.panels, max(1, target.l2 // 2 // (pitch * panels.tall)))
-        share_rows = spans < ENOUGH_JOBS and panels.panels > spans
+        share_rows = column_panels // grain < ENOUGH_JOBS and panels.panels > column_panels // grain
         if share_rows:
             group_panels = min(group_panels, -(-panels.panels // ENOUGH_JOBS))
         rows = min(problem.rows, group_panels * panels.tall)
-        sizes = [rows * pitch, rows * 4, rows * span * lanes * 4]
-        starts = [sum(round_up(size, ALIGNMENT) for size in sizes[:i]) for i in range(4)]
+        span = max(1, min(column_panels, target.l2 // 4 // (rows * lanes * 4)))
+        sizes = [rows * pitch, rows * 4, depth * step_bytes, rows * span * lanes * 4]
+        starts = [sum(round_up(size, ALIGNMENT) for size in sizes[:i]) for i in range(5)]
         return cls(
-            problem, fields, inputs, cell, target, panels, columns, steps, depth, pitch, group_panels,
-            span, share_rows, *starts,
+            problem, fields, inputs, cell, target, panels, columns, column_panels, steps, depth, pitch, group_panels,
+            span, share_rows, grain, *starts,
         )  # fmt: skip
 
     @property
@@ -110,24 +117,25 @@ class Plan:
         return self.columns * self.target.lanes(np.int32)
 
     def cost(self) -> Cost:
-        """One sample: the tiles, or the stream of weights where it takes longer; the inputs' copy; the epilogue."""
-        problem, column_panels = self.problem, -(-self.problem.columns // self.lanes)
-        tiles = sum(self._tile_cycles(rows) for rows in self.panels.sizes()) * column_panels
-        weights = column_panels * self.steps * self.target.vector_bytes
+        """One sample: the tiles, or the stream of weights where it takes longer; the inputs' copies; the epilogue."""
+        problem, lanes = self.problem, self.lanes
+        tiles = sum(self._tile_cycles(rows) for rows in self.panels.sizes()) * self.column_panels
+        weights = self.column_panels * self.steps * self.target.vector_bytes
         groups = -(-self.panels.panels // self.group_panels)
         if weights > self.target.l2 // 2:
             tiles = max(tiles, groups * weights / BYTES_A_CYCLE)
-        spans = -(-column_panels // self.span)
-        finish = problem.rows * (spans * CYCLES_FINISH_ROW + column_panels * self.lanes * CYCLES_FINISH)
-        cycles = tiles + finish + problem.rows * problem.inputs * CYCLES_PACK + CYCLES_KERNEL
-        return Cost(cycles, weights, self.scratch)
+        spans = -(-self.column_panels // self.span)
+        pack = problem.rows * problem.inputs * (CYCLES_PACK + spans * CYCLES_SPREAD)
+        runs = -(-self.column_panels * lanes // RUN)
+        finish = problem.rows * (runs * CYCLES_FINISH_ROW + self.column_panels * lanes * CYCLES_FINISH)
+        return Cost(tiles + pack + finish + CYCLES_KERNEL, weights, self.scratch)
 
     def _tile_cycles(self, rows: int) -> float:
         fields = 8 // self.fields.bits
         quads = fields // self.columns
         macs = rows * fields
         ops = macs * self.cell.ops + 2 * fields - 1
-        loads = rows * quads * (1 if self.target.vector_bytes > 16 else 2) + 2
+        loads = rows * quads + 2
         step = max(ops / OPS_A_CYCLE, loads / LOADS_A_CYCLE)
         blocks = -(-self.steps // self.depth)
         return self.steps * step + blocks * (rows * self.columns * CYCLES_WIDEN + CYCLES_BLOCK)

@@ -72,19 +72,24 @@ class Fields:
             return offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
         return offset.reshape(1) if offset.size == 1 else offset
 
-    def packed(self, columns: int, lanes: int) -> Constant:
-        """The fields in reading order: panel of `columns` vectors of `lanes` columns, packed vector, lane, byte, field.
+    def packed(self, columns: int, lanes: int, depth: int) -> Constant:
+        """The fields in reading order: block of `depth` packed vectors, panel of `columns` vectors of `lanes` columns,
+        packed vector, lane, byte, field.
 
-        Digits of radix 4 rather than trits, so that they are expanded to bit fields. The entropy code that constants
-        are stored in spends nothing on the digit that never occurs: a ternary weight takes 1.585 bits.
+        Digits of radix 4 rather than trits, so that they are expanded to bit fields. Stored they are trits.
         """
         count, outputs = self.values.shape
         quads = 8 // self.bits // columns
         panels, steps = -(-outputs // (columns * lanes)), -(-count // (4 * quads))
-        padded = np.zeros((steps * quads * 4, panels * columns * lanes), np.uint8)
-        padded[:count, :outputs] = self.values
-        split = padded.reshape(steps, quads, 4, panels, columns, lanes).transpose(3, 0, 5, 2, 1, 4)
-        return Constant(np.ascontiguousarray(split).reshape(-1), 1 << self.bits, 8 // self.bits)
+
+        def ordered(array: np.ndarray, fill: bool | int) -> np.ndarray:
+            rest = (steps * quads * 4 - count, panels * columns * lanes - outputs)
+            padded = np.pad(array, [(0, r) for r in rest], constant_values=fill)
+            split = padded.reshape(steps, quads, 4, panels, columns, lanes).transpose(3, 0, 5, 2, 1, 4)
+            return np.concatenate([split[:, begin : begin + depth].reshape(-1) for begin in range(0, steps, depth)])
+
+        filled = ordered(np.zeros((count, outputs), np.bool_), fill=True)
+        return Constant(ordered(self.values, fill=0), 1 << self.bits, 8 // self.bits, filled=filled)
 
 
 def read_fields(weights: np.ndarray) -> Fields:

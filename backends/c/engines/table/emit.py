@@ -52,13 +52,17 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
 
 def index_stream(plan: Plan) -> Constant:
     """One byte per table and channel, in the order of the look-ups: convolution group, chunk, channel, table."""
-    values, inputs = plan.digits.values, plan.problem.inputs
-    filled = np.zeros((len(values), plan.groups * plan.group), np.uint8)
-    filled[:, :inputs] = values
-    tables = filled.reshape(plan.problem.group, plan.channels, plan.groups, plan.group)
-    chunks = [tables[:, :, at : at + plan.chunk] for at in range(0, plan.groups, plan.chunk)]
-    stream = [chunk[convolution].reshape(-1) for convolution in range(len(tables)) for chunk in chunks]
-    return Constant(np.concatenate(stream), plan.digits.radix, plan.group)
+    rest = plan.groups * plan.group - plan.problem.inputs
+
+    def ordered(array: np.ndarray, fill: bool | int) -> np.ndarray:
+        flat = np.pad(array, [(0, 0), (0, rest)], constant_values=fill)
+        tables = flat.reshape(plan.problem.group, plan.channels, plan.groups, plan.group)
+        chunks = [tables[:, :, at : at + plan.chunk] for at in range(0, plan.groups, plan.chunk)]
+        return np.concatenate([chunk[conv].reshape(-1) for conv in range(len(tables)) for chunk in chunks])
+
+    values = plan.digits.values.astype(np.uint8)
+    filled = ordered(np.zeros(values.shape, np.bool_), fill=True)
+    return Constant(ordered(values, fill=0), plan.digits.radix, plan.group, filled=filled)
 
 
 def channel_records(plan: Plan) -> np.ndarray:

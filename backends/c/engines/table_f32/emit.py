@@ -90,15 +90,20 @@ def _part(out: Lines, symbol: str, plan: Plan, number: int, part: list[Cluster])
 def index_stream(plan: Plan) -> Constant:
     """One byte per look-up: convolution group, part, chunk, output channel, channel group, cluster, tap."""
     problem, digits = plan.problem, plan.problem.digits
-    outputs, inputs = digits.digits.shape[:2]
-    filled = np.zeros((outputs, plan.groups * plan.group, int(np.prod(digits.digits.shape[2:]))), np.uint8)
-    filled[:, :inputs] = digits.digits.reshape(outputs, inputs, -1)
-    tables = filled.reshape(problem.group, plan.channels, plan.groups, plan.group, -1).swapaxes(3, 4)
-    pieces = []
-    for convolution in tables:
-        for part in plan.parts:
-            numbers = [number for cluster in part for number, _, _ in cluster.taps]
-            for begin in range(0, plan.groups, plan.chunk):
-                pieces.append(convolution[:, begin : begin + plan.chunk, numbers].reshape(-1))
-    slack = np.zeros(WORD * plan.group, np.uint8)  # the last word reaches behind the last index
-    return Constant(np.concatenate([*pieces, slack]), digits.radix, plan.group)
+
+    def ordered(array: np.ndarray, fill: bool | int) -> np.ndarray:
+        outputs, inputs = array.shape[:2]
+        rest = plan.groups * plan.group - inputs
+        flat = np.pad(array.reshape(outputs, inputs, -1), [(0, 0), (0, rest), (0, 0)], constant_values=fill)
+        tables = flat.reshape(problem.group, plan.channels, plan.groups, plan.group, -1).swapaxes(3, 4)
+        pieces = []
+        for convolution in tables:
+            for part in plan.parts:
+                numbers = [number for cluster in part for number, _, _ in cluster.taps]
+                for begin in range(0, plan.groups, plan.chunk):
+                    pieces.append(convolution[:, begin : begin + plan.chunk, numbers].reshape(-1))
+        slack = np.full(WORD * plan.group, fill, array.dtype)  # the last word reaches behind the last index
+        return np.concatenate([*pieces, slack])
+
+    filled = ordered(np.zeros(digits.digits.shape, np.bool_), fill=True)
+    return Constant(ordered(digits.digits.astype(np.uint8), fill=0), digits.radix, plan.group, filled=filled)

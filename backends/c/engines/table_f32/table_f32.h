@@ -245,7 +245,7 @@ TABLE_F32_INLINE void table_f32_conv(const struct table_f32_layer *l, const stru
     const int channels = l->convolutions * l->outputs, bands = (l->height + l->rows - 1) / l->rows;
     const int tiles = (l->width + l->columns - 1) / l->columns, blocks = (tiles + l->block - 1) / l->block;
     int64_t item, end;
-    tercet_share(task, (int64_t)bands * blocks * channels, TABLE_F32_SHARE, &item, &end);
+    tercet_share_tiles(task, (int64_t)bands * blocks * channels, TABLE_F32_SHARE, channels, &item, &end);
     while (item < end) {
         const int place = (int)(item / channels), channel = (int)(item % channels);
         const int convolution = channel / l->outputs, begin = channel % l->outputs;
