@@ -1,6 +1,6 @@
 """The adder-graph engine against the table and bit-sliced engines on single convolutions, in turns.
 
-    python benchmarks/adder_graph.py [--rounds 15] [--only TEXT] [--json FILE]
+    python benchmarks/adder_graph.py [--rounds 15] [--only TEXT] [--artifacts DIR] [--json FILE]
 
 Each layer is compiled once for every engine (and stands before a second convolution, so that its result is a feature
 map in planes). Every round times all of them in turn; the ratios are medians over the rounds of the time of the faster
@@ -9,8 +9,8 @@ of the other two to the adder graph's. `chosen` is what the compiler takes when 
 
 import argparse
 import json
+import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from tercet.ir.program import Port, Program
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import ThresholdOp
 from tercet.ir.types import TERNARY, Element, element_of, int_type, range_of, storage_dtype, tensor_type
+from tercet.runtime.layers import Layer as Step
+from tercet.runtime.loader import LoadedModel
 
 ENGINES = ("table", "bit_sliced", "adder_graph")
 
@@ -78,6 +80,16 @@ LAYERS = [
     Layer(64, 64, 56),
     Layer(64, 64, 56, x=int_type(0, 1)),
     Layer(64, 64, 56, weights="binary", density=1.0),
+    Layer(64, 64, 56, weights="signed-binary", density=0.35),
+    Layer(64, 128, 56, stride=2),
+    Layer(128, 128, 28),
+    Layer(128, 128, 28, weights="signed-binary", density=0.35),
+    Layer(128, 128, 28, density=0.2),
+    Layer(256, 32, 14),
+    Layer(256, 128, 14, kernel=1),
+    Layer(512, 64, 14, kernel=1),
+    Layer(1024, 64, 14, kernel=1),
+    Layer(512, 16, 7, density=0.5),
     Layer(64, 64, 7),
     Layer(16, 16, 1),
 ]
@@ -107,48 +119,67 @@ def network(layer: Layer, random: np.random.Generator) -> Program:
     return program
 
 
-def first_step(layers: Sequence[Any]) -> int:
-    """The step that computes the layer."""
-    return next(i for i, one in enumerate(layers) if "Conv:first" in one.nodes and one.engine != "convert")
+def place(model: LoadedModel) -> int:
+    """The number of the step that computes the layer."""
+    return next(i for i, one in enumerate(model.layers) if "Conv:first" in one.nodes and one.engine != "convert")
 
 
-def measure(layer: Layer, rounds: int, folder: Path) -> dict[str, Any]:
-    random = np.random.default_rng(0)
-    program, found = network(layer, random), {}
-    for engine in ENGINES:
-        made = tercet.compile(program, folder / f"{engine}.tercet", engines=[engine])
-        if made.layers[first_step(made.layers)].engine == engine:
-            found[engine] = made
-    free = tercet.compile(program, folder / "free.tercet")
+def first_step(model: LoadedModel) -> Step:
+    return model.layers[place(model)]
+
+
+def compiled(layer: Layer, folder: Path) -> dict[str, LoadedModel]:
+    """The layer by engine, of those that take it; `free`: as the compiler chooses. What the folder has is loaded."""
+    program, found = network(layer, np.random.default_rng(0)), {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for engine in (*ENGINES, "free"):
+        path = folder / f"{engine}.tercet"
+        if not path.exists():
+            tercet.compile(program, path, engines=None if engine == "free" else [engine])
+        model = tercet.load(path)
+        if engine in ("free", first_step(model).engine):
+            found[engine] = model
+    return found
+
+
+def measure(layer: Layer, models: dict[str, LoadedModel], rounds: int) -> dict[str, Any]:
+    random, chosen = np.random.default_rng(1), models.pop("free")
     lo, hi = range_of(layer.x)
     x = random.integers(lo, hi + 1, (1, layer.inputs, layer.size, layer.size)).astype(storage_dtype(layer.x))
-    models = {engine: tercet.load(made.path) for engine, made in found.items()}
-    results = [model.run(x)["y"] for model in models.values()]
+    results = [model.run(x)["y"] for model in (chosen, *models.values())]
     if any(not np.array_equal(results[0], other) for other in results[1:]):
         raise SystemExit(f"{layer.name}: engines differ")
-    times = np.array([[m.profile(x, repeats=5)[first_step(m.layers)] for m in models.values()] for _ in range(rounds)])
-    row: dict[str, Any] = {"layer": layer.name, "chosen": free.layers[first_step(free.layers)].engine}
-    row |= {engine: float(np.median(times[:, i])) for i, engine in enumerate(models)}
+    seconds = [[model.profile(x, repeats=9)[place(model)] for model in models.values()] for _ in range(rounds)]
+    times = dict(zip(models, np.array(seconds).T, strict=True))
+    row: dict[str, Any] = {"layer": layer.name, "chosen": first_step(chosen).engine}
+    row |= {engine: float(np.median(times[engine])) for engine in times}
     if "adder_graph" in models:
-        ratios = times[:, :-1].min(axis=1) / times[:, -1]
+        own = times.pop("adder_graph")
+        ratios, step = np.array(list(times.values())).min(axis=0) / own, first_step(models["adder_graph"])
         row |= {"ratio": float(np.median(ratios)), "lowest": float(ratios.min())}
-        made = found["adder_graph"].layers[first_step(found["adder_graph"].layers)]
-        row |= {"adds": made.schedule["adds"], "predicted_cycles": made.cycles}
+        row |= {"adds": step.schedule["adds"], "predicted_cycles": step.cycles}
     return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="0: compile only")
     parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name has this in it")
+    parser.add_argument(
+        "--artifacts", type=Path, metavar="DIR", help="keep compiled layers here, and load what is there"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     options = parser.parse_args()
     rows = []
     print("| layer | adds | table, us | bit_sliced, us | adder_graph, us | best other / adder_graph | chosen |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.artifacts or Path(temporary)
         for layer in (one for one in LAYERS if options.only in one.name):
-            row = measure(layer, options.rounds, Path(folder))
+            models = compiled(layer, folder / re.sub(r"[^a-z0-9.]+", "-", layer.name))
+            if not options.rounds:
+                continue
+            row = measure(layer, models, options.rounds)
             rows.append(row)
             times = [f"{1e6 * row[engine]:.1f}" if engine in row else "-" for engine in ENGINES]
             ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"

@@ -3,7 +3,8 @@
     python benchmarks/repetition.py [--budget 1] [--html DIR] MODEL.onnx ... STATE.pt ...
 
 A state dict (a .pt file, or a .zip with one) is read with `torch.load(weights_only=True)`, from the torch extra: every
-matrix or filter of int8 values in {-1, 0, 1} is a layer. Each factoring is evaluated back to its weights.
+matrix or filter of int8 values in {-1, 0, 1} is a layer. It does not say which layers are grouped: filters of depthwise
+layers count as if all of them read the same channel. Each factoring is evaluated back to its weights.
 """
 
 import argparse

@@ -18,11 +18,13 @@ from xdsl.ir import Operation
 
 from ..ir.locations import fused_location
 from ..ir.program import Program
+from ..ir.tn.elementwise import ClipOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import QuantizeOp, SelectThresholdOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of
 from .base import Pass, apply_rules, constant_before, insert, name_of, replace
 from .monotone_chain import Step, find_chain, find_fork, integer_thresholds, levels_of
+from .shortcut_thresholds import to_selected_levels
 
 MAX_STEPS = 15
 """More levels than this (over 4 bits) are cheaper to quantize in float than to compare."""
@@ -78,6 +80,10 @@ def to_select_threshold(program: Program, op: Operation) -> bool:
     return replace(op, insert(op, new))
 
 
+def to_selected_sum(program: Program, op: Operation) -> bool:
+    return to_selected_levels(program, op, MAX_STEPS, MAX_CHOICES)
+
+
 def narrow(array: np.ndarray) -> np.ndarray:
     """int32 where the values fit, which they do for every accumulator an engine takes."""
     info = np.iinfo(np.int32)
@@ -91,4 +97,4 @@ class Thresholds(Pass):
 
     def apply(self, program: Program) -> bool:
         rules = (to_integer_threshold, to_select_threshold)
-        return apply_rules(program, {QuantizeOp: rules, ThresholdOp: rules})
+        return apply_rules(program, {QuantizeOp: rules, ThresholdOp: rules, ClipOp: (to_selected_sum,)})

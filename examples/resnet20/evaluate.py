@@ -36,6 +36,9 @@ def main() -> None:
     parser.add_argument("--fit", choices=("weights", "outputs"), default="outputs", help="what weights are fitted to")
     parser.add_argument("--per", choices=("tensor", "channel"), default="channel", help="what shares a scale")
     parser.add_argument("--keep", action="append", default=[], help="layers to leave alone")
+    parser.add_argument(
+        "--activations", choices=("keep", "int8", "int4", "ternary"), default="keep", help="what changed layers read"
+    )
     parser.add_argument("--calibration", type=int, default=128, help="calibration images (default: 128)")
     parser.add_argument("--images", type=int, help="test images (default: all)")
     options = parser.parse_args()
@@ -46,7 +49,9 @@ def main() -> None:
     print("| weights | accuracy | output SNR | same top class | zeros |\n| --- | --- | --- | --- | --- |")
     for method in options.methods:
         lossy = method != "keep"
-        weights = tercet.LossyOptions(method, options.per, tuple(options.keep) if lossy else (), fit=options.fit)
+        keep = tuple(options.keep) if lossy else ()
+        activations = options.activations if lossy else "keep"
+        weights = tercet.LossyOptions(method, options.per, keep, fit=options.fit, activations=activations)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tercet"
             made = tercet.compile(options.model, path, weights=weights, calibrate=calibration if lossy else None)

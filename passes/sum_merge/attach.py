@@ -15,8 +15,9 @@ from ...ir.types import is_float
 from ..base import Pass, name_of
 from .search import merge_sums
 
-MOST_WEIGHTS = 40_000
-"""Nonzero weights of a layer that is factored. Straight-line code of more outgrows the caches: docs/sum-merge.md."""
+MOST_WEIGHTS = 150_000
+"""Nonzero weights of a layer that is factored. Straight-line code of more takes the C compiler long and leaves the
+second-level cache: docs/sum-merge.md."""
 
 BLOCK_WEIGHTS, BLOCK_ROWS = 2048, 8
 """Rows that share sums: so many, or more where their nonzero weights are few. Larger blocks save up to 10% of the

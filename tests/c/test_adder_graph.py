@@ -14,13 +14,15 @@ from test_table import ACTIVATIONS, BORDERS, WEIGHTS, check_borders, conv_case
 from test_table import geometries as table_geometries
 from test_table import grid as table_grid
 
-from tercet.backends.c.engine import Planes
+from tercet.backends.c.engine import Kernel, Planes
 from tercet.backends.c.engines.adder_graph import ENGINE
 from tercet.backends.c.engines.adder_graph.order import components, evaluation_order, traffic
+from tercet.backends.c.engines.adder_graph.plan import read_plan
 from tercet.backends.c.target import find_target
 from tercet.ir.errors import IRError
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import int_type
+from tercet.passes.select_engines import build_kernel, fusable_group
 from tercet.passes.sum_merge import SumMerge, merge_sums
 
 
@@ -152,3 +154,17 @@ def test_a_good_order_needs_less_memory_than_the_graph_s_own() -> None:
     good, own = (traffic(graph, o, 14) for o in (order, range(graph.inputs, graph.inputs + graph.adds)))
     assert good.alive < own.alive and good.stores < own.stores
     assert traffic(graph, order, 10**6).stores == 0
+
+
+def test_inputs_that_leave_the_first_cache_cost_more() -> None:
+    case = factored(conv_case("many channels", (64, 14, 14), (8, 3, 3), pads=(1, 1, 1, 1), thresholds=2))
+    conv = next(op for op in case.program.ops if isinstance(op, ConvOp))
+    kernel = Kernel(build_kernel(fusable_group(conv), "k", ENGINE.name), case.program.weights)
+    near, far = (read_plan(kernel, replace(NATIVE, l1=size)).cost().cycles for size in (32768, 4096))
+    assert far > 1.1 * near
+
+
+def test_code_that_leaves_the_second_cache_is_refused() -> None:
+    case = factored(conv_case("much code", (16, 6, 6), (16, 3, 3), thresholds=2))
+    with pytest.raises(AssertionError, match="bytes of code"):
+        schedules_of(ENGINE, case, replace(NATIVE, l2=4096))

@@ -12,7 +12,7 @@ from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
 from ...target import Target
 from ..table.problem import Refused, layout_requests
 from .emit import emit_graph
-from .plan import MOST_CODE_BYTES, read_plan
+from .plan import CODE_SHARE_OF_L2, read_plan
 
 
 class AdderGraphEngine:
@@ -25,8 +25,9 @@ class AdderGraphEngine:
             plan = read_plan(kernel, target)
         except Refused as reason:
             return str(reason)
-        if plan.code_bytes > MOST_CODE_BYTES:
-            return f"want at most {MOST_CODE_BYTES} bytes of code, have about {plan.code_bytes}"
+        most = round(CODE_SHARE_OF_L2 * target.l2)
+        if plan.code_bytes > most:
+            return f"want at most {most} bytes of code, have about {plan.code_bytes}"
         return ""
 
     def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:

@@ -174,21 +174,56 @@ SUMS_INLINE void sums_store8(unsigned char *to, sums_8 x, const unsigned char *m
     sums_put(to, (tercet_u8v)x, mask);
 }
 
-/* Rare results: put into order element by element. */
+/* Elements of two vectors in turns, the first or the last half of each, as indices of __builtin_shufflevector. */
+#if TERCET_VECTOR_BYTES == 16
+#define SUMS_FIRST_64 0, 2
+#define SUMS_LAST_64 1, 3
+#define SUMS_FIRST_32 0, 4, 1, 5
+#define SUMS_LAST_32 2, 6, 3, 7
+#define SUMS_FIRST_16 0, 8, 1, 9, 2, 10, 3, 11
+#define SUMS_LAST_16 4, 12, 5, 13, 6, 14, 7, 15
+#elif TERCET_VECTOR_BYTES == 32
+#define SUMS_FIRST_64 0, 4, 1, 5
+#define SUMS_LAST_64 2, 6, 3, 7
+#define SUMS_FIRST_32 0, 8, 1, 9, 2, 10, 3, 11
+#define SUMS_LAST_32 4, 12, 5, 13, 6, 14, 7, 15
+#define SUMS_FIRST_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SUMS_LAST_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#else
+#define SUMS_FIRST_64 0, 8, 1, 9, 2, 10, 3, 11
+#define SUMS_LAST_64 4, 12, 5, 13, 6, 14, 7, 15
+#define SUMS_FIRST_32 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SUMS_LAST_32 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define SUMS_FIRST_16                                                                                                  \
+    0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47
+#define SUMS_LAST_16                                                                                                   \
+    16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55, 24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61,    \
+        30, 62, 31, 63
+#endif
+
 SUMS_INLINE void sums_store16(unsigned char *to, sums_16 x, const unsigned char *mask) {
-    tercet_i16v ordered[2];
-    for (int i = 0; i < TERCET_VECTOR_BYTES; i++)
-        ((int16_t *)ordered)[i] = x.v[i % 2][i / 2];
-    for (int i = 0; i < 2; i++)
-        sums_put(to + i * TERCET_VECTOR_BYTES, (tercet_u8v)ordered[i], mask ? mask + i * TERCET_VECTOR_BYTES : mask);
+    const tercet_i16v first = __builtin_shufflevector(x.v[0], x.v[1], SUMS_FIRST_16);
+    const tercet_i16v last = __builtin_shufflevector(x.v[0], x.v[1], SUMS_LAST_16);
+    sums_put(to, (tercet_u8v)first, mask);
+    sums_put(to + TERCET_VECTOR_BYTES, (tercet_u8v)last, mask ? mask + TERCET_VECTOR_BYTES : mask);
 }
 
 SUMS_INLINE void sums_store32(unsigned char *to, sums_32 x, const unsigned char *mask) {
-    tercet_i32v ordered[4];
-    for (int i = 0; i < TERCET_VECTOR_BYTES; i++)
-        ((int32_t *)ordered)[i] = x.v[i % 4][i / 4];
+    const tercet_u64v pairs[4] = {
+        (tercet_u64v)__builtin_shufflevector(x.v[0], x.v[1], SUMS_FIRST_32),
+        (tercet_u64v)__builtin_shufflevector(x.v[2], x.v[3], SUMS_FIRST_32),
+        (tercet_u64v)__builtin_shufflevector(x.v[0], x.v[1], SUMS_LAST_32),
+        (tercet_u64v)__builtin_shufflevector(x.v[2], x.v[3], SUMS_LAST_32),
+    };
+    const tercet_u8v ordered[4] = {
+        (tercet_u8v)__builtin_shufflevector(pairs[0], pairs[1], SUMS_FIRST_64),
+        (tercet_u8v)__builtin_shufflevector(pairs[0], pairs[1], SUMS_LAST_64),
+        (tercet_u8v)__builtin_shufflevector(pairs[2], pairs[3], SUMS_FIRST_64),
+        (tercet_u8v)__builtin_shufflevector(pairs[2], pairs[3], SUMS_LAST_64),
+    };
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
-        sums_put(to + i * TERCET_VECTOR_BYTES, (tercet_u8v)ordered[i], mask ? mask + i * TERCET_VECTOR_BYTES : mask);
+        sums_put(to + i * TERCET_VECTOR_BYTES, ordered[i], mask ? mask + i * TERCET_VECTOR_BYTES : mask);
 }
 
 /* The sums of some channels for one vector of pixels. x: the pixels in the first plane; to: where results go, `step`

@@ -14,7 +14,11 @@ from ...target import Target
 from ..table.problem import Problem, Refused, read_problem
 from .order import Traffic, components, evaluation_order, traffic
 
-MOST_CODE_BYTES = 128 * 1024
+CODE_SHARE_OF_L2 = 0.75
+"""Code beyond this is fetched from further away for every vector of pixels: the slower kernel, measured."""
+INPUT_SHARE_OF_L1 = 0.9
+"""Inputs of one vector of pixels beyond this are no longer there when the next component asks for them."""
+CACHE_LINE = 64
 PART_ADDS = 800
 SPARE_REGISTERS = 2  # for what is neither an input nor a sum: constants, the value under way
 
@@ -26,8 +30,9 @@ CYCLES_STORE = 1.0
 CYCLES_WIDEN = 0.5
 CYCLES_OUTPUT = 10.0
 CYCLES_VALUE = 1.0  # a sum of more than a byte that is stored as it is
-CYCLES_FINISH = 15.0  # an epilogue, for every pixel: it gets runs of one vector of pixels, too short to pay
+CYCLES_FINISH = 2.5  # an epilogue, for every pixel: it gets runs of one vector of pixels
 CYCLES_CHOICE = 4.0  # of every further row of thresholds
+CYCLES_MISS = 4.0  # a row of the kernel in one channel, where inputs do not stay in the first-level cache: 3 to 6
 BYTES_INSTRUCTION = 6.5
 
 
@@ -86,6 +91,27 @@ class Plan:
             wider |= {(int(v), self.lanes[node]) for v in (a, b) if self.lanes[v] < self.lanes[node]}
         return sum(lane for _, lane in wider)
 
+    @cached_property
+    def input_runs(self) -> int:
+        """Rows of the kernel in one channel, each a run of memory, that the components read, counted for each."""
+        inputs, width = self.graph.inputs, self.problem.weights.shape[3]
+        read = np.stack([self.graph.left, self.graph.right])
+        runs = 0
+        for nodes in self.order:
+            values = read[:, np.array(nodes, int) - inputs]
+            runs += len(np.unique(values[values < inputs] // width))
+        return runs
+
+    @property
+    def input_bytes(self) -> float:
+        """Bytes of the cache lines that hold the inputs of one vector of pixels."""
+        height, width = self.problem.weights.shape[2:]
+        down, right = self.problem.dilations
+        run = self.target.vector_bytes + (width - 1) * right
+        span = run + (height - 1) * down * self.problem.pitch()
+        lines = min(height * (1 + (run - 1) / CACHE_LINE), 1 + (span - 1) / CACHE_LINE)
+        return self.problem.channels * lines * CACHE_LINE
+
     @property
     def code_bytes(self) -> int:
         """Estimated bytes of machine code for one vector of pixels."""
@@ -110,7 +136,8 @@ class Plan:
         values = lanes * each if problem.levels is None and problem.bytes_out > 1 else 0
         choices = problem.levels.choices - 1 if problem.levels else 0
         output = CYCLES_OUTPUT + values + choices * CYCLES_CHOICE
-        tile = sums + self.widened * CYCLES_WIDEN + problem.outputs * output
+        missed = self.input_runs if self.input_bytes > INPUT_SHARE_OF_L1 * self.target.l1 else 0
+        tile = sums + self.widened * CYCLES_WIDEN + missed * CYCLES_MISS + problem.outputs * output
         tiles = -(-problem.lanes(problem.pitch()) // lanes)
         return Cost(tiles * tile, self.code_bytes, self.scratch(problem.pitch()))
 
