@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -59,5 +61,7 @@ def merge_blocks(matrix: np.ndarray) -> SumGraph:
     total = max(int(weights[-1]), 1)
     count = min(-(-total // BLOCK_WEIGHTS), -(-len(matrix) // BLOCK_ROWS))
     block = (weights - 1).clip(0) * count // total
-    parts = [alike[block == i] for i in range(count)]
-    return SumGraph.stack([(rows, merge_sums(matrix[rows], trials=TRIALS)) for rows in parts if len(rows)])
+    parts = [rows for i in range(count) if len(rows := alike[block == i])]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the search is C, and lets other threads run
+        graphs = pool.map(lambda rows: merge_sums(matrix[rows], trials=TRIALS), parts)
+        return SumGraph.stack(list(zip(parts, graphs, strict=True)))

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .....ir.sum_graph import SumGraph
 
 
@@ -56,9 +58,9 @@ class _Order:
 
     def __init__(self, graph: SumGraph, nodes: Sequence[int]) -> None:
         self.inputs = graph.inputs
-        pairs = zip(graph.left.tolist(), graph.right.tolist(), strict=True)
-        every = dict(enumerate(({a, b} for a, b in pairs), graph.inputs))
-        self.operands = {n: [v for v in every[n] if v >= graph.inputs] for n in nodes}
+        at = np.array(nodes, int) - graph.inputs
+        pairs = zip(nodes, graph.left[at].tolist(), graph.right[at].tolist(), strict=True)
+        self.operands = {n: [v for v in {a, b} if v >= graph.inputs] for n, a, b in pairs}
         self.users: dict[int, list[int]] = {n: [] for n in nodes}
         below: dict[int, int] = {}  # the nodes that a node needs, itself among them, as a set of bits
         self.bit = {n: 1 << i for i, n in enumerate(nodes)}
