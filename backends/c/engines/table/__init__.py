@@ -18,7 +18,7 @@ CANDIDATES = 4
 
 
 class TableEngine:
-    """The protocol of backends/c/engine.py; see plan.py for the choices and table.h for the algorithm."""
+    """The protocol of backends/c/engine.py; see plan.py for the choices, table_sums.h and table.h for the algorithm."""
 
     name = "table"
 

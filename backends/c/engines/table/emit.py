@@ -14,7 +14,7 @@ from ...text import Lines
 from .plan import Plan
 from .problem import results_code
 
-HEADER = Path(__file__).with_name("table.h")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("table_sums.h", "table.h"))
 
 
 def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
@@ -47,7 +47,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"table_conv(&{symbol}_layer, task, {results.finish});")
-    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
+    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch)
 
 
 def index_stream(plan: Plan) -> Constant:
