@@ -14,7 +14,11 @@ import numpy as np
 
 from ...ir.errors import InputError
 from ...ir.host import cpu_features
+from .costs import Costs, read_costs
 from .instructions import AVX2, AVX512, AVX512_VNNI, AVX_VNNI, NEON, NEON_DOTPROD, Instruction
+
+MEASURED = "x86-64-v3"
+"""The target whose costs were fitted first."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Target:
     features: CPU flags as Linux names them, checked by the loader before any code is mapped.
     flags: arguments for the C compiler, as gcc and clang spell them. registers: number of vector registers. l1, l2:
     data cache bytes of one core. instructions: by name, see instructions.py. prelude: C that their spellings need.
+    costs: what engines reckon with: those of costs.toml, or of MEASURED where that has none for the target.
     """
 
     name: str
@@ -36,6 +41,12 @@ class Target:
     l2: int = 512 * 1024
     instructions: Mapping[str, Instruction] = field(default_factory=dict, repr=False)
     prelude: str = ""
+    costs: Costs = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.costs:
+            known = read_costs()
+            object.__setattr__(self, "costs", known.get(self.name, known[MEASURED]))
 
     def lanes(self, dtype: np.dtype | type) -> int:
         """Elements of one vector."""

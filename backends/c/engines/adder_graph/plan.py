@@ -22,17 +22,6 @@ CACHE_LINE = 64
 PART_ADDS = 800
 SPARE_REGISTERS = 2  # for what is neither an input nor a sum: constants, the value under way
 
-# Core cycles for one vector of pixels, from a fit on Zen 3 with vectors of 32 bytes. CYCLES_OUTPUT was then raised from
-# 5.8 for results that are not stored in place. On the 20 layers of that fit: 0.71 to 1.53 of what was measured.
-CYCLES_ADD = 0.1
-CYCLES_LOAD = 0.7
-CYCLES_STORE = 1.0
-CYCLES_WIDEN = 0.5
-CYCLES_OUTPUT = 10.0
-CYCLES_VALUE = 1.0  # a sum of more than a byte that is stored as it is
-CYCLES_FINISH = 2.5  # an epilogue, for every pixel: it gets runs of one vector of pixels
-CYCLES_CHOICE = 4.0  # of every further row of thresholds
-CYCLES_MISS = 4.0  # a row of the kernel in one channel, where inputs do not stay in the first-level cache: 3 to 6
 BYTES_INSTRUCTION = 6.5
 
 
@@ -129,15 +118,20 @@ class Plan:
         }
 
     def cost(self) -> Cost:
+        """Costs for one vector of pixels: `add`, `load`, `store` of a value of one byte, `widen` a value, `output` of a
+        result and `choice` of each further row of thresholds, `miss` of a row of the kernel in one channel where inputs
+        do not stay in L1. For every pixel: `value` of a sum that is stored as it is, `finish` of an epilogue."""
         problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
+        costs = self.target.costs["adder_graph"]
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
-        sums = mean_lane * (moved.loads * CYCLES_LOAD + moved.stores * CYCLES_STORE) + self.vector_adds * CYCLES_ADD
-        each = CYCLES_FINISH if problem.finish else CYCLES_VALUE
+        moves = moved.loads * costs["load"] + moved.stores * costs["store"]
+        sums = mean_lane * moves + self.vector_adds * costs["add"]
+        each = costs["finish"] if problem.finish else costs["value"]
         values = lanes * each if problem.levels is None and problem.bytes_out > 1 else 0
         choices = problem.levels.choices - 1 if problem.levels else 0
-        output = CYCLES_OUTPUT + values + choices * CYCLES_CHOICE
+        output = costs["output"] + values + choices * costs["choice"]
         missed = self.input_runs if self.input_bytes > INPUT_SHARE_OF_L1 * self.target.l1 else 0
-        tile = sums + self.widened * CYCLES_WIDEN + missed * CYCLES_MISS + problem.outputs * output
+        tile = sums + self.widened * costs["widen"] + missed * costs["miss"] + problem.outputs * output
         tiles = -(-problem.lanes(problem.pitch()) // lanes)
         return Cost(tiles * tile, self.code_bytes, self.scratch(problem.pitch()))
 

@@ -15,14 +15,6 @@ GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_sliced.h
 CHUNKS = (8, 4)
 TABLE_SHARE_OF_L1 = 0.9
 
-# Core cycles, fitted on Zen 3 with vectors of 32 bytes.
-OPERATIONS_PER_CYCLE = 3.6
-CYCLES_PACK = 16.0
-CYCLES_ENTRY = 3.5
-CYCLES_VECTOR_LEVEL = 1.2
-CYCLES_VALUE = 1.5
-CYCLES_STORE = 25.0
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -102,17 +94,21 @@ class Plan:
         return {"chunk": self.chunk}
 
     def cost(self) -> Cost:
-        """Predicted cycles. A tile is 8 vectors of pixels, computed in full, so only large maps fill it."""
-        problem = self.problem
+        """Predicted cycles. A tile is 8 vectors of pixels, computed in full, so only large maps fill it.
+
+        Costs for a tile: `pack` an input's bits, `entry` one of a table, `operation` of the adders, `level` a vector of
+        results, for each step, `value` a result that is the sum itself, `store` the rest of an output.
+        """
+        problem, costs = self.problem, self.target.costs["bit_sliced"]
         tiles = -(-problem.lanes(problem.pitch()) // (8 * self.target.vector_bytes))
-        build = self.groups * (GROUP * CYCLES_PACK + self.radix**GROUP * CYCLES_ENTRY)
+        build = self.groups * (GROUP * costs["pack"] + self.radix**GROUP * costs["entry"])
         chunks = -(-self.groups // self.chunk)
-        count = chunks * self._operations() / OPERATIONS_PER_CYCLE
+        count = chunks * self._operations() * costs["operation"]
         if self.steps:
-            finish = 8 * (1 + self.steps) * CYCLES_VECTOR_LEVEL + self.thresholds * self.counter * 2
+            finish = 8 * (1 + self.steps) * costs["level"] + self.thresholds * self.counter * 2
         else:
-            finish = 8 * (self.counter + CYCLES_VALUE * self.target.vector_bytes)
-        cycles = tiles * (problem.group * build + problem.outputs * (count + finish + CYCLES_STORE))
+            finish = 8 * (self.counter + costs["value"] * self.target.vector_bytes)
+        cycles = tiles * (problem.group * build + problem.outputs * (count + finish + costs["store"]))
         return Cost(cycles, problem.outputs * (self.groups + 4 * (self.thresholds + 2)), self.scratch)
 
     def _operations(self) -> float:

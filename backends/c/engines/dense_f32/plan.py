@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -45,6 +45,10 @@ class Cell:
     couples: bool = False
     steps: Callable[[int], float] = lambda rows: 1.0
 
+    def costs(self, target: Target) -> Mapping[str, float]:
+        """Those of the engine that has such cells."""
+        return target.costs["dense_f32" if self.name == "DENSE_F32" else "dense_int8"]
+
     @property
     def weight_bytes(self) -> int:
         return {"DENSE_CELLS": 4, "DENSE_I8_PAIRS": 2, "DENSE_I8_FLOATS": 1}[self.form]
@@ -85,15 +89,17 @@ def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[
 
 
 def step_cycles(rows: int, width: int, cell: Cell, target: Target) -> float:
-    """Core cycles of one step of depth: two loads and five instructions a cycle, a latency of 4 between float sums."""
+    """Core cycles of one step of depth: `busy` times those of the busiest unit, of which a vector operation takes `op`,
+    any instruction `issue`, a load half a one, float sums that wait for each other 4; and `load` for each load."""
+    costs = cell.costs(target)
     macs = rows * width
     broadcast = 1 if target.vector_bytes > 16 else 2
     held = rows < width and not cell.couples  # compilers then read the passing vectors from memory again for every row
     loads = rows + 1 + (macs if held else width)
     ops = macs * cell.ops + width + rows * broadcast + 4
     latency = 4.0 if cell.ops == 1 else 1.0
-    busiest = max(macs / cell.multiplies, macs * cell.ops / 3.5, loads / 2, ops / 5.0, latency)
-    return 1.1 * busiest + 0.05 * loads
+    busiest = max(macs / cell.multiplies, macs * cell.ops * costs["op"], loads / 2, ops * costs["issue"], latency)
+    return costs["busy"] * busiest + costs["load"] * loads
 
 
 def depth_of(problem: Problem, cell: Cell) -> int:
@@ -109,7 +115,8 @@ def _shared(problem: Conv, cell: Cell) -> int:
 
 
 def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, width: int) -> float:
-    tile, depth = width * target.lanes(np.int32), depth_of(problem, cell)
+    """`sum` is one vector's way to memory and back, `tile` a call."""
+    tile, depth, costs = width * target.lanes(np.int32), depth_of(problem, cell), cell.costs(target)
     if isinstance(problem, MatMul):
         sizes, columns, repeats = Panels.of(problem.rows, tallest).sizes(), -(-problem.columns // tile), 1
     else:
@@ -118,7 +125,8 @@ def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, wid
         columns = -(-((problem.out[0] - 1) * pitch + problem.out[1]) // tile)
         repeats = problem.groups * problem.images
     cycles = sum(
-        depth * cell.steps(rows) * step_cycles(rows, width, cell, target) + rows * width * 3 + 20 for rows in sizes
+        depth * cell.steps(rows) * step_cycles(rows, width, cell, target) + rows * width * costs["sum"] + costs["tile"]
+        for rows in sizes
     )
     return cycles * columns * repeats
 
@@ -132,7 +140,9 @@ def tile_schedules(problem: Problem, cell: Cell, target: Target, best: int = 2) 
 
 
 def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scratch: int) -> Cost:
-    """One sample: the tiles, the copy of the input and the epilogue; weights that leave the L2 cache are streamed."""
+    """One sample: the tiles, the copy of each `input`, the epilogue of a vector of `output`s, the rest of a `kernel`;
+    weights that leave the L2 cache are streamed, each `byte`."""
+    costs = cell.costs(target)
     rows, width = int(schedule["rows"]), int(schedule["width"])
     cycles = _tile_cycles(problem, cell, target, rows, width)
     weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
@@ -142,9 +152,9 @@ def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scrat
     else:
         inputs = problem.images * problem.groups * problem.channels * prod(problem.size)
         weights_read = weights * -(-prod(problem.out) // 64)
-    cycles += inputs * 0.5 + outputs * 8 / target.lanes(np.int32) + 500
+    cycles += inputs * costs["input"] + outputs * costs["output"] / target.lanes(np.int32) + costs["kernel"]
     if weights > target.l2 // 2:
-        cycles = max(cycles, weights_read / 6)
+        cycles = max(cycles, weights_read * costs["byte"])
     return Cost(cycles, weights, scratch)
 
 

@@ -21,19 +21,6 @@ WORTH_SHARING = 1 << 20
 SETS = 512
 """Rows of x that lie a multiple of so many bytes apart meet in few cache sets."""
 
-# Core cycles, fitted on Zen 3 with vectors of 32 bytes, and a third more than it takes: the dense engines predict half
-# to three quarters more for such products.
-OPS_A_CYCLE = 2.7
-LOADS_A_CYCLE = 1.3
-CYCLES_BLOCK = 8.0
-CYCLES_WIDEN = 1.8
-CYCLES_PACK = 0.2
-CYCLES_SPREAD = 0.4
-CYCLES_FINISH = 1.4
-CYCLES_FINISH_ROW = 20.0
-CYCLES_KERNEL = 150.0
-BYTES_A_CYCLE = 6.0
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -117,28 +104,33 @@ class Plan:
         return self.columns * self.target.lanes(np.int32)
 
     def cost(self) -> Cost:
-        """One sample: the tiles, or the stream of weights where it takes longer; the inputs' copies; the epilogue."""
-        problem, lanes = self.problem, self.lanes
+        """One sample: the tiles, or the stream of weights (each `byte`) where it takes longer; to `pack` each input and
+        to `spread` it over a vector for each span; to `finish` a result and the rest of a `run` of them; the rest of
+        a `kernel`."""
+        problem, lanes, costs = self.problem, self.lanes, self.target.costs["linear"]
         tiles = sum(self._tile_cycles(rows) for rows in self.panels.sizes()) * self.column_panels
         weights = self.column_panels * self.steps * self.target.vector_bytes
         groups = -(-self.panels.panels // self.group_panels)
         if weights > self.target.l2 // 2:
-            tiles = max(tiles, groups * weights / BYTES_A_CYCLE)
+            tiles = max(tiles, groups * weights * costs["byte"])
         spans = -(-self.column_panels // self.span)
-        pack = problem.rows * problem.inputs * (CYCLES_PACK + spans * CYCLES_SPREAD)
+        pack = problem.rows * problem.inputs * (costs["pack"] + spans * costs["spread"])
         runs = -(-self.column_panels * lanes // RUN)
-        finish = problem.rows * (runs * CYCLES_FINISH_ROW + self.column_panels * lanes * CYCLES_FINISH)
-        return Cost(tiles + pack + finish + CYCLES_KERNEL, weights, self.scratch)
+        finish = problem.rows * (runs * costs["run"] + self.column_panels * lanes * costs["finish"])
+        return Cost(tiles + pack + finish + costs["kernel"], weights, self.scratch)
 
     def _tile_cycles(self, rows: int) -> float:
+        """A step takes its vector operations, `op`, or its loads, `load`; a block of steps has sums to `widen` and
+        takes `block` beside."""
+        costs = self.target.costs["linear"]
         fields = 8 // self.fields.bits
         quads = fields // self.columns
         macs = rows * fields
         ops = macs * self.cell.ops + 2 * fields - 1
         loads = rows * quads + 2
-        step = max(ops / OPS_A_CYCLE, loads / LOADS_A_CYCLE)
+        step = max(ops * costs["op"], loads * costs["load"])
         blocks = -(-self.steps // self.depth)
-        return self.steps * step + blocks * (rows * self.columns * CYCLES_WIDEN + CYCLES_BLOCK)
+        return self.steps * step + blocks * (rows * self.columns * costs["widen"] + costs["block"])
 
 
 def schedules(problem: MatMul, bits: int, target: Target) -> list[Schedule]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 from xdsl.ir import Operation
@@ -49,8 +49,6 @@ ROOTS: dict[type[Operation], Callable[..., None]] = {
     TopKOp: emit_top_k,
 }
 
-CYCLES_PER_PRODUCT, CYCLES_PER_ELEMENT, CYCLES_PER_EXPONENTIAL, CYCLES_PER_KERNEL = 1.0, 0.5, 15.0, 500.0
-
 
 class Loops:
     """The universal engine."""
@@ -65,7 +63,8 @@ class Loops:
         return [{}]
 
     def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        cycles = CYCLES_PER_KERNEL + sum(map(_cycles, kernel.ops))
+        costs = target.costs["loops"]
+        cycles = costs["kernel"] + sum(_cycles(op, costs) for op in kernel.ops)
         constants = (o for o in kernel.op.inner if o not in kernel.ops)
         return Cost(
             cycles, bytes=sum(array.nbytes for o in constants if (array := kernel.array(o.results[0])) is not None)
@@ -103,18 +102,18 @@ def _emit_stage(scope: Scope, stage: Stage) -> None:
         emit_elementwise(scope, stage)
 
 
-def _cycles(op: Operation) -> float:
-    """Cycles of one operation on one core."""
+def _cycles(op: Operation, costs: Mapping[str, float]) -> float:
+    """Cycles of one operation on one core: so many for a `product`, an `exponential`, any other `element`."""
     elements = sum(prod(shape_of(v)) for v in op.results)
     if isinstance(op, ConvOp):
-        return CYCLES_PER_PRODUCT * elements * prod(shape_of(op.w)[1:])
+        return costs["product"] * elements * prod(shape_of(op.w)[1:])
     if isinstance(op, MatMulOp):
-        return CYCLES_PER_PRODUCT * elements * shape_of(op.a)[-1]
+        return costs["product"] * elements * shape_of(op.a)[-1]
     if isinstance(op, PoolOp):
-        return CYCLES_PER_ELEMENT * elements * prod(op.get("kernel"))
+        return costs["element"] * elements * prod(op.get("kernel"))
     if isinstance(op, SigmoidOp | TanhOp | SoftmaxOp):
-        return CYCLES_PER_EXPONENTIAL * elements
-    return CYCLES_PER_ELEMENT * max([elements, *(prod(shape_of(v)) for v in op.operands)])
+        return costs["exponential"] * elements
+    return costs["element"] * max([elements, *(prod(shape_of(v)) for v in op.operands)])
 
 
 ENGINE = Loops()

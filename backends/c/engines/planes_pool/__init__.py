@@ -16,7 +16,6 @@ from ...target import Target
 from ...text import Lines
 
 HEADER = Path(__file__).with_name("planes_pool.h")
-CYCLES_TAP, CYCLES_ROW = 2.5, 12.0
 
 
 class PlanesPoolEngine:
@@ -41,10 +40,11 @@ class PlanesPoolEngine:
         return [{}]
 
     def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        op = _pool(kernel)
+        """`tap` of one vector of a row and a tap, `row` of the rest of a row."""
+        op, costs = _pool(kernel), target.costs["planes_pool"]
         _, channels, height, _ = shape_of(op.y)
         taps = int(np.prod(op.get("kernel"))) * self._lanes(op, target) // target.vector_bytes
-        return Cost(channels * height * (taps * CYCLES_TAP + CYCLES_ROW), scratch=self._scratch(op, target))
+        return Cost(channels * height * (taps * costs["tap"] + costs["row"]), scratch=self._scratch(op, target))
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
         op = _pool(kernel)

@@ -17,23 +17,13 @@ STAGED = 16  # TABLE_STAGED of table.h
 MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
 TABLE_SHARE_OF_L1 = 0.8
 
-# Core cycles, fitted on Zen 3 with vectors of 32 bytes: within 15% for 64..512 channels and maps of 7x7..56x56.
-CYCLES_ROW_STORE = 1.0
-CYCLES_BUILD = 5.0
-CYCLES_LOOK_UP = (0.85, 0.62)  # one vector a row; two or more share the index
-CYCLES_LOOK_UP_L2 = 2.0
-CYCLES_WIDEN = 1.2
-CYCLES_LEVEL = 1.1
-CYCLES_STORE = 12.0
-CYCLES_VALUE = 1.0
-
 
 @dataclass(frozen=True)
 class Digits:
     """The weights as digits of the index stream.
 
-    kind: the name in table.h. radix: 2 or 3. values: uint8 [O, inputs]. sign: int64 [O]; -1 where the table sums are
-    the negated ones (a channel of {0, -1} is stored as one of {0, 1}).
+    kind: the name in table_sums.h. radix: 2 or 3. values: uint8 [O, inputs]. sign: int64 [O]; -1 where the table sums
+    are the negated ones (a channel of {0, -1} is stored as one of {0, 1}).
     """
 
     kind: str
@@ -105,18 +95,23 @@ class Plan:
         return {name: getattr(self, name) for name in ("lane", "wide", "group", "chunk", "vectors")}
 
     def cost(self) -> Cost:
-        """Predicted cycles: every vector of a tile is computed in full, so small maps waste lanes and pay for it."""
-        problem = self.problem
+        """Predicted cycles: every vector of a tile is computed in full, so small maps waste lanes and pay for it.
+
+        Costs of one vector: `row_store` an entry of a table, `build` the rest of a table, `look_up` one of two or more
+        vectors that share an index (`look_up_single`: of one; `look_up_l2`: from tables beyond L1), `widen` a sum, once
+        a chunk, `level` a comparison, `value` a sum stored as it is, for each lane, `store` the rest of an output.
+        """
+        problem, costs = self.problem, self.target.costs["table"]
         tiles = -(-problem.lanes(problem.pitch()) // self.tile_lanes)
         chunks, parts = -(-self.groups // self.chunk), self.wide // self.lane
         fits = self.chunk * self.entries * self.vectors * self.target.vector_bytes <= self.target.l1
-        look_up = CYCLES_LOOK_UP[self.vectors > 1] if fits else CYCLES_LOOK_UP_L2
-        build = problem.group * self.groups * (self.entries * CYCLES_ROW_STORE + CYCLES_BUILD)
-        sums = problem.outputs * (self.groups * look_up + chunks * parts * CYCLES_WIDEN)
-        finish = CYCLES_STORE + (
-            self.thresholds * parts * CYCLES_LEVEL
+        look_up = costs["look_up_l2" if not fits else "look_up" if self.vectors > 1 else "look_up_single"]
+        build = problem.group * self.groups * (self.entries * costs["row_store"] + costs["build"])
+        sums = problem.outputs * (self.groups * look_up + chunks * parts * costs["widen"])
+        finish = costs["store"] + (
+            self.thresholds * parts * costs["level"]
             if self.steps
-            else CYCLES_VALUE * self.target.vector_bytes / self.lane
+            else costs["value"] * self.target.vector_bytes / self.lane
         )
         cycles = tiles * self.vectors * (build + sums + problem.outputs * finish)
         return Cost(cycles, problem.outputs * (self.groups + (self.thresholds + 2) * self.wide), self.scratch)

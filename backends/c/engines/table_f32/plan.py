@@ -21,17 +21,6 @@ MAX_SUMS = 128 * 1024
 MAX_RUN = 512
 TABLE_SHARE_OF_L1 = 0.7
 
-# Core cycles, fitted on Zen 3 with vectors of 32 bytes: 80% of 91 plans of 13 layers within 17%, and the plan chosen is
-# the fastest measured one for all but 1x1 filters (23% slower there).
-CYCLES_LOOK_UP = 0.54
-CYCLES_INDEX = 0.57
-CYCLES_SUM = 0.45
-CYCLES_SUM_L2 = 0.75
-CYCLES_ROW_STORE = 0.8
-CYCLES_BUILD = 5.6
-CYCLES_FINISH = 1.4
-CYCLES_RUN = 4.0
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -160,19 +149,24 @@ class Plan:
         return round_up(tables, LINE_BYTES), round_up(rows * self.vectors * vector, LINE_BYTES), block
 
     def cost(self) -> Cost:
-        """Predicted cycles: tables, look-ups, the sums' way to and from memory, the epilogue."""
-        problem, sums = self.problem, self.rows * self.vectors
+        """Predicted cycles: tables, look-ups, the sums' way to and from memory, the epilogue.
+
+        Costs of one vector: `row_store` an entry's row, `build` the rest of a table's row, `look_up` a row added to a
+        sum, `sum` one loaded and stored (`sum_l2`: beyond L1). `index` of an output for a table, `finish` of 8 results,
+        `run` of a call of the epilogue.
+        """
+        problem, sums, costs = self.problem, self.rows * self.vectors, self.target.costs["table_f32"]
         build = look_up = 0.0
-        held = CYCLES_SUM if self.sizes[1] <= self.target.l1 // 4 else CYCLES_SUM_L2
+        held = costs["sum"] if self.sizes[1] <= self.target.l1 // 4 else costs["sum_l2"]
         chunks = -(-self.groups // self.chunk)
         for part in self.parts:
             units, rows = sum(len(c.taps) for c in part), sum(self.rows + c.reach[0] for c in part) * self.pitch
-            build += self.groups * rows * (self.entries * CYCLES_ROW_STORE + CYCLES_BUILD)
-            look_up += self.groups * units * (sums * CYCLES_LOOK_UP + CYCLES_INDEX) + chunks * (sums * held + 2)
+            build += self.groups * rows * (self.entries * costs["row_store"] + costs["build"])
+            look_up += self.groups * units * (sums * costs["look_up"] + costs["index"]) + chunks * (sums * held + 2)
         tiles = self.tiles[0] * self.tiles[1]
         outputs = problem.outputs * problem.out[0] * problem.out[1]
         cycles = tiles * (problem.group * build + problem.outputs * look_up)
-        cycles += outputs * 8 / self.lanes * CYCLES_FINISH + problem.outputs * self.tiles[0] * CYCLES_RUN
+        cycles += outputs * 8 / self.lanes * costs["finish"] + problem.outputs * self.tiles[0] * costs["run"]
         stream = problem.outputs * self.groups * problem.weights.shape[2] * problem.weights.shape[3]
         return Cost(cycles, stream, sum(self.sizes))
 

@@ -1,0 +1,32 @@
+"""What the engines' cost formulas count, in core cycles, as data: costs.toml, one table for each target and engine.
+
+The formula of an engine (its `plan.py`) says what each number means. `benchmarks/fit_costs.py` fits the numbers to
+measurements on the machine it runs on.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("costs.toml")
+
+Costs = Mapping[str, Mapping[str, float]]
+"""By engine, by the number's name."""
+
+
+@cache
+def read_costs() -> Mapping[str, Costs]:
+    """All of the file, by target."""
+    return tomllib.loads(FILE.read_text("utf-8"))
+
+
+def costs_text(data: Mapping[str, Costs], head: str) -> str:
+    """The file for such costs. head: its comment lines, without `#`."""
+    lines = [f"# {line}".rstrip() for line in head.splitlines()]
+    for target, engines in data.items():
+        for engine, costs in engines.items():
+            lines += ["", f"[{target}.{engine}]", *(f"{name} = {value:.4g}" for name, value in costs.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,186 @@
+"""Fits the numbers that engines predict costs with to this machine (backends/c/costs.toml).
+
+    python benchmarks/fit_costs.py                          # measure, print what fits and how well
+    python benchmarks/fit_costs.py --engines table --write  # change the file
+
+The layers of CHAINS and LINEAR are compiled with every schedule that may be the best one (the candidates of `--tune`)
+and each kernel is measured on one core. Then the numbers of each engine are moved, all at once, until the logarithms
+of predicted over measured cycles have the smallest sum of squares; a little pull towards the present numbers settles
+what the measurements leave open. No number becomes negative.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from suite.layers import KINDS, Conv, Layer, Linear, kind_model
+
+import tercet
+from tercet.backends.c.costs import FILE, costs_text, read_costs
+from tercet.backends.c.engine import Engine, Kernel, Schedule
+from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.target import Target, find_target
+from tercet.ir.kn.kernel import KernelOp
+from tercet.ir.program import Program
+from tercet.passes.pipeline import Tuning, run_passes, stages
+from tercet.passes.tune import Times
+from tercet.tuning import Tuner
+
+CHAINS = (
+    (Conv(16, 64, 3, 1, 56), Conv(64, 64, 3, 1, 56), Conv(64, 128, 3, 2, 56), Conv(128, 128, 3, 1, 28)),
+    (Conv(64, 32, 1, 1, 56), Conv(32, 256, 1, 1, 56), Conv(256, 64, 1, 1, 56), Conv(64, 24, 3, 1, 56)),
+    (Conv(128, 256, 3, 2, 28), Conv(256, 256, 3, 1, 14), Conv(256, 64, 1, 1, 14), Conv(64, 1024, 1, 1, 14)),
+    (Conv(96, 512, 3, 2, 14), Conv(512, 512, 3, 1, 7), Conv(512, 128, 1, 1, 7)),
+)
+CONVOLUTIONS = ("ternary/ternary", "binary/binary", "ternary/int8", "ttq/fp32", "int8/int8", "fp32/fp32")
+LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (256, 1024))
+CANDIDATES = 8
+PULL, ROUNDS, ENOUGH = 0.1, 8, 0.999
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A kernel that was measured. layer: the same for all that compute the same."""
+
+    layer: str
+    engine: Engine
+    kernel: Kernel
+    schedule: Schedule
+    cycles: float
+
+    def predicted(self, target: Target) -> float:
+        return self.engine.cost(self.kernel, self.schedule, target).cycles
+
+    def error(self, target: Target) -> float:
+        """Logarithm of predicted over measured cycles."""
+        return float(np.log(self.predicted(target) / self.cycles))
+
+
+class Recorder:
+    """The bench of passes/tune.py that keeps every kernel it measures."""
+
+    def __init__(self, target: Target) -> None:
+        self.tuner, self.samples, self.programs = Tuner(target), list[Sample](), 0
+
+    def recall(self, key: str) -> Times | None:
+        return None
+
+    def remember(self, found: Mapping[str, Times]) -> None:
+        pass
+
+    def measure(self, program: Program) -> Sequence[float]:
+        cycles, engines = self.tuner.measure(program), {engine.name: engine for engine in ENGINES}
+        self.programs += 1
+        self.samples += [
+            Sample(
+                f"{self.programs} {op.symbol.data.split('_')[0]}",
+                engines[op.engine.data],
+                Kernel(op, program.weights),
+                op.schedule_values,
+                seen,
+            )
+            for op, seen in zip(program.ops, cycles, strict=True)
+            if isinstance(op, KernelOp)
+        ]
+        return cycles
+
+
+def measure(target: Target, names: Sequence[str]) -> list[Sample]:
+    """Samples of the engines with these names."""
+    engines = [e for e in ENGINES if e.name in names or e.name == "loops"]
+    recorder = Recorder(target)
+    layers = [Layer(f"chain {i}", chain) for i, chain in enumerate(CHAINS)] + [
+        Layer(f"linear {shape}", (shape,)) for shape in LINEAR
+    ]
+    for layer in layers:
+        for kind in ("ternary/int8", "int8/int8", "fp32/fp32") if layer.linear else CONVOLUTIONS:
+            try:
+                program = tercet.import_onnx(kind_model(layer, KINDS[kind]))
+            except tercet.TercetError as error:
+                print(f"left out: {layer.name}, {kind}: {error}")
+                continue
+            tuning = Tuning(recorder, CANDIDATES)
+            run_passes(program, stages(target, engines, tuning=tuning))
+            print(f"{layer.name}, {kind}: {len(recorder.samples)} kernels", flush=True)
+    return [sample for sample in recorder.samples if sample.engine.name in names]
+
+
+def with_costs(target: Target, engine: str, logs: np.ndarray) -> Target:
+    """The target with the numbers of one engine replaced. logs: their natural logarithms."""
+    changed = dict(zip(target.costs[engine], np.exp(logs).tolist(), strict=True))
+    return replace(target, costs={**target.costs, engine: changed})
+
+
+def fit(engine: str, samples: Sequence[Sample], target: Target) -> Target:
+    """Gauss-Newton on the logarithms of the numbers."""
+    start = np.log(np.array(list(target.costs[engine].values())))
+    x, step = start.copy(), 1e-3
+
+    def errors(at: np.ndarray) -> np.ndarray:
+        there = with_costs(target, engine, at)
+        pull = PULL * np.sqrt(len(samples)) / len(start) * (at - start)
+        return np.concatenate([[sample.error(there) for sample in samples], pull])
+
+    def badness(at: np.ndarray) -> float:
+        return float(np.square(errors(at)).sum())
+
+    now = badness(x)
+    for _ in range(ROUNDS):
+        here = errors(x)
+        slopes = np.stack([(errors(x + step * unit) - here) / step for unit in np.eye(len(x))], axis=1)
+        move = np.linalg.lstsq(slopes, -here, rcond=None)[0]
+        part = min((1.0, 0.3, 0.1), key=lambda part: badness(x + part * move))
+        before, now = now, badness(x + part * move)
+        if now >= before:
+            break
+        x = x + part * move
+        if now > ENOUGH * before:
+            break
+    return with_costs(target, engine, x)
+
+
+def spread(samples: Sequence[Sample], target: Target) -> str:
+    ratios = np.exp([sample.error(target) for sample in samples])
+    low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
+
+
+def regret(samples: Sequence[Sample], target: Target) -> str:
+    """How much slower the kernels are that would be chosen than the fastest ones that were measured."""
+    layers: dict[str, list[Sample]] = {}
+    for sample in samples:
+        layers.setdefault(sample.layer, []).append(sample)
+    lost = [
+        min(found, key=lambda s: s.predicted(target)).cycles / min(s.cycles for s in found) for found in layers.values()
+    ]
+    return f"{np.mean(lost):.3f} (worst {max(lost):.2f})"
+
+
+def main() -> None:
+    names = [engine.name for engine in ENGINES if engine.name != "loops"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engines", nargs="+", choices=names, default=names)
+    parser.add_argument("--write", action="store_true", help=f"change {FILE.name}")
+    options = parser.parse_args()
+    target = find_target("native")
+    samples = measure(target, options.engines)
+    print("\npredicted / measured: median (10 %, 90 % quantiles)\n")
+    print("| engine | kernels | before | fitted | numbers |\n| --- | --- | --- | --- | --- |")
+    fitted = target
+    for name in options.engines:
+        if own := [sample for sample in samples if sample.engine.name == name]:
+            fitted = fit(name, own, fitted)
+            numbers = ", ".join(f"{key} {value:.3g}" for key, value in fitted.costs[name].items())
+            print(f"| {name} | {len(own)} | {spread(own, target)} | {spread(own, fitted)} | {numbers} |")
+    before, after = regret(samples, target), regret(samples, fitted)
+    print(f"\ntime of the chosen kernel / of the fastest, mean over layers: before {before}, fitted {after}")
+    if options.write:
+        head = "Core cycles, for the cost formulas of the engines. Fitted with benchmarks/fit_costs.py."
+        FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, head), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The numbers of costs.toml: all are there, and all are used."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tercet.backends.c.costs import FILE, costs_text, read_costs
+from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.target import TARGETS
+
+FORMULAS = {"dense_int8": "dense_f32"}
+"""Engines that reckon with another one's formula."""
+
+
+@pytest.mark.parametrize("engine", [engine.name for engine in ENGINES])
+def test_every_number_is_used_and_none_is_missing(engine: str) -> None:
+    sources = (FILE.parent / "engines" / FORMULAS.get(engine, engine)).glob("*.py")
+    used = {name for path in sources for name in _names(path)}
+    for target in TARGETS.values():
+        assert set(target.costs[engine]) == used
+        assert all(0 < value < math.inf for value in target.costs[engine].values())
+
+
+def _names(path: Path) -> set[str]:
+    keys = re.findall(r"(?<!\.)costs\[(.*?)\]", path.read_text())
+    return {name for key in keys for name in re.findall(r'"(\w+)"', key)}
+
+
+def test_the_file_that_is_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "costs.toml"
+    path.write_text(costs_text(read_costs(), "Two lines\n\nof comment."))
+    monkeypatch.setattr("tercet.backends.c.costs.FILE", path)
+    again = read_costs.__wrapped__()
+    for target, engines in read_costs().items():
+        for engine, costs in engines.items():
+            np.testing.assert_allclose(list(again[target][engine].values()), list(costs.values()), rtol=1e-3)
