@@ -32,7 +32,13 @@ from tercet.tuning import Tuner
 CHAINS = (
     (Conv(16, 64, 3, 1, 56), Conv(64, 64, 3, 1, 56), Conv(64, 128, 3, 2, 56), Conv(128, 128, 3, 1, 28)),
     (Conv(64, 32, 1, 1, 56), Conv(32, 256, 1, 1, 56), Conv(256, 64, 1, 1, 56), Conv(64, 24, 3, 1, 56)),
-    (Conv(128, 256, 3, 2, 28), Conv(256, 256, 3, 1, 14), Conv(256, 64, 1, 1, 14), Conv(64, 1024, 1, 1, 14)),
+    (
+        Conv(128, 256, 3, 2, 28),
+        Conv(256, 256, 3, 1, 14),
+        Conv(256, 64, 1, 1, 14),
+        Conv(64, 1024, 1, 1, 14),
+        Conv(1024, 32, 1, 1, 14),
+    ),
     (Conv(96, 512, 3, 2, 14), Conv(512, 512, 3, 1, 7), Conv(512, 128, 1, 1, 7)),
 )
 CONVOLUTIONS = ("ternary/ternary", "binary/binary", "ternary/int8", "ttq/fp32", "int8/int8", "fp32/fp32")
