@@ -45,6 +45,8 @@ CONVOLUTIONS = ("ternary/ternary", "binary/binary", "ternary/int8", "ttq/fp32", 
 LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (256, 1024))
 CANDIDATES = 8
 PULL, ROUNDS, ENOUGH = 0.1, 8, 0.999
+HEAD = """\
+Core cycles, for the cost formulas of the engines. benchmarks/fit_costs.py fits those of the engines it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,7 @@ def fit(engine: str, samples: Sequence[Sample], target: Target) -> Target:
         here = errors(x)
         slopes = np.stack([(errors(x + step * unit) - here) / step for unit in np.eye(len(x))], axis=1)
         move = np.linalg.lstsq(slopes, -here, rcond=None)[0]
-        part = min((1.0, 0.3, 0.1), key=lambda part: badness(x + part * move))
-        before, now = now, badness(x + part * move)
+        before, (now, part) = now, min((badness(x + part * move), part) for part in (0.1, 0.3, 1.0))
         if now >= before:
             break
         x = x + part * move
@@ -184,8 +185,7 @@ def main() -> None:
     before, after = regret(samples, target), regret(samples, fitted)
     print(f"\ntime of the chosen kernel / of the fastest, mean over layers: before {before}, fitted {after}")
     if options.write:
-        head = "Core cycles, for the cost formulas of the engines. Fitted with benchmarks/fit_costs.py."
-        FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, head), "utf-8")
+        FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, HEAD), "utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ weights two steps at a time, chosen so that they fit (couples.py). Pairs multipl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from math import prod
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class DenseInt8(DenseEngine):
     def cells(self, problem: Problem, target: Target) -> list[Cell]:
         if is_float(problem.x):
             raise Refused("float operands")
-        lo, hi = range_of(element_of(problem.x))
+        lo, hi = _padded_range(problem)
         weights = problem.weights
         largest = max(abs(int(weights.min())), abs(int(weights.max())))
         if storage_dtype(element_of(problem.x)).name not in ELEMENTS or largest > INT16:
@@ -67,7 +67,6 @@ class DenseInt8(DenseEngine):
             raise Refused("sums beyond 32 bits")
         binary, byte = is_binary(weights), weights.min() >= -128 and weights.max() <= 127
         found = []
-        lo, hi = min(lo, 0), max(hi, 0)  # padded pixels are 0
         for quad in QUADS:
             instruction = target.instructions.get(quad.instruction)
             if instruction is None or not byte or hi - lo > 255 or weights.min() < quad.weight:
@@ -84,7 +83,7 @@ class DenseInt8(DenseEngine):
                 found.append(
                     Cell(
                         "DENSE_U8_COUPLE", 4, ops=instruction.ops + 1.5, multiplies=4 / 3, depth=couples.LONGEST,
-                        border=shift, couples=True, steps=partial(couples.relative_steps, weights, hi - lo),
+                        border=shift, couples=True, steps=cache(partial(couples.relative_steps, weights, hi - lo)),
                     )
                 )  # fmt: skip
         form = "DENSE_I8_PAIRS" if byte else "DENSE_CELLS"
@@ -109,9 +108,8 @@ class DenseInt8(DenseEngine):
             text = f"dense_row_{call}(to, {source}, channels, count, {cell.border});"
         declare = pack_function(kernel.symbol, text)
         if cell.couples:
-            lo, hi = range_of(element_of(problem.x))
-            span = max(hi, 0) - min(lo, 0)
-            return Packer(store, declare, offset, HEADERS, lambda plan: couples.arrange(plan, span))
+            lo, hi = _padded_range(problem)
+            return Packer(store, declare, offset, HEADERS, lambda plan: couples.arrange(plan, hi - lo))
         return Packer(store, declare, offset, HEADERS[:1])
 
     def _offset(self, kernel: Kernel, problem: Problem, cell: Cell) -> np.ndarray | None:
@@ -131,6 +129,12 @@ class DenseInt8(DenseEngine):
         if isinstance(problem, Conv) or problem.root.name == "tn.conv":
             return offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
         return offset.reshape(1) if offset.size == 1 else offset
+
+
+def _padded_range(problem: Problem) -> tuple[int, int]:
+    """The inputs and the 0 of padded pixels."""
+    lo, hi = range_of(element_of(problem.x))
+    return min(lo, 0), max(hi, 0)
 
 
 def _outputs(problem: Problem) -> int:
