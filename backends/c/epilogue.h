@@ -4,8 +4,6 @@
 
 #include "planes.h"
 
-#define EPILOGUE_BLOCK 16 /* results that generated epilogues compute together, garbage behind a run included */
-
 /* Finishes `count` sums (4 bytes each) of row (channel or matrix row) `row`, from column (pixel or matrix column)
  * `column` on. */
 typedef void epilogue_finish(const struct tercet_task *task, int64_t row, int64_t column, int count, const void *sums);

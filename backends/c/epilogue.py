@@ -5,9 +5,9 @@ product. The function `SYMBOL_finish(task, row, column, count, sums)` finishes `
 them. Every other operand is constant along the row, along the column, along both, or along neither; maps may be in
 planes.
 
-Results are computed in whole blocks of EPILOGUE_BLOCK (epilogue.h) and stored by their number: compilers then need no
-loop for the rest, which would cost more than the block. What lies behind a run is computed and dropped; every buffer
-can be read that far.
+Results are computed in whole blocks and stored by their number: compilers then need no loop for the rest, which would
+cost more than the block. What lies behind a run is computed and dropped; every buffer can be read that far (at most 31
+elements of 8 bytes, less than TAIL_BYTES).
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
 from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
 
-BLOCK = 16
-"""EPILOGUE_BLOCK of epilogue.h."""
+BLOCK, BYTE_BLOCK = 16, 32
+"""Results of a block, and where some are bytes: compilers take no more at once than a block has, and 16 bytes would be
+half a vector on AVX2."""
 HEADERS = (ELEMENT_HEADER, Path(__file__).parent / "planes.h", Path(__file__).parent / "epilogue.h")
 
 
@@ -94,14 +95,20 @@ class Epilogue:
 
     def __init__(self, kernel: Kernel, root: Operation, grid: Grid, longest: int) -> None:
         self.kernel, self.root, self.grid = kernel, root, grid
-        self.blocks = min(longest, grid.columns) > BLOCK // 2 and all(map(_total, kernel.ops))
-        self.longest = round_up(longest, BLOCK)
+        self.block = self._block(min(longest, grid.columns))
+        self.longest = round_up(longest, max(self.block, BLOCK))
         self.constants = Constants()
         self._maps: dict[int, PlanesLayout] = {}
         self._head: list[str] = []
         self._body: list[str] = []
         self._names: dict[SSAValue, str] = {}
         self._count = 0
+
+    def _block(self, run: int) -> int:
+        """Results that are computed together in runs of `run`; 0 where one at a time is better."""
+        narrowest = min(storage_dtype(element_of(y)).itemsize for y in self.kernel.op.yielded)
+        blocks = (BYTE_BLOCK, BLOCK) if narrowest == 1 else (BLOCK,)
+        return next((b for b in blocks if run > b // 2), 0) if all(map(_total, self.kernel.ops)) else 0
 
     # -- the function ---------------------------------------------------------------------------------------------
 
@@ -134,9 +141,9 @@ class Epilogue:
             to = f"({c_type} *)task->out[{i}] + row * {self.grid.columns} + column"
             if layout is not None:
                 after.append(f"epilogue_store(&{symbol}_map{i}, task->out[{i}], row, y{i}, column, count);")
-            elif self.blocks:
+            elif self.block:
                 after.append(f"memcpy({to}, y{i}, count * sizeof *y{i});")
-            local = layout is not None or self.blocks
+            local = layout is not None or bool(self.block)
             self._head.append(f"{c_type} y{i}[{self.longest}];" if local else f"{c_type} *restrict y{i} = {to};")
             cast = "" if c_type == _value_type(value) else f"({c_type})"
             stores.append(f"y{i}[i] = {cast}{self._names[value]};")
@@ -150,9 +157,9 @@ class Epilogue:
         with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const void *sums_)"):
             out.add(f"const {kind} *restrict sums = (const {kind} *)sums_;", *self._head)
             with ExitStack() as loops:
-                if self.blocks:
-                    loops.enter_context(out.block("for (int block = 0; block < count; block += EPILOGUE_BLOCK)"))
-                    loops.enter_context(out.block("for (int i = block; i < block + EPILOGUE_BLOCK; i++)"))
+                if self.block:
+                    loops.enter_context(out.block(f"for (int block = 0; block < count; block += {self.block})"))
+                    loops.enter_context(out.block(f"for (int i = block; i < block + {self.block}; i++)"))
                 else:
                     loops.enter_context(out.block("for (int i = 0; i < count; i++)"))
                 out.add(*self._body, *stores)

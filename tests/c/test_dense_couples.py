@@ -125,3 +125,18 @@ def test_equal_the_interpreter(target: Target) -> None:
 
 def test_every_schedule_and_planes() -> None:
     check_engine(ENGINE, other_cases()[:4], planes_out=True)
+
+
+def test_planes_beyond_16_bits() -> None:
+    """Blocks of depth hold few channels when planes are large; beyond that only pairs are left."""
+    rng = np.random.default_rng(3)
+
+    def wide(channels: int, dilation: int) -> Case:
+        w, pads = weights_of(rng, (3, channels, 2, 2)), [0, 0, dilation, dilation]
+        return conv(f"wide {dilation}", (0, 255), w, (20, 190), dilations=[dilation] * 2, pads=pads)
+
+    few, none = wide(64, 66), wide(9, 400)
+    for case, found in ((few, True), (none, False)):
+        cells = {schedule["cell"] for schedule in schedules_of(ENGINE, case, portable("x86-64-v3"))}
+        assert ("u8_couple" in cells) == found
+    check_engine(ENGINE, [few, none], threads=(1, 2))

@@ -100,20 +100,23 @@ DENSE_INLINE const dense_cell *dense_conv_weights(const unsigned char *weights, 
 struct dense_run {
     int64_t first; /* cell of the weights */
     int steps;
+    int64_t planes; /* cell of the planes from which inputs are found */
 };
 
 /* Every step has a cell for each of the `height` outputs of a panel, or a table tells where each run begins: int32, by
- * group, block and panel, for couples of steps (dense_couples.h). */
+ * group, block and panel, for couples of steps (dense_couples.h). These find inputs from the block's first plane on. */
 DENSE_INLINE struct dense_run dense_conv_run(const struct tercet_task *task, const struct dense_conv *c, int64_t group,
                                              int panel, int output, int height, int k) {
     const int depth = c->cells * c->kernel_height * c->kernel_width;
     if (!c->runs)
         return (struct dense_run){(group * c->outputs + output) * depth + (int64_t)k * height,
-                                  DENSE_MIN(c->block_depth, depth - k)};
+                                  DENSE_MIN(c->block_depth, depth - k), 0};
     const int blocks = (depth + c->block_depth - 1) / c->block_depth;
     const int32_t *begin = (const int32_t *)(task->weights + c->runs) +
                            (group * blocks + k / c->block_depth) * c->panels.panels + panel;
-    return (struct dense_run){begin[0], (begin[1] - begin[0]) / (1 + 2 * height)};
+    const int64_t cell = k / (c->kernel_height * c->kernel_width);
+    return (struct dense_run){begin[0], (begin[1] - begin[0]) / (1 + 2 * height),
+                              cell * c->phases_y * c->phases_x * c->plane};
 }
 
 /* Hands the pixels among lanes [lane, lane + count) of one channel to `finish`, row by row, or all rows joined. */
@@ -155,7 +158,8 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
         tercet_share(task, jobs, 1, &job, &jobs);
     if (job == jobs || panel_begin == panel_end)
         return;
-    dense_conv_offsets(c, offsets);
+    if (!c->runs)
+        dense_conv_offsets(c, offsets);
     if (c->prepare_all)
         weights = (const unsigned char *)dense_conv_weights(weights, 0, c->groups * c->outputs * depth, prepared, form,
                                                             binary);
@@ -186,8 +190,8 @@ DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_
                         c->prepare_all ? 0 : binary);
                     dense_tile_function *const add = height == tall ? tall_tile : short_tile;
                     for (int t = 0; t < count; t += tile)
-                        add((const unsigned char *)(planes + lane + t), offsets + k, cells, run.steps, to + t,
-                            k == 0);
+                        add((const unsigned char *)(planes + run.planes + lane + t), offsets + k, cells, run.steps,
+                            to + t, k == 0);
                     if (k + c->block_depth >= depth)
                         for (int i = 0; i < height; i++)
                             dense_conv_finish(task, c, group * c->outputs + output + i, y0, x0, columns, lane, count,

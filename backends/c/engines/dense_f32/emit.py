@@ -168,7 +168,7 @@ class Tiles:
     def _body(self, size: str, operands: str) -> list[str]:
         """C inside a tile. size: its last four arguments; operands: how single cells and weights lie."""
         if self.cell.couples:
-            return [f"    dense_couple_tile(vectors, offsets, cells, depth, sums, {size});"]
+            return [f"    dense_couple_tile(vectors, cells, depth, sums, {size});"]
         return [
             f"    const struct dense_operands from = {{vectors, offsets, cells, {operands}}};",
             f"    dense_tile(&from, depth, sums, {size}, {self.side}, {self.cell.name});",

@@ -46,6 +46,7 @@ class DenseEngine(ABC):
             {"cell": cell.name.removeprefix("DENSE_").lower(), **tile}
             for cell in self.cells(problem, target)
             for tile in tile_schedules(problem, cell, target)
+            if _has_plan(problem, cell, tile, target)
         ]
 
     def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
@@ -77,6 +78,14 @@ def _plan(problem: Problem, cell: Cell, schedule: Schedule, target: Target) -> C
     if isinstance(problem, MatMul):
         return plan_matmul(problem, cell, schedule, target)
     return plan_conv(problem, cell, schedule, target)
+
+
+def _has_plan(problem: Problem, cell: Cell, schedule: Schedule, target: Target) -> bool:
+    try:
+        _plan(problem, cell, schedule, target)
+    except Refused:
+        return False
+    return True
 
 
 def pack_function(symbol: str, call: str) -> str:

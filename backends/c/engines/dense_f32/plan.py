@@ -10,6 +10,7 @@ import numpy as np
 
 from .....ir.kn.layout import TAIL_BYTES, round_up
 from ...engine import ALIGNMENT, Cost, Schedule
+from ...epilogue import Refused
 from ...target import Target
 from .problem import Conv, MatMul, Problem
 
@@ -19,6 +20,8 @@ LANES, COUPLE_LANES = 64, 224  # that a panel computes before the next one, at m
 LONG_RUN = 192
 """Lanes of one channel that are finished together where nothing speaks against it: channels lie far apart, and shorter
 runs wait for the cache at either end."""
+COUPLE_CELLS = 1 << 16
+"""Cells of the planes of one block of depth in which couples find their inputs."""
 ENOUGH_JOBS = 8
 """So many pieces of work or more keep all threads busy."""
 
@@ -186,6 +189,7 @@ class ConvPlan:
 
 
 def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> ConvPlan:
+    """Raises Refused where planes are too large for couples."""
     width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes(np.int32)
     panels = Panels.of(problem.outputs, int(schedule["rows"]))
     cells, depth = -(-problem.channels // cell.per), depth_of(problem, cell)
@@ -228,15 +232,20 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
         group_lanes = _whole_tiles(max(together, LONG_RUN), tile, lanes)
     if cell.couples:  # groups of about one size
         group_lanes = round_up(-(-lanes // -(-lanes // group_lanes)), tile)
-    if cell.depth < block_depth:
-        block_depth = -(-depth // -(-depth // cell.depth))
+    deepest = cell.depth
+    if cell.couples and cells > (near := COUPLE_CELLS // (phases * plane)):
+        if near < 2:
+            raise Refused("planes that are too large for couples")
+        deepest = min(deepest, prod(problem.kernel) * (near - 1))  # a block may begin inside a channel cell
+    if deepest < block_depth:
+        block_depth = -(-depth // -(-depth // deepest))
 
     jobs = problem.images * problem.groups * -(-height // block_rows) * -(-columns // block_columns)
     expands = cell.form != "DENSE_CELLS" or cell.binary
     every = problem.groups * problem.outputs * depth
     prepare_all = expands and every * 4 <= target.l2 // 4
     sizes = [
-        depth * 4,
+        0 if cell.couples else depth * 4,
         (every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
         0 if direct else (cells * phases * plane + tile + 16) * 4,
         (panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,

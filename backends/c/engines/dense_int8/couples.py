@@ -14,6 +14,8 @@ first; one that finds none is coupled with weights of 0. All of it is exact: the
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from ..dense_f32.plan import ConvPlan
@@ -54,21 +56,32 @@ def relative_steps(weights: np.ndarray, span: int, rows: int) -> float:
 def arrange(plan: ConvPlan, span: int) -> tuple[np.ndarray, np.ndarray]:
     """The weights of a plan in the order in which dense_couples.h reads them, and where each run begins.
 
-    span: inputs are 0..span. Returns int32 cells: for each couple one that numbers its steps inside the block of depth,
+    span: inputs are 0..span. Returns int32 cells: for each couple one that tells where its two steps find their inputs,
     then [outputs of the panel, 2] cells of quads; and int32 indices of cells by group, block and panel, with the end.
     """
     runs: list[np.ndarray] = []
+    offsets, plane_cells = step_offsets(plan), prod(plan.problem.phases) * plan.plane
     for group in _quads(plan.problem.weights):
         for k in range(0, group.shape[1], plan.block_depth):
             block = group[:, k : k + plan.block_depth].swapaxes(0, 1)  # [steps, outputs, 4]
+            near = offsets[k : k + plan.block_depth] - k // prod(plan.problem.kernel) * plane_cells
             for p in range(plan.panels.panels):
                 panel = block[:, plan.panels.begin(p) : plan.panels.begin(p + 1)]
                 numbers, weights = couple_steps(panel, capacity(span))
                 cells = np.ascontiguousarray(weights.astype(np.int8)).view("<i4").reshape(len(numbers), -1)
-                heads = (numbers[:, 0] | numbers[:, 1] << 16).astype(np.int32)
+                heads = (near[numbers[:, 0]] | near[numbers[:, 1]] << 16).astype(np.uint32).view(np.int32)
                 runs.append(np.concatenate([heads[:, None], cells], axis=1).reshape(-1))
     starts = np.cumsum([0, *(run.size for run in runs)], dtype=np.int64)
     return np.concatenate(runs), starts.astype(np.int32)
+
+
+def step_offsets(plan: ConvPlan) -> np.ndarray:
+    """int64 [depth]: how many cells behind the first plane the inputs of each step lie (dense_conv_offsets)."""
+    problem, (phases_y, phases_x) = plan.problem, plan.problem.phases
+    cell, y, x = np.indices((plan.cells, *problem.kernel))
+    phase = y % phases_y * phases_x + x % phases_x
+    rows, columns = (t * d // s for t, d, s in zip((y, x), problem.dilations, problem.strides, strict=True))
+    return ((cell * phases_y * phases_x + phase) * plan.plane + rows * plan.pitch + columns).reshape(-1)
 
 
 def couple_steps(steps: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,17 +1,16 @@
 /* Register tiles over couples: two steps of quads whose sums fit int16 together, so that they are widened once.
  *
- * The weights of a couple are a cell with the numbers of its two steps (the first in the low half), then two cells for
- * each output of the panel. Whoever arranges them proves that no sum leaves int16 (couples.py). */
+ * The weights of a couple are a cell that tells how many cells behind the first of the planes the inputs of its two
+ * steps lie (the first one's in the low half), then two cells for each output of the panel. Whoever arranges them proves
+ * that no sum leaves int16 (couples.py). */
 #ifndef TERCET_DENSE_COUPLES_H
 #define TERCET_DENSE_COUPLES_H
 
 #include "dense_tile.h"
 
-/* Adds `couples` to the tile sums[row * pitch + lane]; `first` starts from zero instead. offsets: of each step's input
- * cells from `vectors`. */
-DENSE_INLINE void dense_couple_tile(const unsigned char *vectors, const int32_t *offsets, const dense_cell *cells,
-                                    int couples, dense_cell *sums, int64_t pitch, int first, const int rows,
-                                    const int width) {
+/* Adds `couples` to the tile sums[row * pitch + lane]; `first` starts from zero instead. */
+DENSE_INLINE void dense_couple_tile(const unsigned char *vectors, const dense_cell *cells, int couples, dense_cell *sums,
+                                    int64_t pitch, int first, const int rows, const int width) {
     const dense_cell *const inputs = (const dense_cell *)vectors;
     const dense_vector ones = dense_splat(0x00010001);
     dense_vector sum[DENSE_ROWS][DENSE_WIDTH], held[2][DENSE_WIDTH];
@@ -19,10 +18,10 @@ DENSE_INLINE void dense_couple_tile(const unsigned char *vectors, const int32_t 
         DENSE_UNROLL for (int j = 0; j < width; j++)
             sum[i][j] = first ? (dense_vector){0} : dense_load(sums + i * pitch + j * DENSE_LANES);
     for (int n = 0; n < couples; n++, cells += 1 + 2 * rows) {
-        const uint32_t steps = (uint32_t)cells[0];
+        const uint32_t offsets = (uint32_t)cells[0];
         DENSE_UNROLL for (int j = 0; j < width; j++) {
-            held[0][j] = dense_load(inputs + offsets[steps & 0xffff] + j * DENSE_LANES);
-            held[1][j] = dense_load(inputs + offsets[steps >> 16] + j * DENSE_LANES);
+            held[0][j] = dense_load(inputs + (offsets & 0xffff) + j * DENSE_LANES);
+            held[1][j] = dense_load(inputs + (offsets >> 16) + j * DENSE_LANES);
         }
         DENSE_UNROLL for (int i = 0; i < rows; i++) {
             const dense_vector one = dense_splat(cells[1 + 2 * i]), two = dense_splat(cells[2 + 2 * i]);
