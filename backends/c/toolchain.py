@@ -156,13 +156,14 @@ def compile_shared(
     compiling = [flag for flag in flags if not flag.startswith("-Wl,")]
     common = [*compiler.argv, *COMMON_FLAGS, *compiling, f"-ffile-prefix-map={folder.resolve()}=."]
 
-    def compile_one(unit: str) -> str:
+    def compile_one(unit: str) -> None:
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
         _call([*common, *extra, "-c", unit, "-o", f"{unit}.o"], folder, where=(layers or {}).get(unit, unit))
-        return f"{unit}.o"
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        objects = list(pool.map(compile_one, units))
+        # the longest ones first: one begun last would leave the other cores idle
+        list(pool.map(compile_one, sorted(units, key=lambda unit: -len(sources[unit]))))
+    objects = [f"{unit}.o" for unit in units]
     _call([*compiler.argv, *LINK_FLAGS, *flags, "-o", LIBRARY, *objects, "-lm"], folder, where="linking")
     for name in objects:
         (folder / name).unlink()
