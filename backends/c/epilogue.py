@@ -84,6 +84,11 @@ class Grid:
         raise Refused(f"an operand of shape {list(shape)} that broadcasts between two axes")
 
 
+def narrowest_result(kernel: Kernel) -> int:
+    """Bytes of an element."""
+    return min(storage_dtype(element_of(y)).itemsize for y in kernel.op.yielded)
+
+
 class Epilogue:
     """Builds the finish function of a kernel.
 
@@ -106,8 +111,7 @@ class Epilogue:
 
     def _block(self, run: int) -> int:
         """Results that are computed together in runs of `run`; 0 where one at a time is better."""
-        narrowest = min(storage_dtype(element_of(y)).itemsize for y in self.kernel.op.yielded)
-        blocks = (BYTE_BLOCK, BLOCK) if narrowest == 1 else (BLOCK,)
+        blocks = (BYTE_BLOCK, BLOCK) if narrowest_result(self.kernel) == 1 else (BLOCK,)
         return next((b for b in blocks if run > b // 2), 0) if all(map(_total, self.kernel.ops)) else 0
 
     # -- the function ---------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .....ir.types import element_of, storage_dtype
 from ...engine import Constant, Constants, Kernel, KernelCode
-from ...epilogue import HEADERS, Epilogue
+from ...epilogue import HEADERS, Epilogue, narrowest_result
 from ...text import Lines
 from .plan import Cell, ConvPlan, MatMulPlan, Panels
 
@@ -116,9 +115,8 @@ def _outputs(weights: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def _join_rows(kernel: Kernel, plan: ConvPlan) -> bool:
-    """Epilogues take as many pixels at a time as a vector of the narrowest result has, and the last few one by one."""
-    narrowest = min(storage_dtype(element_of(y)).itemsize for y in kernel.op.yielded)
-    return plan.block_columns < 64 // narrowest
+    """Epilogues take whole blocks of pixels, so that short rows would be mostly garbage."""
+    return plan.block_columns < 64 // narrowest_result(kernel)
 
 
 def _struct(kind: str, name: str, *fields: str) -> list[str]:
