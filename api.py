@@ -66,11 +66,16 @@ def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.
 
 
 def inspect(
-    path: str | Path, *, target: str = "native", batch: int | None = None, engines: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    target: str = "native",
+    batch: int | None = None,
+    engines: Sequence[str] | None = None,
+    optimize: str = "speed",
 ) -> Inspection:
     """What an artifact holds, or what a source model becomes: its layers, and the IR after every pass.
 
-    Executes nothing from the file. target, batch, engines: as for `compile`; for source models only.
+    Executes nothing from the file. target, batch, engines, optimize: as for `compile`; for source models only.
     """
     from .runtime.report import inspect_artifact, inspect_program
 
@@ -78,7 +83,7 @@ def inspect(
         return inspect_artifact(path)
     machine, program = find_target(target), import_onnx(path, batch=batch)
     texts = [(IMPORT_LABEL, program.text())]
-    chosen = stages(machine, *choose_engines(engines))
+    chosen = stages(machine, *choose_engines(engines, optimize))
     run_passes(program, chosen, lambda label, at: texts.append((label, at.text())))
     return inspect_program(program, texts, machine.name)
 
@@ -91,12 +96,14 @@ def repetition(
     target: str = "native",
     batch: int | None = None,
     engines: Sequence[str] | None = None,
+    optimize: str = "speed",
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerRepetition]:
     """Density, repetition and additions of every layer with weights of {-1, 0, 1}. See `passes.sum_merge.repetition`.
 
     path: an artifact, of which nothing is executed, or a model. budget: CPU seconds to search for each coding of each
-    layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, engines: as for `inspect`.
+    layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, engines, optimize: as for
+    `inspect`.
     """
     from .passes.sum_merge import repetition as report
     from .runtime.artifact import Artifact
@@ -108,7 +115,7 @@ def repetition(
         program = kernel_program(Artifact.open(path))
     else:
         program = import_onnx(path, batch=batch)
-        run_passes(program, stages(find_target(target), *choose_engines(engines)))
+        run_passes(program, stages(find_target(target), *choose_engines(engines, optimize)))
     return report(program, budget, measured=measured, on_layer=on_layer)
 
 

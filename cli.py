@@ -77,9 +77,9 @@ def compile_verb(options: argparse.Namespace) -> int:
         progress.begin("compiling")
         made = compile(
             options.model, options.output, target=options.target, batch=options.batch, name=options.name,
-            jobs=options.jobs, as_directory=options.directory, engines=options.engines, dump_ir=options.dump_ir,
-            tune=options.tune_candidates if options.tune else 0, threading=options.threading, weights=lossy,
-            calibrate=options.calibrate, on_stage=on_stage,
+            jobs=options.jobs, as_directory=options.directory, engines=options.engines, optimize=options.optimize,
+            dump_ir=options.dump_ir, tune=options.tune_candidates if options.tune else 0, threading=options.threading,
+            weights=lossy, calibrate=options.calibrate, on_stage=on_stage,
         )  # fmt: skip
     for note in made.notes:
         print(f"tercet: note: {note}", file=sys.stderr)
@@ -102,7 +102,10 @@ def inspect_verb(options: argparse.Namespace) -> int:
         return _repetition(options)
     with _progress(options) as progress:
         progress.begin("reading")
-        found = inspect(options.path, target=options.target, batch=options.batch, engines=options.engines)
+        found = inspect(
+            options.path, target=options.target, batch=options.batch, engines=options.engines,
+            optimize=options.optimize,
+        )  # fmt: skip
     if options.diff is not None:
         print(found.diff(options.diff) or "no change\n", end="")
     elif options.op is not None:
@@ -127,7 +130,7 @@ def _repetition(options: argparse.Namespace) -> int:
         progress.begin("reading")
         found = repetition(
             options.path, budget=options.budget, bench=options.bench, target=options.target, batch=options.batch,
-            engines=options.engines, on_layer=progress.begin,
+            engines=options.engines, optimize=options.optimize, on_layer=progress.begin,
         )  # fmt: skip
     if options.html is not None:
         write_bytes(options.html, repetition_html(Path(options.path).stem, found).encode())

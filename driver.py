@@ -72,6 +72,7 @@ def compile(
     jobs: int | None = None,
     as_directory: bool = False,
     engines: Sequence[str] | None = None,
+    optimize: str = "speed",
     tune: int = 0,
     threading: str = "pool",
     weights: str | LossyOptions = "keep",
@@ -84,11 +85,12 @@ def compile(
 
     output: path of the artifact (default: NAME.tercet in the working directory). target: one of `targets()` or
     `native`. batch: fixes a symbolic batch. jobs: C compilers at a time. engines: names of the engines to choose from
-    (default: all); `loops` computes what they refuse. tune: how many candidates of every layer to measure on this
-    machine, instead of trusting predictions (0). threading: whose threads the model runs on: `pool` (its own), `openmp`
-    or `none`. weights: what the float weights become, e.g. `ternary`; see
-    `LossyOptions`, which has more to choose. keep: names of layers that stay. calibrate: data for that: an .npz file,
-    an array of samples, or arrays by input name. dump_ir: a folder that gets the IR and its weights after every pass.
+    (default: all); `loops` computes what they refuse. optimize: `speed`, or `size` for engines alone that keep weights
+    packed, so that no code holds any and a ternary weight takes at most 1.6 bits. tune: how many candidates of every
+    layer to measure on this machine, instead of trusting predictions (0). threading: whose threads the model runs on:
+    `pool` (its own), `openmp` or `none`. weights: what the float weights become, e.g. `ternary`; see `LossyOptions`,
+    which has more to choose. keep: names of layers that stay. calibrate: data for that: an .npz file, an array of
+    samples, or arrays by input name. dump_ir: a folder that gets the IR and its weights after every pass.
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
     machine = find_target(target)
@@ -108,7 +110,7 @@ def compile(
         timeline.mark(label, at)
 
     observe(IMPORT_LABEL, program)
-    chosen = stages(machine, *choose_engines(engines), Tuning(tuner, tune), [lossy] if lossy else [])
+    chosen = stages(machine, *choose_engines(engines, optimize), Tuning(tuner, tune), [lossy] if lossy else [])
     run_passes(program, chosen, observe)
     emitted = emit_model(program, machine)
     timeline.mark("emit", program)
@@ -118,6 +120,7 @@ def compile(
     contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
     options = {"batch": batch, "engines": _names(engines), "tune": tune or None}
     options |= {"threading": threading} if threads else {}
+    options |= {"optimize": optimize} if optimize != "speed" else {}
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
         options |= lossy_settings(lossy.options)
@@ -133,14 +136,22 @@ def compile(
     )  # fmt: skip
 
 
-def choose_engines(names: Sequence[str] | None) -> tuple[list[Engine], list[Engine]]:
-    """The engines to choose from, and those for what they refuse."""
+def choose_engines(names: Sequence[str] | None, optimize: str = "speed") -> tuple[list[Engine], list[Engine]]:
+    """The engines to choose from, and those for what they refuse. names, optimize: as for `compile`."""
+    if optimize not in ("speed", "size"):
+        raise InputError(f"unknown aim '{optimize}' of optimize", hint="one of: speed, size")
+    allowed = [engine for engine in ENGINES if engine.packed or optimize == "speed"]
     if names is None:
-        return list(ENGINES), []
+        return allowed, []
     known = {engine.name: engine for engine in ENGINES}
     for name in names:
         if name not in known:
             raise InputError(f"unknown engine '{name}'", hint=f"one of: {', '.join(known)}")
+        if known[name] not in allowed:
+            raise InputError(
+                f"engine '{name}' puts weights into code, some 20 bits each, and optimizing for size rules that out",
+                hint="optimize for speed, or leave that engine out",
+            )
     return [known[name] for name in names], [known["loops"]]
 
 

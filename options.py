@@ -208,6 +208,10 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         "--engine", dest="engines", metavar="NAME", action="append",
         help="choose among these engines only; may be repeated (default: all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--optimize", choices=("speed", "size"), default="speed",
+        help="speed (default): small layers become code, some 20 bits a weight; size: weights stay packed, at most 1.6",
+    )  # fmt: skip
 
 
 WEIGHTS = ("keep", "ternary", "twn", "ttq", "asymmetric", "uniform", "signed-binary")

@@ -19,6 +19,7 @@ from pathlib import Path
 from suite.layers import KINDS, LAYERS
 from suite.measure import NETWORK, Measured, Setting, measure_layer, measure_network
 from suite.networks import NETWORKS
+from suite.ours import Build
 from suite.report import read_json, subject_table, text, write_json
 from suite.worker import PEERS, Worker
 
@@ -51,6 +52,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--target", default="native")
+    parser.add_argument("--optimize", choices=("speed", "size"), default="speed", help="as for `tercet compile`")
     parser.add_argument("--artifacts", type=Path, default=BUILD / "artifacts", help="where compiled models are left")
     parser.add_argument("--reuse", action="store_true", help="take what is there instead of compiling again")
     parser.add_argument("--json", type=Path, default=BUILD / "bench.json", metavar="FILE")
@@ -63,11 +65,12 @@ def main() -> int:
     else:
         target = next(t.name for t in tercet.targets() if t.native) if o.target == "native" else o.target
         about = {
-            "tercet": tercet.__version__, "target": target, "cpu": cpu_name(), "threads": o.threads, "rounds": o.rounds,
+            "tercet": tercet.__version__, "target": target, "optimize": o.optimize, "cpu": cpu_name(),
+            "threads": o.threads, "rounds": o.rounds,
         }  # fmt: skip
         setting = Setting(
-            target, o.threads, o.rounds, chosen(o.kinds, KINDS, "kinds"), chosen(o.networks, NETWORKS, "networks"),
-            chosen(o.peers, PEERS, "peers"), o.artifacts, o.reuse,
+            Build(target, o.optimize, o.reuse), o.threads, o.rounds, chosen(o.kinds, KINDS, "kinds"),
+            chosen(o.networks, NETWORKS, "networks"), chosen(o.peers, PEERS, "peers"), o.artifacts,
         )  # fmt: skip
         measured = []
         for found in measure(chosen(o.layers, LAYERS, "layers"), setting):
@@ -84,7 +87,7 @@ def measure(layers: Sequence[str], setting: Setting) -> Iterator[Measured]:
     subjects = [*layers, *([NETWORK] if setting.networks else [])]
     with pinned(setting.threads):
         libraries = dict.fromkeys(peer.partition(" ")[0] for peer in setting.peers)
-        environment = PEER_ISA.get(setting.target, {})
+        environment = PEER_ISA.get(setting.build.target, {})
         workers = {library: Worker(library, setting.threads, environment) for library in libraries}
         try:
             for subject in subjects:

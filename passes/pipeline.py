@@ -80,7 +80,7 @@ def kernel_passes(
     """From `tn` to `kn`: kernels, layouts, memory. fallback: engines for operations that no other engine takes."""
     return [
         FinishOutputs(),
-        SumMerge(),
+        SumMerge(wanted=any(not engine.packed for engine in engines)),
         SelectEngines(target, engines, fallback),
         Tune(target, [*engines, *(e for e in fallback if e not in engines)], tuning.bench, tuning.candidates),
         AssignLayouts(target, [*engines, *fallback]),

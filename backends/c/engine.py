@@ -158,9 +158,14 @@ class KernelCode:
 
 
 class Engine(Protocol):
-    """A way to compute kernels. Adding one touches no other file than `engines/__init__.py`'s list."""
+    """A way to compute kernels. Adding one touches no other file than `engines/__init__.py`'s list.
+
+    packed: whether the artifact holds the weights as constants, at most 1.6 bits a ternary one. False where the code
+    holds them: fast, but some 20 bits a weight; such code computes the sums that the pass sum-merge finds.
+    """
 
     name: str
+    packed: bool
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         """Empty when the engine can compute the kernel exactly; otherwise the reason why not. Layouts of the kernel's

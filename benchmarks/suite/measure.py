@@ -15,7 +15,7 @@ from tercet.runtime.timing import Spread
 from .clock import Clock, LeftOut, interleave
 from .layers import KINDS, LAYERS, Kind, Layer, input_of, kind_model, uint8_input
 from .networks import NETWORKS, image
-from .ours import Ours, open_layer, open_network
+from .ours import Build, Ours, open_layer, open_network
 from .worker import Worker
 
 OURS = "tercet "
@@ -47,17 +47,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Setting:
-    """How to measure. kinds, networks: tercet's candidates. peers: names of worker.PEERS. reuse: take artifacts that
-    are there already instead of compiling."""
+    """How to measure. kinds, networks: tercet's candidates. peers: names of worker.PEERS. artifacts: their folder."""
 
-    target: str
+    build: Build
     threads: int
     rounds: int
     kinds: Sequence[str]
     networks: Sequence[str]
     peers: Sequence[str]
     artifacts: Path
-    reuse: bool
 
 
 def kinds_of(layer: Layer, kinds: Sequence[str]) -> dict[str, Kind]:
@@ -76,8 +74,8 @@ def measure_layer(name: str, setting: Setting, workers: Mapping[str, Worker]) ->
             try:
                 opened: Ours | LeftOut = open_layer(
                     partial(kind_model, layer, kind), uint8_input(layer) if integers else input_of(layer),
-                    artifact_path(setting, f"{name} {kind_name}"), target=setting.target, threads=setting.threads,
-                    whole=layer.linear is not None, reuse=setting.reuse,
+                    artifact_path(setting, f"{name} {kind_name}"), build=setting.build, threads=setting.threads,
+                    whole=layer.linear is not None,
                 )  # fmt: skip
             except LeftOut as error:
                 opened = error
@@ -94,7 +92,7 @@ def measure_network(setting: Setting, workers: Mapping[str, Worker]) -> Measured
             path = artifact_path(setting, f"{NETWORK} {name}")
             try:
                 opened: Ours | LeftOut = open_network(
-                    NETWORKS[name], image(), path, target=setting.target, threads=setting.threads, reuse=setting.reuse
+                    NETWORKS[name], image(), path, build=setting.build, threads=setting.threads
                 )
             except LeftOut as error:
                 opened = error
@@ -104,7 +102,9 @@ def measure_network(setting: Setting, workers: Mapping[str, Worker]) -> Measured
 
 
 def artifact_path(setting: Setting, name: str) -> Path:
-    return setting.artifacts / (re.sub(r"[^\w.@-]+", "_", f"{name} {setting.target}") + ".tercet")
+    build = setting.build
+    aim = "" if build.optimize == "speed" else f" {build.optimize}"
+    return setting.artifacts / (re.sub(r"[^\w.@-]+", "_", f"{name} {build.target}{aim}") + ".tercet")
 
 
 def _measure(

@@ -34,6 +34,15 @@ class Ours:
     detail: str
 
 
+@dataclass(frozen=True)
+class Build:
+    """How artifacts are made: the target, speed or size, and whether those that are there already will do."""
+
+    target: str
+    optimize: str = "speed"
+    reuse: bool = False
+
+
 class Source(Protocol):
     """A model by its quantizers: in QONNX, or in standard operators with the same meaning."""
 
@@ -41,12 +50,12 @@ class Source(Protocol):
 
 
 def open_layer(
-    source: Source, x: np.ndarray, path: Path, *, target: str, threads: int, whole: bool, reuse: bool
+    source: Source, x: np.ndarray, path: Path, *, build: Build, threads: int, whole: bool
 ) -> Ours:
     """A layer or chain of layers. Its steps count from the first that computes to the last, so without what brings the
     model's input into shape; `whole`: all of them. Their share of a run is measured in the compiled code. Raises
     LeftOut."""
-    model = _compiled(source, path, target, threads, reuse)
+    model = _compiled(source, path, build, threads)
     steps = model.layers
     computing = [i for i, step in enumerate(steps) if set(step.ops) & set(COMPUTE)]
     first, last = (0, len(steps) - 1) if whole or not computing else (computing[0], computing[-1])
@@ -62,18 +71,18 @@ def open_layer(
     return Ours(model, clock, f"{_engines(steps[first : last + 1])}; {error}")
 
 
-def open_network(source: Source, x: np.ndarray, path: Path, *, target: str, threads: int, reuse: bool) -> Ours:
+def open_network(source: Source, x: np.ndarray, path: Path, *, build: Build, threads: int) -> Ours:
     """A whole network, timed from call to return. Raises LeftOut."""
-    model = _compiled(source, path, target, threads, reuse)
+    model = _compiled(source, path, build, threads)
     error = _checked(source, model, x, NETWORK_ERROR)
     return Ours(model, timed(lambda: model.run({"x": x}), threads), f"{_engines(model.layers)}; {error}")
 
 
-def _compiled(source: Source, path: Path, target: str, threads: int, reuse: bool) -> LoadedModel:
+def _compiled(source: Source, path: Path, build: Build, threads: int) -> LoadedModel:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if not (reuse and path.exists()):
-            tercet.compile(source(), path, target=target)
+        if not (build.reuse and path.exists()):
+            tercet.compile(source(), path, target=build.target, optimize=build.optimize)
         return tercet.load(path, threads=threads)
     except tercet.TercetError as error:
         raise LeftOut(str(error)) from error

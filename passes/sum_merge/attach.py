@@ -30,11 +30,19 @@ TRIALS = 1000
 
 
 class SumMerge(Pass):
-    """Factors the weights of convolutions; the graph goes to the weight store, its name to the operation (`sums`)."""
+    """Factors the weights of convolutions; the graph goes to the weight store, its name to the operation (`sums`).
+
+    wanted: whether an engine computes by such graphs; the pass does nothing otherwise.
+    """
 
     name: ClassVar[str] = "sum-merge"
 
+    def __init__(self, *, wanted: bool = True) -> None:
+        self.wanted = wanted
+
     def apply(self, program: Program) -> bool:
+        if not self.wanted:
+            return False
         changed = False
         for op in program.ops:
             if not isinstance(op, ConvOp) or is_float(op.x) or (weights := program.array(op.w)) is None:

@@ -1,11 +1,13 @@
-"""Taking turns: what a round does, and that the ratio of a thing to itself is one."""
+"""Taking turns: what a round does and what it measures."""
 
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
+from tercet.runtime import timing
 from tercet.runtime.timing import Spread, interleave, pinned
 
 
@@ -16,13 +18,27 @@ def test_candidates_take_turns_in_changing_order() -> None:
     assert order == ["a", "b", "a", "b", "a"]  # warm-up a b; round one a b, round two b a
 
 
-def test_every_round_is_kept() -> None:
-    def work() -> int:
-        return sum(range(2000))
+def test_a_round_gives_seconds_per_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clock that only the candidates move: a machine that slows down does so for both."""
+    now, slowness, first_calls = 0.0, 1.0, 0
 
-    first, second = interleave([work, work], 9, block=0.002)
-    assert len(first) == len(second) == 9
-    assert 0.3 < Spread.of([a / b for a, b in zip(first, second, strict=True)]).median < 3
+    def call(seconds: float) -> None:
+        nonlocal now
+        now += seconds * slowness
+
+    def first() -> None:
+        nonlocal first_calls
+        first_calls += 1
+        call(0.25)
+
+    def slow_down(rounds: int) -> None:
+        nonlocal slowness
+        slowness = 2.0**rounds
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now))
+    found = timing.interleave([first, lambda: call(0.5)], 3, block=8.0, on_round=slow_down)
+    assert found == [[0.25, 0.5, 1.0], [0.5, 1.0, 2.0]]
+    assert first_calls == 1 + 32 + 3 * (1 + 32)  # warming up fills a block too; a round begins with one more
 
 
 def test_spread() -> None:

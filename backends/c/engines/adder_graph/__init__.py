@@ -19,6 +19,7 @@ class AdderGraphEngine:
     """The protocol of backends/c/engine.py; plan.py holds what is decided, adder_graph.h what every kernel calls."""
 
     name = "adder_graph"
+    packed = False
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         try:

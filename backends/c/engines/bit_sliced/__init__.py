@@ -20,6 +20,7 @@ class BitSlicedEngine:
     """The protocol of backends/c/engine.py; see plan.py for the choices and bit_sliced.h for the algorithm."""
 
     name = "bit_sliced"
+    packed = True
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         try:

@@ -17,6 +17,7 @@ from .weights import is_binary, is_ternary, store_bytes
 
 class DenseF32(DenseEngine):
     name = "dense_f32"
+    packed = True
 
     def cells(self, problem: Problem, target: Target) -> list[Cell]:
         if not is_float(problem.x):

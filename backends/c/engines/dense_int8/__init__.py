@@ -53,6 +53,7 @@ SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
 
 class DenseInt8(DenseEngine):
     name = "dense_int8"
+    packed = True
 
     def cells(self, problem: Problem, target: Target) -> list[Cell]:
         if is_float(problem.x):

@@ -21,6 +21,7 @@ class Linear:
     """The protocol of backends/c/engine.py; see linear.h for the algorithm."""
 
     name = "linear"
+    packed = True
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         try:

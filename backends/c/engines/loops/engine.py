@@ -54,6 +54,7 @@ class Loops:
     """The universal engine."""
 
     name = "loops"
+    packed = True
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         unknown = [op.name for op in kernel.ops if type(op) not in ROOTS and not is_elementwise(op)]

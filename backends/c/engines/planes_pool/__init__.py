@@ -22,6 +22,7 @@ class PlanesPoolEngine:
     """The protocol of backends/c/engine.py; planes_pool.h holds the algorithm."""
 
     name = "planes_pool"
+    packed = True
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         if len(kernel.ops) != 1 or not isinstance(op := kernel.ops[0], MaxPoolOp):

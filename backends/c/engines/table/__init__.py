@@ -21,6 +21,7 @@ class TableEngine:
     """The protocol of backends/c/engine.py; see plan.py for the choices, table_sums.h and table.h for the algorithm."""
 
     name = "table"
+    packed = True
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         try:

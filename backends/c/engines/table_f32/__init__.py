@@ -26,6 +26,7 @@ class TableF32Engine:
     """The protocol of backends/c/engine.py; see plan.py for the choices and table_f32.h for the algorithm."""
 
     name = "table_f32"
+    packed = True
 
     def accepts(self, kernel: Kernel, target: Target) -> str:
         try:
