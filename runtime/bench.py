@@ -40,7 +40,8 @@ class PeerTimes:
 @dataclass(frozen=True)
 class LayerTime:
     """One step. seconds: median for the whole batch. cycles: predicted for one sample on one core; tuned: the same, as
-    measured when the model was compiled with tuning, else 0. bits_per_weight: None for a step without weights."""
+    measured when the model was compiled with tuning, else 0. bits_per_weight: None for a step without weights, or whose
+    code holds them (weights_in_code)."""
 
     symbol: str
     engine: str
@@ -49,6 +50,7 @@ class LayerTime:
     cycles: float
     tuned: float
     bits_per_weight: float | None
+    weights_in_code: bool
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,10 @@ def _agreement(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray])
 def _profile(model: LoadedModel, inputs: Arrays) -> tuple[LayerTime, ...]:
     seconds = model.profile(inputs, repeats=30)
     return tuple(
-        LayerTime(layer.symbol, layer.engine, layer.nodes, s, layer.cycles, layer.measured, layer.bits_per_weight)
+        LayerTime(
+            layer.symbol, layer.engine, layer.nodes, s, layer.cycles, layer.measured, layer.bits_per_weight,
+            layer.weights_in_code,
+        )
         for layer, s in zip(model.layers, seconds, strict=True)
     )
 

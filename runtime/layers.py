@@ -50,6 +50,11 @@ class Layer:
         known = self.weight_count and self.digit_bytes_stored
         return 8 * self.digit_bytes_stored / self.weight_count if known else None
 
+    @property
+    def weights_in_code(self) -> bool:
+        """Whether the step's code holds its weights, so that no constant does."""
+        return self.weight_count > 0 and not self.digit_bytes_stored
+
 
 def describe_layers(program: Program, emitted: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
     """The layers of a program at kernel level, from what the code generator says of each step (in program order)."""

@@ -38,9 +38,10 @@ from .weights import values_text, weights_of
 class LayerRow:
     """One step. inputs, outputs: shape, values and layout in words. weights: kind and number of weights, "" without.
 
-    bits_per_weight: of the weights as stored in the artifact; None where that is unknown. stored_bytes: all constants
-    of the step there, thresholds and scales too. live_bytes: of the arena's values that are alive while the step runs.
-    cycles: predicted for one sample on one core; measured: the same by tuning; 0 where there is none.
+    bits_per_weight: of the weights as stored in the artifact; None where that is unknown, or where code holds them
+    (weights_in_code). stored_bytes: all constants of the step there, thresholds and scales too. live_bytes: of the
+    arena's values that are alive while the step runs. cycles: predicted for one sample on one core; measured: the same
+    by tuning; 0 where there is none.
     """
 
     symbol: str
@@ -53,6 +54,7 @@ class LayerRow:
     weights: str
     weight_count: int
     bits_per_weight: float | None
+    weights_in_code: bool
     stored_bytes: int | None
     live_bytes: int
     cycles: float
@@ -180,6 +182,7 @@ def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index:
         weights=kind,
         weight_count=count,
         bits_per_weight=layer.bits_per_weight if layer else None,
+        weights_in_code=layer is not None and layer.weights_in_code,
         stored_bytes=layer.weight_bytes_stored if layer else None,
         live_bytes=layer.live_bytes if layer else live,
         cycles=kernel.predicted_cycles if kernel else 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .bench import BenchReport, PeerTimes
+from .bench import BenchReport, LayerTime, PeerTimes
 from .losses import losses_text
 from .report import Inspection, LayerRow
 from .tables import nodes_text, pairs, seconds_text, table
@@ -29,7 +29,7 @@ def _layer_line(index: int, row: LayerRow) -> list[str]:
     nodes = nodes_text(row.nodes) or f"({', '.join(row.ops)})"
     stored = "" if not row.stored_bytes else str(row.stored_bytes)
     return [
-        str(index), row.engine, nodes, "; ".join(row.outputs), weights, bits_text(row.bits_per_weight), stored,
+        str(index), row.engine, nodes, "; ".join(row.outputs), weights, bits_text(row), stored,
         cycles_text(row.cycles), cycles_text(row.measured),
     ]  # fmt: skip
 
@@ -104,7 +104,7 @@ def layer_times(report: BenchReport) -> str:
     """One line a step: its median time, its share of all, cycles as predicted and as measured by tuning."""
     total = sum(layer.seconds for layer in report.layers) or 1.0
     rows = [
-        [layer.symbol, layer.engine, nodes_text(layer.nodes), bits_text(layer.bits_per_weight),
+        [layer.symbol, layer.engine, nodes_text(layer.nodes), bits_text(layer),
          seconds_text(layer.seconds), f"{100 * layer.seconds / total:.1f} %", cycles_text(layer.cycles),
          cycles_text(layer.tuned)]
         for layer in report.layers
@@ -117,5 +117,7 @@ def cycles_text(cycles: float) -> str:
     return f"{cycles:.0f}" if cycles else ""
 
 
-def bits_text(bits: float | None) -> str:
-    return "" if bits is None else f"{bits:.2f}"
+def bits_text(layer: LayerRow | LayerTime) -> str:
+    if layer.weights_in_code:
+        return "code"
+    return "" if layer.bits_per_weight is None else f"{layer.bits_per_weight:.2f}"

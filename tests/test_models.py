@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from model_cases import NAMES, Case, build_case, compare
 
-from tercet.api import compile, import_onnx, load
+from tercet.api import Compiled, compile, import_onnx, load
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.target import TARGETS, runs_here
 from tercet.ir.program import Program
@@ -30,8 +30,8 @@ def emulated_lanes() -> Iterator[str]:
     del TARGETS[EMULATED]
 
 
-def check(case: Case, target: str, tmp_path: Path) -> None:
-    compiled = compile(case.path, tmp_path / "model.tercet", target=target)
+def check(case: Case, target: str, tmp_path: Path, optimize: str = "speed") -> Compiled:
+    compiled = compile(case.path, tmp_path / "model.tercet", target=target, optimize=optimize)
     for threads in (1, 2):
         with load(compiled.path, threads=threads) as model:
             (name,) = (port.name for port in model.inputs)
@@ -40,6 +40,7 @@ def check(case: Case, target: str, tmp_path: Path) -> None:
                 count = min(len(case.x), 100) // batch * batch
                 got = [model.run({name: case.x[i : i + batch]})[output] for i in range(0, count, batch)]
                 compare(np.concatenate(got), case.want[:count].reshape(-1, *case.want.shape[1:]), case)
+    return compiled
 
 
 @pytest.mark.slow
@@ -58,6 +59,17 @@ def test_compiled_model(name: str, target: str, models: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["cnv_w2a2", "ic", "demo"])
 def test_v4_lanes_on_other_cpus(name: str, models: Path, tmp_path: Path, emulated_lanes: str) -> None:
     check(build_case(name, models), emulated_lanes, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "most"), [("cnv_w2a2", 1.6), ("cnv_w1a1", 1.0), ("demo", 1.6)])
+def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_path: Path) -> None:
+    """In every layer, but for what fills up a vector or a table."""
+    made = check(build_case(name, models), "native", tmp_path, "size")
+    weighted = [layer for layer in made.layers if layer.weight_count]
+    assert weighted
+    for layer in weighted:
+        assert 0 < layer.digit_bytes_stored <= most * layer.weight_count / 8 + 64, layer
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -60,6 +60,7 @@ class _Step:
     symbol: str
     engine: str
     code: KernelCode
+    packed: bool = True  # whether its constants hold the weights
     weights: int = 0  # byte offset in the expanded weights
     stored: int = 0  # bytes in weights.bin
     digits: int = 0  # those of them that hold the weights themselves
@@ -81,7 +82,7 @@ class _Weights:
         step.weights, first = round_up(self.size, ALIGNMENT), len(self.blob)
         constants = step.code.constants
         largest = max((c.values.size for c in constants.items), default=0)
-        packed = any(c.radix for c in constants.items)
+        digits = any(c.radix for c in constants.items)
         for constant, offset in zip(constants.items, constants.offsets, strict=True):
             stored = store(constant, compact=self.compact)
             spans = f"spans + {len(self.spans)}" if stored.spans else "NULL"
@@ -95,7 +96,7 @@ class _Weights:
             self.spans += stored.spans
             self.gaps += stored.gaps
             self.blob += stored.data
-            if constant.radix if packed else constant.values.size == largest:
+            if step.packed and (constant.radix if digits else constant.values.size == largest):
                 step.digits += len(stored.data)
         self.size = step.weights + constants.size
         step.stored = len(self.blob) - first
@@ -146,7 +147,7 @@ def _emit_step(op: Operation, index: int, program: Program, target: Target) -> _
     if (engine := find_engine(op.engine.data)) is None:
         raise IRError(f"unknown engine '{op.engine.data}'", where=describe(op))
     symbol = check_symbol(op.symbol.data)
-    return _Step(op, symbol, engine.name, engine.emit(Kernel(op, program.weights), target))
+    return _Step(op, symbol, engine.name, engine.emit(Kernel(op, program.weights), target), engine.packed)
 
 
 def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[Attribute]]:

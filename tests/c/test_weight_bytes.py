@@ -83,7 +83,9 @@ def test_bits_per_weight(engine: Engine, kind: str, most: float) -> None:
     for case, shape, axis in taken:
         signs = shape[axis] if kind.startswith("signed") else 0
         promised = (most * math.prod(shape) + signs) / 8 + OVERHEAD
-        assert stored_bytes(engine, case) <= promised, (shape, case.inputs[0].type)
+        stored = stored_bytes(engine, case)
+        assert stored <= promised, (shape, case.inputs[0].type)
+        assert (stored > 0) == engine.packed
 
 
 @pytest.mark.parametrize("name", ["bit_sliced", "dense_int8", "dense_f32", "loops"])

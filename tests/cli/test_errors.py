@@ -67,6 +67,10 @@ def test_unknown_names(files: Files, tercet_cli, tmp_path: Path) -> None:
     )
     refused(tercet_cli("compile", files.model, "-o", out, "--engine", "steam"), "unknown engine 'steam'", "loops")
     refused(
+        tercet_cli("compile", files.model, "-o", out, "--engine", "adder_graph", "--optimize", "size"),
+        "engine 'adder_graph' puts weights into code", "hint: optimize for speed",
+    )  # fmt: skip
+    refused(
         tercet_cli("compile", files.model, "-o", out, "--print-ir-after", "lunch"),
         "there is no pass 'lunch'", "passes: 00-import",
     )  # fmt: skip

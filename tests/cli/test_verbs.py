@@ -16,6 +16,8 @@ from tercet.runtime.verify import compare_layers
 from .conftest import Files
 from .models import WEIGHTS, save_model
 
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
+
 # -- compile ----------------------------------------------------------------------------------------------------------
 
 
@@ -68,6 +70,17 @@ def test_inspect_json(files: Files, tercet_cli) -> None:
     weighted = [layer for layer in value["layers"] if layer["weight_count"]]
     assert [(layer["weights"], layer["weight_count"]) for layer in weighted] == [("ternary", 36)]
     assert any("Conv:conv" in layer["nodes"] for layer in value["layers"])
+
+
+@pytest.mark.parametrize(("options", "in_code"), [(("--engine", "adder_graph"), True), (("--optimize", "size"), False)])
+def test_inspect_tells_weights_in_code(options: tuple, in_code: bool, tmp_path: Path, tercet_cli) -> None:
+    out = tmp_path / "digits.tercet"
+    assert tercet_cli("compile", DIGITS, "-o", out, *options).code == 0
+    layers = json.loads(tercet_cli("inspect", out, "--json").out)["layers"]
+    assert any(layer["weights_in_code"] for layer in layers) == in_code
+    assert (" code " in tercet_cli("inspect", out).out) == in_code
+    sums = tercet_cli("inspect", DIGITS, "--diff", "sum-merge", *options).out
+    assert (sums != "no change\n") == in_code
 
 
 def test_inspect_of_a_model_runs_the_passes_in_memory(files: Files, tercet_cli) -> None:
