@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from random_networks import Network, networks
@@ -20,6 +21,7 @@ from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.program import Program
 from tercet.passes.pipeline import Tuning, run_passes, stages
 from tercet.passes.tune import Times
+from tercet.tuning import undisturbed_cycles
 
 TARGET = TARGETS["x86-64-v3"]
 FEW = settings(deadline=None, max_examples=5)
@@ -133,6 +135,14 @@ def test_a_cache_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: p
     tuner = tuning.Tuner(find_target("native"))
     tuner.remember({"a": ((1.0, 2.0),)})
     assert "not kept" in tuner.notes[-1] and tuner.recall("a") is not None
+
+
+def test_single_readings_of_the_clock_decide_nothing() -> None:
+    seconds = np.tile([1e-3, 2e-3], (9, 1))
+    seconds[0], seconds[1], seconds[2] = 0.0, 1.0, 5e-3  # time subtracted late, and other programs
+    rates = np.full(9, 3e9)
+    rates[:3] = np.inf, 1e12, 1e9
+    np.testing.assert_allclose(undisturbed_cycles(seconds, rates), [3e6, 6e6])
 
 
 def test_targets_that_cannot_run_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -127,10 +128,10 @@ def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, wid
         sizes = Panels.of(problem.outputs, tallest).sizes()
         columns = -(-((problem.out[0] - 1) * pitch + problem.out[1]) // tile)
         repeats = problem.groups * problem.images
-    cycles = sum(
-        depth * cell.steps(rows) * step_cycles(rows, width, cell, target) + rows * width * costs["sum"] + costs["tile"]
-        for rows in sizes
-    )
+    cycles = 0.0
+    for rows, panels in Counter(sizes).items():
+        steps = depth * cell.steps(rows) * step_cycles(rows, width, cell, target)
+        cycles += panels * (steps + rows * width * costs["sum"] + costs["tile"])
     return cycles * columns * repeats
 
 

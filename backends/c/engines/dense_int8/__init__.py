@@ -9,7 +9,7 @@ weights two steps at a time, chosen so that they fit (couples.py). Pairs multipl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class DenseInt8(DenseEngine):
                 found.append(
                     Cell(
                         "DENSE_U8_COUPLE", 4, ops=instruction.ops + 1.5, multiplies=4 / 3, depth=couples.LONGEST,
-                        border=shift, couples=True, steps=cache(partial(couples.relative_steps, weights, hi - lo)),
+                        border=shift, couples=True, steps=partial(couples.relative_steps, weights, hi - lo),
                     )
                 )  # fmt: skip
         form = "DENSE_I8_PAIRS" if byte else "DENSE_CELLS"
