@@ -1,4 +1,4 @@
-"""The examples in the documentation run, and its list of operators is the importer's.
+"""The examples in the documentation run; its operators are the importer's, its formulas have the numbers of costs.toml.
 
 A code block is run when `<!-- test -->` stands in the line above it: `sh` by bash -e, `python` by this interpreter,
 all blocks of a file one after the other in one folder that has the checkout's examples. `<!-- test: NAME -->` writes
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tercet.backends.c.costs import read_costs
 from tercet.frontend.onnx import import_model  # noqa: F401  (fills the table)
 from tercet.frontend.onnx.registry import TABLE
 
@@ -91,3 +92,13 @@ def test_links_lead_somewhere(name: str) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in link:
             assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
+
+
+@pytest.mark.parametrize("engine", read_costs()["x86-64-v3"])
+def test_cost_formulas_name_every_number(engine: str) -> None:
+    """docs/engines.md: the words in capitals of an engine's section are its numbers in costs.toml."""
+    sections = re.split(r"^## ", (ROOT / "docs" / "engines.md").read_text("utf-8"), flags=re.MULTILINE)
+    (section,) = (s for s in sections if engine in s.partition("\n")[0].split(", "))
+    formula = section[section.index("\nCost: ") :].partition("\n\n")[0]
+    named = {word.lower() for word in re.findall(r"\b[A-Z][A-Z_]*[A-Z](?:_L2)?\b", formula)}
+    assert named == set(read_costs()["x86-64-v3"][engine])
