@@ -40,9 +40,16 @@ CHAINS = (
         Conv(1024, 32, 1, 1, 14),
     ),
     (Conv(96, 512, 3, 2, 14), Conv(512, 512, 3, 1, 7), Conv(512, 128, 1, 1, 7)),
+    (
+        Conv(8, 16, 3, 1, 24),
+        Conv(16, 24, 1, 1, 24),
+        Conv(24, 32, 3, 2, 24),
+        Conv(32, 32, 3, 1, 12),
+        Conv(32, 8, 1, 1, 12),
+    ),
 )
 CONVOLUTIONS = ("ternary/ternary", "binary/binary", "ternary/int8", "ttq/fp32", "int8/int8", "fp32/fp32")
-LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (256, 1024))
+LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (32, 128, 256, 1024))
 CANDIDATES = 8
 PULL, ROUNDS, ENOUGH = 0.1, 8, 0.999
 HEAD = """\
