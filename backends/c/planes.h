@@ -82,12 +82,37 @@ PLANES_INLINE void planes_copy(unsigned char *to, const unsigned char *from, int
     }
 }
 
+/* Bytes 0, 2, 4 .. of from[0 .. bytes) to `even`, the others to `odd`: vectors that overlap at the end. */
+PLANES_INLINE void planes_split(unsigned char *even, unsigned char *odd, const unsigned char *from, int64_t bytes) {
+    int64_t i = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    typedef uint16_t pairs __attribute__((vector_size(16)));
+    typedef uint8_t halves __attribute__((vector_size(8)));
+    while (bytes >= 16 && i + 2 <= bytes) {
+        pairs both;
+        i = i + 16 > bytes ? (bytes - 16) / 2 * 2 : i;
+        memcpy(&both, from + i, sizeof both);
+        const halves low = __builtin_convertvector(both & 255, halves);
+        const halves high = __builtin_convertvector(both >> 8, halves);
+        memcpy(even + i / 2, &low, sizeof low);
+        memcpy(odd + i / 2, &high, sizeof high);
+        i += 16;
+    }
+#endif
+    for (; i < bytes; i++)
+        (i % 2 ? odd : even)[i / 2] = from[i];
+}
+
 /* Copies pixels [x0, x1) of a row: from[0] is pixel x0. */
 PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
                                     int x0, int x1) {
     const int s = p->stride;
     if (s == 1) {
         planes_copy(plane + planes_position(p, y, x0) * p->item, from, (int64_t)(x1 - x0) * p->item);
+        return;
+    }
+    if (s == 2 && p->item == 1) {
+        planes_split(plane + planes_position(p, y, x0), plane + planes_position(p, y, x0 + 1), from, x1 - x0);
         return;
     }
     for (int i = 0; i < s && x0 + i < x1; i++) {
