@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event
 
 from ...ir.errors import InputError, ToolchainError
 from .target import Target
@@ -156,13 +157,24 @@ def compile_shared(
     compiling = [flag for flag in flags if not flag.startswith("-Wl,")]
     common = [*compiler.argv, *COMMON_FLAGS, *compiling, f"-ffile-prefix-map={folder.resolve()}=."]
 
+    stopped = Event()
+
     def compile_one(unit: str) -> None:
+        if stopped.is_set():
+            return
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
-        _call([*common, *extra, "-c", unit, "-o", f"{unit}.o"], folder, where=(layers or {}).get(unit, unit))
+        try:
+            _call([*common, *extra, "-c", unit, "-o", f"{unit}.o"], folder, where=(layers or {}).get(unit, unit))
+        except ToolchainError:  # Ctrl-C too, which ends the compilers first: this thread is not to begin another
+            stopped.set()
+            raise
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        # the longest ones first: one begun last would leave the other cores idle
-        list(pool.map(compile_one, sorted(units, key=lambda unit: -len(sources[unit]))))
+        try:
+            # the longest ones first: one begun last would leave the other cores idle
+            list(pool.map(compile_one, sorted(units, key=lambda unit: -len(sources[unit]))))
+        finally:
+            stopped.set()
     objects = [f"{unit}.o" for unit in units]
     _call([*compiler.argv, *LINK_FLAGS, *flags, "-o", LIBRARY, *objects, "-lm"], folder, where="linking")
     for name in objects:
