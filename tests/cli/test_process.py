@@ -59,6 +59,7 @@ def test_interrupt_leaves_nothing(files: Files, tmp_path: Path, tmp_path_factory
         [sys.executable, "-m", "tercet", "compile", str(files.model), "-o", "a.tercet"],
         cwd=tmp_path, env={**os.environ, "TERCET_CC": str(compiler)}, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs are started to ignore it
     )  # fmt: skip
     while not started.exists() and process.poll() is None:
         time.sleep(0.01)
