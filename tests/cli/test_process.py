@@ -56,7 +56,7 @@ def test_interrupt_leaves_nothing(files: Files, tmp_path: Path, tmp_path_factory
     compiler.write_text(f'#!/bin/sh\ncase " $* " in *" -c "*) >{started}; sleep 5;; esac\nexec {real} "$@"\n')
     compiler.chmod(0o755)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tercet", "compile", str(files.model), "-o", "a.tercet"],
+        [sys.executable, "-m", "tercet", "compile", "--quiet", str(files.model), "-o", "a.tercet"],
         cwd=tmp_path, env={**os.environ, "TERCET_CC": str(compiler)}, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs are started to ignore it
@@ -66,5 +66,5 @@ def test_interrupt_leaves_nothing(files: Files, tmp_path: Path, tmp_path_factory
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert err.endswith("tercet: interrupted\n") and "Traceback" not in err  # before it, stages that took long
+    assert err == "tercet: interrupted\n"
     assert list(tmp_path.iterdir()) == []
