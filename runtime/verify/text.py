@@ -31,7 +31,7 @@ def _names(check: Check) -> str:
 
 def _mark(check: Check) -> str:
     if check.subject != "artifact":
-        return "ok    " if check.difference.ok else "differs"[:6]
+        return "ok    " if check.difference.ok else "differ"
     return "ok    " if check.ok else "FAILED"
 
 

@@ -48,6 +48,38 @@ def test_a_reader_that_leaves_is_no_error(files: Files, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "0"
 
 
+@pytest.mark.parametrize("arguments", [("inspect",), ("inspect", "--json"), ("--help",), ("targets",)])
+def test_full_standard_output(arguments: tuple[str, ...], files: Files, tmp_path: Path) -> None:
+    """Every byte of /dev/full is one too many."""
+    command = [sys.executable, "-m", "tercet", *arguments, *([str(files.artifact)] if "inspect" in arguments else [])]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, cwd=tmp_path)
+    assert done.stderr == "tercet: standard output cannot be written: No space left on device\n"
+    assert done.returncode == 2
+
+
+def test_closed_standard_output(files: Files, tmp_path: Path) -> None:
+    """What has nothing to say does its work; what has says that it cannot."""
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        script = f"{sys.executable} -m tercet {command} >&-"
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+
+    done = run(f"inspect {files.artifact}")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "tercet: standard output is closed")
+    done = run(f"compile {files.model} -o a.tercet --target generic --quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.tercet").read_bytes() == files.artifact.read_bytes()
+    done = run("inspect none.tercet")
+    assert (done.returncode, done.stderr) == (2, "tercet: none.tercet: no such file or folder\n")
+
+
+def test_closed_standard_error(files: Files, tmp_path: Path) -> None:
+    script = f"{sys.executable} -m tercet inspect none.tercet 2>&-; echo $?"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.stdout == "2\n"
+
+
 def test_interrupt_leaves_nothing(files: Files, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Ctrl-C, which reaches all processes of a terminal, while the C compiler runs: here one that takes its time."""
     folder = tmp_path_factory.mktemp("compiler")
