@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -21,14 +22,14 @@ class Net:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
 
-    def node(self, kind: str, *inputs: str, **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         name = f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [f"{name}_y"], name=name, **attributes))
         return f"{name}_y"
 
-    def constant(self, array: np.ndarray) -> str:
+    def constant(self, array: np.ndarray | np.generic) -> str:
         name = f"c{len(self.constants)}"
-        self.constants[name] = array
+        self.constants[name] = np.asarray(array)
         return name
 
     def quantized(self, x: str, scale: float | np.ndarray, dtype: type, zero: int = 0, axis: int = 1) -> str:
