@@ -32,6 +32,7 @@ from .errors import IRError
 from .locations import describe
 from .names import decode_name, encode_name, ssa_hint
 from .operation import symbol
+from .order import verify_order
 from .tn import TN
 from .tn.constant import ConstantOp
 from .types import (
@@ -195,7 +196,11 @@ class Program:
     # -- text and files -------------------------------------------------------------------------------------------
 
     def verify(self) -> None:
-        """Checks every rule of the dialects and that constants fit the store. Raises IRError naming the operation."""
+        """Checks every rule of the dialects, that values are defined before they are used, that constants fit the
+        store, and the memory plan where there is one. Raises IRError naming the operation."""
+        from .kn.memory import verify_memory
+
+        verify_order(self.module.body.block)
         for op in self.module.walk():
             try:
                 op.verify(verify_nested_ops=False)
@@ -206,6 +211,7 @@ class Program:
                     raise IRError(f"{op.name} names '@{name}', which is not in the weight store", where=describe(op))
             if isinstance(op, ConstantOp):
                 self._verify_constant(op)
+        verify_memory(self)
 
     def _verify_constant(self, op: ConstantOp) -> None:
         name, kind = op.get("value"), tensor_of(op.result)
