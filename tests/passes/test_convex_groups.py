@@ -201,7 +201,9 @@ def test_the_memory_plan_is_checked() -> None:
 
 def move(program: Program, value: SSAValue, onto: SSAValue) -> None:
     """Gives a value the arena offset of another."""
-    places: dict[SSAValue, int] = {r: o for op in steps_of(program) for r, o in zip(op.results, planned_offsets(op), strict=True)}
+    places: dict[SSAValue, int] = {}
+    for op in steps_of(program):
+        places.update(zip(op.results, planned_offsets(op), strict=True))
     owner = value.owner
     assert isinstance(owner, Operation)
     offsets = [places[onto] if r is value else o for r, o in zip(owner.results, planned_offsets(owner), strict=True)]
