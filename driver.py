@@ -21,6 +21,7 @@ from .ir.kn.memory import arena_bytes
 from .ir.losses import Losses
 from .ir.program import Program
 from .lossy import Calibration, lossy_pass, lossy_settings
+from .passes.exact_averages import ExactAverages
 from .passes.pipeline import Tuning, run_passes, stages
 from .passes.ternarize.options import LossyOptions
 from .runtime.artifact import Artifact
@@ -56,10 +57,15 @@ class Compiled:
 
 
 def import_onnx(model: ModelProto | str | Path, *, name: str | None = None, batch: int | None = None) -> Program:
-    """The program of an ONNX, QDQ or QONNX model. See `frontend.onnx.import_model`."""
+    """The program of an ONNX, QDQ or QONNX model, with exact averages between quantizers.
+
+    See `frontend.onnx.import_model` and `passes.exact_averages`."""
     from .frontend.onnx import import_model
 
-    return import_model(model, name=name, batch=batch)
+    program = import_model(model, name=name, batch=batch)
+    if ExactAverages().apply(program):
+        program.drop_unused_weights()
+    return program
 
 
 def compile(

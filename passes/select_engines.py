@@ -25,11 +25,11 @@ from ..ir.tn.constant import ConstantOp
 from ..ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.pool import MaxPoolOp
-from ..ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ..ir.types import shape_of
 from .base import Pass, remove
 
-EPILOGUE = (BinaryOp, UnaryOp, CastOp, DequantizeOp, QuantizeOp, ThresholdOp, SelectThresholdOp)
+EPILOGUE = (BinaryOp, UnaryOp, CastOp, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp, SelectThresholdOp)
 """Operations that may join the kernel that computes their operand."""
 
 PRODUCTS = (ConvOp, MatMulOp)

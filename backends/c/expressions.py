@@ -17,7 +17,7 @@ from xdsl.ir import Operation
 
 from ...ir.tn import elementwise as tn
 from ...ir.tn.linear import BatchNormOp
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
 from .text import float_c, int_c, storage_c, value_c
 
@@ -143,6 +143,14 @@ def _quantize(op: QuantizeOp, x: str, scale: str) -> str:
     return saturated(f"{rounding(op.get('mode'))}({x} / {scale})", op.get("lo"), op.get("hi"))
 
 
+def _requantize(op: RequantizeOp, x: str, multiplier: str, divisor: str) -> str:
+    """The quotient in double precision: see the operation for why that is exact."""
+    corners = [a * b for a in range_of(element_of(op.x)) for b in range_of(element_of(op.multiplier))]
+    wide = "" if value_c(int_type(min(corners), max(corners))) == "int32_t" else "(int64_t)"
+    quotient = f"(double)({wide}{x} * {multiplier}) / (double){divisor}"
+    return saturated(f"{rounding(op.get('mode'))}_f64({quotient})", op.get("lo"), op.get("hi"))
+
+
 def _threshold(op: ThresholdOp | SelectThresholdOp, x: str, row: str, sign: str | None = None) -> str:
     n = shape_of(op.thresholds)[-1]
     stored = storage_c(element_of(op.thresholds))
@@ -202,6 +210,7 @@ _WRITERS: dict[type[Operation], Callable[..., str]] = {
     BatchNormOp: lambda op, *v: f"tercet_batch_norm({', '.join(v)}, {float_c(op.get('epsilon'))})",
     QuantizeOp: _quantize,
     DequantizeOp: lambda op, q, scale: f"(float){q} * {scale}",
+    RequantizeOp: _requantize,
     ThresholdOp: _threshold,
     SelectThresholdOp: _select_threshold,
 }

@@ -1,4 +1,4 @@
-"""Operations that look along axes: mean, softmax, arg max, top k."""
+"""Operations that look along axes: mean, sum, softmax, arg max, top k."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from math import prod
 from xdsl.ir import SSAValue
 
 from .....ir.tn.elementwise import SoftmaxOp
-from .....ir.tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
+from .....ir.tn.pool import ArgMaxOp, ReduceMeanOp, ReduceOp, ReduceSumOp, TopKOp
 from .....ir.types import element_of, is_float, shape_of
 from ...text import value_c
+from .accumulate import accumulator_c
 from .nest import joined_axes
 from .plan import Stage
 from .scope import Access, Scope, dense_strides, index_of, sum_c
@@ -19,6 +20,16 @@ from .scope import Access, Scope, dense_strides, index_of, sum_c
 
 def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
     """The sum is kept in double, so that its error does not grow with the number of elements."""
+    count = prod(shape_of(op.x)[a] for a in op.get("axes"))
+    _emit_sum(scope, stage, op, "double", f"(float)sum / {count}.0f")
+
+
+def emit_reduce_sum(scope: Scope, stage: Stage, op: ReduceSumOp) -> None:
+    _emit_sum(scope, stage, op, accumulator_c(op), "sum")
+
+
+def _emit_sum(scope: Scope, stage: Stage, op: ReduceOp, acc: str, finish: str) -> None:
+    """acc: the C type of the sum. finish: the C expression of an element of the result."""
     x, axes = shape_of(op.x), op.get("axes")
     strides = dense_strides(x)
     if op.get("keepdims"):
@@ -30,7 +41,7 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
     with scope.shared_loop("item", prod(stage.shape)):
         at = _coordinates(scope, stage.shape, "item")
         index = index_of(at)
-        scope.out.add("double sum = 0;")
+        scope.out.add(f"{acc} sum = 0;")
         with ExitStack() as loops:
             terms = [(index(Access(0, kept)), 1)]
             if axes and 0 not in sizes:
@@ -40,8 +51,8 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
                     terms.append((f"r{i}", inner.strides[group.axis]))
             if 0 not in sizes:
                 scope.out.add(f"sum += {scope.reads[op.x].at(sum_c(terms))};")
-        name = scope.name("mean")
-        scope.out.add(f"const float {name} = (float)sum / {prod(sizes)}.0f;")
+        name = scope.name(op.name.removeprefix("tn."))
+        scope.out.add(f"const {value_c(element_of(op.y))} {name} = {finish};")
         scope.element(stage, index, {op.y: name})
 
 
