@@ -13,8 +13,8 @@ from xdsl.ir import SSAValue
 from tercet.ir.tn import elementwise as tn
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
-from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, TopKOp
+from tercet.ir.tn.quant import QUOTIENT_LIMIT, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
 from tercet.ir.types import (
     BIPOLAR,
     TERNARY,
@@ -22,6 +22,7 @@ from tercet.ir.types import (
     element_of,
     int_type,
     is_float,
+    range_of,
     shape_of,
     tensor_type,
 )
@@ -108,6 +109,19 @@ def quantized(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
     )
     scale = float_constant(draw, case, narrower(draw, shape_of(x)), positive=True)
     return case.add(QuantizeOp, x, scale, lo=lo, hi=hi, mode=draw(st.sampled_from(tn.ROUNDING_MODES)))
+
+
+def requantized(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
+    """x itself where its range is too wide for a quotient."""
+    largest = max(map(abs, range_of(element_of(x))))
+    if largest >= QUOTIENT_LIMIT >> 8:
+        return x
+    rng, shape = _generator(draw), narrower(draw, shape_of(x))
+    most = min(QUOTIENT_LIMIT // (largest + 1), 1 << draw(st.integers(1, 24))) - 1
+    multiplier = case.constant(rng.integers(-most, most + 1, shape))
+    divisor = case.constant(rng.integers(1, 1 << draw(st.integers(1, 40)), narrower(draw, shape_of(x))))
+    mode = draw(st.sampled_from(tn.ROUNDING_MODES))
+    return case.add(RequantizeOp, x, multiplier, divisor, lo=-200, hi=draw(st.sampled_from([100, 1 << 20])), mode=mode)
 
 
 def _cast(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
@@ -270,6 +284,8 @@ def pool_cases(draw: Draw) -> Case:
     if element == f32 and draw(st.booleans()):
         counted = [draw(st.sampled_from([0, p])) for p in geometry["pads"]]
         y = case.add(AvgPoolOp, case.inputs[0], kernel=kernel, counted=counted, **geometry)
+    elif element != f32 and draw(st.booleans()):
+        y = requantized(draw, case, case.add(SumPoolOp, case.inputs[0], kernel=kernel, **geometry))
     else:
         y = case.add(MaxPoolOp, case.inputs[0], kernel=kernel, **geometry)
     return case.returns(*epilogue(draw, case, y, exact=True))
@@ -277,16 +293,22 @@ def pool_cases(draw: Draw) -> Case:
 
 @st.composite
 def reduce_cases(draw: Draw) -> Case:
-    """Mean, softmax, arg max and top k, of values with equals among them."""
+    """Mean, sum, softmax, arg max and top k, of values with equals among them."""
     shape = draw(shapes(low=1))
     axis = draw(st.integers(0, len(shape) - 1))
-    kind = draw(st.sampled_from([ReduceMeanOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
+    kind = draw(st.sampled_from([ReduceMeanOp, ReduceSumOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
     element = f32 if kind in (ReduceMeanOp, tn.SoftmaxOp) else draw(st.sampled_from([f32, *INTEGERS]))
+    if kind is ReduceSumOp:
+        element = draw(st.sampled_from(INTEGERS))
     case = Case("reduce", [(shape, element)])
     x = case.inputs[0]
     if kind is ReduceMeanOp:
         axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
         return case.returns(case.add(tn.ReluOp, case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))))
+    if kind is ReduceSumOp:
+        axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
+        y = case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))
+        return case.returns(y, requantized(draw, case, y))
     if kind is tn.SoftmaxOp:
         return case.returns(case.add(tn.LeakyReluOp, case.add(kind, x, axis=axis), alpha=0.5))
     largest = draw(st.integers(0, 1))

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tercet.ir.errors import IRError
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
+from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, TopKOp
 from tercet.ir.types import INT64_MIN
 
 from .one_op import close, compute, compute_one, equal, examples, floats, full_shapes, integers, onnx_node, seeds
@@ -149,3 +149,22 @@ def test_reductions_at_the_smallest_integer() -> None:
     values, indices = compute(TopKOp, x, axis=1, k=4)
     equal(values, [[2**63 - 1, 3, INT64_MIN, INT64_MIN]])
     equal(indices, [[3, 1, 0, 2]])
+
+
+@given(windows(), seeds)
+@examples(3)
+def test_sum_pool_is_the_average_times_the_window(window: tuple[tuple[int, ...], dict[str, Any]], seed: int) -> None:
+    shape, attributes = window
+    q = integers(seed, shape, -128, 127)
+    whole = attributes["pads"]
+    mean = compute_one(AvgPoolOp, q.astype(np.float32), counted=whole, **attributes)
+    area = np.prod(attributes["kernel"])
+    equal(compute_one(SumPoolOp, q, **attributes), np.rint(mean * area).astype(np.int64))
+
+
+@given(full_shapes, seeds, st.integers(0, 1))
+@examples(3)
+def test_reduce_sum(shape: tuple[int, ...], seed: int, keepdims: int) -> None:
+    q = integers(seed, shape, -(2**31), 2**31)
+    axes = [i for i in range(len(shape)) if (seed >> i) & 1]
+    equal(compute_one(ReduceSumOp, q, axes=axes, keepdims=keepdims), q.sum(axis=tuple(axes), keepdims=bool(keepdims)))
