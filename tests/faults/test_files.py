@@ -38,8 +38,6 @@ OPEN = {
     "msqdq_uint16",
     "n_uni",
     "neg_dim",
-    "op_signbnn",
-    "op_where_bnn",
     "rank_419",
     "resize_linear_half_pixel_2_0",
     "resize_qdq",
