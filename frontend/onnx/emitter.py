@@ -18,7 +18,7 @@ from ...ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ...ir.tn.quant import DequantizeOp
 from ...ir.types import Element, contains, shape_of, tensor_type
 from .node import Node
-from .values import FLOAT, MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
+from .values import FLOAT, FLOATS, MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
 
 SMALL_INTEGER = 2**16
 """Sums of products of integers up to here stay far inside 64 bits."""
@@ -154,7 +154,10 @@ class Emitter:
         if value.dtype == FLOAT:
             return value
         if value.array is not None:
-            return Value.constant(value.name, value.array.astype(np.float32))
+            with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite
+                return Value.constant(value.name, value.array.astype(np.float32))
+        if value.dtype in FLOATS:
+            return retyped(value, FLOAT)
         if max(map(abs, value.range)) <= SMALL_INTEGER:
             return self.op(DequantizeOp, value, self.constant(1.0, "one"), dtype=FLOAT)
         return self.cast(value, element_of_onnx(FLOAT), FLOAT)

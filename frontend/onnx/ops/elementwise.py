@@ -14,7 +14,7 @@ from ..emitter import Emitter, retyped
 from ..node import Node
 from ..registry import imports, register
 from ..tensors import dtype_of
-from ..values import INT32, Value, container, element_of_onnx
+from ..values import FLOATS, INT32, Value, container, element_of_onnx
 
 
 def _binary(kind: type[TensorOperation], e: Emitter, node: Node, a: Value, b: Value) -> Value:
@@ -68,7 +68,7 @@ def _cast_to(e: Emitter, x: Value, dtype: np.dtype) -> Value:
         # The reference of ONNX wraps floats that leave 4 or 2 bits; other targets saturate, which ONNX leaves open.
         x = e.cast(x, element_of_onnx(INT32), INT32)
     if not x.is_float:
-        return e.to_float(x) if dtype.kind == "f" else e.wrapped(x, dtype)
+        return retyped(e.to_float(x), dtype) if dtype in FLOATS else e.wrapped(x, dtype)
     return e.cast(x, element, dtype)
 
 
