@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .operation import TensorOperation
 from .tn.elementwise import BinaryOp, SoftmaxOp
 from .tn.linear import BatchNormOp, ConvOp, MatMulOp
+from .tn.logic import SelectOp
 from .tn.movement import ConcatOp, PadOp, TakeOp, TransposeOp
 from .tn.pool import ArgMaxOp, ReduceOp, TopKOp
 from .tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
@@ -27,7 +28,7 @@ def mixes_samples(op: TensorOperation, per_sample: Sequence[bool]) -> str:
 
 def _reason(op: TensorOperation, per_sample: Sequence[bool], ranks: Sequence[int]) -> str:
     result_rank = len(shape_of(op.results[0]))
-    if isinstance(op, BinaryOp | QuantizeOp | DequantizeOp | RequantizeOp):
+    if isinstance(op, BinaryOp | SelectOp | QuantizeOp | DequantizeOp | RequantizeOp):
         aligned = all(rank == result_rank for rank, sample in zip(ranks, per_sample, strict=True) if sample)
         return "" if aligned else "it broadcasts the batch axis against another one"
     if isinstance(op, ConvOp | BatchNormOp | ThresholdOp):

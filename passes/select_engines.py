@@ -24,12 +24,23 @@ from ..ir.program import Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
 from ..ir.tn.linear import ConvOp, MatMulOp
+from ..ir.tn.logic import SelectOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ..ir.types import shape_of
 from .base import Pass, remove
 
-EPILOGUE = (BinaryOp, UnaryOp, CastOp, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp, SelectThresholdOp)
+EPILOGUE = (
+    BinaryOp,
+    UnaryOp,
+    CastOp,
+    SelectOp,
+    DequantizeOp,
+    QuantizeOp,
+    RequantizeOp,
+    ThresholdOp,
+    SelectThresholdOp,
+)
 """Operations that may join the kernel that computes their operand."""
 
 PRODUCTS = (ConvOp, MatMulOp)

@@ -17,6 +17,7 @@ from xdsl.ir import Operation
 
 from ...ir.tn import elementwise as tn
 from ...ir.tn.linear import BatchNormOp
+from ...ir.tn.logic import CompareOp, SelectOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
 from .text import float_c, int_c, storage_c, value_c
@@ -139,6 +140,13 @@ def _cast(op: tn.CastOp, x: str) -> str:
     return f"({want})tercet_wrap({x}, {int_c(lo)}, {int_c(size)})"
 
 
+_COMPARISONS = {"ge": ">=", "gt": ">", "eq": "=="}
+
+
+def _select(op: SelectOp, condition: str, a: str, b: str) -> str:
+    return f"{condition} ? {a} : {b}"
+
+
 def _quantize(op: QuantizeOp, x: str, scale: str) -> str:
     return saturated(f"{rounding(op.get('mode'))}({x} / {scale})", op.get("lo"), op.get("hi"))
 
@@ -207,6 +215,8 @@ _WRITERS: dict[type[Operation], Callable[..., str]] = {
     tn.RoundOp: lambda op, x: f"{rounding(op.get('mode'))}({x})",
     tn.ClipOp: _clip,
     tn.CastOp: _cast,
+    CompareOp: lambda op, a, b: f"{a} {_COMPARISONS[op.get('relation')]} {b}",
+    SelectOp: _select,
     BatchNormOp: lambda op, *v: f"tercet_batch_norm({', '.join(v)}, {float_c(op.get('epsilon'))})",
     QuantizeOp: _quantize,
     DequantizeOp: lambda op, q, scale: f"(float){q} * {scale}",

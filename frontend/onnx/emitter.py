@@ -15,9 +15,13 @@ from ...ir.operation import TensorOperation
 from ...ir.program import Program
 from ...ir.tn.elementwise import CastOp
 from ...ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
+from ...ir.tn.quant import DequantizeOp
 from ...ir.types import Element, contains, shape_of, tensor_type
 from .node import Node
-from .values import MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
+from .values import FLOAT, FLOATS, MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
+
+SMALL_INTEGER = 2**16
+"""Sums of products of integers up to here stay far inside 64 bits."""
 
 
 class Emitter:
@@ -143,12 +147,20 @@ class Emitter:
         return self.cast(value, element, dtype)
 
     def to_float(self, value: Value) -> Value:
-        """Integers as float32, floats as they are; constants at once."""
-        if value.dtype == np.float32:
+        """Integers as float32, floats as they are; constants at once.
+
+        Small integers go through tn.dequantize with the scale 1: the passes look for integers behind it.
+        """
+        if value.dtype == FLOAT:
             return value
         if value.array is not None:
-            return Value.constant(value.name, value.array.astype(np.float32))
-        return self.cast(value, element_of_onnx(np.dtype(np.float32)), np.dtype(np.float32))
+            with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite
+                return Value.constant(value.name, value.array.astype(np.float32))
+        if value.dtype in FLOATS:
+            return retyped(value, FLOAT)
+        if max(map(abs, value.range)) <= SMALL_INTEGER:
+            return self.op(DequantizeOp, value, self.constant(1.0, "one"), dtype=FLOAT)
+        return self.cast(value, element_of_onnx(FLOAT), FLOAT)
 
     # -- movement -------------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class _Import:
         value = self.values[declared.name]
         assert value is not None
         where = f"output '{declared.name}'"
-        if value.dtype != declared.dtype:
+        if declared.typed and value.dtype != declared.dtype:
             raise ModelError(f"is declared as {declared.dtype.name}, but computed as {value.dtype.name}", where=where)
         if self.batched and not value.per_sample:
             self.problems.append(f"{where}: does not depend on the input; give batch=N")

@@ -12,6 +12,7 @@ from xdsl.ir import SSAValue
 
 from tercet.ir.tn import elementwise as tn
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
+from tercet.ir.tn.logic import COMPARISONS, CompareOp, SelectOp
 from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, TopKOp
 from tercet.ir.tn.quant import QUOTIENT_LIMIT, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
@@ -138,7 +139,7 @@ INEXACT = [tn.SigmoidOp, tn.TanhOp, tn.HardSigmoidOp, tn.HardSwishOp]
 
 def elementwise_step(draw: Draw, case: Case, x: SSAValue, *, exact: bool = True) -> SSAValue:
     """One more elementwise operation on x. exact: none whose last bit depends on the C library."""
-    kinds = ["binary", "relu", "clip", "cast", "threshold"]
+    kinds = ["binary", "relu", "clip", "cast", "threshold", "compare", "select"]
     kinds += ["leaky", "round", "quantize", "norm"] if is_float(x) else ["dequantize"]
     kinds += ["inexact"] if is_float(x) and not exact else []
     kind = draw(st.sampled_from(kinds))
@@ -146,6 +147,10 @@ def elementwise_step(draw: Draw, case: Case, x: SSAValue, *, exact: bool = True)
         other = partner(draw, case, x)
         pair = (x, other) if draw(st.booleans()) else (other, x)
         return case.add(draw(st.sampled_from(BINARY)), *pair)
+    if kind in ("compare", "select"):
+        other = partner(draw, case, x)
+        truth = case.add(CompareOp, x, other, relation=draw(st.sampled_from(COMPARISONS)))
+        return truth if kind == "compare" else case.add(SelectOp, truth, other, x)
     if kind == "clip":
         lo = draw(st.sampled_from([-np.inf, -9.0, -1.0, 0.0, 1e12]))
         hi = draw(st.sampled_from([5.0, 6.0, 1e12, np.inf]))

@@ -7,6 +7,7 @@ from . import (  # noqa: F401
     convolution,
     elementwise,
     linear,
+    logic,
     movement,
     normalization,
     padding,

@@ -11,18 +11,18 @@ from ..emitter import Emitter, retyped
 from ..node import Node
 from ..registry import imports
 from ..tensors import dtype_of
-from ..values import FLOAT, INT32, UINT8, Refusal, Value, element_of_onnx
+from ..values import FLOAT, FLOATS, INT32, UINT8, Refusal, Value, element_of_onnx
 
 _TARGETS = {"int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2"}
 
 
 def check_scale(e: Emitter, scale: Value, what: str = "the scale") -> Value:
-    """The scale itself. Raises Refusal unless it is float32, ModelError for a constant that is zero or not finite."""
-    if scale.dtype != FLOAT:
+    """The scale in float32. Raises Refusal unless it is a float, ModelError for a constant zero or not finite."""
+    if scale.dtype not in FLOATS:
         raise Refusal(f"{what} of dtype {scale.dtype.name} is not supported")
     if (array := scale.array) is not None and not bool(np.all(np.isfinite(array) & (array != 0))):
         raise e.node.error(f"{what} is zero or not finite")
-    return scale
+    return e.to_float(scale)
 
 
 def along(e: Emitter, node: Node, parameter: Value, x: Value) -> Value:
@@ -85,11 +85,24 @@ def quantize_linear(e: Emitter, node: Node, x: Value, scale: Value, zero: Value 
 
 @imports("DequantizeLinear")
 def dequantize_linear(e: Emitter, node: Node, q: Value, scale: Value, zero: Value | None = None) -> Value:
-    """(q - zero) * scale as float32."""
+    """(q - zero) * scale, of the scale's dtype or output_dtype."""
     if q.dtype.name not in _TARGETS | {"int32"}:
         raise Refusal(f"dequantization of {q.dtype.name} is not supported")
     if zero is not None and zero.dtype != q.dtype:
         raise node.error(f"the zero point is {zero.dtype.name}, the input {q.dtype.name}")
+    dtype = dtype_of(node.int("output_dtype"), where=node.label) if node.int("output_dtype", 0) else scale.dtype
     scale = along(e, node, check_scale(e, scale), q)
     whole = shifted(e, q, None if zero is None else along(e, node, zero, q))
-    return e.op(DequantizeOp, whole, scale, dtype=FLOAT)
+    rounded = _rounded_products(whole, scale, dtype)
+    return e.op(DequantizeOp, whole, scale, dtype=dtype) if rounded is None else e.constant(rounded, "floats")
+
+
+def _rounded_products(whole: Value, scale: Value, dtype: np.dtype) -> np.ndarray | None:
+    """Constant weights in a short float dtype, where its rounding changes them: they are then no integers times scales
+    any more. None where they still are."""
+    if dtype == FLOAT or whole.array is None or scale.array is None:
+        return None
+    with np.errstate(over="ignore"):
+        exact = whole.array.astype(np.float32) * scale.array
+        short = exact.astype(dtype)
+    return None if np.array_equal(short.astype(np.float32), exact) else short
