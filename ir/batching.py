@@ -8,7 +8,7 @@ from .operation import TensorOperation
 from .tn.elementwise import BinaryOp, SoftmaxOp
 from .tn.linear import BatchNormOp, ConvOp, MatMulOp
 from .tn.movement import ConcatOp, PadOp, TakeOp, TransposeOp
-from .tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
+from .tn.pool import ArgMaxOp, ReduceOp, TopKOp
 from .tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from .types import shape_of
 
@@ -38,7 +38,7 @@ def _reason(op: TensorOperation, per_sample: Sequence[bool], ranks: Sequence[int
         return _matmul(per_sample, ranks, result_rank)
     if isinstance(op, TransposeOp):
         return "" if op.get("perm")[:1] == (0,) else "it moves the batch axis"
-    if isinstance(op, ReduceMeanOp):
+    if isinstance(op, ReduceOp):
         return "it reduces the batch axis" if 0 in op.get("axes") else ""
     if isinstance(op, ArgMaxOp | TopKOp | SoftmaxOp | ConcatOp):
         return "it works along the batch axis" if op.get("axis") == 0 else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ir.errors import IRError
 from ...ir.locations import describe
-from ...ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, PoolOp, ReduceMeanOp, TopKOp
+from ...ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, PoolOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, TopKOp
 from ...ir.types import INT64_MIN, shape_of
 from .meaning import meaning
 
@@ -65,6 +65,16 @@ def reduce_mean(op: ReduceMeanOp, x: np.ndarray) -> np.ndarray:
     axes, keep = op.get("axes"), bool(op.get("keepdims"))
     count = int(np.prod([x.shape[a] for a in axes]))
     return np.asarray(np.sum(x, axis=axes, keepdims=keep, dtype=np.float32) / np.float32(count))
+
+
+@meaning(ReduceMaxOp)
+def reduce_max(op: ReduceMaxOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.max(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
+
+
+@meaning(ReduceMinOp)
+def reduce_min(op: ReduceMinOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.min(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
 
 
 @meaning(ArgMaxOp)

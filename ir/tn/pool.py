@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, f32
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
@@ -54,11 +54,9 @@ class AvgPoolOp(PoolOp):
         return super().infer()
 
 
-@irdl_op_definition
-class ReduceMeanOp(TensorOperation):
-    """The float mean over `axes` (ascending, not negative); keepdims 0 or 1."""
+class ReduceOp(TensorOperation):
+    """One number from all elements along `axes` (ascending, not negative); keepdims 0 or 1."""
 
-    name = "tn.reduce_mean"
     x = operand_def()
     axes = prop_def(DenseArrayBase)
     keepdims = prop_def(IntegerAttr)
@@ -66,13 +64,44 @@ class ReduceMeanOp(TensorOperation):
     DEFAULTS: ClassVar = {"keepdims": 1}
 
     def infer(self) -> Sequence[Tensor]:
-        x, axes = shape_of(self.x), self.get("axes")
-        if not is_float(self.x):
-            raise fail(self, "x", "f32", element_of(self.x))
+        x, axes, keep = shape_of(self.x), self.get("axes"), self.get("keepdims")
         if any(not 0 <= a < len(x) for a in axes) or list(axes) != sorted(set(axes)):
             raise fail(self, "axes", f"ascending axes below {len(x)}", axes)
-        keep = self.get("keepdims")
-        return [tensor_type([1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes], f32)]
+        shape = [1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes]
+        return [tensor_type(shape, element_of(self.x))]
+
+
+@irdl_op_definition
+class ReduceMeanOp(ReduceOp):
+    """The float mean."""
+
+    name = "tn.reduce_mean"
+
+    def infer(self) -> Sequence[Tensor]:
+        if not is_float(self.x):
+            raise fail(self, "x", "f32", element_of(self.x))
+        return super().infer()
+
+
+class ExtremeOp(ReduceOp):
+    """The largest or smallest element, floats or integers; NaN where one of the elements is NaN. No axis is empty."""
+
+    def infer(self) -> Sequence[Tensor]:
+        x = shape_of(self.x)
+        (y,) = super().infer()
+        if any(not x[a] for a in self.get("axes")):
+            raise fail(self, "axes", "axes with elements", list(x))
+        return [y]
+
+
+@irdl_op_definition
+class ReduceMaxOp(ExtremeOp):
+    name = "tn.reduce_max"
+
+
+@irdl_op_definition
+class ReduceMinOp(ExtremeOp):
+    name = "tn.reduce_min"
 
 
 @irdl_op_definition
@@ -118,4 +147,4 @@ class TopKOp(TensorOperation):
         return [tensor_type(shape, element_of(self.x)), tensor_type(shape, int_type(0, max(x[axis] - 1, 0)))]
 
 
-OPS = [MaxPoolOp, AvgPoolOp, ReduceMeanOp, ArgMaxOp, TopKOp]
+OPS = [MaxPoolOp, AvgPoolOp, ReduceMeanOp, ReduceMaxOp, ReduceMinOp, ArgMaxOp, TopKOp]

@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 from tercet.ir.tn import elementwise as tn
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
+from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, TopKOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from tercet.ir.types import (
     BIPOLAR,
@@ -277,10 +277,10 @@ def pool_cases(draw: Draw) -> Case:
 
 @st.composite
 def reduce_cases(draw: Draw) -> Case:
-    """Mean, softmax, arg max and top k, of values with equals among them."""
+    """Mean, extremes, softmax, arg max and top k, of values with equals among them."""
     shape = draw(shapes(low=1))
     axis = draw(st.integers(0, len(shape) - 1))
-    kind = draw(st.sampled_from([ReduceMeanOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
+    kind = draw(st.sampled_from([ReduceMeanOp, ReduceMaxOp, ReduceMinOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
     element = f32 if kind in (ReduceMeanOp, tn.SoftmaxOp) else draw(st.sampled_from([f32, *INTEGERS]))
     case = Case("reduce", [(shape, element)])
     x = case.inputs[0]
@@ -289,6 +289,12 @@ def reduce_cases(draw: Draw) -> Case:
         return case.returns(case.add(tn.ReluOp, case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))))
     if kind is tn.SoftmaxOp:
         return case.returns(case.add(tn.LeakyReluOp, case.add(kind, x, axis=axis), alpha=0.5))
+    if kind in (ReduceMaxOp, ReduceMinOp):
+        axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
+        y = case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))
+        case.returns(case.add(tn.ReluOp, y), y)
+        with_specials(draw, case)
+        return case
     largest = draw(st.integers(0, 1))
     if kind is ArgMaxOp:
         y = case.add(kind, x, axis=axis, largest=largest, last=draw(st.integers(0, 1)))
