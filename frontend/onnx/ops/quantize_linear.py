@@ -51,8 +51,16 @@ def _check_all(e: Emitter, good: np.ndarray, what: str, hint: str = "") -> None:
         raise e.node.error(what + where, hint)
 
 
+def of_sample(e: Emitter, parameter: Value, rank: int) -> bool:
+    """Whether it is the scalar scale or zero point that dynamic quantization gave each sample of a symbolic batch: one
+    element with the batch axis, and as many axes as the tensor of `rank` that it belongs to."""
+    return e.batched and parameter.per_sample and rank > 0 and parameter.shape == (1,) * rank
+
+
 def along(e: Emitter, node: Node, parameter: Value, x: Value) -> Value:
     """A scale or zero point shaped to broadcast against x: per tensor, per axis (attribute axis) or in blocks of it."""
+    if of_sample(e, parameter, x.rank):
+        return parameter
     if parameter.shape in ((), (1,)) and not node.int("block_size", 0):
         return e.reshape(parameter, ())
     axis = e.axis(node.int("axis", 1), x.rank)

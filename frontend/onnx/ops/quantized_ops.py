@@ -19,7 +19,7 @@ from ..registry import MICROSOFT, imports
 from ..values import FLOAT, INT32, Value
 from .channels_last import first, last
 from .convolution import convolve
-from .quantize_linear import BOTH, check_divisor, check_scale, saturated, shifted
+from .quantize_linear import BOTH, check_divisor, check_scale, of_sample, saturated, shifted
 
 
 def fold_scales(
@@ -45,9 +45,8 @@ def requantized(e: Emitter, total: Value, scale: Value, y_scale: Value, zero: Va
 
 
 def one_number(e: Emitter, value: Value, rank: int = 0) -> Value:
-    """A scale or zero point of one element as a scalar. One that belongs to a sample of a symbolic batch keeps the
-    batch axis instead, and as many axes as the tensor of `rank` that it meets."""
-    if value.per_sample and e.batched and value.shape == (1,) * rank:
+    """A scale or zero point of one element as a scalar; that of a sample keeps its axes. rank: of its tensor."""
+    if of_sample(e, value, rank):
         return value
     if value.shape not in ((), (1,)):
         raise e.node.error(f"want one scale or zero point, have the shape {list(value.shape)}")
