@@ -61,13 +61,13 @@ def _type(dtype: Any) -> int:
 
 def bundle(cases: Mapping[str, Case]) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """All cases as one model, and its inputs: many graphs share one compilation."""
-    whole, feeds = None, {}
-    for name, case in cases.items():
-        part = compose.add_prefix(case.model(), f"{name}.")
-        feeds |= {f"{name}.{key}": a for key, a in case.feeds.items()}
-        whole = part if whole is None else compose.merge_models(whole, part, io_map=[])
-    assert whole is not None
-    return whole, feeds
+    parts = [compose.add_prefix(case.model(), f"{name}.").graph for name, case in cases.items()]
+    whole = next(iter(cases.values())).model()
+    whole.graph.CopyFrom(helper.make_graph([], "bundle", [], []))
+    for part in parts:
+        for field in ("node", "input", "output", "initializer"):
+            getattr(whole.graph, field).extend(getattr(part, field))
+    return whole, {f"{name}.{key}": a for name, case in cases.items() for key, a in case.feeds.items()}
 
 
 def onnxruntime(model: onnx.ModelProto, feeds: Arrays) -> dict[str, np.ndarray]:
