@@ -223,7 +223,13 @@ def _profile(model: LoadedModel, inputs: Arrays) -> tuple[LayerTime, ...]:
     seconds = model.profile(inputs, repeats=30)
     return tuple(
         LayerTime(
-            layer.symbol, layer.engine, layer.nodes, s, layer.cycles, layer.measured, layer.bits_per_weight,
+            layer.symbol,
+            layer.engine,
+            layer.nodes,
+            s,
+            layer.cycles,
+            layer.measured,
+            layer.bits_per_weight,
             layer.weights_in_code,
         )
         for layer, s in zip(model.layers, seconds, strict=True)

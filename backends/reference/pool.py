@@ -14,7 +14,9 @@ from ...ir.tn.pool import (
     AvgPoolOp,
     MaxPoolOp,
     PoolOp,
+    ReduceMaxOp,
     ReduceMeanOp,
+    ReduceMinOp,
     ReduceSumOp,
     SumPoolOp,
     TopKOp,
@@ -76,6 +78,16 @@ def reduce_mean(op: ReduceMeanOp, x: np.ndarray) -> np.ndarray:
 @meaning(ReduceSumOp)
 def reduce_sum(op: ReduceSumOp, x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sum(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims")), dtype=np.int64))
+
+
+@meaning(ReduceMaxOp)
+def reduce_max(op: ReduceMaxOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.max(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
+
+
+@meaning(ReduceMinOp)
+def reduce_min(op: ReduceMinOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.min(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
 
 
 @meaning(ArgMaxOp)

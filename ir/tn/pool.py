@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, f32
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
@@ -84,7 +84,7 @@ class SumPoolOp(PoolOp):
 
 
 class ReduceOp(TensorOperation):
-    """One number for all elements along `axes` (ascending, not negative); keepdims 0 or 1."""
+    """One number from all elements along `axes` (ascending, not negative); keepdims 0 or 1."""
 
     x = operand_def()
     axes = prop_def(DenseArrayBase)
@@ -92,11 +92,12 @@ class ReduceOp(TensorOperation):
     y = result_def()
     DEFAULTS: ClassVar = {"keepdims": 1}
 
-    def reduced_shape(self) -> list[int]:
+    def infer(self) -> Sequence[Tensor]:
         x, axes, keep = shape_of(self.x), self.get("axes"), self.get("keepdims")
         if any(not 0 <= a < len(x) for a in axes) or list(axes) != sorted(set(axes)):
             raise fail(self, "axes", f"ascending axes below {len(x)}", axes)
-        return [1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes]
+        shape = [1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes]
+        return [tensor_type(shape, element_of(self.x))]
 
 
 @irdl_op_definition
@@ -108,7 +109,7 @@ class ReduceMeanOp(ReduceOp):
     def infer(self) -> Sequence[Tensor]:
         if not is_float(self.x):
             raise fail(self, "x", "f32", element_of(self.x))
-        return [tensor_type(self.reduced_shape(), f32)]
+        return super().infer()
 
 
 @irdl_op_definition
@@ -120,9 +121,31 @@ class ReduceSumOp(ReduceOp):
     def infer(self) -> Sequence[Tensor]:
         if is_float(self.x):
             raise fail(self, "x", "integers", element_of(self.x))
+        (kind,) = super().infer()
         count = int(np.prod([shape_of(self.x)[a] for a in self.get("axes")], dtype=np.int64))
         lo, hi = range_of(element_of(self.x))
-        return [tensor_type(self.reduced_shape(), int_type(lo * count, hi * count))]
+        return [tensor_type(shape_of(kind), int_type(lo * count, hi * count))]
+
+
+class ExtremeOp(ReduceOp):
+    """The largest or smallest element, floats or integers; NaN where one of the elements is NaN. No axis is empty."""
+
+    def infer(self) -> Sequence[Tensor]:
+        x = shape_of(self.x)
+        (y,) = super().infer()
+        if any(not x[a] for a in self.get("axes")):
+            raise fail(self, "axes", "axes with elements", list(x))
+        return [y]
+
+
+@irdl_op_definition
+class ReduceMaxOp(ExtremeOp):
+    name = "tn.reduce_max"
+
+
+@irdl_op_definition
+class ReduceMinOp(ExtremeOp):
+    name = "tn.reduce_min"
 
 
 @irdl_op_definition
@@ -168,4 +191,4 @@ class TopKOp(TensorOperation):
         return [tensor_type(shape, element_of(self.x)), tensor_type(shape, int_type(0, max(x[axis] - 1, 0)))]
 
 
-OPS = [MaxPoolOp, AvgPoolOp, SumPoolOp, ReduceMeanOp, ReduceSumOp, ArgMaxOp, TopKOp]
+OPS = [MaxPoolOp, AvgPoolOp, SumPoolOp, ReduceMeanOp, ReduceSumOp, ReduceMaxOp, ReduceMinOp, ArgMaxOp, TopKOp]

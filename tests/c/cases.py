@@ -14,7 +14,17 @@ from tercet.ir.tn import elementwise as tn
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.logic import COMPARISONS, CompareOp, SelectOp
 from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, TopKOp
+from tercet.ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+)
 from tercet.ir.tn.quant import QUOTIENT_LIMIT, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
 from tercet.ir.types import (
     BIPOLAR,
@@ -298,10 +308,10 @@ def pool_cases(draw: Draw) -> Case:
 
 @st.composite
 def reduce_cases(draw: Draw) -> Case:
-    """Mean, sum, softmax, arg max and top k, of values with equals among them."""
+    """Mean, sum, extremes, softmax, arg max and top k, of values with equals among them."""
     shape = draw(shapes(low=1))
     axis = draw(st.integers(0, len(shape) - 1))
-    kind = draw(st.sampled_from([ReduceMeanOp, ReduceSumOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
+    kind = draw(st.sampled_from([ReduceMeanOp, ReduceSumOp, ReduceMaxOp, ReduceMinOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
     element = f32 if kind in (ReduceMeanOp, tn.SoftmaxOp) else draw(st.sampled_from([f32, *INTEGERS]))
     if kind is ReduceSumOp:
         element = draw(st.sampled_from(INTEGERS))
@@ -316,6 +326,12 @@ def reduce_cases(draw: Draw) -> Case:
         return case.returns(y, requantized(draw, case, y))
     if kind is tn.SoftmaxOp:
         return case.returns(case.add(tn.LeakyReluOp, case.add(kind, x, axis=axis), alpha=0.5))
+    if kind in (ReduceMaxOp, ReduceMinOp):
+        axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
+        y = case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))
+        case.returns(case.add(tn.ReluOp, y), y)
+        with_specials(draw, case)
+        return case
     largest = draw(st.integers(0, 1))
     if kind is ArgMaxOp:
         y = case.add(kind, x, axis=axis, largest=largest, last=draw(st.integers(0, 1)))

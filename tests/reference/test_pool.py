@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from xdsl.utils.exceptions import VerifyException
 
 from tercet.ir.errors import IRError
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, TopKOp
+from tercet.ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+)
 from tercet.ir.types import INT64_MIN
 
 from .one_op import close, compute, compute_one, equal, examples, floats, full_shapes, integers, onnx_node, seeds
@@ -111,6 +122,24 @@ def test_reduce_mean_is_onnxruntimes(shape: tuple[int, ...], seed: int, keep: bo
     x = floats(seed, shape)
     (want,) = onnx_node("ReduceMean", x, np.array(axes, np.int64), keepdims=int(keep), noop_with_empty_axes=1)
     close(compute_one(ReduceMeanOp, x, axes=axes, keepdims=int(keep)), want)
+
+
+@pytest.mark.parametrize(("op_type", "kind"), [("ReduceMax", ReduceMaxOp), ("ReduceMin", ReduceMinOp)])
+@given(full_shapes, seeds, st.booleans(), st.booleans(), st.data())
+@examples(3)
+def test_extremes_are_onnxruntimes(
+    op_type: str, kind: type, shape: tuple[int, ...], seed: int, keep: bool, whole: bool, data: st.DataObject
+) -> None:
+    axes = sorted(data.draw(st.sets(st.integers(0, len(shape) - 1))))
+    x = integers(seed, shape, -9, 9) if whole else floats(seed, shape)
+    assume(all(shape[axis] for axis in axes))
+    (want,) = onnx_node(op_type, x, np.array(axes, np.int64), keepdims=int(keep), noop_with_empty_axes=1)
+    (equal if whole else close)(compute_one(kind, x, axes=axes, keepdims=int(keep)), want)
+
+
+def test_extremes_of_no_elements_are_refused() -> None:
+    with pytest.raises(VerifyException, match="axes with elements"):
+        compute(ReduceMaxOp, floats(1, (2, 0)), axes=(1,), keepdims=1)
 
 
 @given(full_shapes, seeds, st.booleans(), st.booleans(), st.booleans(), st.data())

@@ -10,7 +10,7 @@ from ..emitter import Emitter
 from ..node import Node
 from ..registry import QONNX_DOMAINS, imports
 from ..values import FLOAT, INT32, Refusal, Value
-from .quantize_linear import check_scale
+from .quantize_linear import check_divisor, check_scale
 
 _MAX_BITS = 32
 
@@ -73,7 +73,7 @@ def quant(e: Emitter, node: Node, x: Value, scale: Value, zero: Value, bits: Val
 
     Rounding happens after the zero point is added, where ties depend on it, so only zp = 0 is a plain tn.quantize.
     """
-    x, scale, zero = e.to_float(x), check_scale(e, e.to_float(scale)), e.to_float(zero)
+    x, scale, zero = e.to_float(x), check_divisor(e, e.to_float(scale)), e.to_float(zero)
     width, mode = _bits(e, bits, "the bit width"), _rounding(node, "ROUND")
     if width == 1 and node.int("signed", 1):
         positive = zero.equals(0) and scale.array is not None and bool(np.all(scale.array > 0))
@@ -106,14 +106,14 @@ def trunc(
     fifth: Value | None = None,
 ) -> Value:
     """Drops low bits of an integer. v1: (x, s, zp, in_bits, out_bits); v2: (x, s, zp, in_bits, out_scale, out_bits)."""
-    x, scale, zero = e.to_float(x), check_scale(e, e.to_float(scale)), e.to_float(zero)
+    x, scale, zero = e.to_float(x), check_divisor(e, e.to_float(scale)), e.to_float(zero)
     mode = _rounding(node, "FLOOR")
     whole = e.op(RoundOp, _scaled(e, x, scale, zero), mode="round")
     if fifth is None:
         shift = _bits(e, in_bits, "the input bit width") - _bits(e, fourth, "the output bit width")
         y = e.op(RoundOp, e.op(DivOp, whole, e.constant(float(2.0**shift), "step")), mode=mode)
         return e.op(MulOp, y if zero.equals(0) else e.op(SubOp, y, zero), scale)
-    out_scale = check_scale(e, e.to_float(fourth), "the output scale")
+    out_scale = check_divisor(e, e.to_float(fourth), "the output scale")
     ratio = e.known(out_scale, "the output scale") / e.known(scale, "the scale")
     if not bool(np.all(ratio > 0)):
         raise node.error("scale and output scale differ in sign")

@@ -16,7 +16,9 @@ from .....ir.tn.pool import (
     AvgPoolOp,
     MaxPoolOp,
     PoolOp,
+    ReduceMaxOp,
     ReduceMeanOp,
+    ReduceMinOp,
     ReduceSumOp,
     SumPoolOp,
     TopKOp,
@@ -37,7 +39,14 @@ from .movement import (
     emit_transpose,
 )
 from .plan import Stage, plan_stages
-from .reduce import emit_arg_max, emit_reduce_mean, emit_reduce_sum, emit_softmax, emit_top_k
+from .reduce import (
+    emit_arg_max,
+    emit_reduce_extreme,
+    emit_reduce_mean,
+    emit_reduce_sum,
+    emit_softmax,
+    emit_top_k,
+)
 from .scope import Scope
 from .window import emit_avg_pool, emit_conv, emit_max_pool, emit_sum_pool
 
@@ -55,6 +64,8 @@ ROOTS: dict[type[Operation], Callable[..., None]] = {
     SumPoolOp: emit_sum_pool,
     ReduceMeanOp: emit_reduce_mean,
     ReduceSumOp: emit_reduce_sum,
+    ReduceMaxOp: emit_reduce_extreme,
+    ReduceMinOp: emit_reduce_extreme,
     SoftmaxOp: emit_softmax,
     ArgMaxOp: emit_arg_max,
     TopKOp: emit_top_k,
