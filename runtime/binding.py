@@ -31,6 +31,7 @@ class Library:
             f"{prefix}_run_steps", status, pointer, count, pointer, pointer, status, pointer
         )  # fmt: skip
         self._text = self._function(f"{prefix}_status_text", ctypes.c_char_p, status)
+        self._threads = self._function(f"{prefix}_threads", status, pointer)
         self._arena = self._function(f"{prefix}_arena", pointer, pointer)
         self.arena_bytes: int = self._function(f"{prefix}_arena_bytes", count)()
         self.step_count: int = self._function(f"{prefix}_step_count", status)()
@@ -50,6 +51,10 @@ class Library:
         model = ctypes.c_void_p()
         self._check(self._create(ctypes.addressof(model), threads))
         return model.value or 0
+
+    def threads(self, model: int) -> int:
+        """How many threads its runs use."""
+        return self._threads(model)
 
     def destroy(self, model: int) -> None:
         self._destroy(model)

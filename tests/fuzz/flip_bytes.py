@@ -75,7 +75,8 @@ def outcome(subject: Subject, seed: int, number: int, folder: Path) -> tuple[str
 
 def general(what: str) -> str:
     """A message without the names and numbers of the case."""
-    text = re.sub(r"'[^']*'|\"[^\"]*\"", "'..'", what.splitlines()[0])
+    text = re.sub(r"\S*/\S*", "..", what.splitlines()[0])
+    text = re.sub(r"'[^']*'|\"[^\"]*\"", "'..'", text)
     text = re.sub(r"\[[^\]]*\]|\([^)]*\)", "[..]", text)
     return re.sub(r"[-+]?\d[\w.+-]*", "#", text)[:100]
 

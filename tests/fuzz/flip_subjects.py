@@ -105,8 +105,11 @@ def damaged_artifact(rng: random.Random) -> bytes:
         return data[:begin] + damaged(data[begin:end], rng) + data[end:]
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    name = rng.choice([n for n in files if n.startswith("ir/") or n == "layers.json"])
+    stages = sorted(n for n in files if n.endswith(".mlir"))  # the last is what `inspect` parses
+    name = rng.choice((stages[-1], stages[-1], rng.choice(stages), "layers.json", "ir/weights.npz"))
     files[name] = damaged(files[name], rng)
+    if not name.endswith(".npz"):
+        files[name] = bytes(byte & 0x7F for byte in files[name])  # other text, not bytes that are none
     manifest = json.loads(files["manifest.json"])
     manifest["files"][name] = {"sha256": hashlib.sha256(files[name]).hexdigest(), "bytes": len(files[name])}
     files["manifest.json"] = json.dumps(manifest).encode()
