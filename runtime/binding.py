@@ -5,13 +5,12 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ..ir.errors import ArtifactError, InputError, TercetError
+from ..ir.host import scratch_folder
 from .manifest import LIBRARY
 from .schema import ALTERED
 
@@ -101,8 +100,8 @@ def _map(library: bytes, where: str) -> ctypes.CDLL:
 
     The file's name is new every time: the system's loader gives a name it has seen before the old library.
     """
-    with tempfile.TemporaryDirectory(prefix="tercet-") as folder:  # mode 0700
-        path = Path(folder) / "model.so"
+    with scratch_folder() as folder:  # mode 0700
+        path = folder / "model.so"
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700), "wb") as file:
             file.write(library)
         try:

@@ -64,7 +64,6 @@ def outcome(subject: Subject, seed: int, number: int, folder: Path) -> tuple[str
             subject.use(path, rng)
         return "accepted", ""
     except TercetError as error:
-        assert error.what.strip(), "an error without words"
         return f"{type(error).__name__}: {general(error.what)}", ""
     except (Exception, TooLong) as error:
         frames = traceback.extract_tb(error.__traceback__)
@@ -200,7 +199,8 @@ def main() -> int:
     def on_block(now: Tally) -> None:
         _write_state(options.state, subject, options.seed, now)
         rate = (now.next - first) / max(time.monotonic() - begin, 1e-9)
-        print(f"\r{now.next} of {options.count}, {len(now.faults)} faults, {rate:.0f} a second ", end="", file=sys.stderr)
+        shown = f"{now.next} of {options.count}, {len(now.faults)} faults, {rate:.0f} a second"
+        print(f"\r{shown} ", end="", file=sys.stderr)
 
     first = tally.next
     run_cases(subject, options.seed, first, options.count, on_block, tally)

@@ -16,7 +16,8 @@ DOMAINS = {"MultiThreshold": "qonnx.custom_op.general", "Quant": "qonnx.custom_o
 
 
 def _node(op: str, inputs: str, outputs: str, **attributes: Any) -> NodeProto:
-    return helper.make_node(op, inputs.split(), outputs.split(), name=f"n_{outputs}", domain=DOMAINS.get(op), **attributes)
+    domain, name = DOMAINS.get(op), f"n_{outputs}"
+    return helper.make_node(op, inputs.split(), outputs.split(), name=name, domain=domain, **attributes)
 
 
 def _model(nodes: list[NodeProto], constants: dict[str, np.ndarray], shape: list[int | str], last: str) -> ModelProto:

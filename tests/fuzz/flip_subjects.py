@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
 from flip_mutations import damaged, mutate_fields
 from flip_seeds import seeds
+from google.protobuf.message import DecodeError, EncodeError
 
 import tercet
 from tercet.backends.c.target import find_target
@@ -138,4 +138,4 @@ def _inspect(path: Path) -> None:
 
 def _run(path: Path) -> None:
     with tercet.load(path) as model:
-        model.run({p.name: np.zeros((2, *p.shape[1:]) if model.manifest.batched else p.shape, p.dtype) for p in model.inputs})
+        model.run({port.name: np.zeros(port.shape, port.dtype) for port in model.inputs})
