@@ -38,6 +38,8 @@ from tercet.ir.errors import TercetError
 SECONDS, MEMORY = 20.0, 6 * 2**30
 BLOCK = 500
 """Cases of one child process."""
+TRACES = 20
+"""Kept for each kind of fault, of the first ones."""
 
 
 class TooLong(BaseException):
@@ -107,7 +109,7 @@ def run_block(subject: Subject, seed: int, numbers: Sequence[int], tally: Tally)
             for number, (kind, trace) in found:
                 tally.outcomes[kind] += 1
                 if trace:
-                    tally.faults[number] = f"{kind}\n{trace}"
+                    tally.faults[number] = f"{kind}\n{trace}" if tally.outcomes[kind] <= TRACES else kind
             results.unlink(missing_ok=True)
             if not status:
                 return

@@ -38,11 +38,18 @@ class Subject:
 
 
 def models() -> Subject:
+    with tempfile.TemporaryDirectory() as folder:  # loads what the cases need, before processes are forked
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(seeds()["convolutions"])
+        tercet.inspect(path, target="generic")
     return Subject("model.onnx", damaged_model, use_model)
 
 
 def artifacts() -> Subject:
-    sound_artifact()  # before processes are forked
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tercet"
+        path.write_bytes(sound_artifact())
+        use_artifact(path, random.Random(0))
     return Subject("model.tercet", damaged_artifact, use_artifact)
 
 
