@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..ir.errors import InputError
+from ..ir.weights import UNREADABLE
 
 Arrays = dict[str, np.ndarray]
 OUTPUT_NAMES = ("output", "outputs", "logits")
@@ -90,7 +90,7 @@ def load_arrays(path: str | Path) -> Arrays:
         raise InputError("no such file", where=where) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=where) from error
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"not a NumPy file: {error}", where=where, hint="write it with numpy.save or numpy.savez"
         ) from error

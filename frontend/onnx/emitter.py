@@ -18,7 +18,7 @@ from ...ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ...ir.tn.quant import DequantizeOp
 from ...ir.types import Element, contains, shape_of, tensor_type
 from .node import Node
-from .values import FLOAT, FLOATS, MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
+from .values import FLOAT, FLOATS, MAX_ELEMENTS, MAX_RANK, Refusal, Value, element_of_onnx, plain_array
 
 SMALL_INTEGER = 2**16
 """Sums of products of integers up to here stay far inside 64 bits."""
@@ -81,6 +81,8 @@ class Emitter:
 
     def check_size(self, shape: Sequence[int]) -> None:
         """Raises ModelError for a tensor too large to be meant."""
+        if len(shape) > MAX_RANK:
+            raise self.node.error(f"its result has {len(shape)} axes", hint=f"tensors have up to {MAX_RANK} axes")
         if prod(shape) > MAX_ELEMENTS:
             raise self.node.error(
                 f"its result has the absurd shape {list(shape)}", hint=f"the limit is {MAX_ELEMENTS} elements"
@@ -168,6 +170,7 @@ class Emitter:
         """Row-major reshape; nothing when the shape is the same already."""
         if tuple(shape) == value.shape:
             return value
+        self.check_size(shape)
         if value.array is not None and prod(shape) == value.array.size:
             return Value.constant(value.name, value.array.reshape(shape))
         return self.op(ReshapeOp, value, shape=tuple(shape))

@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from ...ir.errors import ModelError, UnsupportedError
 from .node import Node
-from .tensors import checked_dims, decode, dtype_of
+from .tensors import check_rank, checked_dims, decode, dtype_of
 
 Dim: TypeAlias = "int | str"
 """A size, or the name of a symbolic one ("" when it has no name)."""
@@ -124,6 +124,7 @@ def declared(info: ValueInfoProto, kind: str) -> Declared:
         dims = tuple(
             d.dim_value if d.HasField("dim_value") and d.dim_value != -1 else d.dim_param for d in tensor.shape.dim
         )
+        check_rank(len(dims), where=where)
         checked_dims([d for d in dims if isinstance(d, int)], where=where)
     return Declared(info.name, dtype_of(tensor.elem_type, where=where), dims)
 

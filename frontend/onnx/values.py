@@ -13,6 +13,8 @@ from ...ir.types import Element, element_of, element_of_dtype, int_type, range_o
 
 MAX_ELEMENTS = 2**28
 """No tensor of a program is larger (1 GiB of float32): a broken shape must not exhaust the memory."""
+MAX_RANK = 64
+"""No tensor has more axes: numpy's own limit."""
 MAX_INDICES = 2**20
 """No axis whose elements are picked by an index vector is longer."""
 

@@ -133,11 +133,12 @@ def multi_threshold(e: Emitter, node: Node, x: Value, thresholds: Value) -> Valu
     Becomes a threshold with integer values and a scale where out_bias is a multiple of out_scale or both are whole.
     """
     x = e.to_float(x)
-    table = np.sort(e.known(thresholds, "the thresholds").astype(np.float32), axis=-1)
+    table = e.known(thresholds, "the thresholds").astype(np.float32)
     if table.ndim != 2:
         raise node.error(f"want thresholds of shape [channels or 1, steps], have {list(table.shape)}")
-    if bool(np.isnan(table).any()):
-        raise node.error("a threshold is NaN")
+    if len(broken := np.flatnonzero(np.isnan(table).any(axis=1))):
+        raise node.error(f"a threshold of channel {broken[0]} is NaN")
+    table = np.sort(table, axis=1)
     axis = _channel_axis(node, x, len(table))
     scale, bias = node.float("out_scale", 1.0), node.float("out_bias", 0.0)
     if not (np.isfinite([scale, bias]).all() and scale):
