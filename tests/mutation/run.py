@@ -139,9 +139,8 @@ def read_results(file: Path) -> list[dict[str, Any]]:
 
 def report(results: Sequence[Mapping[str, Any]]) -> None:
     for result in results:
-        print(
-            f"{'caught' if result['caught'] else 'ESCAPED':8} {result['name']:26} {result['seconds']:5} s  {result['test']}"
-        )
+        verdict = "caught" if result["caught"] else "ESCAPED"
+        print(f"{verdict:8} {result['name']:26} {result['seconds']:5} s  {result['test']}", flush=True)
     print(f"{sum(r['caught'] for r in results)} of {len(results)} caught in {sum(r['seconds'] for r in results)} s")
 
 
