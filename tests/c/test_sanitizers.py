@@ -30,6 +30,7 @@ from tercet.ir.tn.elementwise import ReluOp
 from tercet.ir.types import element_of, int_type, shape_of, storage_dtype
 from tercet.passes.pipeline import run_passes, stages
 
+pytestmark = pytest.mark.check
 SIZE = 64
 BEGIN = """
     volatile const signed char *in = task->in[0], *weights = (void *)task->weights, *scratch = (void *)task->scratch;
