@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -279,13 +280,16 @@ def targets() -> list[TargetStatus]:
 
 def _is_artifact(path: str | Path) -> bool:
     """By what it is, not by its name: a folder, or a file that begins as a zip does. A missing file is what it would
-    be by its name."""
+    be by its name. PyTorch's zip files are models, which the import then refuses in so many words."""
+    if not isinstance(path, str | os.PathLike):
+        return False
     path = Path(path)
     if path.is_dir():
         return True
     try:
         with open(path, "rb") as file:
-            return file.read(4) == b"PK\x03\x04" or path.suffix == SUFFIX
+            begins = file.read(4) == b"PK\x03\x04" and path.suffix not in (".pt", ".pth", ".npz", ".keras")
+            return begins or path.suffix == SUFFIX
     except OSError:
         return path.suffix == SUFFIX
 

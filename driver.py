@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -94,8 +95,8 @@ def import_onnx(
 
 def _checked_model(model: object) -> ModelProto | str | Path:
     """The model itself when it is one. Raises InputError that says how to make one of what people hand over."""
-    if isinstance(model, str | Path):
-        return model
+    if isinstance(model, str | os.PathLike):
+        return Path(model)
     from onnx import ModelProto
 
     if isinstance(model, ModelProto):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 from . import __version__
 
@@ -22,11 +22,11 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"tercet: {message}\n  hint: {_meant(self, message)}see `{self.prog} --help`\n")
 
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
         """Refuses unknown arguments itself, so that a verb's error comes from its own parser."""
-        known, rest = super().parse_known_args(args, namespace)
+        known, rest = super().parse_known_args(None if args is None else list(args), namespace)
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         return known, rest

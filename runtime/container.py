@@ -39,6 +39,8 @@ def open_container(path: Path) -> Container:
         raise ArtifactError("no such file or folder", where=str(path))
     if not path.is_file():
         raise ArtifactError("not a regular file or folder", where=str(path))
+    if path.suffix in (".onnx", ".pt", ".pth"):
+        raise ArtifactError("a model, not an artifact", where=str(path), hint="compile it first: `tercet compile`")
     return ZipContainer(path)
 
 

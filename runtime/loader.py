@@ -34,6 +34,8 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise InputError(f"threads: want an integer in 1..{MOST_THREADS}, have {threads!r}")
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
     artifact = Artifact.open(path)
     check_target(artifact.manifest.target, str(path))
     code = artifact.read(LIBRARY)

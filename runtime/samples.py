@@ -13,6 +13,8 @@ from ..ir.errors import InputError
 from ..ir.weights import UNREADABLE
 
 Arrays = dict[str, np.ndarray]
+INPUT_NAMES = ("input", "x", "")
+"""What an array for the only input may be called instead ("": it is in an .npy file)."""
 OUTPUT_NAMES = ("output", "outputs", "logits")
 LABEL_NAMES = ("label", "labels")
 
@@ -123,6 +125,8 @@ def _from_spec(spec: str, names: Sequence[str]) -> Arrays:
     if name:
         raise InputError("is an .npz file; want an .npy file after NAME=", where=file)
     chosen = {key: array for key, array in arrays.items() if key in names}
+    if not chosen and len(names) == 1 and (key := _find(arrays, names[0], INPUT_NAMES)) is not None:
+        chosen = {names[0]: arrays[key]}
     if not chosen:
         raise InputError(f"has no array named like an input ({', '.join(names)})", where=file)
     return chosen
@@ -159,7 +163,7 @@ def array_samples(
     notes: list[str] = []
     found: Arrays = {}
     for port in inputs:
-        name = _find(arrays, port.name, ("input", "x", "") if len(inputs) == 1 else ())
+        name = _find(arrays, port.name, INPUT_NAMES if len(inputs) == 1 else ())
         if name is None:
             raise InputError(
                 f"has no array for the input '{port.name}'",
