@@ -77,7 +77,7 @@ def measure(name: str, network: Network, quantizer: str, folder: Path) -> Figure
         (port,), (output,), batched = loaded.inputs, loaded.outputs, loaded.manifest.batched
         x = network.inputs
         have = np.concatenate([loaded.run({port.name: sample[None]})[output.name] for sample in x])
-    np.savez(samples, **{port.name: x[:VERIFIED] if batched else x[:VERIFIED, None]})
+    np.savez(samples, allow_pickle=False, **{port.name: x[:VERIFIED] if batched else x[:VERIFIED, None]})
     verified = tercet.verify(made.path, model, inputs=samples).ok
     want = _onnxruntime(model, x)
     have, want = have.reshape(len(x), -1), want.reshape(len(x), -1)
