@@ -94,7 +94,7 @@ def every(dtype: Any) -> np.ndarray:
     return np.arange(np.iinfo(dtype).min, np.iinfo(dtype).max + 1).astype(dtype).reshape(4, 64)
 
 
-def scale(value: float | Sequence[float]) -> np.ndarray:
+def scale(value: float | Sequence[Any]) -> np.ndarray:
     return np.array(value, F32)
 
 
