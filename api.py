@@ -14,7 +14,7 @@ from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
 from .driver import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
-from .ir.errors import InputError, TercetError
+from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
 from .ir.program import Program
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .runtime.bench import BenchReport
     from .runtime.loader import LoadedModel
     from .runtime.report import Inspection
-    from .runtime.verify import Verification
+    from .runtime.verify.result import Verification
 
 __all__ = [
     "Compiled",
@@ -167,43 +167,54 @@ def verify(
     per_layer: bool = False,
     threads: int = 1,
     rtol: float = 1e-5,
+    max_mismatch: float = 0.02,
     on_progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
-    the model as it is, and expected results where `inputs` has them.
+    the model as it is (alone where the import fails), and expected results where `inputs` has them.
 
     inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md; absent: random ones. samples: how
     many; default 8 random ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be
-    equal. per_layer: also compares every layer. on_progress: told what is being done. A difference is no error: see
+    equal. per_layer: also compares every layer. max_mismatch: the share of elements in which expected results may
+    differ from the model and the artifact alike. on_progress: told what is being done. A difference is no error: see
     `Verification.ok`.
     """
     from .runtime.samples import file_samples, random_samples
     from .runtime.stored_ir import kernel_program
-    from .runtime.verify import open_second_opinion, verify_program
+    from .runtime.verify.check import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
         raise InputError(f"samples: want at least 1, have {samples}")
     with load(artifact, threads=threads) as loaded:
-        manifest = loaded.manifest
+        manifest, notes = loaded.manifest, []
         batch, shapes = manifest.options.get("batch"), shapes_of(manifest.options)
-        reference = import_onnx(against, batch=batch if isinstance(batch, int) else None, shapes=shapes)
-        _check_same_ports(manifest, reference)
+        second = open_second_opinion(against)
+        reference = original = None
+        try:
+            reference = import_onnx(against, batch=batch if isinstance(batch, int) else None, shapes=shapes)
+        except UnsupportedError as error:
+            if second.session is None or LOSSES in loaded.artifact.names:
+                raise
+            notes.append(f"the model cannot be imported, so onnxruntime alone says what it means: {error}")
+        if reference is not None:
+            _check_same_ports(manifest, reference)
+            if source_hash(against, reference) != manifest.source_sha256:
+                notes.append("the artifact was compiled from another file than this model")
+        if second.why:
+            notes.append(second.why)
         if inputs is None:
             ranges = {port.name: (port.range[0], port.range[1]) for port in manifest.inputs if port.range}
             chosen = random_samples(manifest.inputs, batched=manifest.batched, count=samples or 8, ranges=ranges)
         else:
             chosen = file_samples(inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples)
-        second, note = open_second_opinion(against)
         if LOSSES in loaded.artifact.names:
             # The artifact is meant to differ from the model: it is compared with what its lossy passes made of it.
-            reference, second, chosen = kernel_program(loaded.artifact), None, replace(chosen, expected={})
-            note = "compiled with losses: compared with the artifact's own IR, not with the model"
-        notes = [note] if note else []
-        if source_hash(against, reference) != manifest.source_sha256:
-            notes.append("the artifact was compiled from another file than this model")
+            original, reference, second = reference, kernel_program(loaded.artifact), None
+            chosen = replace(chosen, expected={})
+            notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
         return verify_program(
-            loaded, reference, chosen, second=second, notes=notes, per_layer=per_layer, rtol=rtol,
-            on_progress=on_progress,
+            loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
+            max_mismatch=max_mismatch, on_progress=on_progress,
         )  # fmt: skip
 
 

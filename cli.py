@@ -30,19 +30,33 @@ CANDIDATES = 6
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Gives its exit code; only argparse raises SystemExit (for --help and bad usage)."""
-    parser = build_parser(VERBS)
-    if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
+    from .runtime.stdout import safe_output
 
-        argcomplete.autocomplete(parser)
-    options = parser.parse_args(argv)
+    with safe_output():
+        parser = build_parser(VERBS)
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
+        return _run(parser, argv)
+
+
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    from .runtime.stdout import OutputError, discard_output
+
     from .runtime.signals import Terminated, tidy_ending
 
     try:
-        with tidy_ending():
-            code = options.verb(options)
+        try:
+            options = parser.parse_args(argv)
+            with tidy_ending():
+                return options.verb(options)
+        finally:
             sys.stdout.flush()
-            return code
+    except OutputError as error:
+        discard_output()
+        print(f"tercet: {error}", file=sys.stderr)
+        return USAGE
     except TercetError as error:
         return _complain(f"tercet: {error}", USAGE)
     except KeyboardInterrupt:
@@ -50,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Terminated as signal:
         return _complain("tercet: terminated", 128 + signal.number)
     except BrokenPipeError:  # the reader had enough (`tercet inspect .. | head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return FINE
     except Exception:
         import traceback
@@ -60,7 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    sys.stdout.flush()
+    """The code, after the text on standard error; what standard output could not take by now is lost anyway."""
+    from .runtime.stdout import OutputError, discard_output
+
+    try:
+        sys.stdout.flush()
+    except (OutputError, BrokenPipeError):
+        discard_output()
     print(text, file=sys.stderr)
     return code
 
@@ -193,12 +213,13 @@ def verify_verb(options: argparse.Namespace) -> int:
     from .api import verify
     from .runtime.outputs import write_json
     from .runtime.progress import colored
-    from .runtime.report_text import verification_text
+    from .runtime.verify.text import verification_text
 
     with _progress(options) as progress:
         found = verify(
             options.artifact, options.against, inputs=options.inputs, samples=options.samples,
-            per_layer=options.per_layer, threads=options.threads, rtol=options.rtol, on_progress=progress.begin,
+            per_layer=options.per_layer, threads=options.threads, rtol=options.rtol,
+            max_mismatch=options.max_mismatch, on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, found.to_json())

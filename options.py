@@ -63,6 +63,13 @@ def _tolerance(text: str) -> float:
     return _number(text, 1, "a number from 0 to 1")
 
 
+def _share(text: str) -> float:
+    want = "a share such as 2% or 0.02"
+    if text.endswith("%"):
+        return _number(text[:-1], 100.0000001, want) / 100
+    return _number(text, 1.0000001, want)
+
+
 def _seconds(text: str) -> float:
     return _number(text, 1e9, "seconds, 0 or more")
 
@@ -210,6 +217,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
     v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
+    v.add_argument(
+        "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
+        help="elements in which expected results may differ from the model and the artifact alike (default: 2%%)",
+    )  # fmt: skip
     v.add_argument("--rtol", type=_tolerance, default=1e-5, help="for floats, of the largest magnitude (default: 1e-5)")
     v.add_argument("--json", metavar="FILE", help="write the result as JSON")
     _threads(v)

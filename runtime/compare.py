@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-
-MOST_MOVED = 1e-4
-"""The share of a quantized tensor that may be one step off."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """What separates `have` from `want`.
 
-    absolute: largest |have - want|. relative: that over the largest |want|. where: index of the element that is so far
-    off. ulp: float32 values between have and want there (0 for integers). wrong, count: elements beyond the tolerance,
-    and all elements. moved: elements one quantization step off, few enough to be rounding ties; they are not wrong.
-    problem: why the tensors cannot be compared; empty when they can.
+    absolute: largest |have - want| of finite pairs. relative: that over the largest |want|. where: index of the element
+    that is furthest off. ulp: float32 values between have and want there (0 for integers). wrong, count: elements
+    beyond the tolerance, and all elements. nonfinite: those of the wrong ones that are NaN or infinite on one side.
+    ties: elements beyond the tolerance that are explained; they are not wrong. problem: why the tensors cannot be
+    compared; empty when they can.
     """
 
     absolute: float = 0.0
@@ -25,7 +23,8 @@ class Difference:
     ulp: int = 0
     wrong: int = 0
     count: int = 0
-    moved: int = 0
+    nonfinite: int = 0
+    ties: int = 0
     where: tuple[int, ...] = ()
     problem: str = ""
 
@@ -33,59 +32,65 @@ class Difference:
     def ok(self) -> bool:
         return not self.problem and self.wrong == 0
 
+    def explain(self, elements: int) -> Difference:
+        """The same with so many of the wrong elements explained by ties."""
+        return replace(self, wrong=self.wrong - elements, ties=self.ties + elements)
+
     @property
     def text(self) -> str:
         """One phrase for a report line."""
         if self.problem:
             return self.problem
-        if self.absolute == 0 and self.wrong == 0:
+        if self.absolute == 0 and self.wrong == 0 and self.ties == 0:
             return "identical"
         parts = [f"max abs {self.absolute:.3g}", f"rel {self.relative:.3g}"]
         parts += [f"{self.ulp} ulp"] if self.ulp else []
         parts += [f"{self.wrong} of {self.count} elements differ, worst at {list(self.where)}"] if self.wrong else []
-        parts += [f"{self.moved} of {self.count} elements one quantization step off"] if self.moved else []
+        parts += [f"{self.nonfinite} of them NaN or infinite on one side only"] if self.nonfinite else []
+        parts += [f"{self.ties} of {self.count} elements differ by ties"] if self.ties else []
         return ", ".join(parts)
 
 
-def difference(have: np.ndarray, want: np.ndarray, rtol: float, step: float = 0.0) -> Difference:
-    """Compares two tensors: floats within rtol of the largest finite |want|, everything else exactly.
+def wrong_elements(have: np.ndarray, want: np.ndarray, rtol: float) -> np.ndarray:
+    """Where two tensors of one shape differ: floats by more than rtol of the largest finite |want|, or NaN or infinity
+    on one side only; everything else at all. bool, of their shape."""
+    if "f" not in (have.dtype.kind, want.dtype.kind):
+        return have != want
+    gap, scale = _gap(have, want)
+    return ~(gap <= rtol * scale)
 
-    step: the distance of neighbouring values of a quantized tensor, 0 for others. Where float32 sums in another order
-    meet the edge of a quantizer, single values land one step away: up to MOST_MOVED of all elements may.
-    """
+
+def difference(have: np.ndarray, want: np.ndarray, rtol: float) -> Difference:
+    """Compares two tensors: floats within rtol of the largest finite |want|, everything else exactly."""
     if have.shape != want.shape:
         return Difference(problem=f"shape: want {list(want.shape)}, have {list(have.shape)}")
     if not want.size:
         return Difference()
-    if "f" not in (have.dtype.kind, want.dtype.kind):
-        return _integers(have, want)
+    wrong = wrong_elements(have, want, rtol)
+    gap, scale = _gap(have, want)
+    finite = np.isfinite(gap)
+    worst = float(gap.max(where=finite, initial=0.0))
+    where = _index(gap)
+    exact = "f" not in (have.dtype.kind, want.dtype.kind)
+    return Difference(
+        absolute=worst,
+        relative=worst / scale if scale else (np.inf if worst else 0.0),
+        ulp=0 if exact or not worst or not np.isfinite(gap[where]) else _ulp(have[where], want[where]),
+        wrong=int(wrong.sum()),
+        count=want.size,
+        nonfinite=int((wrong & ~finite).sum()),
+        where=where if worst or wrong.any() else (),
+    )
+
+
+def _gap(have: np.ndarray, want: np.ndarray) -> tuple[np.ndarray, float]:
+    """|have - want| in float64, infinite where one of them alone is NaN or infinite; and the largest finite |want|."""
     a, b = have.astype(np.float64), want.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    same = (have == want) | (np.isnan(a) & np.isnan(b))
     with np.errstate(invalid="ignore"):
         gap = np.where(same, 0.0, np.abs(a - b))
-    gap = np.where(np.isnan(gap), np.inf, gap)  # a NaN or an infinity on one side only
-    scale = float(np.max(np.abs(b), where=np.isfinite(b), initial=0.0))
-    wrong = ~(same | (gap <= rtol * scale))
-    moved = wrong & (gap <= 1.001 * step)
-    if moved.mean() <= MOST_MOVED:
-        wrong &= ~moved
-    else:
-        moved[...] = False
-    worst = float(gap.max())
-    relative = worst / scale if scale else (np.inf if worst else 0.0)
-    where = _index(gap)
-    steps = _ulp(have[where], want[where]) if worst and np.isfinite(worst) else 0
-    return Difference(worst, relative, steps, int(wrong.sum()), want.size, int(moved.sum()), where)
-
-
-def _integers(have: np.ndarray, want: np.ndarray) -> Difference:
-    wrong = have != want
-    if not wrong.any():
-        return Difference(count=want.size)
-    gap = np.abs(have.astype(np.float64) - want.astype(np.float64))
-    scale = float(np.abs(want.astype(np.float64)).max())
-    worst = float(gap.max())
-    return Difference(worst, worst / scale if scale else np.inf, 0, int(wrong.sum()), want.size, 0, _index(gap))
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    return gap, float(np.max(np.abs(b), where=np.isfinite(b), initial=0.0))
 
 
 def _index(gap: np.ndarray) -> tuple[int, ...]:

@@ -141,6 +141,27 @@ class LoadedModel:
             self._library.run(model, 1, arrays, stored, steps=index + 1)
             return self._results(self.layers[index], model, stored)
 
+    def results(self, inputs: Inputs) -> list[list[np.ndarray]]:
+        """The results of every step for one sample, as `run_until` gives them. Runs as often as memory is reused: each
+        run ends before the first step that overwrites what has not been read."""
+        found: list[list[np.ndarray] | None] = [None] * len(self.layers)
+        with self._running() as model:
+            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            if batch != 1:
+                raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
+            stored = self._new_outputs(1)
+            places = [self._places(layer) for layer in self.layers]
+            for last in reversed(range(len(self.layers))):
+                if found[last] is None:
+                    self._library.run(model, 1, arrays, stored, steps=last + 1)
+                    written: list[tuple[int, int]] = []
+                    for i in reversed(range(last + 1)):
+                        kept = not any(a < d and c < b for a, b in places[i] for c, d in written)
+                        if found[i] is None and kept:
+                            found[i] = [y.copy() for y in self._results(self.layers[i], model, stored)]
+                        written += places[i]
+        return [results for results in found if results is not None]
+
     def profile(self, inputs: Inputs, repeats: int = 10) -> list[float]:
         """Seconds that each layer takes for these inputs, the whole batch: the median of `repeats` runs after a first
         one that is not counted."""
@@ -224,6 +245,14 @@ class LoadedModel:
         if isinstance(step, int) and 0 <= step < len(symbols):
             return step
         raise InputError(f"there is no step {step!r}", hint=f"0..{len(symbols) - 1}, or one of {', '.join(symbols)}")
+
+    def _places(self, layer: Layer) -> list[tuple[int, int]]:
+        """Begin and end of the arena bytes that a step writes."""
+        from ..ir.kn.layout import TAIL_BYTES, buffer_bytes  # imports xDSL
+        from .kinds import parse_kind
+
+        sizes = [buffer_bytes(parse_kind(text, self._where)) + TAIL_BYTES for text in layer.results]
+        return [(at, at + size) for at, size in zip(layer.offsets, sizes, strict=True) if at >= 0]
 
     def _results(self, layer: Layer, model: int, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
         from ..ir.kn.layout import buffer_bytes, lane_dtype, tensor_in, unpack  # imports xDSL

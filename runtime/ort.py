@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,36 @@ def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: 
         return Session(ort.InferenceSession(source, options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # its exception classes have no common base below Exception
         raise UnsupportedError(f"onnxruntime does not take the model: {_first_line(error)}") from error
+
+
+def open_probe(model: ModelProto | str | Path, nodes: Container[str]) -> Probe | None:
+    """A session (no optimisation) that also gives what the named nodes (`OpType:name`, where a node without a name is
+    called after its operator and first output) compute. None where that cannot be had."""
+    import onnx
+    from google.protobuf.message import EncodeError  # a model of over 2 GB cannot be handed over
+
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model if isinstance(model, onnx.ModelProto) else onnx.load(str(model)))
+    have, results = {port.name for port in proto.graph.output}, {}
+    for node in proto.graph.node:
+        name = next((output for output in node.output if output), "")
+        called = f"{node.op_type}:{node.name or f'{node.op_type}_{name}'}"
+        if name and called in nodes:
+            results[name] = called
+            if name not in have:
+                proto.graph.output.append(onnx.ValueInfoProto(name=name))
+    try:
+        return Probe(open_session(proto, optimize=False), results)
+    except (TercetError, EncodeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """session: gives intermediate results beside the outputs. results: the node `OpType:name` of each."""
+
+    session: Session
+    results: Mapping[str, str]
 
 
 def run_samples(session: Session, runs: Sequence[Mapping[str, np.ndarray]], batched: bool) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The results of inspect, verify and bench as plain text for a terminal."""
+"""The results of inspect and bench as plain text for a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from .losses import losses_text
 from .report import Inspection, LayerRow
 from .tables import nodes_text, pairs, seconds_text, table
 from .timing import Spread
-from .verify import Verification
 
 
 def inspection_text(found: Inspection) -> str:
@@ -36,28 +35,6 @@ def _layer_line(index: int, row: LayerRow) -> list[str]:
 
 def _schedule(row: LayerRow) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(row.schedule.items()))
-
-
-def verification_text(found: Verification) -> str:
-    """One line a check, the layers when they were compared, and the verdict."""
-    head = f"{found.artifact} (target {found.target}, {found.threads} thread{'s' if found.threads != 1 else ''})"
-    lines = [f"{head} on {found.samples}"]
-    width = max((len(check.against) for check in found.checks), default=0)
-    for check in found.checks:
-        mark = "ok    " if check.ok else "FAILED"
-        lines.append(f"  {mark}  {check.against:<{width}}  {check.output}: {check.difference.text}")
-    if found.layers:
-        rows = [
-            ["ok" if layer.ok else "FAILED", layer.symbol, layer.engine, nodes_text(layer.nodes), layer.difference.text]
-            for layer in found.layers
-        ]
-        lines += ["", table(("", "step", "engine", "source nodes", "against the interpreter"), rows)]
-    if (first := found.first_diverging) is not None:
-        lines += ["", f"first diverging layer: {first.symbol} ({', '.join(first.nodes) or 'no source node'})"]
-    lines += [f"  note: {note}" for note in found.notes]
-    verdict = "the artifact computes what the model means" if found.ok else "the artifact DIFFERS from the model"
-    how = f"integers exactly, floats within {found.rtol:g} of the largest magnitude"
-    return "\n".join([*lines, f"{verdict} ({how})"]) + "\n"
 
 
 def bench_text(report: BenchReport) -> str:

@@ -45,6 +45,12 @@ class Samples:
     labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
+    def inputs_of(self, index: int, batched: bool) -> Arrays:
+        """The inputs of one sample, as a run takes them."""
+        if not batched:
+            return self.runs[index]
+        return {name: array[index : index + 1] for name, array in self.runs[0].items()}
+
 
 def random_samples(
     inputs: Sequence[HasPort],

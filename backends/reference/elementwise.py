@@ -158,4 +158,4 @@ def softmax(op: tn.SoftmaxOp, x: np.ndarray) -> np.ndarray:
         return x
     axis = op.get("axis")
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
-    return powers / powers.sum(axis=axis, keepdims=True, dtype=f32)
+    return powers / powers.sum(axis=axis, keepdims=True, dtype=x.dtype)

@@ -32,9 +32,9 @@ def run(program: Program, inputs: Mapping[str, np.ndarray], *, trace: Trace | No
     computes sample by sample. Raises InputError where they do not fit.
     """
     given = {name: np.asarray(array) for name, array in inputs.items()}
-    batch = _check(program, given)
-    arrays = [_inside(given[port.name]) for port in program.inputs]
-    weights = program.weights if batch is None or batch < 2 else _Widened(program)
+    batch = check_inputs(program, given)
+    arrays = [inside(given[port.name]) for port in program.inputs]
+    weights = program.weights if batch is None or batch < 2 else Widened(program)
     if batch is None:
         results = run_block(program.block, arrays, weights, trace=trace)
     else:
@@ -88,7 +88,7 @@ def evaluate(
     if function is None:
         raise IRError("the interpreter knows no meaning of this operation", where=describe(op))
     with np.errstate(all="ignore"):
-        result = function(op, *(_inside(array) for array in operands))
+        result = function(op, *(inside(array) for array in operands))
     results = [result] if isinstance(result, np.ndarray | np.generic) else result
     return [_typed(op, value, np.asarray(y)) for value, y in zip(op.results, results, strict=True)]
 
@@ -109,16 +109,16 @@ def _check_shapes(op: Operation, results: Sequence[np.ndarray]) -> None:
             )
 
 
-def _inside(array: np.ndarray) -> np.ndarray:
+def inside(array: np.ndarray) -> np.ndarray:
     """An array of any source dtype as it is inside a program: float32 or int64."""
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int64, copy=False)
 
 
 def _constant(op: ConstantOp, weights: Weights) -> np.ndarray:
-    return _inside(weights[op.get("value")])
+    return inside(weights[op.get("value")])
 
 
-class _Widened(dict[str, np.ndarray]):
+class Widened(dict[str, np.ndarray]):
     """A program's weights as float32 and int64 arrays, each converted once: for runs of several samples."""
 
     def __init__(self, program: Program) -> None:
@@ -126,11 +126,11 @@ class _Widened(dict[str, np.ndarray]):
         self._store = program.weights
 
     def __missing__(self, name: str) -> np.ndarray:
-        array = self[name] = _inside(self._store[name])
+        array = self[name] = inside(self._store[name])
         return array
 
 
-def _check(program: Program, inputs: Mapping[str, np.ndarray]) -> int | None:
+def check_inputs(program: Program, inputs: Mapping[str, np.ndarray]) -> int | None:
     """Checks inputs against the ports; gives the batch size of a batched program, else None."""
     ports = program.inputs
     want, have = {port.name for port in ports}, set(inputs)

@@ -16,11 +16,11 @@ def _magnitude(array: np.ndarray) -> int:
 
 
 def exact_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """numpy.matmul of a and b: float32 operands as they are, int64 operands exactly (modulo 2^64).
+    """numpy.matmul of a and b: float operands as they are, int64 operands exactly (modulo 2^64).
 
     Integers go through the fastest BLAS type in which no partial sum can round, in whatever order it adds.
     """
-    if a.dtype == np.float32:
+    if a.dtype.kind == "f":
         return a @ b
     bound = a.shape[-1] * _magnitude(a) * _magnitude(b)
     for dtype, limit in ((np.float32, 1 << 24), (np.float64, 1 << 53)):

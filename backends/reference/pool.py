@@ -72,7 +72,7 @@ def avg_pool(op: AvgPoolOp, x: np.ndarray) -> np.ndarray:
 def reduce_mean(op: ReduceMeanOp, x: np.ndarray) -> np.ndarray:
     axes, keep = op.get("axes"), bool(op.get("keepdims"))
     count = int(np.prod([x.shape[a] for a in axes]))
-    return np.asarray(np.sum(x, axis=axes, keepdims=keep, dtype=np.float32) / np.float32(count))
+    return np.asarray(np.sum(x, axis=axes, keepdims=keep, dtype=x.dtype) / np.float32(count))
 
 
 @meaning(ReduceSumOp)

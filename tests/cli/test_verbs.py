@@ -11,7 +11,7 @@ import pytest
 
 import tercet
 from tercet.runtime.stored_ir import kernel_program
-from tercet.runtime.verify import compare_layers
+from tercet.runtime.verify.layers import Steps
 
 from .conftest import Files
 from .models import WEIGHTS, save_model
@@ -155,7 +155,8 @@ def test_verify_with_inputs_expected_results_and_labels_from_a_file(files: Files
     )
     assert done.code == 0
     assert "5 samples of samples.npz" in done.out
-    assert "ok      expected results  y: identical" in done.out
+    assert "ok      expected results               y: identical" in done.out
+    assert "ok      expected results, onnxruntime  y: " in done.out
     assert "reshaped from [5, 36] to [5, 1, 6, 6]" in done.out
     assert "labels: 4 of 5 right (80.00 %)" in done.out
     value = json.loads(report.read_text())
@@ -181,22 +182,24 @@ def test_verify_fails_on_wrong_expected_results(files: Files, tmp_path: Path, te
     np.savez(tmp_path / "wrong.npz", **arrays)
     done = tercet_cli("verify", files.artifact, "--against", files.model, "--inputs", tmp_path / "wrong.npz")
     assert done.code == 1
-    assert "FAILED  expected results  y: max abs 0.5" in done.out
+    assert "FAILED  expected results               y: max abs 0.5" in done.out
     assert "ok      interpreter" in done.out
 
 
 def test_the_first_diverging_layer_is_named(files: Files) -> None:
     """A program with one weight changed: its layer is the first that differs, and its source node is known."""
     with tercet.load(files.artifact) as model:
-        program = kernel_program(model.artifact)
-        assert all(check.ok for check in compare_layers(model, program, {"x": np.load(files.image)[:1]}, 1e-5))
+        program, inputs = kernel_program(model.artifact), {"x": np.load(files.image)[:1]}
+        steps = Steps(model, program)
+        results = steps.results(inputs)
+        assert all(check.ok for check in steps.judge(inputs, results, 1e-5))
         name = next(name for name in program.weights if program.weights[name].shape == (4, 1, 3, 3))
         changed = -program.weights[name]
         del program.weights[name]
         program.weights[name] = changed
-        checks = compare_layers(model, program, {"x": np.load(files.image)[:1]}, 1e-5)
-    first = next(check for check in checks if not check.ok)
-    assert "Conv:conv" in first.nodes
+        checks = Steps(model, program).judge(inputs, results, 1e-5)
+    (wrong,) = [check for check in checks if not check.ok]  # and no other: every step is judged on its own inputs
+    assert "Conv:conv" in wrong.nodes
 
 
 def test_verify_colours_the_verdict_on_request(files: Files, tercet_cli) -> None:

@@ -1,0 +1,178 @@
+"""The imported model, evaluated with somebody else's decisions at ties.
+
+Passes turn float sums into exact integer ones, so an artifact may fall on the other side of a boundary than float32
+does, and everything after it differs. Here the imported program is run with bounds (see `backends.reference.bounds`).
+Where an intermediate result of the other side is known (of a step of the artifact, of a node of onnxruntime), it is
+compared with the bounds computed from the other side's own values up to there: where it is within them, the evaluation
+goes on with it, so that nothing grows; where it is not, the interpreter's value stands, and the outputs will tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from xdsl.ir import Operation
+
+from ...backends.reference import interpreter
+from ...backends.reference.bounds import Bounds, is_boundary, run_bounds
+from ...ir.kn.layout import tensor_in
+from ...ir.locations import describe, source_names
+from ...ir.program import Program
+from ...ir.types import shape_of
+from ..compare import wrong_elements
+from ..samples import Arrays
+from .ties import Ties, inside, slack_of
+
+FLOAT_SLACK = 1e-5
+"""Of a float tensor's largest magnitude: what its elements may be off without being another decision."""
+
+MOST_LEVELS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Known:
+    """An intermediate result: the source nodes it comes from, as `OpType:name`, and its values."""
+
+    nodes: frozenset[str]
+    values: np.ndarray
+
+
+@dataclass
+class Replay:
+    """ties: elements decided otherwise than by the interpreter. refused: where a known result could not be explained.
+    explained: for every output, where the other side's value is one that the decisions lead to."""
+
+    ties: Ties = field(default_factory=Ties)
+    refused: list[str] = field(default_factory=list)
+    explained: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether ties explain all of it."""
+        return bool(self.ties.count or self.ties.open) and all(bool(e.all()) for e in self.explained.values())
+
+
+class Reference:
+    """An imported program, ready for replays."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._weights = interpreter.Widened(program)
+        self._nodes = {op: frozenset(source_names(op.location)) for op in program.ops}
+
+    def boundary_nodes(self) -> frozenset[str]:
+        """The source nodes where floats become levels."""
+        return frozenset(name for op, names in self._nodes.items() if is_boundary(op) for name in names)
+
+    def replay(self, inputs: Arrays, known: Sequence[Known], outputs: Arrays, rtol: float) -> Replay:
+        """One sample: its inputs, intermediate results of the other side, and the other side's outputs."""
+        found, places = Replay(), self._places(known)
+
+        def decide(op: Operation, operands: Sequence[Bounds], results: list[Bounds]) -> list[Bounds]:
+            for i, y in enumerate(results):
+                if y.exact:
+                    continue
+                if is_boundary(op):
+                    found.ties.possible(op, operands, y)
+                candidates = places.get((op, i), [])
+                decided = next((d for values in candidates if (d := _decided(y, values)) is not None), None)
+                if decided is not None:
+                    if y.open:
+                        found.ties.decided(op, y, decided, _moved(decided, y.own))
+                    results[i] = Bounds.of(decided)
+                elif candidates and y.open:
+                    found.refused.append(describe(op))
+                    results[i] = Bounds.of(y.own)
+            return results
+
+        arguments = [Bounds.of(inputs[port.name]) for port in self.program.inputs]
+        returned = run_bounds(self.program.block, arguments, self._weights, decide)
+        for port, bounds in zip(self.program.outputs, returned, strict=True):
+            have = interpreter.inside(outputs[port.name].reshape(bounds.own.shape))
+            found.explained[port.name] = inside(have, bounds, slack_of(bounds, rtol))
+        return found
+
+    def _places(self, known: Sequence[Known]) -> dict[tuple[Operation, int], list[np.ndarray]]:
+        """For each known result the last operation of its nodes with a result of as many elements: that is what it is,
+        or what determines it."""
+        places: dict[tuple[Operation, int], list[np.ndarray]] = {}
+        ops = [(op, i, value) for op in self.program.ops for i, value in enumerate(op.results)]
+        sizes = [int(np.prod(shape_of(tensor_in(value.type)))) for _, _, value in ops]
+        for one in known:
+            fits = [
+                (op, i)
+                for (op, i, _), size in zip(ops, sizes, strict=True)
+                if size == one.values.size and self._nodes[op] & one.nodes
+            ]
+            if fits:
+                places.setdefault(fits[-1], []).append(one.values)
+        return places
+
+
+def _moved(decided: np.ndarray, own: np.ndarray) -> np.ndarray:
+    return wrong_elements(decided, own, FLOAT_SLACK if own.dtype.kind == "f" else 0.0)
+
+
+def _decided(y: Bounds, values: np.ndarray) -> np.ndarray | None:
+    """The value that `values` stand for, in y's dtype and shape; None where that cannot be told or is not within y.
+
+    The other side may hold the same numbers with another scale and offset, or a function of them (after a relu, say).
+    """
+    own, other = y.own.reshape(-1).astype(np.float64), values.reshape(-1).astype(np.float64)
+    if not own.size or not np.isfinite(own).all() or not np.isfinite(other).all():
+        return None
+    levels, counts = np.unique(own, return_counts=True)
+    few = len(levels) <= MOST_LEVELS and len(levels) <= max(2, own.size // 2)
+    for fit in (_affine, _by_level):
+        found = fit(y, own, other, levels, counts, few)
+        if found is not None:
+            return found.reshape(y.own.shape).astype(y.own.dtype)
+    return None
+
+
+def _affine(
+    y: Bounds, own: np.ndarray, other: np.ndarray, levels: np.ndarray, counts: np.ndarray, few: bool
+) -> np.ndarray | None:
+    """other = a own + b, from the two commonest levels or from the two ends."""
+    if len(levels) == 1:
+        a, first = 1.0, levels[0]
+    else:
+        first, second = levels[np.argsort(counts, kind="stable")[-2:]] if few else (levels[0], levels[-1])
+        a = (np.median(other[own == second]) - np.median(other[own == first])) / (second - first)
+    if a == 0:
+        return None
+    b = np.median(other[own == first]) - a * first
+    found = (other - b) / a
+    slack = slack_of(y, FLOAT_SLACK)
+    if y.own.dtype.kind != "f":
+        whole = np.rint(found)
+        if np.abs(whole - found).max() > FLOAT_SLACK * max(1.0, np.abs(found).max()):
+            return None
+        found = whole
+    found = np.where(np.abs(found - own) <= slack, own, found)
+    within = inside(found.reshape(y.own.shape), y, slack)
+    return found if within.all() else None
+
+
+def _by_level(
+    y: Bounds, own: np.ndarray, other: np.ndarray, levels: np.ndarray, counts: np.ndarray, few: bool
+) -> np.ndarray | None:
+    """other = f(own): each level stands for what most of its elements have."""
+    if not few:
+        return None
+    at = np.searchsorted(levels, own)
+    kinds, kind = np.unique(other, return_inverse=True)
+    pairs, often = np.unique(at * len(kinds) + kind, return_counts=True)
+    means = np.zeros(len(levels), np.int64)
+    order = np.argsort(often, kind="stable")
+    means[pairs[order] // len(kinds)] = pairs[order] % len(kinds)  # the commonest is written last
+    found = own.copy()
+    low, high, slack = y.lo.reshape(-1), y.hi.reshape(-1), slack_of(y, FLOAT_SLACK)
+    for i in np.flatnonzero(means[at] != kind):
+        fits = levels[(means == kind[i]) & (levels >= low[i] - slack) & (levels <= high[i] + slack)]
+        if not fits.size:
+            return None
+        found[i] = fits[0]
+    return found
