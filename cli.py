@@ -42,9 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    from .runtime.stdout import OutputError, discard_output
-
     from .runtime.signals import Terminated, tidy_ending
+    from .runtime.stdout import OutputError, discard_output
 
     try:
         try:
