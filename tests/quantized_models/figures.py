@@ -79,7 +79,7 @@ def measure(name: str, network: Network, quantizer: str, folder: Path) -> Figure
         have = np.concatenate([loaded.run({port.name: sample[None]})[output.name] for sample in x])
     np.savez(samples, allow_pickle=False, **{port.name: x[:VERIFIED] if batched else x[:VERIFIED, None]})
     verified = tercet.verify(made.path, model, inputs=samples).ok
-    want = _onnxruntime(model, x)
+    (want,) = onnxruntime(model, x).values()
     have, want = have.reshape(len(x), -1), want.reshape(len(x), -1)
     unequal = np.abs(have - want) > CLOSE * np.abs(want).max()
     top, best = have.argmax(axis=1), want.argmax(axis=1)
@@ -94,13 +94,15 @@ def measure(name: str, network: Network, quantizer: str, folder: Path) -> Figure
     )  # fmt: skip
 
 
-def _onnxruntime(model: Path, x: np.ndarray) -> np.ndarray:
+def onnxruntime(model: Path, x: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs, sample by sample, without graph optimisation. x: [samples, ...] of the only input."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     session = ort.InferenceSession(str(model), options)
-    name = session.get_inputs()[0].name
-    return np.concatenate([np.asarray(session.run(None, {name: sample[None]})[0]) for sample in x])
+    name, outputs = session.get_inputs()[0].name, [port.name for port in session.get_outputs()]
+    results = [session.run(outputs, {name: sample[None]}) for sample in x]
+    return {port: np.concatenate(parts) for port, parts in zip(outputs, zip(*results, strict=True), strict=True)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

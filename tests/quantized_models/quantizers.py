@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from .networks import Network
 
 
-class _Samples(CalibrationDataReader):
+class Samples(CalibrationDataReader):
+    """Calibration data [samples, ...] of a model's only input."""
+
     def __init__(self, name: str, samples: np.ndarray) -> None:
         self._rest: Iterator[dict[str, np.ndarray]] = iter([{name: sample[None]} for sample in samples])
 
@@ -37,7 +40,7 @@ def _static(
 ) -> None:
     name = onnx.load(source).graph.input[0].name
     quantize_static(
-        source, target, _Samples(name, calibration), quant_format=form, per_channel=per_channel,
+        source, target, Samples(name, calibration), quant_format=form, per_channel=per_channel,
         activation_type=activations, weight_type=QuantType.QInt8,
     )  # fmt: skip
 
@@ -67,11 +70,18 @@ def quantized(network: Network, quantizer: str, folder: Path) -> Path:
     """The quantized model's file, in `folder`. The model is prepared first, as onnxruntime's documentation says."""
     source, prepared, target = (folder / f"{name}.onnx" for name in ("float", "prepared", quantizer))
     onnx.save(network.model, source)
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it warns of its own defaults
-    try:
+    with quiet():
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         QUANTIZERS[quantizer](prepared, target, network.calibration)
+    return target
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the quantizers' warnings, which are of their own defaults."""
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        yield
     finally:
         logging.getLogger().setLevel(level)
-    return target
