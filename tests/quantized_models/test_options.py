@@ -71,7 +71,7 @@ def everything(*, batch: int | str = 1) -> onnx.ModelProto:
         n("Transpose", ["e"], ["turned_e"], perm=[1, 0]),
         n("Softmax", ["p"], ["soft"], axis=-1),
         n("Concat", ["soft", "scores"], ["y"], axis=-1),
-        n("ArgMax", ["p"], ["best"], axis=-1),
+        n("ArgMax", ["f"], ["best"], axis=-1),
     ]
     nodes.insert(25, nodes.pop(26))  # the transpose of the embedding comes before its use
     graph = helper.make_graph(
@@ -148,7 +148,7 @@ def test_import_is_onnxruntimes(name: str, tmp_path: Path) -> None:
     for port in ("y", "best"):
         mine = np.concatenate([result[port] for result in have])
         assert mine.dtype == want[port].dtype and mine.shape == want[port].shape
-        assert share_of_steps(mine, want[port]) <= 0.05, port
+        assert share_of_steps(mine, want[port]) <= 0.02, port
 
 
 @pytest.mark.slow
@@ -160,5 +160,5 @@ def test_compiled(name: str, tmp_path: Path) -> None:
     assert tercet.verify(made.path, path).ok
     with tercet.load(made.path) as loaded:
         have, want = loaded.run({"x": x}), onnxruntime(path, x)
-    assert share_of_steps(have["y"], want["y"]) <= 0.05
+    assert share_of_steps(have["y"], want["y"]) <= 0.02
     assert share_of_steps(have["best"], want["best"]) <= 0.02
