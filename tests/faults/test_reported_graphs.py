@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from .faults import check_compiled, compare
 from .quantized_cases import F32, I8, U8, Case, bundle, floats, integers, ms, node, onnxruntime, scale, triples, zero
 
 
-def dequantized(*names: str, **attributes: int) -> list[NodeProto]:
+def dequantized(*names: str, **attributes: Any) -> list[NodeProto]:
     """`w` -> DequantizeLinear(w, ws, wz) = wf."""
     return [node("DequantizeLinear", f"{n} {n}s {n}z", f"{n}f", **attributes) for n in names]
 
