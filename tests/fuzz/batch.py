@@ -53,7 +53,9 @@ class CompiledBatch:
     flags: more arguments for the C compiler. compact: whether weights may be entropy-coded. Raises ToolchainError.
     """
 
-    def __init__(self, programs: Sequence[Program], target: Target, *, flags: Sequence[str] = ("-O1",), jobs: int = 1) -> None:
+    def __init__(
+        self, programs: Sequence[Program], target: Target, *, flags: Sequence[str] = ("-O1",), jobs: int = 1
+    ) -> None:
         self.programs, self.target = list(programs), target
         self.emitted = [emit_model(p, target, compact=i % 2 == 0) for i, p in enumerate(self.programs)]
         sources = joined(self.emitted)
@@ -76,12 +78,17 @@ class CompiledBatch:
     def run(self, index: int, arrays: Sequence[np.ndarray], how: Run) -> list[np.ndarray]:
         """The outputs of a program. arrays: [batch, ..] for batched ones. Raises RuntimeError where the code does."""
         program = self.programs[index]
-        inputs = [np.ascontiguousarray(a, storage_dtype(element_of(p.type))) for a, p in zip(arrays, program.inputs, strict=True)]
+        inputs = [
+            np.ascontiguousarray(a, storage_dtype(element_of(p.type)))
+            for a, p in zip(arrays, program.inputs, strict=True)
+        ]
         batch = len(inputs[0]) if program.batched else 1
         outputs = []
         for value in program.returned.operands:
             shape = shape_of(value.type)
-            outputs.append(np.zeros((batch, *shape[1:]) if program.batched else shape, storage_dtype(element_of(value))))
+            outputs.append(
+                np.zeros((batch, *shape[1:]) if program.batched else shape, storage_dtype(element_of(value)))
+            )
         if self._program is not None:
             arguments = (index, how.threads, batch, how.fill, how.runs)
             got = emulated.call(self._program, self.target, *arguments, data=b"".join(a.tobytes() for a in inputs))
@@ -98,7 +105,9 @@ class CompiledBatch:
             raise RuntimeError(f"status {status}")
         return outputs
 
-    def run_all(self, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run] = RUNS) -> list[list[list[np.ndarray]] | str]:
+    def run_all(
+        self, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run] = RUNS
+    ) -> list[list[list[np.ndarray]] | str]:
         """For every program the outputs of each run, or what went wrong, such as the signal that ended it."""
         results: list[list[list[np.ndarray]] | str] = []
         while len(results) < len(feeds):

@@ -121,9 +121,7 @@ def run_block(subject: Subject, seed: int, numbers: Sequence[int], tally: Tally)
             numbers = [number for number in numbers if number > died or (number < died and number not in done)]
 
 
-def _child(
-    subject: Subject, seed: int, numbers: Sequence[int], folder: Path, shared: mmap.mmap, results: Path
-) -> None:
+def _child(subject: Subject, seed: int, numbers: Sequence[int], folder: Path, shared: mmap.mmap, results: Path) -> None:
     status, found = 1, []
     try:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -234,8 +234,10 @@ def compare(stage: str, have: Arrays, want: Arrays, bound: _Bounds) -> int:
         interval = bound[name]
         given = have[name].astype(np.float64)
         size = tolerance(right)
-        outside = wrong & ~((interval.lo - size <= given) & (given <= interval.hi + size)) & ~(
-            np.isnan(given) & np.isinf(interval.lo) & np.isinf(interval.hi)
+        outside = (
+            wrong
+            & ~((interval.lo - size <= given) & (given <= interval.hi + size))
+            & ~(np.isnan(given) & np.isinf(interval.lo) & np.isinf(interval.hi))
         )
         if outside.any():
             at = tuple(int(i) for i in np.argwhere(outside)[0]) if right.ndim else ()
@@ -274,7 +276,9 @@ def _broken(stage: str, error: Exception) -> Broken:
     first = traceback.extract_tb(error.__traceback__)[-1]
     what = str(error) if isinstance(error, TercetError) else f"{error}"
     where = f"{first.filename.rpartition('/')[2]}:{first.name}"
-    return Broken(stage, f"{type(error).__name__} in {where}", f"{what}\n{''.join(traceback.format_tb(error.__traceback__)[-3:])}")
+    return Broken(
+        stage, f"{type(error).__name__} in {where}", f"{what}\n{''.join(traceback.format_tb(error.__traceback__)[-3:])}"
+    )
 
 
 def _failure(network: Network, broken: Broken) -> Failure:

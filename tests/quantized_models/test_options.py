@@ -56,7 +56,7 @@ def everything(*, batch: int | str = 1) -> onnx.ModelProto:
         n("Mul", ["right", "gate"], ["gated"]),
         n("Concat", ["leaky", "gated"], ["both"], axis=1),
         n("Mul", ["both", "shift"], ["shifted"]),
-        n("AveragePool", ["shifted"], ["a"], kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1]),
+        n("AveragePool", ["shifted"], ["a"], kernel_shape=[3, 3]),  # of 9: without ties
         n("Resize", ["a", "", "scales"], ["large"], mode="nearest"),
         n("Transpose", ["large"], ["turned"], perm=[0, 1, 3, 2]),
         n("GlobalAveragePool", ["turned"], ["g"]),

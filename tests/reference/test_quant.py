@@ -118,8 +118,6 @@ def test_thresholds_at_the_ends_of_64_bits(n: int) -> None:
 def test_requantize_is_the_exact_quotient(mode: str, x: int, multiplier: int, divisor: int, small: int) -> None:
     """Ties come from small divisors."""
     for m, d in ((multiplier, divisor), (1, small), (-3, small)):
-        have = compute_one(
-            RequantizeOp, np.array([x]), np.array([m]), np.array([d]), lo=-(2**30), hi=2**30, mode=mode
-        )
+        have = compute_one(RequantizeOp, np.array([x]), np.array([m]), np.array([d]), lo=-(2**30), hi=2**30, mode=mode)
         whole = rounded(Fraction(x * m, d), mode)
         equal(have, np.array([min(max(whole, -(2**30)), 2**30)]))

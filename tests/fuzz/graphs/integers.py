@@ -21,7 +21,11 @@ def _bytes(g: Graph, x: Value) -> tuple[Value, Value, Value]:
     else:
         q, s, zero = x, g.constant(np.float32(scale(g, 0.05))), None
     lo, hi = RANGES[q.dtype.name]
-    return q, s, zero or g.constant(np.array(g.pick((0, lo, hi, 3)), q.dtype) if not x.is_float else np.array(0, q.dtype))
+    return (
+        q,
+        s,
+        zero or g.constant(np.array(g.pick((0, lo, hi, 3)), q.dtype) if not x.is_float else np.array(0, q.dtype)),
+    )
 
 
 def _weights(g: Graph, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -103,5 +107,3 @@ def matmul_integer(g: Graph, x: Value) -> Value:
     wz = g.constant(np.array(1, w.dtype)) if g.chance(0.3) else None
     about = q.size * max(w.size, 1.0) * np.sqrt(x.shape[-1])
     return g.op("MatMulInteger", [q, w, zero, wz], (*x.shape[:-1], columns), dtype=np.dtype(np.int32), size=about)
-
-

@@ -69,7 +69,9 @@ def _meets(size: Any, begins: Any, strides: Any, kernel: Any, dilations: Any, ou
 def split_channels(g: Graph, channels: int) -> tuple[int, int]:
     """(group, outputs): dense, grouped, depthwise, with more filters than channels or a single one."""
     group = g.pick([d for d in (1, 1, 1, 2, 3, channels) if channels % d == 0 and d <= channels])
-    return group, group * g.pick((1, 1, 2, 3, 5) if group == 1 else (1, 1, 2)) * (g.pick((1, 2, 4)) if group == 1 else 1)
+    return group, group * g.pick((1, 1, 2, 3, 5) if group == 1 else (1, 1, 2)) * (
+        g.pick((1, 2, 4)) if group == 1 else 1
+    )
 
 
 def bias(g: Graph, count: int, about: float) -> Value | None:
@@ -115,12 +117,16 @@ def conv_last(g: Graph, x: Value) -> Value:
 def max_pool_last(g: Graph, x: Value) -> Value:
     attributes, kernel, size = window(g, x.shape[2:], inside=True)
     shape = (x.shape[0], *size, x.shape[1])
-    return _channels_last(
-        g, x, lambda v: g.op("MaxPool", [v], shape, domain=LAST, kernel_shape=kernel, **attributes)
-    )
+    return _channels_last(g, x, lambda v: g.op("MaxPool", [v], shape, domain=LAST, kernel_shape=kernel, **attributes))
 
 
-@rule("channels-last BatchNormalization", both(floats, rank(3, 4)), weight=0.5, ops=("BatchNormalization",), domains=(LAST,))
+@rule(
+    "channels-last BatchNormalization",
+    both(floats, rank(3, 4)),
+    weight=0.5,
+    ops=("BatchNormalization",),
+    domains=(LAST,),
+)
 def batch_norm_last(g: Graph, x: Value) -> Value:
     return _channels_last(g, x, lambda v: batch_norm(g, v, x.shape[1], LAST))
 
@@ -220,7 +226,9 @@ def gemm(g: Graph, x: Value) -> Value:
     columns, flipped = g.pick((1, 2, 5, 10, 17)), g.chance(0.5)
     w = weight(g, (columns, depth) if flipped else (depth, columns), axis=0 if flipped else 1)
     size = x.size * max(w.size, 1e-6) * np.sqrt(depth)
-    shapes: list[tuple[int, ...]] = [(columns,), (1, columns), (), (1,)] + ([(rows, columns), (rows, 1)] if not g.batched else [])
+    shapes: list[tuple[int, ...]] = [(columns,), (1, columns), (), (1,)] + (
+        [(rows, columns), (rows, 1)] if not g.batched else []
+    )
     c = g.constant(real(g, g.pick(shapes), size)) if g.chance(0.6) or g.opset < 11 else None
     return g.op(
         "Gemm", [x, w, c], (rows, columns), size=size, transA=1 if turned else None, transB=1 if flipped else None,
@@ -263,5 +271,3 @@ def top_k(g: Graph, x: Value) -> list[Value]:
         "TopK", [x, g.ints([k])], [(shape, x.dtype), (shape, np.dtype(np.int64))], axis=axis, largest=largest
     )
     return [values, indices] if g.chance(0.4) else [values]
-
-
