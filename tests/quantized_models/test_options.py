@@ -153,7 +153,7 @@ def test_import_is_onnxruntimes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["qdq_channels", "qop_u8s8", "dynamic_channels"])
-def test_compiled(name: str, tmp_path: Path) -> None:
+def test_compiled_network(name: str, tmp_path: Path) -> None:
     """A symbolic batch, so that dynamic scales are those of each sample."""
     path, x = quantized(name, tmp_path, batch="N"), samples(50)
     made = tercet.compile(path, tmp_path / "model.tercet")
