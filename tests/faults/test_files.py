@@ -36,14 +36,11 @@ OPEN = {
     "msqdq_uint16",
     "n_uni",
     "rank_419",
-    "resize_linear_half_pixel_2_0",
-    "resize_qdq",
     "torch_block_short_first_script",
     "verify_ties_int4",
     "z_bias",
     "z_qlc",
     "zero_ascale",
-    "zero_size_matmul",
     "zero_wscale",
 }
 """Not yet right."""

@@ -126,9 +126,9 @@ def test_scales_are_checked() -> None:
             import_model(
                 model(node("QuantizeLinear", "x s"), feeds, {"s": np.array(scale, F32)}, outputs={"y": np.uint8})
             )
-    half = {"s": np.array(1.0, np.float16)}
-    with pytest.raises(UnsupportedError, match="the scale of dtype float16"):
-        import_model(model(node("QuantizeLinear", "x s"), feeds, half, outputs={"y": np.uint8}, opset=19))
+    whole = {"s": np.array(1, np.int32)}
+    with pytest.raises(UnsupportedError, match="the scale of dtype int32"):
+        import_model(model(node("QuantizeLinear", "x s"), feeds, whole, outputs={"y": np.uint8}, opset=19))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])

@@ -41,7 +41,7 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
             if 0 not in sizes:
                 scope.out.add(f"sum += {scope.reads[op.x].at(sum_c(terms))};")
         name = scope.name("mean")
-        scope.out.add(f"const float {name} = (float)sum / {prod(sizes)}.0f;")
+        scope.out.add(f"const float {name} = (float)sum / {max(prod(sizes), 1)}.0f;")
         scope.element(stage, index, {op.y: name})
 
 
