@@ -18,6 +18,7 @@ from .emitter import Emitter
 from .fold import FOLD_TOTAL, can_fold, fold
 from .graph import Declared, Source
 from .guess import Guesses
+from .legacy import aligned, is_legacy
 from .load import load
 from .node import Node
 from .registry import TABLE
@@ -120,7 +121,7 @@ class _Import:
         inputs = [self.values[name] if name else None for name in node.inputs]
         entry = TABLE.get((node.domain, node.op_type))
         unknown = any(name and value is None for name, value in zip(node.inputs, inputs, strict=True))
-        if not unknown and can_fold(node, inputs):
+        if not unknown and can_fold(node, inputs) and not is_legacy(node):
             return self._fold(node, inputs)
         if entry is None:
             raise Refusal(f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported")
@@ -134,6 +135,8 @@ class _Import:
         if any(value is None for value in inputs[: entry.at_least]):
             raise node.error("a required input is left out")
         self.emitter.node = node
+        if is_legacy(node):
+            inputs = aligned(self.emitter, node, inputs)
         result = entry.function(self.emitter, node, *inputs)
         return [result] if isinstance(result, Value) else list(result)
 

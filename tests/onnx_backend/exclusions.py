@@ -5,6 +5,7 @@ model is compiled for inference.
 """
 
 TINY_FLOATS = "8- and 4-bit floats are no element type of tercet"
+UINT64 = "uint64 does not fit into the signed 64 bits of an integer tensor"
 BFLOAT16 = "a port of bfloat16 is float32"
 INTERPOLATION = "interpolation other than nearest and linear"
 
@@ -15,7 +16,7 @@ EXCLUSIONS: dict[str, str] = {
     r"(de)?quantizelinear_(e4m3fn|e5m2|float4e2m1).*": TINY_FLOATS,
     r"qlinearmatmul_.*_float16": "scales in float16",
     r"qlinearmatmul_.D_int8_float32": "the data wraps (-236 -> 20) where ONNX says saturate; onnxruntime: -128",
-    r"(add|sub|mul|div|top_k|max|min|greater|greater_equal|less|less_equal|equal)_uint64(_expanded)?": "uint64 does not fit into the signed 64 bits of an integer tensor",
+    r"(add|sub|mul|div|top_k|max|min|equal|(greater|less)(_equal)?)_uint64(_expanded)?": UINT64,
     r"batchnorm_.*_training_mode": "training mode",
     r"training_dropout(_default)?(_mask)?": "training mode: random values",
     r"identity_opt": "an optional is no tensor",
