@@ -29,7 +29,7 @@ WORK_LIMIT = 2**32
 _ELEMENTWISE = (
     "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd", "BitwiseNot",
     "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf",
-    "Exp", "EyeLike", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf",
+    "Exp", "EyeLike", "Floor", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf",
     "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or",
     "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
     "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
@@ -41,7 +41,7 @@ _SHRINKING = (
     "ReduceSumSquare", "Reshape", "ScatterElements", "ScatterND", "Shape", "Size", "Slice", "Softmax", "SpaceToDepth",
     "Split", "Squeeze", "TopK", "Transpose", "Trilu", "Unique", "Unsqueeze",
 )  # fmt: skip
-_SLOW = frozenset(("Erf", "GatherElements", "GatherND", "Gelu", "ScatterElements", "ScatterND", "Unique"))
+_SLOW = frozenset(("Erf", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "Unique"))
 
 
 def _largest(node: Node, arrays: Sequence[np.ndarray]) -> int:
@@ -105,13 +105,20 @@ _SIZES: dict[str, Callable[[Node, Sequence[np.ndarray]], int]] = {
     "Range": _range,
     "Tile": lambda node, arrays: arrays[0].size * prod(int(d) for d in arrays[1].reshape(-1)),
 }
-"""Standard operators without randomness or nested graphs -> the largest number of elements that they may produce. Not
-in it: quantizers, whose integers and scales the passes look for, and what tercet computes better itself."""
+"""Standard operators without randomness or nested graphs -> the largest number of elements that they may produce."""
+_KEPT = ("QuantizeLinear", "DequantizeLinear")
+"""These are computed only where that is asked for: the passes look for their integers and scales."""
+_SIZES.update(dict.fromkeys(_KEPT, _largest))
+
+
+def is_evaluable(node: Node) -> bool:
+    """True for a standard operator that `fold` computes."""
+    return node.domain == "" and node.op_type in _SIZES and not node.nested
 
 
 def can_fold(node: Node, values: Sequence[Value | None]) -> bool:
-    """True for a listed standard operator with at least one input, all of them constant."""
-    listed = node.domain == "" and node.op_type in _SIZES and not node.nested
+    """True for such an operator with at least one input, all of them constant, whose result is best a constant."""
+    listed = is_evaluable(node) and node.op_type not in _KEPT
     return listed and any(values) and all(v is None or v.is_constant for v in values)
 
 
@@ -130,7 +137,9 @@ def fold(node: Node, values: Sequence[Value | None]) -> list[Value]:
                 raise node.error(f"its constant result would have {size} elements", hint=f"the limit is {limit}")
             inputs = [name for name in dict.fromkeys(node.inputs) if name]
             outputs = [name for name in node.outputs if name]
-            opsets = [helper.make_opsetid("", node.opset)]
+            # the onnx package has no older DequantizeLinear
+            opset = max(node.opset, 19) if node.op_type in _KEPT else node.opset
+            opsets = [helper.make_opsetid("", opset)]
             function = helper.make_function("tercet", "fold", inputs, outputs, [node.proto], opsets)
             feeds = {name: v.array for name, v in zip(node.inputs, values, strict=True) if v is not None}
             results = ReferenceEvaluator(function).run(None, feeds, attributes={})

@@ -26,9 +26,9 @@ def aligned(e: Emitter, node: Node, inputs: Sequence[Value | None]) -> list[Valu
 
     Raises ModelError where the second operand does not fit.
     """
-    if len(inputs) != 2 or inputs[0] is None or inputs[1] is None:
+    a, b = inputs if len(inputs) == 2 else (None, None)
+    if a is None or b is None:
         return list(inputs)
-    a, b = inputs
     if node.op_type == "PRelu":
         axis = 1 if b.rank == 1 and b.shape != (1,) else a.rank - b.rank
     elif not node.int("broadcast", 0):
