@@ -71,7 +71,7 @@ def avg_pool(op: AvgPoolOp, x: np.ndarray) -> np.ndarray:
 @meaning(ReduceMeanOp)
 def reduce_mean(op: ReduceMeanOp, x: np.ndarray) -> np.ndarray:
     axes, keep = op.get("axes"), bool(op.get("keepdims"))
-    count = int(np.prod([x.shape[a] for a in axes]))
+    count = max(int(np.prod([x.shape[a] for a in axes])), 1)  # the mean of nothing is 0, as in onnxruntime
     return np.asarray(np.sum(x, axis=axes, keepdims=keep, dtype=x.dtype) / np.float32(count))
 
 

@@ -16,9 +16,11 @@ from ...ir.program import Port, Program
 from ...ir.types import tensor_type
 from . import ops  # noqa: F401  (fills the table)
 from .emitter import Emitter
-from .fold import FOLD_TOTAL, can_fold, fold
+from .fold import FOLD_TOTAL, can_fold, fold, is_evaluable
 from .graph import Declared, Source
 from .guess import Guesses
+from .known import Known
+from .legacy import aligned, is_legacy
 from .load import load
 from .node import Node
 from .problems import Problems
@@ -71,6 +73,7 @@ class _Import:
                 self.values[declared.name] = Value(
                     declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True
                 )
+        self.known = Known(self.values)
         self.guesses = Guesses(source.graph, 1 if self.batched else batch)
 
     def run(self) -> Program:
@@ -135,8 +138,10 @@ class _Import:
         inputs = [self.values[name] if name else None for name in node.inputs]
         entry = TABLE.get((node.domain, node.op_type))
         unknown = any(name and value is None for name, value in zip(node.inputs, inputs, strict=True))
-        if not unknown and can_fold(node, inputs):
+        if not unknown and can_fold(node, inputs) and not is_legacy(node):
             return self._fold(node, inputs)
+        if entry is None and not unknown and is_evaluable(node) and any(inputs) and self.known.covers(node):
+            return self._fold(node, self.known.inputs(node))
         if entry is None:
             raise Refusal(f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported")
         if unknown:
@@ -149,7 +154,10 @@ class _Import:
         if any(value is None for value in inputs[: entry.at_least]):
             raise node.error("a required input is left out")
         self.emitter.node = node
+        if is_legacy(node):
+            inputs = aligned(self.emitter, node, inputs)
         result = entry.function(self.emitter, node, *inputs)
+        self.known.note(node)
         return [result] if isinstance(result, Value) else list(result)
 
     def _fold(self, node: Node, inputs: Sequence[Value | None]) -> list[Value]:

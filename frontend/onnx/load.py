@@ -14,12 +14,13 @@ from onnx import ModelProto
 from ...ir.errors import InputError, ModelError
 from .functions import inline_functions
 from .graph import Source, checked_source
+from .legacy import FIRST_OPSET
 from .other_formats import folder_format, other_format
 
 MAX_MODEL_BYTES = 2**31 - 1
 """The protobuf limit; larger models keep their weights in external data."""
 IR_VERSIONS = range(3, 14)
-OPSETS = range(7, 27)
+OPSETS = range(FIRST_OPSET, 27)
 
 
 def load(model: ModelProto | str | Path) -> Source:

@@ -19,9 +19,6 @@ EXACT_AVERAGES = ("avgpool_tie_2x2", "avgpool_tie_8x8", "mean_tie")
 
 OPEN = {
     "rank_419",
-    "resize_linear_half_pixel_2_0",
-    "resize_qdq",
-    "zero_size_matmul",
 }
 """Not yet right."""
 

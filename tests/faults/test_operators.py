@@ -259,3 +259,103 @@ def test_other_negative_dimensions_are_refused() -> None:
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -2
     with pytest.raises(tercet.TercetError, match="input 'x': has a negative dimension"):
         tercet.import_onnx(model)
+
+
+# -- Resize -----------------------------------------------------------------------------------------------------------
+
+TRANSFORMS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("scales", [(2, 2), (0.5, 0.6), (1.7, 2.3), (3, 0.4), (1, 2.5), (4, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_linear_resize(transform: str, scales: tuple[float, float], dtype: Any) -> None:
+    feeds = {"x": floats(1, 2, 5, 6) if dtype == np.float32 else RNG.integers(0, 256, (1, 2, 5, 6)).astype(dtype)}
+    nodes = [node("Resize", "x - s", mode="linear", coordinate_transformation_mode=transform)]
+    model = network(nodes, feeds, {"s": np.array((1, 1, *scales), np.float32)}, dtype)
+    compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (1, 2, 3, 4, 5)])
+def test_linear_resize_of_other_ranks(shape: tuple[int, ...]) -> None:
+    feeds = {"x": floats(*shape)}
+    scales = np.array([1.0] * (len(shape) - min(len(shape), 3)) + [2.0] * min(len(shape), 3), np.float32)
+    model = network([node("Resize", "x - s", mode="linear")], feeds, {"s": scales})
+    compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+@pytest.mark.parametrize("scales", [(2, 2), (0.5, 0.6), (1.7, 2.3)])
+def test_resize_between_quantizers(mode: str, scales: tuple[float, float], tmp_path: Path) -> None:
+    feeds = {"x": floats(1, 2, 5, 6)}
+    constants = {
+        "s": np.array(0.05, np.float32),
+        "t": np.array(0.07, np.float32),
+        "z": np.array(3, np.uint8),
+        "r": np.array((1, 1, *scales), np.float32),
+    }
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"),
+        node("DequantizeLinear", "q s z", "d"),
+        node("Resize", "d - r", "e", mode=mode),
+        node("QuantizeLinear", "e t z", "y"),
+    ]
+    check(network(nodes, feeds, constants, np.uint8), feeds, tmp_path)
+
+
+def test_older_linear_resizes(tmp_path: Path) -> None:
+    feeds, scales = {"x": floats(1, 2, 3, 4)}, np.array([1, 1, 2, 2], np.float32)
+    for nodes, constants, opset in (
+        ([node("Resize", "x s", mode="linear")], {"s": scales}, 10),
+        ([node("Upsample", "x s", mode="linear")], {"s": scales}, 9),
+        ([node("Upsample", "x", mode="linear", scales=scales.tolist())], {}, 7),
+    ):
+        model = network(nodes, feeds, constants, opset=opset)
+        compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+
+
+@pytest.mark.parametrize("attributes", [{"mode": "cubic"}, {"mode": "linear", "antialias": 1}])
+def test_other_resizes_are_refused(attributes: dict[str, Any]) -> None:
+    model = network([node("Resize", "x - s", **attributes)], {"x": floats(1, 2, 3, 4)}, {"s": np.ones(4, np.float32)})
+    with pytest.raises(tercet.TercetError, match="Resize_y.*not supported"):
+        tercet.import_onnx(model)
+
+
+# -- tensors without elements -----------------------------------------------------------------------------------------
+
+S = np.array(0.5, np.float32)
+EMPTY: dict[str, tuple[list[NodeProto], Arrays, Arrays]] = {
+    "sum over nothing": ([node("Gemm", "x a c")], {"x": floats(2, 0)}, {"a": floats(0, 3), "c": floats(3)}),
+    "no rows": ([node("MatMul", "x a")], {"x": floats(0, 4)}, {"a": floats(4, 3)}),
+    "no images": ([node("Conv", "x w b")], {"x": floats(0, 2, 5, 5)}, {"w": floats(3, 2, 3, 3), "b": floats(3)}),
+    "no filters": ([node("Conv", "x w")], {"x": floats(1, 2, 5, 5)}, {"w": floats(0, 2, 3, 3)}),
+    "concat with nothing": ([node("Concat", "x e", axis=1)], {"x": floats(2, 3)}, {"e": floats(2, 0)}),
+    "mean of nothing": ([node("ReduceMean", "x a", keepdims=0)], {"x": floats(2, 0)}, {"a": np.array([1])}),
+    "pool of no images": ([node("MaxPool", "x", kernel_shape=[2, 2])], {"x": floats(0, 3, 4, 4)}, {}),
+    "softmax of nothing": ([node("Softmax", "x", axis=1)], {"x": floats(2, 0)}, {}),
+    "pad": ([node("Pad", "x p")], {"x": floats(2, 0)}, {"p": np.array([0, 1, 0, 2])}),
+    "sign": ([node("Sign", "x")], {"x": floats(2, 0)}, {}),
+    "to bool": ([node("Cast", "x", "t", to=TensorProto.BOOL), node("Cast", "t", to=1)], {"x": floats(2, 0)}, {}),
+    "where": ([node("Less", "x z", "c"), node("Where", "c x z")], {"x": floats(0, 2)}, {"z": S}),
+    "resize": ([node("Resize", "x - r", mode="linear")], {"x": floats(0, 2, 4, 4)}, {"r": np.float32([1, 1, 2, 2])}),
+    "quantized product": (
+        [
+            node("QuantizeLinear", "x s", "q"),
+            node("DequantizeLinear", "q s", "d"),
+            node("DequantizeLinear", "w s", "wd"),
+            node("MatMul", "d wd"),
+        ],
+        {"x": floats(3, 0)},
+        {"s": S, "w": np.zeros((0, 4), np.int8)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_tensors_without_elements(name: str, tmp_path: Path) -> None:
+    nodes, feeds, constants = EMPTY[name]
+    model = network(nodes, feeds, constants)
+    right = reference(model, feeds)
+    compare(interpreter.run(tercet.import_onnx(model), dict(feeds)), right)
+    with tercet.load(tercet.compile(model, tmp_path / "m.tercet", target="generic").path) as loaded:
+        compare(loaded.run(dict(feeds)), right)

@@ -76,8 +76,10 @@ def resize(e: Emitter, node: Node, x: Value, *inputs: Value | None) -> Value:
     rounding = node.text("nearest_mode", "round_prefer_floor")
     if rounding not in _NEAREST:
         raise node.error(f"attribute 'nearest_mode' has the unknown value '{rounding}'")
-    by_sizes = sizes is not None and sizes.shape != (0,)
-    factors = _from_sizes(e, node, x, sizes) if by_sizes else _factors(e, node, x, scales)
+    if sizes is not None and sizes.shape != (0,):
+        factors = _from_sizes(e, node, x, sizes)
+    else:
+        factors = _factors(e, node, x, scales)
     return _resized(e, node, x, factors, transform, rounding, linear=linear)
 
 

@@ -26,7 +26,7 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
         with reduced.elements() as x:
             scope.out.add(f"sum += {x};")
         name = scope.name("mean")
-        scope.out.add(f"const float {name} = (float)sum / {prod(reduced.sizes)}.0f;")
+        scope.out.add(f"const float {name} = (float)sum / {max(prod(reduced.sizes), 1)}.0f;")
         scope.element(stage, reduced.index, {op.y: name})
 
 
