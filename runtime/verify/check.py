@@ -80,8 +80,8 @@ def verify_program(
     alone counts. original: of a lossy artifact, the imported source model, to which the distance is told. per_layer:
     also compares every step, for the first sample; samples in which outputs differ are always compared so.
     max_mismatch: the share of elements in which expected results may differ from the model and the artifact alike.
-    on_progress: told what is being done. Raises InputError where the samples do not fit, ArtifactError where the artifact's IR is
-    damaged. Differences are not errors: they are in the result.
+    on_progress: told what is being done. Raises InputError where the samples do not fit, ArtifactError where the
+    artifact's IR is damaged. Differences are not errors: they are in the result.
     """
     tell = on_progress or (lambda what: None)
     batched, remarks = loaded.manifest.batched, [*samples.notes, *notes]
@@ -91,7 +91,7 @@ def verify_program(
     judge = Judge(Steps(loaded, kernel_program(loaded.artifact)), imported, samples, batched, have, rtol)
     checks: list[Check] = []
     opinions: dict[str, Mapping[str, np.ndarray]] = {}
-    unexplained: set[int] = set()
+    unexplained: set[tuple[str, int]] = set()
     if reference is not None:
         tell("running the interpreter")
         want = _joined([run_reference(reference, run, batched) for run in samples.runs], batched)
@@ -112,7 +112,9 @@ def verify_program(
     if samples.expected:
         others = opinions.get(ONNXRUNTIME) or opinions.get(INTERPRETER) or {}
         whose = ONNXRUNTIME if ONNXRUNTIME in opinions else INTERPRETER
-        moved = np.array(sorted(i for i, one in judge.judged.items() if one.explained), np.int64)
+        moved = {
+            name: np.array([i for i, one in judge.judged.items() if name in one.explained], np.int64) for name in have
+        }
         found, told = compare_expected(have, samples.expected, others, whose, moved, rtol, max_mismatch)
         checks += found
     if per_layer:
@@ -134,18 +136,19 @@ def verify_program(
 
 
 def _second_explained(
-    judge: Judge, second: SecondOpinion, outputs: Arrays, unexplained: set[int]
-) -> Callable[[int], bool]:
+    judge: Judge, second: SecondOpinion, outputs: Arrays, unexplained: set[tuple[str, int]]
+) -> Callable[[int], frozenset[str]]:
     """onnxruntime's difference is explained where the artifact's from the import is, and its own too."""
     nodes = frozenset() if judge.reference is None else judge.reference.boundary_nodes()
     probe = None
 
-    def explained(index: int) -> bool:
+    def explained(index: int) -> frozenset[str]:
         nonlocal probe
-        if index in unexplained or judge.reference is None:
-            return False
+        if judge.reference is None or not all(layer.ok for layer in judge.artifact(index).layers):
+            return frozenset()
         probe = probe or open_probe(second.model, nodes)
-        return judge.second(index, probe, outputs) and all(layer.ok for layer in judge.artifact(index).layers)
+        found = judge.second(index, probe, outputs)
+        return frozenset(name for name in found if (name, index) not in unexplained)
 
     return explained
 
@@ -155,11 +158,11 @@ def compare_outputs(
     have: Mapping[str, np.ndarray],
     want: Mapping[str, np.ndarray],
     rtol: float,
-    explained: Callable[[int], bool],
-    unexplained: set[int],
+    explained: Callable[[int], frozenset[str]],
+    unexplained: set[tuple[str, int]],
 ) -> list[Check]:
-    """A check for every output. explained: whether ties explain what differs in a sample, by its number; unexplained is
-    added to."""
+    """A check for every output. explained: the outputs of a sample, by its number, whose difference ties explain. To
+    unexplained those are added that they do not."""
     checks = []
     for name, array in have.items():
         if name not in want:
@@ -168,8 +171,8 @@ def compare_outputs(
         found = difference(array, want[name], rtol)
         samples = differing(array, want[name], rtol)
         judged = chosen(samples)
-        right = _explained(judged, explained)
-        unexplained |= set(map(int, np.setdiff1d(judged, right)))
+        right = _explained(name, judged, explained)
+        unexplained |= {(name, int(i)) for i in np.setdiff1d(judged, right)}
         if len(right) == len(judged):
             right = samples
         if len(right):
@@ -179,11 +182,11 @@ def compare_outputs(
     return checks
 
 
-def _explained(judged: np.ndarray, explained: Callable[[int], bool]) -> np.ndarray:
-    """Those of the samples that are explained. After ENOUGH that are not, no more are looked at."""
+def _explained(name: str, judged: np.ndarray, explained: Callable[[int], frozenset[str]]) -> np.ndarray:
+    """Those of the samples in which an output is explained. After ENOUGH that are not, no more are looked at."""
     right, wrong = [], 0
     for index in map(int, judged):
-        if explained(index):
+        if name in explained(index):
             right.append(index)
         elif (wrong := wrong + 1) == ENOUGH:
             break

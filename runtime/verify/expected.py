@@ -17,15 +17,15 @@ def compare_expected(
     expected: Mapping[str, np.ndarray],
     others: Mapping[str, np.ndarray],
     whose: str,
-    moved: np.ndarray,
+    moved: Mapping[str, np.ndarray],
     rtol: float,
     max_mismatch: float,
 ) -> tuple[list[Check], str]:
     """A check of the artifact's outputs and one of the model's own (`others`, as `whose` runs it), and the verdict.
 
-    Elements in which the artifact agrees with the model itself, and samples (`moved`) in which a tie went another way,
-    are no difference of the artifact. It fails where there are others, or where more than a share of max_mismatch of
-    all elements differ from the expected results, whoever's difference that is.
+    Elements in which the artifact agrees with the model itself, and samples (`moved`, for each output) in which a tie
+    went another way, are no difference of the artifact. It fails where there are others, or where more than a share of
+    max_mismatch of all elements differ from the expected results, whoever's difference that is.
     """
     checks: list[Check] = []
     verdicts = []
@@ -42,7 +42,7 @@ def compare_expected(
         comparable = other is not None and other.shape == want.shape
         if other is not None and comparable:
             alone &= wrong_elements(y, other, rtol) & ~wrong_elements(other, want, rtol)
-        alone[moved] = False
+        alone[moved[name]] = False
         share = float(wrong.mean()) if wrong.size else 0.0
         allowed = share <= max_mismatch and not alone.any()
         checks.append(_check(name, y, want, found, rtol, allowed=allowed))

@@ -21,10 +21,10 @@ MOST_JUDGED = 100
 
 @dataclass(frozen=True)
 class Judgement:
-    """layers: every step on the artifact's own inputs. explained: whether ties explain what differs in the outputs."""
+    """layers: every step on the artifact's own inputs. explained: the outputs whose difference ties explain."""
 
     layers: Sequence[LayerCheck]
-    explained: bool
+    explained: frozenset[str]
     ties: Sequence[str] = ()
 
 
@@ -46,7 +46,7 @@ class Judge:
         if index not in self.judged:
             inputs = self.samples.inputs_of(index, self.batched)
             results = self.steps.results(inputs)
-            layers, explained, named = self.steps.judge(inputs, results, self.rtol), False, []
+            layers, explained, named = self.steps.judge(inputs, results, self.rtol), frozenset(), []
             if self.reference is not None and all(layer.ok for layer in layers):
                 known = [
                     Known(frozenset(layer.nodes), values)
@@ -54,21 +54,21 @@ class Judge:
                     for values in found
                 ]
                 replay = self.reference.replay(inputs, known, self._of(self.have, index), self.rtol)
-                explained, named = replay.ok, replay.ties.named
+                explained, named = replay.right, replay.ties.named
             self.judged[index] = Judgement(layers, explained, named)
         return self.judged[index]
 
-    def second(self, index: int, probe: Probe | None, outputs: Mapping[str, np.ndarray]) -> bool:
-        """Whether ties explain onnxruntime's outputs for one sample."""
+    def second(self, index: int, probe: Probe | None, outputs: Mapping[str, np.ndarray]) -> frozenset[str]:
+        """Those of onnxruntime's outputs for one sample that ties explain."""
         if self.reference is None or probe is None:
-            return False
+            return frozenset()
         inputs = self.samples.inputs_of(index, self.batched)
         try:
             found = probe.session.run(inputs)
         except Exception as error:  # onnxruntime's own have no common base
             raise TercetError(f"onnxruntime fails on the model: {error}") from error
         known = [Known(frozenset([node]), np.asarray(found[name])) for name, node in probe.results.items()]
-        return self.reference.replay(inputs, known, self._of(outputs, index), self.rtol).ok
+        return self.reference.replay(inputs, known, self._of(outputs, index), self.rtol).right
 
     def named(self) -> list[str]:
         """The first few ties of all samples judged, each once."""

@@ -49,9 +49,11 @@ class Replay:
     explained: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def ok(self) -> bool:
-        """Whether ties explain all of it."""
-        return bool(self.ties.count or self.ties.open) and all(bool(e.all()) for e in self.explained.values())
+    def right(self) -> frozenset[str]:
+        """The outputs that ties explain."""
+        if not self.ties.count and not self.ties.open:
+            return frozenset()
+        return frozenset(name for name, explained in self.explained.items() if explained.all())
 
 
 class Reference:
@@ -123,28 +125,24 @@ def _decided(y: Bounds, values: np.ndarray) -> np.ndarray | None:
     own, other = y.own.reshape(-1).astype(np.float64), values.reshape(-1).astype(np.float64)
     if not own.size or not np.isfinite(own).all() or not np.isfinite(other).all():
         return None
-    levels, counts = np.unique(own, return_counts=True)
-    few = len(levels) <= MOST_LEVELS and len(levels) <= max(2, own.size // 2)
+    sure = ((y.hi - y.lo) <= slack_of(y, FLOAT_SLACK)).reshape(-1)
+    if not sure.any():
+        sure[:] = True  # nothing is certain: most elements are what the interpreter says
     for fit in (_affine, _by_level):
-        found = fit(y, own, other, levels, counts, few)
+        found = fit(y, own, other, sure)
         if found is not None:
             return found.reshape(y.own.shape).astype(y.own.dtype)
     return None
 
 
-def _affine(
-    y: Bounds, own: np.ndarray, other: np.ndarray, levels: np.ndarray, counts: np.ndarray, few: bool
-) -> np.ndarray | None:
-    """other = a own + b, from the two commonest levels or from the two ends."""
-    if len(levels) == 1:
-        a, first = 1.0, levels[0]
-    else:
-        first, second = levels[np.argsort(counts, kind="stable")[-2:]] if few else (levels[0], levels[-1])
-        a = (np.median(other[own == second]) - np.median(other[own == first])) / (second - first)
+def _affine(y: Bounds, own: np.ndarray, other: np.ndarray, sure: np.ndarray) -> np.ndarray | None:
+    """other = a own + b, from the two ends of what is certain."""
+    first, second = own[sure].min(), own[sure].max()
+    low = np.median(other[sure & (own == first)])
+    a = 1.0 if first == second else (np.median(other[sure & (own == second)]) - low) / (second - first)
     if a == 0:
         return None
-    b = np.median(other[own == first]) - a * first
-    found = (other - b) / a
+    found = (other - (low - a * first)) / a
     slack = slack_of(y, FLOAT_SLACK)
     if y.own.dtype.kind != "f":
         whole = np.rint(found)
@@ -152,22 +150,21 @@ def _affine(
             return None
         found = whole
     found = np.where(np.abs(found - own) <= slack, own, found)
-    within = inside(found.reshape(y.own.shape), y, slack)
-    return found if within.all() else None
+    return found if inside(found.reshape(y.own.shape), y, slack).all() else None
 
 
-def _by_level(
-    y: Bounds, own: np.ndarray, other: np.ndarray, levels: np.ndarray, counts: np.ndarray, few: bool
-) -> np.ndarray | None:
-    """other = f(own): each level stands for what most of its elements have."""
-    if not few:
+def _by_level(y: Bounds, own: np.ndarray, other: np.ndarray, sure: np.ndarray) -> np.ndarray | None:
+    """other = f(own): each level stands for what most of its certain elements have."""
+    levels = np.unique(own)
+    if len(levels) > MOST_LEVELS:
         return None
-    at = np.searchsorted(levels, own)
     kinds, kind = np.unique(other, return_inverse=True)
-    pairs, often = np.unique(at * len(kinds) + kind, return_counts=True)
-    means = np.zeros(len(levels), np.int64)
-    order = np.argsort(often, kind="stable")
-    means[pairs[order] // len(kinds)] = pairs[order] % len(kinds)  # the commonest is written last
+    at = np.searchsorted(levels, own)
+    means = np.full(len(levels), -1)
+    for some in (np.ones(own.size, bool), sure):  # a level without a certain element has the others to go by
+        pairs, often = np.unique(at[some] * len(kinds) + kind[some], return_counts=True)
+        order = np.argsort(often, kind="stable")
+        means[pairs[order] // len(kinds)] = pairs[order] % len(kinds)  # the commonest is written last
     found = own.copy()
     low, high, slack = y.lo.reshape(-1), y.hi.reshape(-1), slack_of(y, FLOAT_SLACK)
     for i in np.flatnonzero(means[at] != kind):
