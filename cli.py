@@ -49,6 +49,7 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         try:
             options = parser.parse_args(argv)
             with tidy_ending():
+                _check_working_directory()
                 return options.verb(options)
         finally:
             sys.stdout.flush()
@@ -70,6 +71,14 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 
         traceback.print_exc()
         return _complain(f"tercet {__version__}: this is a bug; please report it with the lines above", BUG)
+
+
+def _check_working_directory() -> None:
+    """Raises InputError where it was deleted: libraries ask for it in the middle of their imports."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("the working directory is not there any more", hint="change to another folder") from error
 
 
 def _complain(text: str, code: int) -> int:
