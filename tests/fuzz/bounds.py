@@ -66,7 +66,9 @@ class Interval:
 
     def around(self, extra: Array, where: Array) -> Interval:
         """With a further value, where it can be taken."""
-        return Interval(np.where(where, np.minimum(self.lo, extra), self.lo), np.where(where, np.maximum(self.hi, extra), self.hi))
+        return Interval(
+            np.where(where, np.minimum(self.lo, extra), self.lo), np.where(where, np.maximum(self.hi, extra), self.hi)
+        )
 
 
 def rounded(y: Interval, error: Array | float | None = None) -> Interval:
@@ -170,7 +172,9 @@ def _leaky(op: Operation, x: Interval) -> Interval:
 def _hard_swish(op: Operation, x: Interval) -> Interval:
     y = x.map(lambda v: v * np.clip(v / 6 + 0.5, 0, 1))
     least = (x.lo < -1.5) & (x.hi > -1.5)
-    return rounded(y.around(np.full((), -0.375), least), STEPS * ROUNDING * np.maximum(np.abs(x.lo), np.abs(x.hi)) + 1e-45)
+    return rounded(
+        y.around(np.full((), -0.375), least), STEPS * ROUNDING * np.maximum(np.abs(x.lo), np.abs(x.hi)) + 1e-45
+    )
 
 
 def _hard_sigmoid(op: Operation, x: Interval) -> Interval:

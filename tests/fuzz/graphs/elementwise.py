@@ -165,7 +165,9 @@ def batch_norm(g: Graph, x: Value, channels: int, domain: str) -> Value:
     mean, beta = real(g, (channels,), x.size / 4), real(g, (channels,), x.size / 4)
     var = np.asarray(g.rng.random(channels) * max(min(x.size, 1e6), 1e-3) ** 2 + 1e-3, np.float32)
     inputs = [x, *map(g.constant, (gamma, beta, mean, var))]
-    return g.op("BatchNormalization", inputs, x.shape, size=max(4.0, x.size / 2), domain=domain, epsilon=g.pick((None, 1e-3)))
+    return g.op(
+        "BatchNormalization", inputs, x.shape, size=max(4.0, x.size / 2), domain=domain, epsilon=g.pick((None, 1e-3))
+    )
 
 
 @rule("Dropout", floats)

@@ -104,7 +104,9 @@ def concat(g: Graph, x: Value) -> Value:
     parts = [x]
     for _ in range(g.integer(0, 2)):
         fits = [
-            v for v in g.values if v.dtype == x.dtype and v.rank == x.rank and _with(v.shape, axis, 0) == _with(x.shape, axis, 0)
+            v
+            for v in g.values
+            if v.dtype == x.dtype and v.rank == x.rank and _with(v.shape, axis, 0) == _with(x.shape, axis, 0)
         ]
         if fits and g.chance(0.8):
             parts.append(g.pick(fits))
@@ -112,7 +114,9 @@ def concat(g: Graph, x: Value) -> Value:
             parts.append(g.constant(real(g, _with(x.shape, axis, g.integer(0, 2)), x.size)))
     parts = [parts[int(i)] for i in g.rng.permutation(len(parts))]
     total = sum(p.shape[axis] for p in parts)
-    return g.op("Concat", parts, _with(x.shape, axis, total), size=max(p.size for p in parts), axis=_sign(g, axis, x.rank))
+    return g.op(
+        "Concat", parts, _with(x.shape, axis, total), size=max(p.size for p in parts), axis=_sign(g, axis, x.rank)
+    )
 
 
 @rule("Split", movable, weight=1.5)
@@ -183,7 +187,11 @@ def pad(g: Graph, x: Value) -> Value:
     if g.opset < 11:
         return g.op("Pad", [x], shape, pads=[*begins, *ends], mode=mode, value=fill)
     g.need(mode == "constant" or x.is_float)
-    value = None if fill is None or g.chance(0.3) else g.constant(np.array(int(fill) if not x.is_float else fill).astype(x.dtype))
+    value = (
+        None
+        if fill is None or g.chance(0.3)
+        else g.constant(np.array(int(fill) if not x.is_float else fill).astype(x.dtype))
+    )
     return g.op("Pad", [x, g.ints([*begins, *ends]), value], shape, mode=mode)
 
 
@@ -254,7 +262,9 @@ def folded(g: Graph, x: Value) -> Value:
     """x plus a constant that a small graph computes."""
     g.need(x.rank >= 1)
     n = x.shape[-1]
-    form = g.pick(("ConstantOfShape", "Range", "Expand", "Tile") if g.opset >= 11 else ("ConstantOfShape", "Expand", "Tile"))
+    form = g.pick(
+        ("ConstantOfShape", "Range", "Expand", "Tile") if g.opset >= 11 else ("ConstantOfShape", "Expand", "Tile")
+    )
     if form == "ConstantOfShape":
         fill = helper.make_tensor("fill", TensorProto.FLOAT, [1], [g.pick((0.5, -1.0))])
         c = g.op("ConstantOfShape", [g.ints([n])], (n,), dtype=FLOAT, value=fill)

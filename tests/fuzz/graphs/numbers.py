@@ -78,12 +78,16 @@ def weight(g: Graph, shape: Sequence[int], axis: int = 0) -> Value:
     return g.pick(forms)(g, kind, w, s, aligned, latent, axis)
 
 
-def _plain(g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int) -> Value:
+def _plain(
+    g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int
+) -> Value:
     """A float initializer whose values are integers times a scale."""
     return g.constant(latent)
 
 
-def _linear(g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int) -> Value:
+def _linear(
+    g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int
+) -> Value:
     """DequantizeLinear of integers, QuantizeLinear before it, or Clip between: QDQ and QCDQ."""
     lo, hi = LEVELS[kind]
     dtypes = [np.dtype(np.int8)]
@@ -105,7 +109,9 @@ def _linear(g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarr
     return g.op("DequantizeLinear", [q, given, zero], w.shape, dtype=FLOAT, size=_largest(latent), axis=where)
 
 
-def _qonnx(g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int) -> Value:
+def _qonnx(
+    g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int
+) -> Value:
     """Quant or BipolarQuant of latent floats."""
     domain = g.pick(("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"))
     noise = (g.rng.random(w.shape) - 0.5) * 0.6
@@ -122,7 +128,9 @@ def _qonnx(g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarra
     )  # fmt: skip
 
 
-def _arithmetic(g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int) -> Value:
+def _arithmetic(
+    g: Graph, kind: str, w: np.ndarray, s: np.ndarray, aligned: np.ndarray, latent: np.ndarray, axis: int
+) -> Value:
     """Integers as float times a scale, or stored transposed."""
     if g.chance(0.5):
         return g.op("Mul", [g.constant(w.astype(np.float32)), g.constant(aligned)], w.shape, size=_largest(latent))

@@ -26,7 +26,9 @@ def _along(g: Graph, x: Value) -> int | None:
     return 1 if per_axis else None
 
 
-def quantized(g: Graph, x: Value, dtype: np.dtype, *, levels: int | None = None) -> tuple[Value, Value, Value | None, int | None]:
+def quantized(
+    g: Graph, x: Value, dtype: np.dtype, *, levels: int | None = None
+) -> tuple[Value, Value, Value | None, int | None]:
     """QuantizeLinear of x: (integers, scale, zero point, axis). levels: how many of them x about fills."""
     lo, hi = RANGES[dtype.name]
     span = max(abs(lo), hi) if levels is None else levels
@@ -55,12 +57,17 @@ def quantize_dequantize(g: Graph, x: Value) -> list[Value]:
     return [y, between] if g.chance(0.3) else [y]
 
 
-@rule("DequantizeLinear", lambda g, x: g.opset >= 10 and x.dtype.name in RANGES and x.dtype.name not in ("bool", "int64"))
+@rule(
+    "DequantizeLinear", lambda g, x: g.opset >= 10 and x.dtype.name in RANGES and x.dtype.name not in ("bool", "int64")
+)
 def dequantize(g: Graph, x: Value) -> Value:
     g.need(x.dtype.name != "int16" or g.opset >= 21)
     s = g.constant(np.float32(scale(g, 1.0 / max(x.size, 1.0))))
-    lo, hi = RANGES[x.dtype.name]
-    zero = g.constant(np.array(g.pick((0, 1)), np.int32).astype(x.dtype)) if g.chance(0.4) and x.dtype != np.int32 else None
+    zero = (
+        g.constant(np.array(g.pick((0, 1)), np.int32).astype(x.dtype))
+        if g.chance(0.4) and x.dtype != np.int32
+        else None
+    )
     return g.op("DequantizeLinear", [x, s, zero], x.shape, dtype=FLOAT, size=x.size * float(s.size))
 
 
@@ -165,5 +172,3 @@ def chain(g: Graph, x: Value) -> list[Value]:
     if g.chance(0.8):
         y = g.op("Mul", [y, one], x.shape, size=s * max(abs(lo), hi))
     return [y, q] if g.chance(0.2) else [y]
-
-
