@@ -163,7 +163,7 @@ def _rounding_chain(program: Program, op: Operation) -> bool:
     lo, hi = clip.get("lo"), clip.get("hi")
     if sole_user(inner.result) is not op or is_float(op.result) is False:
         return False
-    if not (np.isfinite([lo, hi]).all() and lo == round(lo) and hi == round(hi) and abs(hi - lo) < 1 << 24):
+    if not (np.isfinite([lo, hi]).all() and lo == round(lo) and hi == round(hi) and 0 <= hi - lo < 1 << 24):
         return False
     x, scale = inner.operands[0], None
     division = x.owner

@@ -33,25 +33,30 @@ static void *buffer(int64_t bytes) {
     return memory;
 }
 
-/* PROGRAM INDEX THREADS BATCH FILL RUNS < inputs > outputs */
-int main(int argc, char **argv) {
-    if (argc != 6)
-        return 101;
-    const int index = atoi(argv[1]);
-    const int64_t batch = atoll(argv[3]);
-    const struct tercet_definition *d = fuzz_models[index].definition;
-    void **inputs = buffer(d->input_count * (int64_t)sizeof(void *));
-    void **outputs = buffer(d->output_count * (int64_t)sizeof(void *));
-    for (int i = 0; i < d->input_count; i++) {
-        inputs[i] = buffer(d->input_bytes[i] * batch);
-        if (fread(inputs[i], 1, (size_t)(d->input_bytes[i] * batch), stdin) != (size_t)(d->input_bytes[i] * batch))
-            return 102;
+/* PROGRAM < calls > results. A call is five int64: the model, threads, batch, fill, runs; and the inputs. Its result is
+ * the status as int64, and the outputs. Written at once, so that what came before a crash is kept. */
+int main(void) {
+    int64_t call[5];
+    while (fread(call, sizeof(call), 1, stdin) == 1) {
+        const struct tercet_definition *d = fuzz_models[call[0]].definition;
+        void **inputs = buffer(d->input_count * (int64_t)sizeof(void *));
+        void **outputs = buffer(d->output_count * (int64_t)sizeof(void *));
+        for (int i = 0; i < d->input_count; i++) {
+            const size_t bytes = (size_t)(d->input_bytes[i] * call[2]);
+            inputs[i] = buffer((int64_t)bytes);
+            if (fread(inputs[i], 1, bytes, stdin) != bytes)
+                return 102;
+        }
+        for (int i = 0; i < d->output_count; i++)
+            outputs[i] = buffer(d->output_bytes[i] * call[2]);
+        int64_t status = fuzz_run((int)call[0], (int)call[1], call[2], (const void *const *)inputs, outputs, (int)call[3],
+                                  (int)call[4]);
+        fwrite(&status, sizeof(status), 1, stdout);
+        for (int i = 0; i < d->output_count; i++)
+            fwrite(outputs[i], 1, (size_t)(d->output_bytes[i] * call[2]), stdout);
+        if (fflush(stdout))
+            return 103;
     }
-    for (int i = 0; i < d->output_count; i++)
-        outputs[i] = buffer(d->output_bytes[i] * batch);
-    int status = fuzz_run(index, atoi(argv[2]), batch, (const void *const *)inputs, outputs, atoi(argv[4]), atoi(argv[5]));
-    for (int i = 0; i < d->output_count; i++)
-        fwrite(outputs[i], 1, (size_t)(d->output_bytes[i] * batch), stdout);
-    return status ? status : fflush(stdout) ? 103 : 0;
+    return 0;
 }
 #endif

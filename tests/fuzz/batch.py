@@ -9,10 +9,12 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import re
+import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import emulated
 import numpy as np
@@ -27,9 +29,8 @@ HERE = Path(__file__).parent
 RUNTIME = HERE.parents[1] / "runtime" / "c"
 PARTS = 4
 """C files of kernels."""
-SECONDS = 60
+SECONDS = 120
 """A run that takes longer hangs."""
-
 
 _TABLES = re.compile(r"(?<![.\w])(steps|spans|gaps|sections|input_bytes|output_bytes)\b")
 """What every definition has of its own."""
@@ -46,77 +47,69 @@ class Run:
 
 RUNS = (Run(1, 0xFF, 1), Run(1, 0x7F, 2), Run(2, 0xA5, 2))
 
+Outcome: TypeAlias = "list[list[np.ndarray]] | str"
+"""The outputs of every run of a program, or what went wrong, such as the signal that ended the process."""
+
 
 class CompiledBatch:
     """Programs at kernel level, compiled together for a target.
 
-    flags: more arguments for the C compiler. compact: whether weights may be entropy-coded. Raises ToolchainError.
+    flags: more arguments for the C compiler. Raises ToolchainError, or AssertionError from a cross compiler.
     """
 
     def __init__(
-        self, programs: Sequence[Program], target: Target, *, flags: Sequence[str] = ("-O1",), jobs: int = 1
+        self, programs: Sequence[Program], target: Target, *, flags: Sequence[str] = ("-O0",), jobs: int = 1
     ) -> None:
         self.programs, self.target = list(programs), target
-        self.emitted = [emit_model(p, target, compact=i % 2 == 0) for i, p in enumerate(self.programs)]
-        sources = joined(self.emitted)
+        emitted = [emit_model(p, target, compact=i % 2 == 0) for i, p in enumerate(self.programs)]
+        sources = joined(emitted)
         sources |= {p.name: p.read_bytes() for p in sorted(RUNTIME.iterdir()) if p.suffix in (".c", ".h")}
-        # batch.c includes it
+        # batch.c includes the runtime, so that it can fill its memory
         sources["tercet_runtime_c.h"] = sources.pop("tercet_runtime.c")
         sources["batch.c"] = (HERE / "batch.c").read_text().replace('"tercet_runtime.c"', '"tercet_runtime_c.h"')
         self._folder = tempfile.TemporaryDirectory(prefix="tercet-fuzz-")
-        folder = Path(self._folder.name)
-        self._program: Path | None = None
-        threads = "-DTERCET_PROCESSORS=64"
-        if runs_here(target):
-            self._program = emulated.build(sources, folder, target, [*flags, threads, "-DFUZZ_PROGRAM"])
+        folder, flags = Path(self._folder.name), ("-DTERCET_PROCESSORS=64", *flags)
+        self._emulated = bool(runs_here(target))
+        if self._emulated:
+            self._path = emulated.build(sources, folder, target, [*flags, "-DFUZZ_PROGRAM"])
         else:
             compiler = find_compiler(target)
-            self._library = compile_shared(
-                sources, folder, [*target_flags(target, compiler), threads, *flags], jobs, compiler=compiler
-            )
+            options = [*target_flags(target, compiler), *flags]
+            self._path = compile_shared(sources, folder, options, jobs, compiler=compiler)
 
-    def run(self, index: int, arrays: Sequence[np.ndarray], how: Run) -> list[np.ndarray]:
-        """The outputs of a program. arrays: [batch, ..] for batched ones. Raises RuntimeError where the code does."""
+    def run_all(self, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run] = RUNS) -> list[Outcome]:
+        """The outcome of every program. feeds: the inputs of each, [batch, ..] for batched ones."""
+        results: list[Outcome] = []
+        run_from = self._emulated_from if self._emulated else self._native_from
+        while len(results) < len(feeds):
+            results += run_from(len(results), feeds, runs)
+        return results
+
+    def _ports(self, index: int, arrays: Sequence[np.ndarray]) -> tuple[int, list[np.ndarray], list[np.ndarray]]:
+        """(batch, inputs as they lie in memory, outputs to be written)."""
         program = self.programs[index]
-        inputs = [
-            np.ascontiguousarray(a, storage_dtype(element_of(p.type)))
-            for a, p in zip(arrays, program.inputs, strict=True)
-        ]
-        batch = len(inputs[0]) if program.batched else 1
-        outputs = []
+        dtypes = [storage_dtype(element_of(port.type)) for port in program.inputs]
+        inputs = [np.ascontiguousarray(a, dtype) for a, dtype in zip(arrays, dtypes, strict=True)]
+        batch, outputs = len(inputs[0]) if program.batched else 1, []
         for value in program.returned.operands:
             shape = shape_of(value.type)
-            outputs.append(
-                np.zeros((batch, *shape[1:]) if program.batched else shape, storage_dtype(element_of(value)))
-            )
-        if self._program is not None:
-            arguments = (index, how.threads, batch, how.fill, how.runs)
-            got = emulated.call(self._program, self.target, *arguments, data=b"".join(a.tobytes() for a in inputs))
-            for output in outputs:
-                output[...] = np.frombuffer(got[: output.nbytes], output.dtype).reshape(output.shape)
-                got = got[output.nbytes :]
-            return outputs
-        library = ctypes.CDLL(str(self._library))
-        status = library.fuzz_run(
-            ctypes.c_int(index), ctypes.c_int(how.threads), ctypes.c_int64(batch), _pointers(inputs), _pointers(outputs),
-            ctypes.c_int(how.fill), ctypes.c_int(how.runs),
+            shape = (batch, *shape[1:]) if program.batched else shape
+            outputs.append(np.zeros(shape, storage_dtype(element_of(value))))
+        return batch, inputs, outputs
+
+    # -- on this machine ------------------------------------------------------------------------------------------
+
+    def _native(self, index: int, arrays: Sequence[np.ndarray], how: Run) -> list[np.ndarray]:
+        batch, inputs, outputs = self._ports(index, arrays)
+        status = ctypes.CDLL(str(self._path)).fuzz_run(
+            ctypes.c_int(index), ctypes.c_int(how.threads), ctypes.c_int64(batch), _pointers(inputs),
+            _pointers(outputs), ctypes.c_int(how.fill), ctypes.c_int(how.runs),
         )  # fmt: skip
         if status:
             raise RuntimeError(f"status {status}")
         return outputs
 
-    def run_all(
-        self, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run] = RUNS
-    ) -> list[list[list[np.ndarray]] | str]:
-        """For every program the outputs of each run, or what went wrong, such as the signal that ended it."""
-        results: list[list[list[np.ndarray]] | str] = []
-        while len(results) < len(feeds):
-            results += self._run_from(len(results), feeds, runs)
-        return results
-
-    def _run_from(
-        self, first: int, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run]
-    ) -> list[list[list[np.ndarray]] | str]:
+    def _native_from(self, first: int, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run]) -> list[Outcome]:
         """The programs from `first` on, in a process of their own, up to one that ends it."""
         fork = multiprocessing.get_context("fork")
         receive, send = fork.Pipe(duplex=False)
@@ -124,17 +117,17 @@ class CompiledBatch:
         def work() -> None:
             for index in range(first, len(feeds)):
                 try:
-                    send.send([self.run(index, feeds[index], how) for how in runs])
+                    send.send([self._native(index, feeds[index], how) for how in runs])
                 except Exception as error:
                     send.send(f"{type(error).__name__}: {error}")
 
         process = fork.Process(target=work)
         process.start()
         send.close()
-        results: list[list[list[np.ndarray]] | str] = []
+        results: list[Outcome] = []
         while first + len(results) < len(feeds):
             try:
-                if not receive.poll(SECONDS * (20 if self._program else 1)):
+                if not receive.poll(SECONDS):
                     process.kill()
                     results.append(f"does not end within {SECONDS} s")
                     break
@@ -146,22 +139,56 @@ class CompiledBatch:
         process.join()
         return results
 
+    # -- emulated -------------------------------------------------------------------------------------------------
+
+    def _emulated_from(self, first: int, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run]) -> list[Outcome]:
+        data = bytearray()
+        for index in range(first, len(feeds)):
+            batch, inputs, _ = self._ports(index, feeds[index])
+            for how in runs:
+                data += np.array([index, how.threads, batch, how.fill, how.runs], np.int64).tobytes()
+                data += b"".join(a.tobytes() for a in inputs)
+        command = [*emulated.emulator(self.target), str(self._path)]
+        done = subprocess.run(command, input=bytes(data), capture_output=True, check=False, timeout=10 * SECONDS)
+        why = f"{done.returncode} {done.stderr.decode(errors='replace')[:500]}"
+        return list(self._read(first, feeds, runs, memoryview(done.stdout), why))
+
+    def _read(
+        self, first: int, feeds: Sequence[Sequence[np.ndarray]], runs: Sequence[Run], data: memoryview, code: str
+    ) -> Iterator[Outcome]:
+        """The outcomes in what the emulated program wrote, up to a call that ended it."""
+        for index in range(first, len(feeds)):
+            outcome: Outcome = []
+            for _ in runs:
+                _, _, outputs = self._ports(index, feeds[index])
+                if len(data) < 8 + sum(output.nbytes for output in outputs):
+                    yield f"ends the process: exit code {code}"
+                    return
+                status, data = int(np.frombuffer(data[:8], np.int64)[0]), data[8:]
+                if status:
+                    outcome = f"RuntimeError: status {status}"
+                for output in outputs:
+                    output[...] = np.frombuffer(data[: output.nbytes], output.dtype).reshape(output.shape)
+                    data = data[output.nbytes :]
+                if not isinstance(outcome, str):
+                    outcome.append(outputs)
+            yield outcome
+
 
 def joined(emitted: Sequence[Emitted]) -> dict[str, str | bytes]:
-    """The sources of many models as one: kernels in a few files, a definition a model, all weights in one."""
+    """The sources of many models as one: kernels in a few files, all definitions in one, all weights in one."""
     sources: dict[str, str | bytes] = {}
     parts: list[list[str]] = [[] for _ in range(PARTS)]
     assembly: list[str] = []
     definitions: list[str] = []
-    entries: list[str] = []
     for i, model in enumerate(emitted):
         own = _renaming(model, f"g{i}_")
         for name, content in model.sources.items():
             if name == "weights.bin":
                 sources[f"weights{i}.bin"] = content
             elif name == "weights.S":
-                text = str(content).replace("tercet_weights", f"g{i}_weights").replace("weights.bin", f"weights{i}.bin")
-                assembly.append(text)
+                text = str(content).replace("tercet_weights", f"g{i}_weights")
+                assembly.append(text.replace("weights.bin", f"weights{i}.bin"))
             elif name == "definition.c":
                 text = str(content).replace("tercet_weights", f"g{i}_weights")
                 text = text.replace("tercet_model_definition", f"g{i}_definition")
@@ -169,15 +196,14 @@ def joined(emitted: Sequence[Emitted]) -> dict[str, str | bytes]:
             elif name.endswith(".c"):
                 part = min(parts, key=lambda texts: sum(map(len, texts)))
                 part.append(own(str(content)))
-            else:
-                if sources.setdefault(name, content) != content:
-                    raise AssertionError(f"two different headers {name}")
-        entries.append(f"{{&g{i}_definition}},")
+            elif sources.setdefault(name, content) != content:
+                raise AssertionError(f"two different headers {name}")
     for i, part in enumerate(parts):
         sources[f"part{i}.c"] = "\n".join(part) or "typedef int nothing;\n"
     sources["weights.S"] = "\n".join(assembly)
     entry = '#include "tercet_runtime.h"\nstruct fuzz_entry { const struct tercet_definition *definition; };\n'
-    table = ["const struct fuzz_entry fuzz_models[] = {", *entries, "};\n"]
+    rows = [f"{{&g{i}_definition}}," for i in range(len(emitted))]
+    table = ["const struct fuzz_entry fuzz_models[] = {", *rows, "};\n"]
     sources["models.c"] = "\n".join([entry, *definitions, *table])
     return sources
 

@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from xdsl.ir import Attribute
 
-from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run
 from tercet.driver import choose_engines, import_onnx
-from tercet.ir.errors import InputError, TercetError, ToolchainError, UnsupportedError
+from tercet.ir.errors import TercetError, ToolchainError, UnsupportedError
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
 from tercet.ir.types import element_of, is_float, range_of
-from tercet.passes.pipeline import graph_passes, stages
+from tercet.passes.pipeline import Stage, graph_passes, stages
 from tercet.runtime.ort import open_session
 from tercet.runtime.ort_graph import standard_model
 
@@ -35,7 +35,7 @@ RTOL = 1e-5
 
 @dataclass(frozen=True)
 class Failure:
-    """stage: `import`, `onnxruntime`, a pass's label, or a target's name. kind: what a smaller network must show too."""
+    """stage: `import`, `onnxruntime`, a pass's label, or a target. kind: what a smaller network shows as well."""
 
     network: str
     stage: str
@@ -83,7 +83,7 @@ def check(
     targets: Sequence[Sequence[Target]],
     *,
     runs: Sequence[Run] = RUNS,
-    flags: Sequence[str] = ("-O1",),
+    flags: Sequence[str] = ("-O0",),
     jobs: int = 1,
     report: Report | None = None,
     restrict: Sequence[Sequence[str] | None] = (),
@@ -122,26 +122,20 @@ def _prepared(network: Network, targets: Sequence[Target], report: Report, engin
     if given is not None:
         report.with_onnxruntime += 1
         report.explained += compare("onnxruntime", want, given, bound)
-    program = imported.clone()
-    steps = len(graph_passes())
-    programs: dict[str, Program] = {}
+    program, programs = imported.clone(), {}
+    common = len(graph_passes())
+    for stage in stages(targets[0], *choose_engines(engines))[:common] if targets else []:
+        _apply(stage, program, network.inputs, want, bound, report)
     for target in targets:
-        chosen = stages(target, *choose_engines(engines))
-        for stage in chosen[steps:] if programs else chosen:
-            if stage.number == steps + 1:
-                shared = program if programs or len(targets) == 1 else program.clone()
-                program = shared
-            _apply(stage, program, network.inputs, want, bound, report)
-            if stage.number == steps and len(targets) > 1:
-                before = program.clone()
-        programs[target.name] = program
-        program = before.clone() if len(targets) > 1 else program
+        programs[target.name] = program.clone()
+        for stage in stages(target, *choose_engines(engines))[common:]:
+            _apply(stage, programs[target.name], network.inputs, want, bound, report)
     for name, made in programs.items():
         report.engines.update(_engines(made, name))
     return _Ready(network, want, imported, programs)
 
 
-def _apply(stage, program: Program, inputs: Arrays, want: Arrays, bound: _Bounds, report: Report) -> None:  # type: ignore[no-untyped-def]
+def _apply(stage: Stage, program: Program, inputs: Arrays, want: Arrays, bound: _Bounds, report: Report) -> None:
     try:
         stage.step.apply(program)
         program.drop_unused_weights()
@@ -302,7 +296,7 @@ def _engines(program: Program, target: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def range_class(kind) -> str:  # type: ignore[no-untyped-def]
+def range_class(kind: Attribute) -> str:
     element = element_of(kind)
     if is_float(kind):
         return "float"
@@ -317,5 +311,3 @@ CLASSES = {
     "bit": (0, 1), "ternary": (-1, 1), "int4": (-8, 7), "uint4": (0, 15), "int8": (-128, 127), "uint8": (0, 255),
     "int16": (-(2**15), 2**15 - 1), "int32": (-(2**31), 2**31 - 1),
 }  # fmt: skip
-ENGINE_NAMES = tuple(engine.name for engine in ENGINES)
-__all__ = ["ENGINE_NAMES", "Broken", "Failure", "InputError", "Report", "check"]

@@ -19,7 +19,7 @@ RANGES = {
     "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3), "bool": (0, 1), "int32": (-(2**31), 2**31 - 1),
     "int64": (-(2**63), 2**63 - 1),
 }  # fmt: skip
-MOST_ELEMENTS = 1500
+MOST_ELEMENTS = 4000
 """No value is larger: many small networks find more than few large ones."""
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class Graph:
         self.info[value.name] = value
         return value
 
-    def constant(self, array: np.ndarray | Sequence[Any] | float | int, dtype: Any = None) -> Value:
+    def constant(self, array: np.ndarray | np.generic | Sequence[Any] | float | int, dtype: Any = None) -> Value:
         """A constant: an initializer, now and then a Constant node. The same array may be shared or be there twice."""
         array = np.asarray(array, dtype)
         value = Value("", array.shape, array.dtype, _size(array), "constant", sample=False)

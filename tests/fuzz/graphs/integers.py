@@ -41,7 +41,7 @@ def _takes(g: Graph, x: Value) -> bool:
 def _output(g: Graph, about: float) -> tuple[Value, Value]:
     """Scale and zero point of a result."""
     dtype = g.pick(BYTES)
-    lo, hi = RANGES[dtype.name]
+    lo = RANGES[dtype.name][0]
     return g.constant(np.float32(scale(g, about / 100))), g.constant(np.array(g.pick((0, lo, 7)), dtype))
 
 
@@ -73,9 +73,9 @@ def conv_integer(g: Graph, x: Value) -> Value:
     attributes, kernel, size = window(g, x.shape[2:])
     w = g.constant(_weights(g, (outputs, channels // group, *kernel), g.pick(BYTES)))
     wz = g.constant(np.array(1, w.dtype)) if g.chance(0.3) else None
-    about = q.size * max(w.size, 1.0) * np.sqrt(np.prod(w.shape[1:]))
+    about, shape = q.size * max(w.size, 1.0) * np.sqrt(np.prod(w.shape[1:])), (x.shape[0], outputs, *size)
     return g.op(
-        "ConvInteger", [q, w, zero, wz], (x.shape[0], outputs, *size), dtype=np.dtype(np.int32), size=about, group=group,
+        "ConvInteger", [q, w, zero, wz], shape, dtype=np.dtype(np.int32), size=about, group=group,
         **attributes,
     )  # fmt: skip
 

@@ -63,7 +63,6 @@ def quantize_dequantize(g: Graph, x: Value) -> list[Value]:
 def dequantize(g: Graph, x: Value) -> Value:
     g.need(x.dtype.name != "int16" or g.opset >= 21)
     s = g.constant(np.float32(scale(g, 1.0 / max(x.size, 1.0))))
-    lo, hi = RANGES[x.dtype.name]
     zero = (
         g.constant(np.array(g.pick((0, 1)), np.int32).astype(x.dtype))
         if g.chance(0.4) and x.dtype != np.int32

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tercet.frontend.onnx import ops  # noqa: F401  (fills the table)
+from tercet.frontend.onnx import import_model  # noqa: F401  (fills the table)
 from tercet.frontend.onnx.registry import TABLE
 
 from .builder import Graph, Value

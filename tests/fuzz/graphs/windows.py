@@ -9,7 +9,7 @@ import numpy as np
 from .builder import Graph, Value
 from .elementwise import batch_norm
 from .numbers import real, weight
-from .rule import both, floats, full, rank, rule, since
+from .rule import RULES, both, floats, full, rank, rule, since
 
 LAST = "qonnx.custom_op.channels_last"
 
@@ -271,3 +271,47 @@ def top_k(g: Graph, x: Value) -> list[Value]:
         "TopK", [x, g.ints([k])], [(shape, x.dtype), (shape, np.dtype(np.int64))], axis=axis, largest=largest
     )
     return [values, indices] if g.chance(0.4) else [values]
+
+
+@rule("layer", both(floats, full, rank(2, 3, 4), since(10)), weight=8, ops=("Conv", "Gemm", "MatMul"))
+def layer(g: Graph, x: Value) -> list[Value]:
+    """What trained networks are made of: a quantizer, a product with quantized weights, normalisation, activation and
+    a quantizer again, wide enough for every engine."""
+    if x.made_by not in QUANTIZED:
+        x = _one_of(g, QUANTIZERS, x)
+    y = _wide_product(g, x)
+    for names in (("BatchNormalization",), ("Relu", "LeakyRelu", "Clip", "PRelu", "Add", "Mul")):
+        if g.chance(0.4):
+            y = _one_of(g, names, y)
+    quantized = _one_of(g, QUANTIZERS, y) if g.chance(0.8) else y
+    return [quantized, y] if g.chance(0.3) else [quantized]
+
+
+QUANTIZERS = ("QDQ", "QDQ", "Quant", "BipolarQuant", "MultiThreshold", "float quantizer")
+QUANTIZED = ("DequantizeLinear", "Quant", "IntQuant", "BipolarQuant", "MultiThreshold", "MaxPool")
+
+
+def _one_of(g: Graph, names: tuple[str, ...], x: Value) -> Value:
+    chosen = RULES[g.pick([name for name in names if name in RULES])]
+    g.need(chosen.applies(g, x))
+    made = chosen.build(g, x)
+    return made if isinstance(made, Value) else made[0]
+
+
+def _wide_product(g: Graph, x: Value) -> Value:
+    outputs = g.pick((4, 8, 16, 24, 32, 48))
+    if x.rank == 2:
+        w = weight(g, (outputs, x.shape[1]))
+        size = x.size * max(w.size, 1e-6) * np.sqrt(x.shape[1])
+        return g.op("Gemm", [x, w, bias(g, outputs, size)], (x.shape[0], outputs), size=size, transB=1)
+    channels, n = x.shape[1], x.rank - 2
+    k = g.pick((1, 3, 3))
+    group = g.pick((1, 1, 1, channels))
+    outputs = group * max(outputs // group, 1)
+    g.need(k == 1 or min(x.shape[2:]) > 1 or g.chance(0.3))
+    w = weight(g, (outputs, channels // group, *(k,) * n))
+    size = x.size * max(w.size, 1e-6) * np.sqrt(channels // group * k**n)
+    pads = (k // 2,) * 2 * n
+    return g.op(
+        "Conv", [x, w, bias(g, outputs, size)], (x.shape[0], outputs, *x.shape[2:]), size=size, group=group, pads=pads
+    )
