@@ -154,6 +154,12 @@ QLINEAR = {
         } | triples(U8, x=(0.1, 4), y=(4.1, -3)),
         {"y": U8},
     ),
+    "where": Case(
+        ms("QLinearWhere", "k a as az b bs bz ys yz"),
+        {"k": integers(U8, 2, 3, 1, 1, most=1) > 0, "a": IMAGE[U8]},
+        {"b": integers(U8, 3, 1, 1, seed=1)} | triples(U8, a=(0.3, 4), b=(0.17, -7), y=(0.41, 11)),
+        {"y": U8},
+    ),
     "max_pool_last": Case(ms("NhwcMaxPool", "x", **POOL), {"x": MAP[I8]}, {}, {"y": I8}),
     "to_float": Case(
         ms("MatMulIntegerToFloat", "a b as bs az bz c"),
@@ -411,21 +417,6 @@ def test_a_zero_point_that_is_left_out_is_zero(with_zeros: NodeProto, without: N
     )
     compare(have, want)
     assert len(np.unique(want["y"])) > 4
-
-
-def test_where_between_quantizers() -> None:
-    from tercet.frontend.onnx.registry import TABLE
-
-    where = ms("QLinearWhere", "k a as az b bs bz ys yz")
-    constants = triples(U8, a=(0.3, 4), b=(0.17, -7), y=(0.41, 11))
-    feeds = {"k": integers(U8, 2, 3, 1, 1, most=1) > 0, "a": IMAGE[U8], "b": integers(U8, 3, 1, 1, seed=1)}
-    case = Case(where, feeds, constants, {"y": U8})
-    model = case.model()
-    if ("", "Where") not in TABLE:
-        with pytest.raises(tercet.TercetError, match="operator Where is not supported"):
-            tercet.import_onnx(model)
-        return
-    compare(interpreter.run(tercet.import_onnx(model), feeds), onnxruntime(model, feeds))
 
 
 def test_no_case_saturates() -> None:
