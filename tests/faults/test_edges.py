@@ -298,3 +298,23 @@ def test_no_warnings(name: str, tmp_path: Path) -> None:
     tercet.inspect(source, target="generic")
     tercet.verify(made.path, source)
     tercet.bench(made.path, source=source, against=(), repeats=1)
+
+
+# -- found by damaging models -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (np.float32(1), r"want thresholds of shape \[channels or 1, steps\], have \[\]"),
+        (np.ones(3, np.float32), r"have \[3\]"),
+        (np.ones((1, 2, 3), np.float32), r"have \[1, 2, 3\]"),
+        (np.ones((3, 2), np.float32), "3 rows of thresholds do not fit axis 1"),
+    ],
+)
+def test_tables_of_thresholds(table: np.ndarray, message: str) -> None:
+    made = model([node("MultiThreshold", "x t", "y", domain="qonnx.custom_op.general")], {"x": [1, 2, 4]}, {"t": table})
+    made.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
+    with pytest.raises(ModelError, match=message) as caught:
+        tercet.import_onnx(made)
+    assert caught.value.where == "node 'n_y' (MultiThreshold)"
