@@ -106,7 +106,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     """The whole command line; functions: what each verb runs."""
     parser = _Parser(
         prog="tercet",
-        description="Compile ternary and binary neural networks to multiplication-free CPU kernels.",
+        description="Compile ternary, binary and few-bit neural networks to CPU kernels that avoid multiplications.",
         epilog="`tercet VERB --help` shows a verb's options and examples. Exit codes: 0 fine, 1 a check failed, "
         "2 usage or input error.",
         parents=[_common()],

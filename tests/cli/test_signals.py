@@ -1,4 +1,4 @@
-"""What ends a program from outside, or takes the ground from under it: nothing stays behind, and the message is plain."""
+"""What ends a program from outside, or takes the ground from under it: nothing stays behind, messages are plain."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def script(path: Path, text: str) -> Path:
 def slow_compiler(folder: Path) -> tuple[Path, Path]:
     """A compiler that takes its time, and the file that is there once it has begun, with the process's number in it."""
     started, real = folder / "started", shlex.join(find_compiler().argv)
-    text = f'case " $* " in *" -c "*) echo $$ >{started}.new; mv {started}.new {started}; sleep 60;; esac\nexec {real} "$@"'
+    begins = f"echo $$ >{started}.new; mv {started}.new {started}; sleep 60"
+    text = f'case " $* " in *" -c "*) {begins};; esac\nexec {real} "$@"'
     return script(folder / "slow-cc", text), started
 
 
@@ -86,7 +87,7 @@ VERSION = 'case "$*" in *--version*) echo "cc 1.0";; '
     ("text", "message"),
     [
         (f"{VERSION}esac", "the C compiler ended well but wrote no "),
-        (f'{VERSION}*" -c "*) touch "$(echo "$*" | sed "s/.* -o //")";; esac', "the C compiler ended well but wrote no "),
+        (f'{VERSION}*" -c "*) touch "$(echo "$*" | sed "s/.* -o //")";; esac', "ended well but wrote no "),
         ("exit 0", "--version printed nothing"),
         ("echo no >&2; exit 3", "--version failed: no"),
         (f"{VERSION}*) echo 'error: no space' >&2; exit 1;; esac", "the C compiler failed: error: no space"),
@@ -114,7 +115,8 @@ def test_a_missing_compiler_is_noticed_before_the_work(files: Files, tmp_path: P
 
 def test_in_a_folder_that_was_deleted(files: Files, tmp_path: Path) -> None:
     gone, out = tmp_path / "gone", tmp_path / "a.tercet"
-    program = shlex.join([sys.executable, "-c", "import sys; from tercet.cli import main; sys.exit(main(sys.argv[1:]))"])
+    code = "import sys; from tercet.cli import main; sys.exit(main(sys.argv[1:]))"
+    program = shlex.join([sys.executable, "-c", code])
     for arguments in (("compile", files.model, "-o", out), ("run", files.artifact, "-i", files.image), ("targets",)):
         gone.mkdir()
         command = f"rmdir {gone}; exec {program} {shlex.join(map(str, arguments))}"

@@ -11,22 +11,19 @@ from tercet.backends.reference import interpreter
 
 from .faults import DATA, check_compiled, compare, expected
 
-REFUSED: dict[str, str] = {"zero_ascale": r"node '.+' \(QuantizeLinear\): the scale is zero"}
+REFUSED: dict[str, str] = {
+    "rank_419": "has 419 axes; tensors of up to 64 axes are read",
+    "zero_ascale": r"node '.+' \(QuantizeLinear\): the scale is zero",
+}
 """Files that are wrong themselves, and what the message says of them."""
 
 EXACT_AVERAGES = ("avgpool_tie_2x2", "avgpool_tie_8x8", "mean_tie")
 """Their .npz holds float32's ties; test_averages.py has the right values."""
 
-OPEN = {
-    "rank_419",
-}
-"""Not yet right."""
-
-OPEN_MARK = pytest.mark.xfail(strict=False)
 NAMES = sorted({path.stem for path in DATA.glob("*.onnx")} - {*EXACT_AVERAGES})
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=OPEN_MARK) if n in OPEN else n for n in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_file(name: str, tmp_path: Path) -> None:
     path = DATA / f"{name}.onnx"
     if name in REFUSED:
