@@ -55,7 +55,7 @@ MUTATIONS = (
         "border-class", PASSES + "assign_layouts.py",
         "zero=int(any(w.zero for w in wanted))", "zero=int(all(w.zero for w in wanted))",
         "a map that one reader pads and another does not has no zeros in its border",
-        ("tests/passes/test_kernel_passes.py", "tests/test_compiled_networks.py"),
+        ("tests/passes/test_shared_maps.py",),
     ),
     Mutation(
         "padding-wins", ENGINES + "planes_pool/planes_pool.h",
@@ -155,7 +155,7 @@ MUTATIONS = (
         "skipped-clip", PASSES + "recover_quantizers.py",
         'if not contains(int_type(op.get("lo"), op.get("hi")), element_of(q)):', "if False:",
         "a quantizer onto a narrower range no longer clips",
-        ("tests/passes",),
+        ("tests/passes/test_requantize.py",),
     ),
     Mutation(
         "concat-of-scales", PASSES + "recover_quantizers.py",
