@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.extras-$(EXTRAS)
 
-.PHONY: help demo test nightly lint types package bench venv compiler clean
+.PHONY: help demo test check nightly sanitize mutate lint types package bench venv compiler clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,11 +20,20 @@ help: ## this list
 demo: $(INSTALLED) compiler ## compile a small trained network and run it
 	$(BIN)/python examples/digits/demo.py $(ARGS)
 
-test: $(DEV) compiler ## the tests, but for the nightly ones (ARGS="-k conv")
+test: $(DEV) compiler ## the tests, but for the longer and the nightly ones (ARGS="-k conv")
 	$(BIN)/pytest -q -n 2 $(ARGS)
+
+check: $(DEV) compiler ## the longer tests
+	$(BIN)/pytest -q -n 2 -m "check and not nightly" $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each
 	$(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)
+
+sanitize: $(DEV) compiler ## engines and 500 random networks under ASan and UBSan, then TSan
+	for s in address thread; do TERCET_SANITIZE=$$s $(BIN)/pytest -q -n 2 -m "" tests/c $(ARGS) || exit 1; done
+
+mutate: $(DEV) compiler ## small faults in clones: do the tests notice? (ARGS="--only NAME")
+	$(BIN)/python tests/mutation/run.py $(ARGS)
 
 lint: $(DEV) ## ruff
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""tercet: a compiler from ternary and binary neural networks to multiplication-free CPU kernels."""
+"""tercet: a compiler from ternary, binary and few-bit neural networks to CPU kernels that avoid multiplications."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ import numpy as np
 from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
-from .driver import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, source_hash
+from .driver import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
 from .ir.errors import InputError, TercetError, UnsupportedError
+from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
 from .ir.program import Program
 from .lossy import Calibration, calibration_data, lossy_options
@@ -51,43 +52,55 @@ __all__ = [
     "verify",
 ]
 
+_quiet = np.errstate(all="ignore")
+"""Values may overflow, or be no numbers, as they do in float32: numpy need not warn of it."""
+
 
 def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
-    """Maps an artifact's code, after checking its hashes and this CPU. See `runtime.loader.load`."""
+    """Loads an artifact, to run it on `threads` threads, the calling one among them, or on one for each usable CPU.
+
+    Its hashes and the CPU are checked before any of its code is mapped. Close the model, or use it in a `with` block.
+    Raises TercetError for an artifact that is damaged or not for this machine, and for a bad number of threads.
+    """
     from .runtime.loader import load as load_artifact
 
     return load_artifact(path, threads=threads)
 
 
 def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.ndarray]:
-    """Runs an artifact once: inputs by name (or one array), outputs by name. See `LoadedModel.run`."""
+    """Runs an artifact once. inputs: arrays by name, or in order, or one array, in exactly the dtypes and shapes of the
+    model; in a batched model the leading axis may have any size. Gives NumPy arrays by output name.
+    """
     with load(artifact, threads=threads) as model:
         return model.run(inputs)
 
 
+@_quiet
 def inspect(
     path: str | Path,
     *,
     target: str = "native",
     batch: int | None = None,
-    engines: Sequence[str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    engines: str | Sequence[str] | None = None,
     optimize: str = "speed",
 ) -> Inspection:
     """What an artifact holds, or what a source model becomes: its layers, and the IR after every pass.
 
-    Executes nothing from the file. target, batch, engines, optimize: as for `compile`; for source models only.
+    Executes nothing from the file. target, batch, shapes, engines, optimize: as for `compile`; for models only.
     """
     from .runtime.report import inspect_artifact, inspect_program
 
     if _is_artifact(path):
         return inspect_artifact(path)
-    machine, program = find_target(target), import_onnx(path, batch=batch)
+    machine, program = find_target(target), import_onnx(path, batch=batch, shapes=shapes)
     texts = [(IMPORT_LABEL, program.text())]
     chosen = stages(machine, *choose_engines(engines, optimize))
     run_passes(program, chosen, lambda label, at: texts.append((label, at.text())))
     return inspect_program(program, texts, machine.name)
 
 
+@_quiet
 def repetition(
     path: str | Path,
     *,
@@ -95,15 +108,16 @@ def repetition(
     bench: str | Path | None = None,
     target: str = "native",
     batch: int | None = None,
-    engines: Sequence[str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    engines: str | Sequence[str] | None = None,
     optimize: str = "speed",
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerRepetition]:
-    """Density, repetition and additions of every layer with weights of {-1, 0, 1}. See `passes.sum_merge.repetition`.
+    """Density, repetition and additions of every layer with weights of {-1, 0, 1}. See docs/sum-merge.md.
 
     path: an artifact, of which nothing is executed, or a model. budget: CPU seconds to search for each coding of each
-    layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, engines, optimize: as for
-    `inspect`.
+    layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, shapes, engines, optimize: as
+    for `inspect`.
     """
     from .passes.sum_merge import repetition as report
     from .runtime.artifact import Artifact
@@ -114,11 +128,12 @@ def repetition(
     if _is_artifact(path):
         program = kernel_program(Artifact.open(path))
     else:
-        program = import_onnx(path, batch=batch)
+        program = import_onnx(path, batch=batch, shapes=shapes)
         run_passes(program, stages(find_target(target), *choose_engines(engines, optimize)))
     return report(program, budget, measured=measured, on_layer=on_layer)
 
 
+@_quiet
 def sensitivity(
     model: ModelProto | Program | str | Path,
     calibrate: Calibration,
@@ -126,20 +141,23 @@ def sensitivity(
     weights: str | LossyOptions = "ternary",
     keep: Sequence[str] = (),
     batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     on_progress: Callable[[str], None] = lambda what: None,
 ) -> list[LayerSensitivity]:
     """Which layers of a float model to leave alone: what the network loses when one layer alone is changed, the most
-    sensitive layer first. model, calibrate, weights, keep, batch: as for `compile`; first and last layers are tried.
+    sensitive layer first. model, calibrate, weights, keep, batch, shapes: as for `compile`; first and last layers are
+    tried.
     """
     options = lossy_options(weights, keep)
     if not options.lossy:
         raise InputError("nothing is changed, so nothing can be measured", hint="say which --weights to make")
-    program = model.clone() if isinstance(model, Program) else import_onnx(model, batch=batch)
+    program = model.clone() if isinstance(model, Program) else import_onnx(model, batch=batch, shapes=shapes)
     for step in passes_before_lossy():
         step.apply(program)
     return measure_sensitivity(program, options, calibration_data(calibrate)(program), on_progress)
 
 
+@_quiet
 def verify(
     artifact: str | Path,
     against: ModelProto | str | Path,
@@ -155,10 +173,11 @@ def verify(
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
     the model as it is (alone where the import fails), and expected results where `inputs` has them.
 
-    inputs: an .npz file (see `runtime.samples.file_samples`); absent: random ones. samples: how many; default 8 random
-    ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be equal. per_layer: also
-    compares every layer. max_mismatch: the share of elements in which expected results may differ from the model
-    and the artifact alike. on_progress: told what is being done. A difference is no error: see `Verification.ok`.
+    inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md; absent: random ones. samples: how
+    many; default 8 random ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be
+    equal. per_layer: also compares every layer. max_mismatch: the share of elements in which expected results may
+    differ from the model and the artifact alike. on_progress: told what is being done. A difference is no error: see
+    `Verification.ok`.
     """
     from .runtime.samples import file_samples, random_samples
     from .runtime.stored_ir import kernel_program
@@ -168,11 +187,11 @@ def verify(
         raise InputError(f"samples: want at least 1, have {samples}")
     with load(artifact, threads=threads) as loaded:
         manifest, notes = loaded.manifest, []
-        batch = manifest.options.get("batch")
+        batch, shapes = manifest.options.get("batch"), shapes_of(manifest.options)
         second = open_second_opinion(against)
         reference = original = None
         try:
-            reference = import_onnx(against, batch=batch if isinstance(batch, int) else None)
+            reference = import_onnx(against, batch=batch if isinstance(batch, int) else None, shapes=shapes)
         except UnsupportedError as error:
             if second.session is None or LOSSES in loaded.artifact.names:
                 raise
@@ -199,21 +218,24 @@ def verify(
         )  # fmt: skip
 
 
+@_quiet
 def bench(
     path: str | Path,
     *,
     source: ModelProto | str | Path | None = None,
     against: Sequence[str] = ("onnxruntime",),
     target: str = "native",
+    shapes: Mapping[str, Sequence[int]] | None = None,
     threads: int = 1,
     batch: int = 1,
     repeats: int = 25,
     per_layer: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> BenchReport:
-    """Times an artifact, or a model that is compiled for this, and its peers in turns. See `runtime.bench`.
+    """Times an artifact, or a model that is compiled for this, and its peers in turns. See docs/cli.md.
 
-    source: the model that the peers run; for a model it is the model itself. repeats: rounds.
+    source: the model that the peers run; for a model it is the model itself. target, shapes: as for `compile`, for a
+    model only. batch: samples in one call. repeats: rounds.
     """
     from .runtime.bench import bench_artifact
 
@@ -222,10 +244,10 @@ def bench(
             path, source=source, against=against, threads=threads, batch=batch, repeats=repeats, per_layer=per_layer,
             on_progress=on_progress,
         )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="tercet-") as folder:
+    with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
-        made = compile(path, Path(folder) / "model.tercet", target=target).path
+        made = compile(path, folder / "model.tercet", target=target, shapes=shapes).path
         return bench_artifact(
             made, source=path if source is None else source, against=against, threads=threads, batch=batch,
             repeats=repeats, per_layer=per_layer, on_progress=on_progress,
@@ -269,13 +291,16 @@ def targets() -> list[TargetStatus]:
 
 def _is_artifact(path: str | Path) -> bool:
     """By what it is, not by its name: a folder, or a file that begins as a zip does. A missing file is what it would
-    be by its name."""
+    be by its name. PyTorch's zip files are models, which the import then refuses in so many words."""
+    if not isinstance(path, str | os.PathLike):
+        return False
     path = Path(path)
     if path.is_dir():
         return True
     try:
         with open(path, "rb") as file:
-            return file.read(4) == b"PK\x03\x04" or path.suffix == SUFFIX
+            begins = file.read(4) == b"PK\x03\x04" and path.suffix not in (".pt", ".pth", ".npz", ".keras")
+            return begins or path.suffix == SUFFIX
     except OSError:
         return path.suffix == SUFFIX
 

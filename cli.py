@@ -1,6 +1,7 @@
 """The command line: each verb is a thin layer over the public function of the same name.
 
-Exit codes: 0 fine, 1 a check failed, 2 usage or input error, 70 a bug in tercet, 130 interrupted.
+Exit codes: 0 fine, 1 a check failed, 2 usage or input error, 70 a bug in tercet, 130 interrupted, 129 and 143
+ended by SIGHUP and SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .ir.errors import TercetError
+from .ir.errors import InputError, TercetError
 from .options import USAGE, build_parser
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .runtime.progress import Progress
 
 FINE, FAILED, BUG, INTERRUPTED = 0, 1, 70, 130
+CANDIDATES = 6
+"""Of every layer, measured by --tune where it is not said how many."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,12 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    from .runtime.signals import Terminated, tidy_ending
     from .runtime.stdout import OutputError, discard_output
 
     try:
         try:
             options = parser.parse_args(argv)
-            return options.verb(options)
+            with tidy_ending():
+                _check_working_directory()
+                return options.verb(options)
         finally:
             sys.stdout.flush()
     except OutputError as error:
@@ -55,6 +61,8 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         return _complain(f"tercet: {error}", USAGE)
     except KeyboardInterrupt:
         return _complain("tercet: interrupted", INTERRUPTED)
+    except Terminated as signal:
+        return _complain("tercet: terminated", 128 + signal.number)
     except BrokenPipeError:  # the reader had enough (`tercet inspect .. | head`)
         discard_output()
         return FINE
@@ -63,6 +71,14 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 
         traceback.print_exc()
         return _complain(f"tercet {__version__}: this is a bug; please report it with the lines above", BUG)
+
+
+def _check_working_directory() -> None:
+    """Raises InputError where it was deleted: libraries ask for it in the middle of their imports."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("the working directory is not there any more", hint="change to another folder") from error
 
 
 def _complain(text: str, code: int) -> int:
@@ -96,19 +112,22 @@ def compile_verb(options: argparse.Namespace) -> int:
 
         progress.begin("compiling")
         made = compile(
-            options.model, options.output, target=options.target, batch=options.batch, name=options.name,
-            jobs=options.jobs, as_directory=options.directory, engines=options.engines, optimize=options.optimize,
-            dump_ir=options.dump_ir, tune=options.tune_candidates if options.tune else 0, threading=options.threading,
-            weights=lossy, calibrate=options.calibrate, on_stage=on_stage,
+            options.model, options.output, target=options.target, batch=options.batch, shapes=_shapes(options),
+            name=options.name, jobs=options.jobs, as_directory=options.directory, engines=options.engines,
+            optimize=options.optimize, dump_ir=options.dump_ir, tune=_candidates(options),
+            threading=options.threading, weights=lossy, calibrate=options.calibrate, on_stage=on_stage,
         )  # fmt: skip
     for note in made.notes:
         print(f"tercet: note: {note}", file=sys.stderr)
     if not options.quiet:
+        for hint in made.hints:
+            print(f"tercet: hint: {hint}", file=sys.stderr)
         if made.losses is not None:
             print(losses_text(made.losses))
         total = sum(seconds for _, seconds in made.stages)
+        path = f"{made.path} (replaced)" if made.replaced else str(made.path)
         print(
-            f"{made.path}: {made.name} for {made.target}, {len(made.layers)} steps, {made.size} bytes, "
+            f"{path}: {made.name} for {made.target}, {len(made.layers)} steps, {made.size} bytes, "
             f"{made.arena_bytes} bytes of working memory, in {seconds_text(total)}"
         )
     return FINE
@@ -123,8 +142,8 @@ def inspect_verb(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         progress.begin("reading")
         found = inspect(
-            options.path, target=options.target, batch=options.batch, engines=options.engines,
-            optimize=options.optimize,
+            options.path, target=options.target, batch=options.batch, shapes=_shapes(options),
+            engines=options.engines, optimize=options.optimize,
         )  # fmt: skip
     if options.diff is not None:
         print(found.diff(options.diff) or "no change\n", end="")
@@ -143,14 +162,15 @@ def _repetition(options: argparse.Namespace) -> int:
     from .api import repetition
     from .passes.sum_merge.repetition import HEADER, repetition_rows
     from .passes.sum_merge.repetition_html import repetition_html
-    from .runtime.outputs import write_bytes
+    from .runtime.outputs import check_outputs, write_bytes
     from .runtime.tables import table
 
+    check_outputs(options.html)
     with _progress(options) as progress:
         progress.begin("reading")
         found = repetition(
             options.path, budget=options.budget, bench=options.bench, target=options.target, batch=options.batch,
-            engines=options.engines, optimize=options.optimize, on_layer=progress.begin,
+            shapes=_shapes(options), engines=options.engines, optimize=options.optimize, on_layer=progress.begin,
         )  # fmt: skip
     if options.html is not None:
         write_bytes(options.html, repetition_html(Path(options.path).stem, found).encode())
@@ -168,7 +188,7 @@ def sensitivity_verb(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         found = sensitivity(
             options.model, options.calibrate, weights=_lossy_options(options), batch=options.batch,
-            on_progress=lambda layer: progress.begin(f"changing {layer}"),
+            shapes=_shapes(options), on_progress=lambda layer: progress.begin(f"changing {layer}"),
         )  # fmt: skip
     if options.json:
         from dataclasses import asdict
@@ -218,15 +238,16 @@ def verify_verb(options: argparse.Namespace) -> int:
 
 def bench_verb(options: argparse.Namespace) -> int:
     from .api import bench
-    from .runtime.outputs import write_bytes, write_json
+    from .runtime.outputs import check_outputs, write_bytes, write_json
     from .runtime.report_text import bench_text
 
+    check_outputs(options.json, options.html)
     peers = [name for name in options.against.split(",") if name and name != "none"]
     with _progress(options) as progress:
         report = bench(
-            options.path, source=options.source, against=peers, target=options.target, threads=options.threads,
-            batch=options.batch, repeats=options.repeats, per_layer=options.per_layer or options.html is not None,
-            on_progress=progress.begin,
+            options.path, source=options.source, against=peers, target=options.target, shapes=_shapes(options),
+            threads=options.threads, batch=options.batch, repeats=options.repeats,
+            per_layer=options.per_layer or options.html is not None, on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, report.to_json())
@@ -274,6 +295,21 @@ def _lossy_options(options: argparse.Namespace) -> LossyOptions:
         options.weights, options.per, tuple(options.keep), getattr(options, "all_layers", True), options.threshold,
         options.regions, options.assign, options.activations,
     )  # fmt: skip
+
+
+def _shapes(options: argparse.Namespace) -> dict[str, tuple[int, ...]]:
+    """Raises InputError for an input that has two."""
+    found = dict(options.shapes)
+    if len(found) < len(options.shapes):
+        raise InputError("--shape: given twice for an input", hint="leave one of them out")
+    return found
+
+
+def _candidates(options: argparse.Namespace) -> int:
+    """How many candidates of a layer are measured. Raises InputError where none are, but a number was given."""
+    if options.tune_candidates is not None and not options.tune:
+        raise InputError("--tune-candidates does nothing without --tune", hint="add --tune, or leave it out")
+    return (options.tune_candidates or CANDIDATES) if options.tune else 0
 
 
 def _progress(options: argparse.Namespace) -> Progress:

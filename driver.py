@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from .backends.c.costs import read_costs
 from .backends.c.emit import Emitted, emit_model
 from .backends.c.engine import Engine
 from .backends.c.engines import ENGINES
-from .backends.c.target import Target, find_target
+from .backends.c.target import Target, find_target, runs_here
 from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
-from .ir.errors import InputError
+from .ir.errors import ArtifactError, InputError
+from .ir.host import scratch_folder
 from .ir.kn.memory import arena_bytes
 from .ir.losses import Losses
 from .ir.program import Program
 from .lossy import Calibration, lossy_pass, lossy_settings
+from .passes.exact_averages import ExactAverages
 from .passes.pipeline import Tuning, run_passes, stages
 from .passes.ternarize.options import LossyOptions
 from .runtime.artifact import Artifact
@@ -39,10 +44,11 @@ StageObserver = Callable[[str, "Program | None", float], None]
 IMPORT_LABEL = "00-import"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compiled:
     """What `compile` made. size, arena_bytes: bytes of the artifact and of the working memory of one sample.
-    notes: what went wrong without doing harm. losses: what lossy passes did, None without."""
+    notes: what went wrong without doing harm. losses: what lossy passes did, None without. replaced: there was an
+    artifact at this path before. hints: what may give a better artifact."""
 
     path: Path
     name: str
@@ -53,25 +59,67 @@ class Compiled:
     size: int
     notes: tuple[str, ...] = ()
     losses: Losses | None = None
+    replaced: bool = False
+    hints: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        steps = f"{len(self.layers)} steps, {self.size} bytes"
+        return f"Compiled({self.name!r}, target {self.target}, {steps}, path {str(self.path)!r})"
 
 
-def import_onnx(model: ModelProto | str | Path, *, name: str | None = None, batch: int | None = None) -> Program:
-    """The program of an ONNX, QDQ or QONNX model. See `frontend.onnx.import_model`."""
+def import_onnx(
+    model: ModelProto | str | Path,
+    *,
+    name: str | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Program:
+    """The program of an ONNX, QDQ or QONNX model: what `compile` begins with, and what `verify` compares with.
+
+    It computes what the model means: integers exactly, floats within 1e-5 of the largest magnitude. Averages between
+    quantizers are exact where float32 decides ties by accident (`passes/exact_averages.py`). name: of the
+    program; absent: the file's or graph's. batch: the size of a symbolic leading axis. Without it, a model whose inputs
+    all have one becomes a program for one sample, and its artifact takes any batch. shapes: sizes of inputs by name,
+    for axes that the model leaves open; -1 leaves one as it is, and the name '' means the only input.
+
+    Raises TercetError: the file cannot be read, batch or shapes do not fit, the model is broken, or it has operators
+    that tercet does not compile; that error lists all of them.
+    """
     from .frontend.onnx import import_model
 
-    return import_model(model, name=name, batch=batch)
+    program = import_model(_checked_model(model), name=name, batch=batch, shapes=shapes)
+    if ExactAverages().apply(program):
+        program.drop_unused_weights()
+    return program
 
 
+def _checked_model(model: object) -> ModelProto | str | Path:
+    """The model itself when it is one. Raises InputError that says how to make one of what people hand over."""
+    if isinstance(model, str | os.PathLike):
+        return Path(model)
+    from onnx import ModelProto
+
+    if isinstance(model, ModelProto):
+        return model
+    kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(model).__mro__]
+    hint = "pass the path of an .onnx file, or an onnx.ModelProto"
+    if "torch.nn.modules.module.Module" in kinds:
+        hint = "export it first: torch.onnx.export(model.eval(), (example,), 'model.onnx'); then pass that path"
+    raise InputError(f"want an ONNX model, have {kinds[0]}", hint=hint)
+
+
+@np.errstate(all="ignore")  # constants may overflow as they do in float32
 def compile(
     model: ModelProto | Program | str | Path,
     output: str | Path | None = None,
     *,
     target: str = "native",
     batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     name: str | None = None,
     jobs: int | None = None,
     as_directory: bool = False,
-    engines: Sequence[str] | None = None,
+    engines: str | Sequence[str] | None = None,
     optimize: str = "speed",
     tune: int = 0,
     threading: str = "pool",
@@ -84,21 +132,28 @@ def compile(
     """Compiles a model to an artifact.
 
     output: path of the artifact (default: NAME.tercet in the working directory). target: one of `targets()` or
-    `native`. batch: fixes a symbolic batch. jobs: C compilers at a time. engines: names of the engines to choose from
-    (default: all); `loops` computes what they refuse. optimize: `speed`, or `size` for engines alone that keep weights
-    packed, so that no code holds any and a ternary weight takes at most 1.6 bits. tune: how many candidates of every
-    layer to measure on this machine, instead of trusting predictions (0). threading: whose threads the model runs on:
-    `pool` (its own), `openmp` or `none`. weights: what the float weights become, e.g. `ternary`; see `LossyOptions`,
-    which has more to choose. keep: names of layers that stay. calibrate: data for that: an .npz file, an array of
-    samples, or arrays by input name. dump_ir: a folder that gets the IR and its weights after every pass.
+    `native`. batch: fixes a symbolic batch. shapes: sizes of inputs by name, as for `import_onnx`. jobs: C compilers at
+    a time. engines: name or names of the engines to choose from (default: all); `loops` computes what they refuse.
+    optimize: `speed`, or `size` for engines alone that keep weights packed, so that no code holds any and a ternary
+    weight takes at most 1.6 bits. tune: how many candidates of every layer to measure on this machine, instead of
+    trusting predictions (0). threading: whose threads the model runs on: `pool` (its own), `openmp` or `none`. weights:
+    what the float weights become, e.g. `ternary`; see `LossyOptions`, which has more to choose. keep: names of layers
+    that stay. calibrate: data for that: an .npz file, an array of samples, or arrays by input name. dump_ir: a folder
+    that gets the IR and its weights after every pass.
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
     machine = find_target(target)
     threads = threading_flags(threading)
-    tuner = Tuner(machine, jobs) if tune else None
+    choices = choose_engines(engines, optimize)
     lossy = lossy_pass(weights, keep, calibrate)
+    if output is not None:
+        Artifact.check_output(output, as_folder=as_directory or None)
+    find_compiler(machine)
+    tuner = Tuner(machine, jobs) if tune else None
     timeline = _Timeline(on_stage)
-    program = model if isinstance(model, Program) else import_onnx(model, name=name, batch=batch)
+    program = model if isinstance(model, Program) else import_onnx(model, name=name, batch=batch, shapes=shapes)
+    path = Path(output) if output is not None else Path(f"{prefix_of(program.name)}.tercet")
+    replaced = Artifact.check_output(path, as_folder=as_directory or None)
     digest = source_hash(model, program)
     program = program.clone()
     dump = _IRDump(dump_ir)
@@ -110,7 +165,7 @@ def compile(
         timeline.mark(label, at)
 
     observe(IMPORT_LABEL, program)
-    chosen = stages(machine, *choose_engines(engines, optimize), Tuning(tuner, tune), [lossy] if lossy else [])
+    chosen = stages(machine, *choices, Tuning(tuner, tune), [lossy] if lossy else [])
     run_passes(program, chosen, observe)
     emitted = emit_model(program, machine)
     timeline.mark("emit", program)
@@ -118,25 +173,51 @@ def compile(
     timeline.mark("cc", None)
     layers = describe_layers(program, emitted.layers)
     contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
-    options = {"batch": batch, "engines": _names(engines), "tune": tune or None}
+    options = {"batch": batch, "shapes": shape_texts(shapes), "engines": _names(engines), "tune": tune or None}
     options |= {"threading": threading} if threads else {}
     options |= {"optimize": optimize} if optimize != "speed" else {}
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
         options |= lossy_settings(lossy.options)
-    path = Path(output) if output is not None else Path(f"{prefix_of(program.name)}.tercet")
     manifest = _manifest(program, machine, compiler, digest, options)
     Artifact.write(path, contents, manifest, as_folder=as_directory or None)
     timeline.mark("pack", None)
     size = sum(len(data) for data in contents.values())
     notes = tuple(tuner.notes) if tuner else ()
+    hints = () if tuner else _cost_hints(machine, choices)
     losses = lossy.losses if lossy else None
     return Compiled(
-        path, program.name, machine.name, tuple(timeline.marks), layers, arena_bytes(program), size, notes, losses
+        path, program.name, machine.name, tuple(timeline.marks), layers, arena_bytes(program), size, notes, losses,
+        replaced, hints,
     )  # fmt: skip
 
 
-def choose_engines(names: Sequence[str] | None, optimize: str = "speed") -> tuple[list[Engine], list[Engine]]:
+def _cost_hints(machine: Target, choices: tuple[Sequence[Engine], Sequence[Engine]]) -> tuple[str, ...]:
+    """Where engines were chosen by numbers that were measured for another target."""
+    if machine.name in read_costs() or len(choices[0]) < 2:
+        return ()
+    advice = "--tune measures this machine" if not runs_here(machine) else "use --tune on a machine of that kind"
+    return (f"costs for {machine.name} were not measured, so those of another target chose the engines; {advice}",)
+
+
+def shape_texts(shapes: Mapping[str, Sequence[int]] | None) -> list[str] | None:
+    """Shapes as the manifest holds them: `NAME=1,3,-1,-1`, sorted. None where there are none."""
+    return sorted(f"{name}={','.join(map(str, sizes))}" for name, sizes in shapes.items()) if shapes else None
+
+
+def shapes_of(options: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The shapes that `shape_texts` put into a manifest. Raises ArtifactError for what is not of that form."""
+    found: dict[str, list[int]] = {}
+    for text in options.get("shapes") or ():
+        name, _, sizes = str(text).rpartition("=")
+        try:
+            found[name] = [int(size) for size in sizes.split(",") if size]
+        except ValueError as error:
+            raise ArtifactError(f"option shapes: {text!r} is no shape", hint="compile the model again") from error
+    return found
+
+
+def choose_engines(names: str | Sequence[str] | None, optimize: str = "speed") -> tuple[list[Engine], list[Engine]]:
     """The engines to choose from, and those for what they refuse. names, optimize: as for `compile`."""
     if optimize not in ("speed", "size"):
         raise InputError(f"unknown aim '{optimize}' of optimize", hint="one of: speed, size")
@@ -144,6 +225,7 @@ def choose_engines(names: Sequence[str] | None, optimize: str = "speed") -> tupl
     if names is None:
         return allowed, []
     known = {engine.name: engine for engine in ENGINES}
+    names = [names] if isinstance(names, str) else names
     for name in names:
         if name not in known:
             raise InputError(f"unknown engine '{name}'", hint=f"one of: {', '.join(known)}")
@@ -163,8 +245,8 @@ def source_hash(model: ModelProto | Program | str | Path, program: Program) -> s
     return hashlib.sha256(data).hexdigest()
 
 
-def _names(engines: Sequence[str] | None) -> list[str] | None:
-    return None if engines is None else sorted(engines)
+def _names(engines: str | Sequence[str] | None) -> list[str] | None:
+    return None if engines is None else sorted([engines] if isinstance(engines, str) else engines)
 
 
 class _Timeline:
@@ -206,8 +288,8 @@ def _build(
     sources = merge_sources(emitted.sources, interface)
     compiler = find_compiler(target)
     flags = (*target_flags(target, compiler), *threads)
-    with tempfile.TemporaryDirectory(prefix="tercet-") as folder:
-        library = compile_shared(sources, Path(folder), flags, jobs, compiler=compiler, layers=emitted.nodes)
+    with scratch_folder() as folder:
+        library = compile_shared(sources, folder, flags, jobs, compiler=compiler, layers=emitted.nodes)
         binary = library.read_bytes()
     contents = artifact_contents(program.name, _version(), sources, binary, [*COMMON_FLAGS, *flags])
     return contents, CompilerInfo(compiler.name, compiler.version)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeAlias
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 from . import __version__
 
@@ -15,8 +17,29 @@ Verb: TypeAlias = "Callable[[argparse.Namespace], int]"
 
 
 class _Parser(argparse.ArgumentParser):
+    """Errors name the help of the verb that they are about, and what was probably meant."""
+
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"tercet: {message}\n  hint: see `{self.prog} --help`\n")
+        self.exit(USAGE, f"tercet: {message}\n  hint: {_meant(self, message)}see `{self.prog} --help`\n")
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Refuses unknown arguments itself, so that a verb's error comes from its own parser."""
+        known, rest = super().parse_known_args(None if args is None else list(args), namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return known, rest
+
+
+def _meant(parser: argparse.ArgumentParser, message: str) -> str:
+    """"did you mean X? ", for what looks like one of the parser's options, verbs or choices."""
+    unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s'=]+)", message)
+    if unknown is None:
+        return ""
+    known = [name for action in parser._actions for name in (*action.option_strings, *(action.choices or ()))]
+    close = difflib.get_close_matches(unknown[1], map(str, known), n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _count(text: str) -> int:
@@ -51,6 +74,23 @@ def _seconds(text: str) -> float:
     return _number(text, 1e9, "seconds, 0 or more")
 
 
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """NAME=1,3,224,224 or 1,3,224,224 as (name or "", sizes); `?` as -1."""
+    name, _, sizes = text.rpartition("=")
+    words = [word.strip() for word in sizes.split(",")]
+    if not all(word in ("?", "-1") or (word.isascii() and word.isdigit() and int(word) > 0) for word in words):
+        raise argparse.ArgumentTypeError(f"want NAME=1,3,224,224 (`?` for a size that stays open), have '{text}'")
+    return name, tuple(-1 if word == "?" else int(word) for word in words)
+
+
+def _shapes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=_shape, default=[],
+        help="fix sizes that the model leaves open, as in image=?,3,224,224 (`?`: stays as it is); may be repeated; "
+        "NAME may be left out for a model with one input",
+    )  # fmt: skip
+
+
 def _common() -> _Parser:
     """Options of every verb; SUPPRESS, so that they may stand before or after it."""
     common, absent = _Parser(add_help=False), argparse.SUPPRESS
@@ -66,7 +106,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     """The whole command line; functions: what each verb runs."""
     parser = _Parser(
         prog="tercet",
-        description="Compile ternary and binary neural networks to multiplication-free CPU kernels.",
+        description="Compile ternary, binary and few-bit neural networks to CPU kernels that avoid multiplications.",
         epilog="`tercet VERB --help` shows a verb's options and examples. Exit codes: 0 fine, 1 a check failed, "
         "2 usage or input error.",
         parents=[_common()],
@@ -104,7 +144,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="measure the candidates of every layer on this machine and take the fastest; remembers what it measured",
     )  # fmt: skip
     v.add_argument(
-        "--tune-candidates", type=_count, default=6, metavar="N", help="how many of a layer, at most (default: 6)"
+        "--tune-candidates", type=_count, metavar="N", help="with --tune: how many of a layer, at most (default: 6)"
     )
     v.add_argument(
         "--threading", choices=("pool", "openmp", "none"), default="pool",
@@ -147,6 +187,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx file")
     v.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    _shapes(v)
     v.add_argument("--json", action="store_true", help="print the layers as JSON")
     _lossy(v, "ternary")
 
@@ -199,6 +240,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("--json", metavar="FILE", help="write the report as JSON")
     v.add_argument("--html", metavar="FILE", help="write the report, with the layers, as one HTML file")
     v.add_argument("--target", default="native", help="for a model: see `tercet targets` (default: native)")
+    _shapes(v)
     _threads(v)
 
     v = verb("targets", "list the targets, and what this machine can build and run", "", "--json")
@@ -215,6 +257,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
     parser.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    _shapes(parser)
     parser.add_argument(
         "--engine", dest="engines", metavar="NAME", action="append",
         help="choose among these engines only; may be repeated (default: all)",

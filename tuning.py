@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from .backends.c.emit import emit_model
 from .backends.c.target import Target, runs_here
 from .backends.c.toolchain import compile_shared, find_compiler, target_flags
 from .ir.errors import TercetError, UnsupportedError
+from .ir.host import scratch_folder
 from .ir.program import Program
 from .passes.tune import Times
 from .runtime import schema
@@ -117,10 +117,10 @@ class Tuner:
         """Cycles of every step. The steps run in the program's order, round after round, on one core."""
         emitted = emit_model(program, self.target, compact=False)
         interface = interface_sources(program.name, program.inputs, program.outputs, batched=False)
-        with tempfile.TemporaryDirectory(prefix="tercet-") as folder:
+        with scratch_folder() as folder:
             sources = merge_sources(emitted.sources, interface, {"clock.c": CLOCK})
             path = compile_shared(
-                sources, Path(folder), (*self._flags, *BUSY), self.jobs, compiler=self._compiler, layers=emitted.nodes
+                sources, folder, (*self._flags, *BUSY), self.jobs, compiler=self._compiler, layers=emitted.nodes
             )
             clock = ctypes.CDLL(str(path)).cycles_per_second
             clock.restype, clock.argtypes = ctypes.c_double, [ctypes.c_long]

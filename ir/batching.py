@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from .operation import TensorOperation
 from .tn.elementwise import BinaryOp, SoftmaxOp
 from .tn.linear import BatchNormOp, ConvOp, MatMulOp
+from .tn.logic import SelectOp
 from .tn.movement import ConcatOp, PadOp, TakeOp, TransposeOp
-from .tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
-from .tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from .tn.pool import ArgMaxOp, ReduceOp, TopKOp
+from .tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from .types import shape_of
 
 
@@ -27,7 +28,7 @@ def mixes_samples(op: TensorOperation, per_sample: Sequence[bool]) -> str:
 
 def _reason(op: TensorOperation, per_sample: Sequence[bool], ranks: Sequence[int]) -> str:
     result_rank = len(shape_of(op.results[0]))
-    if isinstance(op, BinaryOp | QuantizeOp | DequantizeOp):
+    if isinstance(op, BinaryOp | SelectOp | QuantizeOp | DequantizeOp | RequantizeOp):
         aligned = all(rank == result_rank for rank, sample in zip(ranks, per_sample, strict=True) if sample)
         return "" if aligned else "it broadcasts the batch axis against another one"
     if isinstance(op, ConvOp | BatchNormOp | ThresholdOp):
@@ -38,7 +39,7 @@ def _reason(op: TensorOperation, per_sample: Sequence[bool], ranks: Sequence[int
         return _matmul(per_sample, ranks, result_rank)
     if isinstance(op, TransposeOp):
         return "" if op.get("perm")[:1] == (0,) else "it moves the batch axis"
-    if isinstance(op, ReduceMeanOp):
+    if isinstance(op, ReduceOp):
         return "it reduces the batch axis" if 0 in op.get("axes") else ""
     if isinstance(op, ArgMaxOp | TopKOp | SoftmaxOp | ConcatOp):
         return "it works along the batch axis" if op.get("axis") == 0 else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class TercetError(Exception):
     """Base of every error that tercet raises on purpose.
@@ -15,6 +18,10 @@ class TercetError(Exception):
         self.what, self.where, self.hint = what, where, hint
         text = f"{where}: {what}" if where else what
         super().__init__(f"{text}\n  hint: {hint}" if hint else text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied whole, so that it can cross processes."""
+        return partial(type(self), self.what, where=self.where, hint=self.hint), (), self.__dict__
 
 
 class ModelError(TercetError):

@@ -1,10 +1,17 @@
-"""The machine this process runs on, as far as compiled code depends on it."""
+"""The machine this process runs on: its CPU, as far as compiled code depends on it, and its temporary folder."""
 
 from __future__ import annotations
 
+import errno
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import TercetError
+
 CPUINFO = Path("/proc/cpuinfo")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def cpu_features() -> frozenset[str]:
@@ -15,3 +22,27 @@ def cpu_features() -> frozenset[str]:
         return frozenset()
     found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return frozenset(found.partition(":")[2].split())
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A private folder for the time of the block. Raises TercetError where it cannot be made, or is full."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="tercet-")
+    except OSError as error:
+        raise _unusable(error) from error
+    with made as folder:
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise _unusable(error) from error
+            raise
+
+
+def _unusable(error: OSError) -> TercetError:
+    return TercetError(
+        f"the temporary folder cannot be used: {error.strerror or error}",
+        where=str(error.filename or tempfile.gettempdir()),
+        hint="make space there, or set TMPDIR to another folder",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from .errors import IRError
 from .locations import describe
 from .names import decode_name, encode_name, ssa_hint
 from .operation import symbol
+from .order import verify_order
 from .tn import TN
 from .tn.constant import ConstantOp
 from .types import (
@@ -48,6 +50,7 @@ from .types import (
 from .weights import WeightStore
 
 TEXT_FILE, WEIGHTS_FILE = "program.mlir", "weights.npz"
+_COMMENT_OR_STRING = re.compile(r'//[^\n]*|(?P<string>")(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*(?P<end>"?)')
 
 
 def context() -> Context:
@@ -195,7 +198,11 @@ class Program:
     # -- text and files -------------------------------------------------------------------------------------------
 
     def verify(self) -> None:
-        """Checks every rule of the dialects and that constants fit the store. Raises IRError naming the operation."""
+        """Checks every rule of the dialects, that values are defined before they are used, that constants fit the
+        store, and the memory plan where there is one. Raises IRError naming the operation."""
+        from .kn.memory import verify_memory
+
+        verify_order(self.module.body.block)
         for op in self.module.walk():
             try:
                 op.verify(verify_nested_ops=False)
@@ -206,6 +213,7 @@ class Program:
                     raise IRError(f"{op.name} names '@{name}', which is not in the weight store", where=describe(op))
             if isinstance(op, ConstantOp):
                 self._verify_constant(op)
+        verify_memory(self)
 
     def _verify_constant(self, op: ConstantOp) -> None:
         name, kind = op.get("value"), tensor_of(op.result)
@@ -230,10 +238,13 @@ class Program:
     @classmethod
     def parse(cls, text: str, weights: WeightStore, *, origin: str = "<text>") -> Program:
         """Reads a program from its text. Raises IRError for bad syntax; call `verify` for the rules."""
+        _check_strings(text, origin)
         try:
             module = Parser(context(), text, origin).parse_module()
         except (ParseError, VerifyException) as error:
             raise IRError(f"cannot parse the program: {error}", where=origin) from error
+        except RecursionError as error:
+            raise IRError("cannot parse the program: it is nested too deeply", where=origin) from error
         program = cls(module, weights)
         _ = program.function, program.returned
         return program
@@ -249,6 +260,14 @@ class Program:
         """Reads what `save` wrote; weights stay on disk until used."""
         text = (folder / TEXT_FILE).read_text(encoding="utf-8")
         return cls.parse(text, WeightStore.open(folder / WEIGHTS_FILE), origin=str(folder / TEXT_FILE))
+
+
+def _check_strings(text: str, origin: str) -> None:
+    """Raises IRError for a string that its line does not close: xDSL's lexer would try every way to split it."""
+    for found in _COMMENT_OR_STRING.finditer(text):
+        if found["string"] and not found["end"]:
+            line = text.count("\n", 0, found.start()) + 1
+            raise IRError(f"cannot parse the program: the string in line {line} has no end", where=origin)
 
 
 def stored_names(op: Operation) -> list[str]:

@@ -13,6 +13,10 @@ import numpy as np
 from .errors import IRError
 
 _ALLOWED_KINDS = "biuf"
+UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What zipfile and numpy raise for damaged .npz files (NotImplementedError is a RuntimeError)."""
 MOST_COMPRESSION = 100
 """Members that shrink more than this are stored as they are."""
 
@@ -37,7 +41,7 @@ class WeightStore(MutableMapping[str, np.ndarray]):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [n.removesuffix(".npy") for n in archive.namelist()]
-        except (OSError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise IRError(f"not a weight store: {error}", where=str(path)) from error
         store._file, store._on_disk = path, set(names)
         return store
@@ -47,7 +51,7 @@ class WeightStore(MutableMapping[str, np.ndarray]):
             try:
                 with np.load(self._file, allow_pickle=False) as archive:
                     self._arrays[name] = _frozen(archive[name])
-            except (OSError, ValueError, zipfile.BadZipFile) as error:
+            except UNREADABLE as error:
                 raise IRError(f"weight '{name}' cannot be read: {error}", where=str(self._file)) from error
         return self._arrays[name]
 

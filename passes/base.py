@@ -39,6 +39,7 @@ def apply_rules(program: Program, rules: Rules) -> bool:
     changed = False
     while any([_apply_once(program, rules), erase_dead(program), tighten(program)]):
         changed = True
+    program.refresh_type()  # a returned value may have become one of a tighter type
     return changed
 
 

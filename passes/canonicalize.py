@@ -10,8 +10,10 @@ from xdsl.ir import Operation
 from ..ir.program import Program
 from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, ReluOp, SubOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
+from ..ir.tn.quant import ThresholdOp
 from ..ir.types import contains, element_of, is_float, range_of, shape_of
 from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace
+from .level_rules import clip_of_quantize, threshold_of_threshold
 
 
 def _same_shape(program: Program, op: Operation) -> bool:
@@ -116,7 +118,8 @@ RULES: Rules = {
     PadOp: (_no_pad,),
     ConcatOp: (_single_concat,),
     ReluOp: (_no_relu,),
-    ClipOp: (_no_clip,),
+    ClipOp: (_no_clip, clip_of_quantize),
+    ThresholdOp: (threshold_of_threshold,),
     CastOp: (_no_cast,),
     SubOp: (_subtract_constant,),
     AddOp: (_add_constants,),
@@ -129,4 +132,6 @@ class Canonicalize(Pass):
     name: ClassVar[str] = "canonicalize"
 
     def apply(self, program: Program) -> bool:
-        return apply_rules(program, RULES)
+        changed = apply_rules(program, RULES)
+        program.refresh_type()  # what took the place of an output may have a tighter type
+        return changed

@@ -44,7 +44,9 @@ class FinishOutputs(Pass):
 
 
 def _memory_dtype(dtype: np.dtype) -> np.dtype:
-    """Booleans lie in memory as bytes 0 and 1."""
+    """Booleans lie in memory as bytes 0 and 1, all floats as float32."""
+    if dtype.kind == "f":
+        return np.dtype(np.float32)
     return np.dtype(np.int8) if dtype == np.bool_ else dtype
 
 

@@ -37,7 +37,9 @@ class FoldConstants(Pass):
             if self._folds(op):
                 _fold(program, op)
                 changed = True
-        return erase_dead(program) | tighten(program) | changed
+        changed |= erase_dead(program) | tighten(program)
+        program.refresh_type()  # a returned value may have become a constant of a tighter type
+        return changed
 
     def _folds(self, op: Operation) -> bool:
         if isinstance(op, ConstantOp) or (isinstance(op, DequantizeOp) and not self.everything):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..backends.c.engine import Engine
 from ..backends.c.target import Target
 from ..ir.program import Program
@@ -103,6 +105,7 @@ def stages(
 Observer = Callable[[str, Program], None]
 
 
+@np.errstate(all="ignore")  # constants may overflow as they do in float32
 def run_passes(program: Program, passes: Sequence[Stage], observe: Observer | None = None) -> None:
     """Applies passes in order and verifies the program after each. `observe` sees each label and the program."""
     for stage in passes:

@@ -163,7 +163,7 @@ def _rounding_chain(program: Program, op: Operation) -> bool:
     lo, hi = clip.get("lo"), clip.get("hi")
     if sole_user(inner.result) is not op or is_float(op.result) is False:
         return False
-    if not (np.isfinite([lo, hi]).all() and lo == round(lo) and hi == round(hi) and abs(hi - lo) < 1 << 24):
+    if not (np.isfinite([lo, hi]).all() and lo == round(lo) and hi == round(hi) and 0 <= hi - lo < 1 << 24):
         return False
     x, scale = inner.operands[0], None
     division = x.owner
@@ -212,20 +212,26 @@ def _quantize_before_pool(program: Program, op: Operation) -> bool:
     return replace(op, insert(op, MaxPoolOp.make_typed([value], None, at=pool, **dict(pool.properties))))
 
 
-RULES: Rules = {
-    ConvOp: (_integer_conv,),
-    MatMulOp: (_integer_matmul,),
+MOVES: Rules = {
     **dict.fromkeys((ReshapeOp, SliceOp, TakeOp, PadOp), (_move,)),
     TransposeOp: (_move, _transpose_channels),
     MaxPoolOp: (_order_preserving,),
     ReluOp: (_order_preserving,),
     ConcatOp: (_concat,),
+}
+"""Dequantize moves down past what moves or compares elements."""
+
+ROUNDING_CHAINS: Rules = {ClipOp: (_rounding_chain,), RoundOp: (_rounding_chain,), MulOp: (_scale_chain,)}
+"""Quantizers written as float operations."""
+
+RULES: Rules = {
+    **MOVES,
+    **ROUNDING_CHAINS,
+    ConvOp: (_integer_conv,),
+    MatMulOp: (_integer_matmul,),
     AddOp: (_add,),
-    MulOp: (_scale_chain,),
     QuantizeOp: (_requantize, _quantize_before_pool),
     ThresholdOp: (_quantize_before_pool,),
-    ClipOp: (_rounding_chain,),
-    RoundOp: (_rounding_chain,),
 }
 
 

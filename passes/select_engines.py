@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cmp_to_key
 from math import prod
 from typing import ClassVar
 
@@ -18,16 +19,28 @@ from ..ir.kn.kernel import KernelOp, YieldOp
 from ..ir.locations import describe, fused_location, source_names
 from ..ir.names import identifier
 from ..ir.operation import to_attribute
+from ..ir.order import dependents
 from ..ir.program import Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
 from ..ir.tn.linear import ConvOp, MatMulOp
+from ..ir.tn.logic import SelectOp
 from ..ir.tn.pool import MaxPoolOp
-from ..ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ..ir.types import shape_of
 from .base import Pass, remove
 
-EPILOGUE = (BinaryOp, UnaryOp, CastOp, DequantizeOp, QuantizeOp, ThresholdOp, SelectThresholdOp)
+EPILOGUE = (
+    BinaryOp,
+    UnaryOp,
+    CastOp,
+    SelectOp,
+    DequantizeOp,
+    QuantizeOp,
+    RequantizeOp,
+    ThresholdOp,
+    SelectThresholdOp,
+)
 """Operations that may join the kernel that computes their operand."""
 
 PRODUCTS = (ConvOp, MatMulOp)
@@ -127,26 +140,39 @@ class SelectEngines(Pass):
 
 def fusable_group(root: Operation) -> list[Operation]:
     """The root and the longest chain of operations that each are the only user of the one before; or the first user, if
-    that is a quantizer behind a product: the kernel then has the sums before it as a second result."""
+    that is a quantizer after a product: the kernel then has the sums before it as a second result."""
     group = [root]
     while len(group[-1].results) == 1:
         user = group[-1].results[0].get_user_of_unique_use() or _first_quantizer(group)
-        if user is None or isinstance(user, ReturnOp) or not _joins(user, group):
+        if user is None or isinstance(user, ReturnOp) or not _joins(user, group) or comes_back(group, user):
             break
         group.append(user)
     return group
 
 
 def _first_quantizer(group: Sequence[Operation]) -> Operation | None:
-    """The quantizer that is the first of several users of a product's sums: what a float shortcut branches off from."""
-    users = dict.fromkeys(use.operation for use in group[-1].results[0].uses)
+    """The first quantizer among several users of a product's sums that can join: what a float shortcut branches off
+    from."""
     if not isinstance(group[0], PRODUCTS):
         return None
-    for user in users:
-        if isinstance(user, QuantizeOp | ThresholdOp):
-            if all(user is other or user.is_before_in_block(other) for other in users):
-                return user
-    return None
+    users = dict.fromkeys(use.operation for use in group[-1].results[0].uses)
+    quantizers = [user for user in users if isinstance(user, QuantizeOp | ThresholdOp) and not comes_back(group, user)]
+    return min(quantizers, key=cmp_to_key(_block_order), default=None)
+
+
+def _block_order(a: Operation, b: Operation) -> int:
+    return -1 if a.is_before_in_block(b) else 1
+
+
+def comes_back(group: Sequence[Operation], user: Operation) -> bool:
+    """Whether `user` needs the group by a path outside it. Together they would be a kernel that waits for itself: a
+    group must be convex."""
+    inside = {*group, user}
+    leaving = {v for v in results_of(group) if any(use.operation not in inside for use in v.uses)}
+    if not leaving:
+        return False
+    outside = {v for op in dependents(group[0], user, leaving) if op not in inside for v in op.results}
+    return any(v in outside for v in user.operands)
 
 
 def results_of(group: Sequence[Operation]) -> list[SSAValue]:
@@ -229,12 +255,17 @@ def discard(kernel: KernelOp) -> None:
 
 
 def _install(group: Sequence[Operation], best: Candidate) -> None:
-    """Puts the chosen kernel where the group ends and removes the group."""
+    """Puts the chosen kernel where the group ends and removes the group. What stands before that end and needs one of
+    the kernel's results moves behind it."""
     last, kernel, olds = group[-1], best.kernel, results_of(group)
     kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
     kernel.properties["cycles"] = to_attribute(round(best.own_cycles))
-    assert last.parent is not None
-    last.parent.insert_op_before(kernel, last)
+    block = last.parent
+    assert block is not None
+    later = [op for op in dependents(group[0], last, set(olds)) if op not in group]
+    for op in later:
+        op.detach()
+    block.insert_ops_before([kernel, *later], last)
     for old, new in zip(olds, kernel.results, strict=True):
         new.name_hint = old.name_hint
         old.replace_all_uses_with(new)

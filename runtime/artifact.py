@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ..ir.errors import ArtifactError
-from .atomic import atomic_file, atomic_folder
+from .atomic import atomic_file, atomic_folder, check_writable
 from .container import Container, check_name, check_store, open_container
 from .layers import Layer, layers_from_json
 from .manifest import LAYERS, LIBRARY, MANIFEST, MOST_JSON_BYTES, FileInfo, Manifest
@@ -102,6 +102,20 @@ class Artifact:
         except OSError as error:
             raise ArtifactError(f"cannot be written: {error.strerror}", where=str(error.filename or path)) from error
         return manifest
+
+    @staticmethod
+    def check_output(path: str | Path, *, as_folder: bool | None = None) -> bool:
+        """Finds out before the work whether `write` will be able to. True when it will replace something.
+
+        Raises ArtifactError for a path that must not be replaced, or that nothing can be written to.
+        """
+        path = Path(path)
+        _check_replaceable(path, path.suffix != SUFFIX if as_folder is None else as_folder)
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise ArtifactError(f"cannot be written: {error.strerror}", where=str(path)) from error
+        return path.exists()
 
     def _verified(self, name: str, *, keep: bool) -> bytes:
         want, kept = self.manifest.files[name], bytearray()

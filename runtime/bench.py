@@ -115,6 +115,8 @@ def bench_artifact(
     with pinned(threads) as cpus, load(path, threads=threads) as model:
         if not cpus:
             notes.append(f"not pinned: fewer than {threads} CPUs, or the system cannot")
+        if model.threads < threads:
+            notes.append(f"{threads} threads asked for, {model.threads} used: as many as this process may use CPUs")
         inputs = _inputs(model, batch)
         peers = _peers(model, source, against, inputs, threads, batch, notes) if against else []
         calls: list[Callable[[], Any]] = [lambda: model.run(inputs), *(call for _, call in peers)]
@@ -126,9 +128,9 @@ def bench_artifact(
         ]
         layers = _profile(model, inputs) if per_layer else ()
         return BenchReport(
-            str(path), model.name, model.manifest.target.name, cpu_name(), threads, batch, cpus, tuple(seconds[0]),
-            sum(layer.weight_bytes_stored for layer in model.layers), model.arena_bytes, tuple(results), layers,
-            tuple(notes),
+            str(path), model.name, model.manifest.target.name, cpu_name(), model.threads, batch, cpus,
+            tuple(seconds[0]), sum(layer.weight_bytes_stored for layer in model.layers), model.arena_bytes,
+            tuple(results), layers, tuple(notes),
         )  # fmt: skip
 
 
@@ -223,7 +225,13 @@ def _profile(model: LoadedModel, inputs: Arrays) -> tuple[LayerTime, ...]:
     seconds = model.profile(inputs, repeats=30)
     return tuple(
         LayerTime(
-            layer.symbol, layer.engine, layer.nodes, s, layer.cycles, layer.measured, layer.bits_per_weight,
+            layer.symbol,
+            layer.engine,
+            layer.nodes,
+            s,
+            layer.cycles,
+            layer.measured,
+            layer.bits_per_weight,
             layer.weights_in_code,
         )
         for layer, s in zip(model.layers, seconds, strict=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ..ir.errors import ArtifactError, InputError, TercetError
+from ..ir.host import scratch_folder
 from .manifest import LIBRARY
 from .schema import ALTERED
 
@@ -31,6 +30,7 @@ class Library:
             f"{prefix}_run_steps", status, pointer, count, pointer, pointer, status, pointer
         )  # fmt: skip
         self._text = self._function(f"{prefix}_status_text", ctypes.c_char_p, status)
+        self._threads = self._function(f"{prefix}_threads", status, pointer)
         self._arena = self._function(f"{prefix}_arena", pointer, pointer)
         self.arena_bytes: int = self._function(f"{prefix}_arena_bytes", count)()
         self.step_count: int = self._function(f"{prefix}_step_count", status)()
@@ -50,6 +50,10 @@ class Library:
         model = ctypes.c_void_p()
         self._check(self._create(ctypes.addressof(model), threads))
         return model.value or 0
+
+    def threads(self, model: int) -> int:
+        """How many threads its runs use."""
+        return self._threads(model)
 
     def destroy(self, model: int) -> None:
         self._destroy(model)
@@ -96,8 +100,8 @@ def _map(library: bytes, where: str) -> ctypes.CDLL:
 
     The file's name is new every time: the system's loader gives a name it has seen before the old library.
     """
-    with tempfile.TemporaryDirectory(prefix="tercet-") as folder:  # mode 0700
-        path = Path(folder) / "model.so"
+    with scratch_folder() as folder:  # mode 0700
+        path = folder / "model.so"
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700), "wb") as file:
             file.write(library)
         try:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NoReturn, Protocol
 
 from ..ir.errors import ArtifactError
+from ..ir.weights import UNREADABLE
 from .manifest import MOST_FILES
 from .schema import ALTERED
 
@@ -38,6 +39,8 @@ def open_container(path: Path) -> Container:
         raise ArtifactError("no such file or folder", where=str(path))
     if not path.is_file():
         raise ArtifactError("not a regular file or folder", where=str(path))
+    if path.suffix in (".onnx", ".pt", ".pth"):
+        raise ArtifactError("a model, not an artifact", where=str(path), hint="compile it first: `tercet compile`")
     return ZipContainer(path)
 
 
@@ -172,7 +175,7 @@ def check_store(data: bytes, where: str) -> None:
     """Refuses a weight store (.npz) that would unpack to absurd sizes. Its arrays are compressed, so ratios count."""
     try:
         infos = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"not a weight store: {error}", where=where, hint=TRUNCATED) from error
     for info in infos:
         ratio = info.file_size / max(info.compress_size, 1)

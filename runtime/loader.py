@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +34,8 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise InputError(f"threads: want an integer in 1..{MOST_THREADS}, have {threads!r}")
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
     artifact = Artifact.open(path)
     check_target(artifact.manifest.target, str(path))
     code = artifact.read(LIBRARY)
@@ -39,15 +43,46 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     return LoadedModel(artifact, Library(code, artifact.manifest.prefix, str(path)), threads)
 
 
+def _reload(path: str, threads: int, digest: str) -> LoadedModel:
+    """What a pickled model becomes."""
+    model = load(path, threads=threads)
+    if _digest(model.artifact) != digest:
+        model.close()
+        raise ArtifactError("is not the artifact that was pickled", where=path, hint="pickle the model again")
+    return model
+
+
+def _digest(artifact: Artifact) -> str:
+    """Of the manifest, which has the hashes of all files."""
+    return hashlib.sha256(artifact.manifest.to_json()).hexdigest()
+
+
+def _working_directory() -> str:
+    """"" where the folder that the process works in was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 class LoadedModel:
-    """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other."""
+    """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other.
+
+    threads: how many its runs really use: no more than there are usable processors.
+
+    A copy (copy.copy or copy.deepcopy) is a model of its own, with its own memory and threads: close it as well. A
+    pickle holds the artifact's path and hash: where it is read, in another process say, the same artifact must lie
+    there, and is loaded.
+    """
 
     def __init__(self, artifact: Artifact, library: Library, threads: int) -> None:
         self._model = 0
         self._lock = threading.Lock()
         self._library = library
         self._where = str(artifact.path)
-        self.artifact, self.threads = artifact, threads
+        self._wanted = threads
+        self._path = os.path.abspath(artifact.path) if _working_directory() else self._where
+        self.artifact = artifact
         self.layers: tuple[Layer, ...] = artifact.layers
         try:
             self._check_library()
@@ -55,6 +90,7 @@ class LoadedModel:
         except BaseException:
             library.close()
             raise
+        self.threads = library.threads(self._model)
 
     @property
     def manifest(self) -> Manifest:
@@ -158,6 +194,18 @@ class LoadedModel:
     def __del__(self) -> None:
         if getattr(self, "_model", 0):
             self.close()
+
+    def __copy__(self) -> LoadedModel:
+        with self._running():  # what is closed has no copies
+            code = self.artifact.read(LIBRARY)
+        return LoadedModel(self.artifact, Library(code, self.manifest.prefix, self._where), self._wanted)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LoadedModel:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._running():
+            return _reload, (self._path, self._wanted, _digest(self.artifact))
 
     def __repr__(self) -> str:
         return f"LoadedModel({self.name!r}, target {self.manifest.target.name}, {len(self.layers)} layers)"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ..ir.errors import InputError
-from .atomic import atomic_file
+from .atomic import atomic_file, check_writable
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:
@@ -23,6 +23,19 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
     return Path(path)
+
+
+def check_outputs(*paths: str | Path | None) -> None:
+    """Raises InputError for a file that cannot be written, before the work that it is to hold. None is no file."""
+    for path in paths:
+        if path is None:
+            continue
+        if Path(path).is_dir():
+            raise InputError("cannot be written: Is a directory", where=str(path))
+        try:
+            check_writable(Path(path))
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
 
 
 def write_json(path: str | Path, value: Mapping[str, Any]) -> Path:

@@ -99,6 +99,9 @@ int {p}_run_steps(struct {p}_model *model, int64_t batch, const void *const *inp
 
 int {p}_step_count(void);
 
+/* The threads that runs really use: no more than the processors the caller could use when it made the model. */
+int {p}_threads(const struct {p}_model *model);
+
 /* Where intermediate results are after a run, and the bytes there; see layers.json. */
 const unsigned char *{p}_arena(const struct {p}_model *model);
 int64_t {p}_arena_bytes(void);
@@ -158,6 +161,8 @@ int {p}_run_steps(struct {p}_model *model, int64_t batch, const void *const *inp
 }}
 
 int {p}_step_count(void) {{ return {definition}.step_count; }}
+
+int {p}_threads(const struct {p}_model *model) {{ return tercet_threads((const struct tercet_model *)model); }}
 
 const unsigned char *{p}_arena(const struct {p}_model *model) {{
     return tercet_arena((const struct tercet_model *)model);

@@ -61,7 +61,7 @@ class LayerRow:
     measured: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """summary: label and text, in order. stages: label (`03-fold-constants`) and IR text after every pass, in order.
     losses: what lossy passes did, None without."""
@@ -71,6 +71,9 @@ class Inspection:
     layers: tuple[LayerRow, ...]
     stages: tuple[tuple[str, str], ...]
     losses: Losses | None = None
+
+    def __repr__(self) -> str:
+        return f"Inspection({self.title!r}, {len(self.layers)} layers, {len(self.stages)} stages)"
 
     @property
     def passes(self) -> list[str]:

@@ -14,7 +14,7 @@ from .timing import Spread
 def inspection_text(found: Inspection) -> str:
     """Summary, one line a step, and the passes."""
     rows = [_layer_line(i, row) for i, row in enumerate(found.layers)]
-    header = ("#", "engine", "source nodes", "output", "weights", "bits/w", "bytes", "cycles", "tuned")
+    header = ("#", "engine", "source nodes", "output", "weights", "bits/w", "bytes", "cycles", "measured")
     parts = [pairs(found.summary), "", table(header, rows, "><<<<>>>>"), "", "schedules"]
     parts += [f"  {i:>2} {row.engine}: {_schedule(row)}" for i, row in enumerate(found.layers) if row.schedule]
     if found.losses is not None:
@@ -87,7 +87,7 @@ def layer_times(report: BenchReport) -> str:
         for layer in report.layers
     ]  # fmt: skip
     rows.append(["all steps", "", "", "", seconds_text(total), "", "", ""])
-    return table(("step", "engine", "source nodes", "bits/w", "time", "share", "cycles", "tuned"), rows, "<<<>>>>>")
+    return table(("step", "engine", "source nodes", "bits/w", "time", "share", "cycles", "measured"), rows, "<<<>>>>>")
 
 
 def cycles_text(cycles: float) -> str:

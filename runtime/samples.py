@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from ..ir.errors import InputError
+from ..ir.weights import UNREADABLE
 
 Arrays = dict[str, np.ndarray]
+INPUT_NAMES = ("input", "x", "")
+"""What an array for the only input may be called instead ("": it is in an .npy file)."""
 OUTPUT_NAMES = ("output", "outputs", "logits")
 LABEL_NAMES = ("label", "labels")
 
@@ -96,7 +98,7 @@ def load_arrays(path: str | Path) -> Arrays:
         raise InputError("no such file", where=where) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=where) from error
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"not a NumPy file: {error}", where=where, hint="write it with numpy.save or numpy.savez"
         ) from error
@@ -129,6 +131,8 @@ def _from_spec(spec: str, names: Sequence[str]) -> Arrays:
     if name:
         raise InputError("is an .npz file; want an .npy file after NAME=", where=file)
     chosen = {key: array for key, array in arrays.items() if key in names}
+    if not chosen and len(names) == 1 and (key := _find(arrays, names[0], INPUT_NAMES)) is not None:
+        chosen = {names[0]: arrays[key]}
     if not chosen:
         raise InputError(f"has no array named like an input ({', '.join(names)})", where=file)
     return chosen
@@ -165,7 +169,7 @@ def array_samples(
     notes: list[str] = []
     found: Arrays = {}
     for port in inputs:
-        name = _find(arrays, port.name, ("input", "x", "") if len(inputs) == 1 else ())
+        name = _find(arrays, port.name, INPUT_NAMES if len(inputs) == 1 else ())
         if name is None:
             raise InputError(
                 f"has no array for the input '{port.name}'",

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..ir.errors import ArtifactError
 from ..ir.program import Program
-from ..ir.weights import WeightStore
+from ..ir.weights import UNREADABLE, WeightStore
 from .artifact import Artifact
+from .schema import ALTERED
 
 WEIGHTS = "ir/weights.npz"
 
@@ -26,8 +27,20 @@ def stored_stages(artifact: Artifact) -> list[tuple[str, str]]:
 def kernel_program(artifact: Artifact) -> Program:
     """The program after the last pass, with its weights. Raises ArtifactError or IRError where it is damaged."""
     label, text = stored_stages(artifact)[-1]
-    with np.load(io.BytesIO(artifact.read(WEIGHTS)), allow_pickle=False) as arrays:
-        weights = WeightStore({name: arrays[name] for name in arrays.files})
-    program = Program.parse(text, weights, origin=f"{artifact.path}: {label}")
+    program = Program.parse(text, _stored_weights(artifact), origin=f"{artifact.path}: {label}")
     program.verify()
     return program
+
+
+def _stored_weights(artifact: Artifact) -> WeightStore:
+    store, where = WeightStore(), f"{artifact.path}: {WEIGHTS}"
+    try:
+        with np.load(io.BytesIO(artifact.read(WEIGHTS)), allow_pickle=False) as arrays:
+            for name in arrays.files:
+                array = arrays[name]
+                if not isinstance(array, np.ndarray):  # numpy hands over what does not begin as its files do
+                    raise ArtifactError(f"'{name}' is not an array", where=where, hint=ALTERED)
+                store[name] = array
+    except UNREADABLE as error:
+        raise ArtifactError(f"the weights cannot be read: {error}", where=where, hint=ALTERED) from error
+    return store

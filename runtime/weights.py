@@ -30,10 +30,12 @@ def weight_kind(element: Attribute, array: np.ndarray, axis: int) -> str:
     Floats that are one magnitude (and 0) in every output channel count as what they are up to that scale. axis: of the
     output channels.
     """
+    if not array.size:
+        return values_text(element)
     rows = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
     if array.dtype.kind == "f":
         sizes = np.abs(rows)
-        if not array.size or not ((sizes == 0) | (sizes == sizes.max(axis=1, keepdims=True))).all():
+        if not ((sizes == 0) | (sizes == sizes.max(axis=1, keepdims=True))).all():
             return values_text(element)
     elif element != BIPOLAR and not contains(TERNARY, element):
         return values_text(element)

@@ -78,6 +78,11 @@ def test_examples_run(name: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{name}:{block.line}\n{block.text}\n{done.stdout}\n{done.stderr}"
 
 
+def test_the_first_screen_says_how_to_begin() -> None:
+    first = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
+    assert any(line.startswith("make demo ") for line in first) and any(line.startswith("make test ") for line in first)
+
+
 def test_the_listed_operators_are_those_of_the_importer() -> None:
     listed = re.search(r"\*\*Operators\*\*: (.*?)\.\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert listed is not None

@@ -1,6 +1,6 @@
 """Code for aarch64, cross-compiled with zig and run by qemu-user: the engines' own tests, trained and random networks.
 
-`make test` runs a sample of the engine tests, a few models and networks; `make nightly` all of them. By hand:
+`make check` runs a sample of the engine tests, a few models and networks; `make nightly` all of them. By hand:
 `TERCET_TEST_TARGET=aarch64 pytest tests/c`.
 """
 
@@ -51,6 +51,7 @@ def engine_tests(target: Target, *arguments: str) -> None:
     assert re.search(r"\b[1-9]\d* passed", done.stdout), done.stdout[-4000:]
 
 
+@pytest.mark.check
 @pytest.mark.slow
 def test_a_sample_of_the_engines_tests(target: Target) -> None:
     engine_tests(target, "-k", SAMPLE)
@@ -69,6 +70,7 @@ def check_model(case: Case, target: Target, folder: Path, *, batches: int, batch
         compare(got, case.want[at : at + batch].reshape(got.shape), case)
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo", "kws_w3a3"])
 def test_models(name: str, target: Target, models: Path, tmp_path: Path) -> None:
@@ -92,6 +94,7 @@ def check_network(network: Network, engine: str | None, target: Target, threads:
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5 * max(np.abs(want).max(initial=0), 1e-30))
 
 
+@pytest.mark.check
 @pytest.mark.slow
 def test_random_networks(target: Target) -> None:
     @given(networks(), st.sampled_from((None, *(engine.name for engine in ENGINES))), st.integers(1, 2))

@@ -17,7 +17,8 @@ from xdsl.ir import Operation
 
 from ...ir.tn import elementwise as tn
 from ...ir.tn.linear import BatchNormOp
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from ...ir.tn.logic import CompareOp, SelectOp
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
 from .text import float_c, int_c, storage_c, value_c
 
@@ -139,8 +140,23 @@ def _cast(op: tn.CastOp, x: str) -> str:
     return f"({want})tercet_wrap({x}, {int_c(lo)}, {int_c(size)})"
 
 
+_COMPARISONS = {"ge": ">=", "gt": ">", "eq": "=="}
+
+
+def _select(op: SelectOp, condition: str, a: str, b: str) -> str:
+    return f"{condition} ? {a} : {b}"
+
+
 def _quantize(op: QuantizeOp, x: str, scale: str) -> str:
     return saturated(f"{rounding(op.get('mode'))}({x} / {scale})", op.get("lo"), op.get("hi"))
+
+
+def _requantize(op: RequantizeOp, x: str, multiplier: str, divisor: str) -> str:
+    """The quotient in double precision: see the operation for why that is exact."""
+    corners = [a * b for a in range_of(element_of(op.x)) for b in range_of(element_of(op.multiplier))]
+    wide = "" if value_c(int_type(min(corners), max(corners))) == "int32_t" else "(int64_t)"
+    quotient = f"(double)({wide}{x} * {multiplier}) / (double){divisor}"
+    return saturated(f"{rounding(op.get('mode'))}_f64({quotient})", op.get("lo"), op.get("hi"))
 
 
 def _threshold(op: ThresholdOp | SelectThresholdOp, x: str, row: str, sign: str | None = None) -> str:
@@ -199,9 +215,12 @@ _WRITERS: dict[type[Operation], Callable[..., str]] = {
     tn.RoundOp: lambda op, x: f"{rounding(op.get('mode'))}({x})",
     tn.ClipOp: _clip,
     tn.CastOp: _cast,
+    CompareOp: lambda op, a, b: f"{a} {_COMPARISONS[op.get('relation')]} {b}",
+    SelectOp: _select,
     BatchNormOp: lambda op, *v: f"tercet_batch_norm({', '.join(v)}, {float_c(op.get('epsilon'))})",
     QuantizeOp: _quantize,
     DequantizeOp: lambda op, q, scale: f"(float){q} * {scale}",
+    RequantizeOp: _requantize,
     ThresholdOp: _threshold,
     SelectThresholdOp: _select_threshold,
 }

@@ -34,6 +34,21 @@ static inline float tercet_round_half_down(float x) {
     return copysignf(whole + (size - whole > 0.5f ? 1.0f : 0.0f), x);
 }
 
+/* The same of a double, as a float: exact up to 2^24, and monotone beyond, where it is saturated anyway. */
+static inline float tercet_round_f64(double x) { return (float)rint(x); }
+static inline float tercet_round_ceil_f64(double x) { return (float)ceil(x); }
+static inline float tercet_round_floor_f64(double x) { return (float)floor(x); }
+static inline float tercet_round_up_f64(double x) { return (float)copysign(ceil(fabs(x)), x); }
+static inline float tercet_round_down_f64(double x) { return (float)trunc(x); }
+static inline float tercet_round_half_up_f64(double x) {
+    const double size = fabs(x), whole = trunc(size);
+    return (float)copysign(whole + (size - whole >= 0.5 ? 1.0 : 0.0), x);
+}
+static inline float tercet_round_half_down_f64(double x) {
+    const double size = fabs(x), whole = trunc(size);
+    return (float)copysign(whole + (size - whole > 0.5 ? 1.0 : 0.0), x);
+}
+
 static inline int32_t tercet_bits(float x) {
     int32_t bits;
     memcpy(&bits, &x, sizeof bits);

@@ -11,14 +11,16 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Event
+from threading import Lock
 
 from ...ir.errors import InputError, ToolchainError
 from .target import Target
@@ -87,9 +89,8 @@ def _identify(argv: tuple[str, ...], origin: str) -> Compiler:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolchainError(f"cannot run the C compiler {shlex.join(argv)}: {error}", where=origin) from error
     if done.returncode != 0 or not done.stdout.strip():
-        raise ToolchainError(
-            f"{shlex.join(argv)} --version failed: {_first_lines(done.stderr)}", where=origin, hint=WHERE_TO_GET_ONE
-        )
+        what = f"failed: {_first_lines(done.stderr)}" if done.returncode != 0 else "printed nothing"
+        raise ToolchainError(f"{shlex.join(argv)} --version {what}", where=origin, hint=WHERE_TO_GET_ONE)
     version = done.stdout.splitlines()[0].strip()
     if "ziglang" in argv or Path(argv[0]).name == "zig":
         name = "zig"
@@ -157,44 +158,89 @@ def compile_shared(
     compiling = [flag for flag in flags if not flag.startswith("-Wl,")]
     common = [*compiler.argv, *COMMON_FLAGS, *compiling, f"-ffile-prefix-map={folder.resolve()}=."]
 
-    stopped = Event()
+    running = _Running()
 
     def compile_one(unit: str) -> None:
-        if stopped.is_set():
-            return
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
-        try:
-            _call([*common, *extra, "-c", unit, "-o", f"{unit}.o"], folder, where=(layers or {}).get(unit, unit))
-        except ToolchainError:  # Ctrl-C too, which ends the compilers first: this thread is not to begin another
-            stopped.set()
-            raise
+        command = [*common, *extra, "-c", unit, "-o", f"{unit}.o"]
+        _call(running, command, folder, where=(layers or {}).get(unit, unit))
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         try:
             # the longest ones first: one begun last would leave the other cores idle
             list(pool.map(compile_one, sorted(units, key=lambda unit: -len(sources[unit]))))
-        finally:
-            stopped.set()
+        except BaseException:  # Ctrl-C too: nothing is left running, and no thread begins another compiler
+            running.stop()
+            raise
     objects = [f"{unit}.o" for unit in units]
-    _call([*compiler.argv, *LINK_FLAGS, *flags, "-o", LIBRARY, *objects, "-lm"], folder, where="linking")
+    for name in objects:
+        _check_written(folder / name, compiler)
+    _call(running, [*compiler.argv, *LINK_FLAGS, *flags, "-o", LIBRARY, *objects, "-lm"], folder, where="linking")
+    _check_written(folder / LIBRARY, compiler)
     for name in objects:
         (folder / name).unlink()
     return folder / LIBRARY
 
 
-def _call(argv: Sequence[str], folder: Path, *, where: str) -> None:
-    # the C locale and a fixed clock keep messages readable and objects the same
-    environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+def _check_written(path: Path, compiler: Compiler) -> None:
+    """Wrappers around compilers have been seen to succeed without having called one."""
+    if not path.is_file() or not path.stat().st_size:
+        raise ToolchainError(
+            f"the C compiler ended well but wrote no {path.name}",
+            where=shlex.join(compiler.argv),
+            hint="TERCET_CC names another one",
+        )
+
+
+class _Running:
+    """The compilers that run now. Each has a process group of its own, so that all it has started ends with it."""
+
+    def __init__(self) -> None:
+        self._lock, self._processes, self._stopped = Lock(), set[subprocess.Popen[str]](), False
+
+    def call(self, argv: Sequence[str], folder: Path) -> tuple[int, str]:
+        """Exit code and messages of a compiler. Raises OSError, TimeoutExpired."""
+        # the C locale and a fixed clock keep messages readable and objects the same; temporary files go where all go
+        environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "TMPDIR": str(folder.resolve())}
+        with self._lock:
+            if self._stopped:
+                raise OSError("interrupted")
+            process = subprocess.Popen(
+                argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, text=True, errors="replace", process_group=0,
+            )  # fmt: skip
+            self._processes.add(process)
+        try:
+            _, messages = process.communicate(timeout=TIMEOUT_SECONDS)
+            return process.returncode, messages
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+
+    def stop(self) -> None:
+        """Ends the compilers that run, and lets no other begin."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _call(running: _Running, argv: Sequence[str], folder: Path, *, where: str) -> None:
     try:
-        done = subprocess.run(
-            argv, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False,
-            timeout=TIMEOUT_SECONDS,
-        )  # fmt: skip
+        code, messages = running.call(argv, folder)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolchainError(f"the C compiler did not finish: {error}", where=where) from error
-    if done.returncode != 0:
+    if code != 0:
         raise ToolchainError(
-            f"the C compiler failed: {_first_lines(done.stderr)}",
+            f"the C compiler failed: {_first_lines(messages)}",
             where=where,
             hint=f"run it again in {folder}: {shlex.join(argv)}",
         )

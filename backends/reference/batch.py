@@ -26,7 +26,7 @@ from ...ir.tn.constant import ConstantOp
 from ...ir.tn.elementwise import BinaryOp, CastOp, UnaryOp
 from ...ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from ...ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from ...ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
+from ...ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceOp, TopKOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from ...ir.types import shape_of
 from . import interpreter
@@ -37,7 +37,7 @@ MOST_ELEMENTS = 1 << 22
 
 WIDE = (
     BinaryOp, UnaryOp, CastOp, QuantizeOp, DequantizeOp, ThresholdOp, SelectThresholdOp, ConvOp, BatchNormOp,
-    TransposeOp, PadOp, TakeOp, MaxPoolOp, AvgPoolOp, ReduceMeanOp, ArgMaxOp, TopKOp,
+    TransposeOp, PadOp, TakeOp, MaxPoolOp, AvgPoolOp, ReduceOp, ArgMaxOp, TopKOp,
 )  # fmt: skip
 """Operations whose meaning takes a leading axis of any size as it stands. Those in neither table run by sample."""
 

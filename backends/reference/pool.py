@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 
 from ...ir.errors import IRError
 from ...ir.locations import describe
-from ...ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, PoolOp, ReduceMeanOp, TopKOp
+from ...ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    PoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+    window_counts,
+)
 from ...ir.types import INT64_MIN, shape_of
 from .meaning import meaning
 
@@ -26,19 +38,9 @@ def _taps(op: PoolOp, x: np.ndarray, border: float | int) -> Iterator[np.ndarray
         yield x[(..., *(slice(b, b + (n - 1) * s + 1, s) for b, n, s in zip(starts, size, strides, strict=True)))]
 
 
-def _counts(op: PoolOp, margin: Sequence[int]) -> list[np.ndarray]:
-    """For each spatial axis: how many elements of every window lie in the input widened by `margin` (begins, ends)."""
-    rank, counts = len(op.get("kernel")), []
-    for i, size in enumerate(shape_of(op.x)[2:]):
-        first = np.arange(shape_of(op.y)[2 + i]) * op.get("strides")[i] - op.get("pads")[i]
-        at = first[:, None] + np.arange(op.get("kernel")[i]) * op.get("dilations")[i]
-        counts.append(((-margin[i] <= at) & (at < size + margin[rank + i])).sum(axis=1))
-    return counts
-
-
 @meaning(MaxPoolOp)
 def max_pool(op: MaxPoolOp, x: np.ndarray) -> np.ndarray:
-    if not all(count.all() for count in _counts(op, [0] * len(op.get("pads")))):
+    if not all(count.all() for count in window_counts(op, [0] * len(op.get("pads")))):
         raise IRError("a pooling window lies wholly in padding", where=describe(op), hint="use smaller pads")
     taps = _taps(op, x, -np.inf if x.dtype.kind == "f" else INT64_MIN)
     best = next(taps).copy()
@@ -47,14 +49,20 @@ def max_pool(op: MaxPoolOp, x: np.ndarray) -> np.ndarray:
     return best
 
 
-@meaning(AvgPoolOp)
-def avg_pool(op: AvgPoolOp, x: np.ndarray) -> np.ndarray:
+@meaning(SumPoolOp)
+def sum_pool(op: PoolOp, x: np.ndarray) -> np.ndarray:
     taps = _taps(op, x, 0)
     total = next(taps).copy()
     for tap in taps:
         total += tap
+    return total
+
+
+@meaning(AvgPoolOp)
+def avg_pool(op: AvgPoolOp, x: np.ndarray) -> np.ndarray:
+    total = sum_pool(op, x)
     divisor = np.ones((), np.int64)
-    for count in _counts(op, op.get("counted")):
+    for count in window_counts(op, op.get("counted")):
         divisor = divisor[..., None] * count
     # A window in which nothing counts (all padding) has the sum 0 and gives 0, as in onnxruntime.
     return total / np.maximum(divisor, 1).astype(np.float32)
@@ -63,8 +71,23 @@ def avg_pool(op: AvgPoolOp, x: np.ndarray) -> np.ndarray:
 @meaning(ReduceMeanOp)
 def reduce_mean(op: ReduceMeanOp, x: np.ndarray) -> np.ndarray:
     axes, keep = op.get("axes"), bool(op.get("keepdims"))
-    count = int(np.prod([x.shape[a] for a in axes]))
+    count = max(int(np.prod([x.shape[a] for a in axes])), 1)  # the mean of nothing is 0, as in onnxruntime
     return np.asarray(np.sum(x, axis=axes, keepdims=keep, dtype=x.dtype) / np.float32(count))
+
+
+@meaning(ReduceSumOp)
+def reduce_sum(op: ReduceSumOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sum(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims")), dtype=np.int64))
+
+
+@meaning(ReduceMaxOp)
+def reduce_max(op: ReduceMaxOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.max(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
+
+
+@meaning(ReduceMinOp)
+def reduce_min(op: ReduceMinOp, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.min(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
 
 
 @meaning(ArgMaxOp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from .elementwise import ROUNDINGS, saturate
 from .meaning import meaning
 
@@ -20,6 +20,33 @@ def quantize(op: QuantizeOp, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
 @meaning(DequantizeOp)
 def dequantize(op: DequantizeOp, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return q.astype(np.float32) * scale
+
+
+def _quotient(a: np.ndarray, b: np.ndarray, mode: str) -> np.ndarray:
+    """a / b rounded to a whole number, exactly; int64 arrays, b > 0."""
+    below = a // b
+    twice = 2 * (a - below * b) - b  # negative, 0 or positive: nearer to `below`, a tie, nearer to the next one
+    match mode:
+        case "floor":
+            up = np.zeros(below.shape, bool)
+        case "ceil":
+            up = twice > -b
+        case "up":
+            up = (a > 0) & (twice > -b)
+        case "down":
+            up = (a < 0) & (twice > -b)
+        case "half_up":
+            up = (twice > 0) | ((twice == 0) & (a > 0))
+        case "half_down":
+            up = (twice > 0) | ((twice == 0) & (a < 0))
+        case _:
+            up = (twice > 0) | ((twice == 0) & (below % 2 != 0))
+    return below + up
+
+
+@meaning(RequantizeOp)
+def requantize(op: RequantizeOp, x: np.ndarray, multiplier: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+    return np.clip(_quotient(x * multiplier, divisor, op.get("mode")), op.get("lo"), op.get("hi"))
 
 
 def count_passed(x: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

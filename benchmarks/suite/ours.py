@@ -49,9 +49,7 @@ class Source(Protocol):
     def __call__(self, *, standard: bool = False) -> onnx.ModelProto: ...
 
 
-def open_layer(
-    source: Source, x: np.ndarray, path: Path, *, build: Build, threads: int, whole: bool
-) -> Ours:
+def open_layer(source: Source, x: np.ndarray, path: Path, *, build: Build, threads: int, whole: bool) -> Ours:
     """A layer or chain of layers. Its steps count from the first that computes to the last, so without what brings the
     model's input into shape; `whole`: all of them. Their share of a run is measured in the compiled code. Raises
     LeftOut."""

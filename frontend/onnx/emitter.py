@@ -15,9 +15,13 @@ from ...ir.operation import TensorOperation
 from ...ir.program import Program
 from ...ir.tn.elementwise import CastOp
 from ...ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
+from ...ir.tn.quant import DequantizeOp
 from ...ir.types import Element, contains, shape_of, tensor_type
 from .node import Node
-from .values import MAX_ELEMENTS, Refusal, Value, element_of_onnx, plain_array
+from .values import FLOAT, FLOATS, MAX_ELEMENTS, MAX_RANK, Refusal, Value, element_of_onnx, plain_array
+
+SMALL_INTEGER = 2**16
+"""Sums of products of integers up to here stay far inside 64 bits."""
 
 
 class Emitter:
@@ -77,6 +81,8 @@ class Emitter:
 
     def check_size(self, shape: Sequence[int]) -> None:
         """Raises ModelError for a tensor too large to be meant."""
+        if len(shape) > MAX_RANK:
+            raise self.node.error(f"its result has {len(shape)} axes", hint=f"tensors have up to {MAX_RANK} axes")
         if prod(shape) > MAX_ELEMENTS:
             raise self.node.error(
                 f"its result has the absurd shape {list(shape)}", hint=f"the limit is {MAX_ELEMENTS} elements"
@@ -143,12 +149,20 @@ class Emitter:
         return self.cast(value, element, dtype)
 
     def to_float(self, value: Value) -> Value:
-        """Integers as float32, floats as they are; constants at once."""
-        if value.dtype == np.float32:
+        """Integers as float32, floats as they are; constants at once.
+
+        Small integers go through tn.dequantize with the scale 1: the passes look for integers behind it.
+        """
+        if value.dtype == FLOAT:
             return value
         if value.array is not None:
-            return Value.constant(value.name, value.array.astype(np.float32))
-        return self.cast(value, element_of_onnx(np.dtype(np.float32)), np.dtype(np.float32))
+            with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite
+                return Value.constant(value.name, value.array.astype(np.float32))
+        if value.dtype in FLOATS:
+            return retyped(value, FLOAT)
+        if max(map(abs, value.range)) <= SMALL_INTEGER:
+            return self.op(DequantizeOp, value, self.constant(1.0, "one"), dtype=FLOAT)
+        return self.cast(value, element_of_onnx(FLOAT), FLOAT)
 
     # -- movement -------------------------------------------------------------------------------------------------
 
@@ -156,6 +170,7 @@ class Emitter:
         """Row-major reshape; nothing when the shape is the same already."""
         if tuple(shape) == value.shape:
             return value
+        self.check_size(shape)
         if value.array is not None and prod(shape) == value.array.size:
             return Value.constant(value.name, value.array.reshape(shape))
         return self.op(ReshapeOp, value, shape=tuple(shape))

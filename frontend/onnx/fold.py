@@ -1,7 +1,6 @@
-"""Evaluates the small constant subgraphs that exporters leave: shapes, bit widths, latent weights.
+"""Evaluates the constant subgraphs that exporters leave: shapes, bit widths, formulas on latent weights.
 
-Only operators of the list below, with the reference implementation of the onnx package; the size of every result is
-bounded before it is computed.
+With the reference implementation of the onnx package; the size of every result is bounded before it is computed.
 """
 
 from __future__ import annotations
@@ -22,15 +21,27 @@ FOLD_LIMIT = 2**26
 FOLD_TOTAL = 2**32
 """The largest number of bytes that folding may produce in one model."""
 
+SLOW_LIMIT = 2**20
+"""The same for operators that the onnx package computes element by element in Python."""
+WORK_LIMIT = 2**32
+"""The largest number of multiplications of one product."""
+
 _ELEMENTWISE = (
-    "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Div", "Equal", "Exp", "Floor", "Greater",
-    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow",
-    "Reciprocal", "Round", "Sign", "Sqrt", "Sub", "Sum", "Where", "Xor",
+    "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd", "BitwiseNot",
+    "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf",
+    "Exp", "EyeLike", "Floor", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf",
+    "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or",
+    "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
+    "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
 )  # fmt: skip
 _SHRINKING = (
-    "Flatten", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split",
-    "Squeeze", "Transpose", "Unsqueeze",
+    "ArgMax", "ArgMin", "Compress", "CumSum", "DepthToSpace", "Det", "Flatten", "GlobalAveragePool", "GlobalMaxPool",
+    "Hardmax", "LayerNormalization", "LogSoftmax", "LpNormalization", "MeanVarianceNormalization", "ReduceL1",
+    "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
+    "ReduceSumSquare", "Reshape", "ScatterElements", "ScatterND", "Shape", "Size", "Slice", "Softmax", "SpaceToDepth",
+    "Split", "Squeeze", "TopK", "Transpose", "Trilu", "Unique", "Unsqueeze",
 )  # fmt: skip
+_SLOW = frozenset(("Erf", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "Unique"))
 
 
 def _largest(node: Node, arrays: Sequence[np.ndarray]) -> int:
@@ -55,6 +66,29 @@ def _range(node: Node, arrays: Sequence[np.ndarray]) -> int:
     return max(int((limit - start) / delta) + 1, 0)
 
 
+def _product(node: Node, arrays: Sequence[np.ndarray]) -> int:
+    """At least the elements of a matrix product; more where its multiplications would take long."""
+    a, b = arrays[0], arrays[1]
+    terms = max(a.shape[0 if node.op_type == "Gemm" and node.int("transA", 0) else -1], 1)
+    elements = (a.size // terms) * (b.size // terms)
+    return max(elements, elements * terms // (WORK_LIMIT // FOLD_LIMIT))
+
+
+def _gathered(node: Node, arrays: Sequence[np.ndarray]) -> int:
+    data, indices = arrays
+    return indices.size if node.op_type == "GatherElements" else indices.size * max(data.size, 1)
+
+
+def _one_hot(node: Node, arrays: Sequence[np.ndarray]) -> int:
+    return arrays[0].size * max(int(arrays[1].reshape(())), 0)
+
+
+def _padded(node: Node, arrays: Sequence[np.ndarray]) -> int:
+    pads = [int(v) for v in (arrays[1].reshape(-1) if len(arrays) > 1 else node.ints("pads"))]
+    grown = max(0, *pads) * 2 if pads else 0
+    return prod(d + grown for d in arrays[0].shape)
+
+
 _SIZES: dict[str, Callable[[Node, Sequence[np.ndarray]], int]] = {
     **dict.fromkeys(_ELEMENTWISE, _broadcast),
     "CastLike": _largest,
@@ -63,14 +97,28 @@ _SIZES: dict[str, Callable[[Node, Sequence[np.ndarray]], int]] = {
     "ConstantOfShape": lambda node, arrays: prod(int(d) for d in arrays[0].reshape(-1)),
     "Expand": lambda node, arrays: prod(np.broadcast_shapes(arrays[0].shape, tuple(int(d) for d in arrays[1]))),
     "Gather": _gather,
+    **dict.fromkeys(("GatherElements", "GatherND"), _gathered),
+    **dict.fromkeys(("Gemm", "MatMul"), _product),
+    "NonZero": lambda node, arrays: arrays[0].size * max(arrays[0].ndim, 1),
+    "OneHot": _one_hot,
+    "Pad": _padded,
     "Range": _range,
     "Tile": lambda node, arrays: arrays[0].size * prod(int(d) for d in arrays[1].reshape(-1)),
 }
+"""Standard operators without randomness or nested graphs -> the largest number of elements that they may produce."""
+_KEPT = ("QuantizeLinear", "DequantizeLinear")
+"""These are computed only where that is asked for: the passes look for their integers and scales."""
+_SIZES.update(dict.fromkeys(_KEPT, _largest))
+
+
+def is_evaluable(node: Node) -> bool:
+    """True for a standard operator that `fold` computes."""
+    return node.domain == "" and node.op_type in _SIZES and not node.nested
 
 
 def can_fold(node: Node, values: Sequence[Value | None]) -> bool:
-    """True for a listed standard operator with at least one input, all of them constant."""
-    listed = node.domain == "" and node.op_type in _SIZES and not node.nested
+    """True for such an operator with at least one input, all of them constant, whose result is best a constant."""
+    listed = is_evaluable(node) and node.op_type not in _KEPT
     return listed and any(values) and all(v is None or v.is_constant for v in values)
 
 
@@ -84,11 +132,14 @@ def fold(node: Node, values: Sequence[Value | None]) -> list[Value]:
     try:
         with np.errstate(all="ignore"):
             size = _SIZES[node.op_type](node, arrays)
-            if size > FOLD_LIMIT:
-                raise node.error(f"its constant result would have {size} elements", hint=f"the limit is {FOLD_LIMIT}")
+            limit = SLOW_LIMIT if node.op_type in _SLOW else FOLD_LIMIT
+            if size > limit:
+                raise node.error(f"its constant result would have {size} elements", hint=f"the limit is {limit}")
             inputs = [name for name in dict.fromkeys(node.inputs) if name]
             outputs = [name for name in node.outputs if name]
-            opsets = [helper.make_opsetid("", node.opset)]
+            # the onnx package has no older DequantizeLinear
+            opset = max(node.opset, 19) if node.op_type in _KEPT else node.opset
+            opsets = [helper.make_opsetid("", opset)]
             function = helper.make_function("tercet", "fold", inputs, outputs, [node.proto], opsets)
             feeds = {name: v.array for name, v in zip(node.inputs, values, strict=True) if v is not None}
             results = ReferenceEvaluator(function).run(None, feeds, attributes={})

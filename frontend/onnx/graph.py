@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from ...ir.errors import ModelError, UnsupportedError
 from .node import Node
-from .tensors import checked_dims, decode, dtype_of
+from .tensors import check_rank, checked_dims, decode, dtype_of
 
 Dim: TypeAlias = "int | str"
 """A size, or the name of a symbolic one ("" when it has no name)."""
@@ -22,11 +22,15 @@ Dim: TypeAlias = "int | str"
 
 @dataclass(frozen=True)
 class Declared:
-    """A graph input or output as the file declares it; dims is None without a shape."""
+    """A graph input or output as the file declares it; dims is None without a shape.
+
+    typed: False for an output whose type the file leaves out; its dtype then means nothing.
+    """
 
     name: str
     dtype: np.dtype
     dims: tuple[Dim, ...] | None
+    typed: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,16 @@ def _initializers(graph: GraphProto, folder: Path | None) -> dict[str, np.ndarra
 
 
 def declared(info: ValueInfoProto, kind: str) -> Declared:
-    """The declaration of a value. Raises ModelError for a broken one, UnsupportedError for what is no tensor."""
+    """The declaration of a value; a dimension of -1 is one without a name. An output may lack a type.
+
+    Raises ModelError for a broken one, UnsupportedError for what is no tensor.
+    """
     where = f"{kind} '{info.name}'"
     if not info.name:
         raise ModelError(f"an {kind} of the graph has no name", where="model")
     which = info.type.WhichOneof("value")
+    if kind == "output" and (which is None or (which == "tensor_type" and not info.type.tensor_type.elem_type)):
+        return Declared(info.name, np.dtype(np.float32), None, typed=False)
     if which != "tensor_type":
         if which is None:
             raise ModelError("has no type", where=where)
@@ -112,7 +121,10 @@ def declared(info: ValueInfoProto, kind: str) -> Declared:
     tensor = info.type.tensor_type
     dims = None
     if tensor.HasField("shape"):
-        dims = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param for d in tensor.shape.dim)
+        dims = tuple(
+            d.dim_value if d.HasField("dim_value") and d.dim_value != -1 else d.dim_param for d in tensor.shape.dim
+        )
+        check_rank(len(dims), where=where)
         checked_dims([d for d in dims if isinstance(d, int)], where=where)
     return Declared(info.name, dtype_of(tensor.elem_type, where=where), dims)
 

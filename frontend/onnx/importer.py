@@ -3,49 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
 from xdsl.ir import SSAValue
 
-from ...ir.errors import InputError, ModelError, UnsupportedError
+from ...ir.errors import InputError, ModelError
 from ...ir.names import ssa_hint
 from ...ir.program import Port, Program
 from ...ir.types import tensor_type
 from . import ops  # noqa: F401  (fills the table)
 from .emitter import Emitter
-from .fold import FOLD_TOTAL, can_fold, fold
+from .fold import FOLD_TOTAL, can_fold, fold, is_evaluable
 from .graph import Declared, Source
 from .guess import Guesses
+from .known import Known
+from .legacy import aligned, is_legacy
 from .load import load
 from .node import Node
+from .problems import Problems
 from .registry import TABLE
+from .shapes import Shapes, fixed, hint
 from .values import Refusal, Value, container, element_of_onnx
 
+STATIC = "export the model with static shapes"
 
-def import_model(model: ModelProto | str | Path, *, name: str | None = None, batch: int | None = None) -> Program:
+
+@np.errstate(all="ignore")  # constants may overflow as they do in float32
+def import_model(
+    model: ModelProto | str | Path,
+    *,
+    name: str | None = None,
+    batch: int | None = None,
+    shapes: Shapes | None = None,
+) -> Program:
     """The program of an ONNX, QDQ or QONNX model, equal to it: integers exactly, floats within 1e-5 relative.
 
     name: of the program; absent: the file's or graph's. batch: the size of a symbolic leading axis. Without it, a model
-    whose inputs all have a symbolic leading axis becomes a program for one sample with `batched` set.
+    whose inputs all have a symbolic leading axis becomes a program for one sample with `batched` set. shapes: of
+    inputs, see `shapes.Shapes`.
 
     Raises InputError where the file cannot be read or batch does not fit, ModelError for broken or hostile models,
     UnsupportedError listing every node that tercet does not compile.
     """
     source = load(model)
+    source = replace(source, inputs=fixed(source.inputs, shapes or {}))
     return _Import(source, name or source.name, batch).run()
 
 
 class _Import:
     def __init__(self, source: Source, name: str, batch: int | None) -> None:
         self.source = source
-        self.problems: list[str] = []
+        self.problems = Problems()
         self.folded = 0
         _check_batch(source.inputs, batch)
         self.batched = batch is None and _all_symbolic(source.inputs)
         ports = [self._port(declared, batch) for declared in source.inputs]
-        self._raise_problems()
+        self.problems.raise_if_any()
         self.program = Program.new(name, [p for p in ports if p is not None], batched=self.batched)
         self.emitter = Emitter(self.program)
         self.values: dict[str, Value | None] = {
@@ -57,6 +73,7 @@ class _Import:
                 self.values[declared.name] = Value(
                     declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True
                 )
+        self.known = Known(self.values)
         self.guesses = Guesses(source.graph, 1 if self.batched else batch)
 
     def run(self) -> Program:
@@ -64,7 +81,7 @@ class _Import:
             try:
                 self._bind(node, self._import(node))
             except Refusal as refusal:
-                self.problems.append(f"{node.label}: {refusal}")
+                self.problems.of_node(node, str(refusal))
                 self._bind(node, self.guesses.outputs(node))
             except ModelError:
                 # Behind an unsupported node this may come from a guessed shape; the list of problems says more.
@@ -72,7 +89,7 @@ class _Import:
                     raise
                 self._bind(node, [None] * len(node.outputs))
         outputs = [] if self.problems else [self._output(declared) for declared in self.source.outputs]
-        self._raise_problems()
+        self.problems.raise_if_any()
         self.program.finish(outputs)
         return self.program
 
@@ -84,18 +101,19 @@ class _Import:
         try:
             element = element_of_onnx(declared.dtype)
         except Refusal as refusal:
-            self.problems.append(f"{where}: {refusal}")
+            self.problems.of_port(where, str(refusal))
             return None
         if declared.dims is None:
-            raise ModelError("has no shape", where=where, hint="run ONNX shape inference on the model first")
+            raise ModelError("has no shape", where=where, hint=f"give one, as in --shape {declared.name}=1,3,32,32")
         sizes = list(declared.dims)
         if sizes and isinstance(sizes[0], str) and (self.batched or batch is not None):
             sizes[0] = 1 if batch is None else batch
         symbolic = [d or "?" for d in sizes if isinstance(d, str)]
         if symbolic:
-            self.problems.append(
-                f"{where}: the size of {', '.join(map(repr, symbolic))} in {_dims(declared)} is not known"
-            )
+            what = f"the size of {', '.join(map(repr, symbolic))} in {_dims(declared)} is not known"
+            only_batch = all(isinstance(size, int) for size in sizes[1:])
+            advice = f"give the batch as --batch N (batch=N), or {STATIC}" if only_batch else hint(self.source.inputs)
+            self.problems.of_port(where, what, advice)
             return None
         shape = [d for d in sizes if isinstance(d, int)]
         return Port(declared.name, tensor_type(shape, element), container(declared.dtype))
@@ -104,10 +122,10 @@ class _Import:
         value = self.values[declared.name]
         assert value is not None
         where = f"output '{declared.name}'"
-        if value.dtype != declared.dtype:
+        if declared.typed and value.dtype != declared.dtype:
             raise ModelError(f"is declared as {declared.dtype.name}, but computed as {value.dtype.name}", where=where)
         if self.batched and not value.per_sample:
-            self.problems.append(f"{where}: does not depend on the input; give batch=N")
+            self.problems.of_port(where, "does not depend on the input", "give the batch as --batch N (batch=N)")
         self.emitter.node = self.source.nodes[-1]
         return declared.name, self.emitter.ssa(value), container(value.dtype)
 
@@ -120,8 +138,10 @@ class _Import:
         inputs = [self.values[name] if name else None for name in node.inputs]
         entry = TABLE.get((node.domain, node.op_type))
         unknown = any(name and value is None for name, value in zip(node.inputs, inputs, strict=True))
-        if not unknown and can_fold(node, inputs):
+        if not unknown and can_fold(node, inputs) and not is_legacy(node):
             return self._fold(node, inputs)
+        if entry is None and not unknown and is_evaluable(node) and any(inputs) and self.known.covers(node):
+            return self._fold(node, self.known.inputs(node))
         if entry is None:
             raise Refusal(f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported")
         if unknown:
@@ -134,7 +154,10 @@ class _Import:
         if any(value is None for value in inputs[: entry.at_least]):
             raise node.error("a required input is left out")
         self.emitter.node = node
+        if is_legacy(node):
+            inputs = aligned(self.emitter, node, inputs)
         result = entry.function(self.emitter, node, *inputs)
+        self.known.note(node)
         return [result] if isinstance(result, Value) else list(result)
 
     def _fold(self, node: Node, inputs: Sequence[Value | None]) -> list[Value]:
@@ -156,19 +179,6 @@ class _Import:
             elif value is not None and value.ssa is not None and value.ssa.name_hint is None:
                 value.ssa.name_hint = ssa_hint(name)
             self.values[name] = value
-
-    def _raise_problems(self) -> None:
-        if not self.problems:
-            return
-        count = len(self.problems)
-        what = self.problems[0] if count == 1 else f"{count} things are not supported:\n  " + "\n  ".join(self.problems)
-        symbolic = "is not known" in what
-        hint = (
-            "give batch=N, or export the model with static shapes"
-            if symbolic
-            else "export the model with operators or options that tercet compiles, or report these"
-        )
-        raise UnsupportedError(what, hint=hint)
 
 
 def _dims(declared: Declared) -> str:

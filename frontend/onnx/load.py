@@ -14,11 +14,13 @@ from onnx import ModelProto
 from ...ir.errors import InputError, ModelError
 from .functions import inline_functions
 from .graph import Source, checked_source
+from .legacy import FIRST_OPSET
+from .other_formats import folder_format, other_format
 
 MAX_MODEL_BYTES = 2**31 - 1
 """The protobuf limit; larger models keep their weights in external data."""
 IR_VERSIONS = range(3, 14)
-OPSETS = range(7, 27)
+OPSETS = range(FIRST_OPSET, 27)
 
 
 def load(model: ModelProto | str | Path) -> Source:
@@ -45,7 +47,9 @@ def _parse(path: Path) -> ModelProto:
             f"cannot read the model: {getattr(error, 'strerror', None) or error}", where=str(path)
         ) from error
     if not stat.S_ISREG(state.st_mode):
-        raise InputError("the model is not a regular file", where=str(path))
+        what, advice = folder_format(path) if stat.S_ISDIR(state.st_mode) else ("", "")
+        shown = f"the model is {what}" if what else "the model is not a regular file"
+        raise InputError(shown, where=str(path), hint=advice)
     if state.st_size > MAX_MODEL_BYTES:
         raise ModelError(
             f"the file has {state.st_size} bytes, more than protobuf's limit of {MAX_MODEL_BYTES}",
@@ -56,9 +60,13 @@ def _parse(path: Path) -> ModelProto:
         raise ModelError("the file is empty", where=str(path))
     try:
         data = path.read_bytes()
-        return onnx.load_model_from_string(data)
     except OSError as error:
         raise InputError(f"cannot read the model: {error.strerror or error}", where=str(path)) from error
+    what, advice = other_format(data)
+    if what:
+        raise ModelError(f"not an ONNX model, but {what}", where=str(path), hint=advice)
+    try:
+        return onnx.load_model_from_string(data)
     except (DecodeError, EncodeError, ValueError) as error:
         raise ModelError(f"not an ONNX model: {error}", where=str(path), hint="the file may be damaged") from error
 

@@ -15,6 +15,7 @@ ImportFunction: TypeAlias = Callable[..., Result]
 None for outputs that nothing reads. Raises Refusal for what tercet does not compile, ModelError for what is broken."""
 
 STANDARD = ("",)
+MICROSOFT = ("com.microsoft",)
 CHANNELS_LAST = ("qonnx.custom_op.channels_last",)
 QONNX_DOMAINS = (
     "qonnx.custom_op.general",

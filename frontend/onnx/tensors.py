@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ...ir.errors import ModelError
 from .external import read_external
-from .values import MAX_ELEMENTS
+from .values import MAX_ELEMENTS, MAX_RANK
 
 _FIELDS = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 _NOT_NUMBERS: dict[int, str] = {
@@ -38,8 +38,15 @@ def dtype_of(data_type: int, *, where: str) -> np.dtype:
     return np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
 
 
+def check_rank(rank: int, *, where: str) -> None:
+    """Raises ModelError for more axes than an array can have."""
+    if rank > MAX_RANK:
+        raise ModelError(f"has {rank} axes; tensors of up to {MAX_RANK} axes are read", where=where)
+
+
 def checked_dims(dims: list[int], *, where: str) -> int:
-    """The number of elements. Raises ModelError for negative dimensions and absurd sizes."""
+    """The number of elements. Raises ModelError for negative dimensions, absurd sizes and too many axes."""
+    check_rank(len(dims), where=where)
     if any(d < 0 for d in dims):
         raise ModelError(f"has a negative dimension in its shape {dims}", where=where)
     if prod(dims) > MAX_ELEMENTS or max(dims, default=0) > MAX_ELEMENTS:

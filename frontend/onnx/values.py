@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 
 import ml_dtypes
 import numpy as np
+from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from ...ir.types import Element, element_of, element_of_dtype, int_type, range_of
 
 MAX_ELEMENTS = 2**28
 """No tensor of a program is larger (1 GiB of float32): a broken shape must not exhaust the memory."""
+MAX_RANK = 64
+"""No tensor has more axes: numpy's own limit."""
 MAX_INDICES = 2**20
 """No axis whose elements are picked by an index vector is longer."""
 
@@ -21,7 +24,9 @@ _SUB_BYTE = {
     np.dtype(ml_dtypes.int2): (-2, 1),
     np.dtype(ml_dtypes.uint2): (0, 3),
 }
-_PLAIN = {np.dtype(t) for t in ("float32", "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
+FLOATS = frozenset(np.dtype(t) for t in ("float32", "float16", "float64", ml_dtypes.bfloat16))
+"""ONNX dtypes that the program computes in float32."""
+_PLAIN = {np.dtype(t) for t in ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
 
 FLOAT, INT64, INT32, UINT8, BOOL = (np.dtype(t) for t in ("float32", "int64", "int32", "uint8", "bool"))
 
@@ -34,24 +39,31 @@ def element_of_onnx(dtype: np.dtype) -> Element:
     """The full element type of an ONNX dtype. Raises Refusal for dtypes that `tn` does not have."""
     if dtype in _SUB_BYTE:
         return int_type(*_SUB_BYTE[dtype])
+    if dtype in FLOATS:
+        return f32
     if dtype in _PLAIN:
         return element_of_dtype(dtype)
     raise Refusal(f"dtype {dtype.name} is not supported")
 
 
 def container(dtype: np.dtype) -> np.dtype:
-    """The numpy dtype that a caller sees: int8 and uint8 for integers below one byte."""
+    """The numpy dtype that a caller sees: int8 and uint8 for integers below one byte, float32 for bfloat16."""
+    if dtype == ml_dtypes.bfloat16:
+        return FLOAT
     if dtype in _SUB_BYTE:
         return np.dtype(np.int8 if _SUB_BYTE[dtype][0] < 0 else np.uint8)
     return dtype
 
 
 def plain_array(array: np.ndarray) -> np.ndarray:
-    """A constant as the weight store takes it: bool and integers below a byte become 8-bit integers.
+    """A constant as the weight store takes it: bool and integers below a byte become 8-bit integers, floats float32.
 
     Raises Refusal for dtypes that `tn` does not have.
     """
     element_of_onnx(array.dtype)
+    if array.dtype in FLOATS:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite
+            return array.astype(FLOAT, copy=False)
     return array.astype(UINT8 if array.dtype == np.bool_ else container(array.dtype), copy=False)
 
 
@@ -85,7 +97,7 @@ class Value:
     @property
     def is_float(self) -> bool:
         """True for every float dtype; the program itself knows float32 only."""
-        return self.dtype.kind == "f" or "float" in self.dtype.name
+        return "float" in self.dtype.name
 
     @property
     def element(self) -> Element:

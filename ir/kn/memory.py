@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
+from ..errors import IRError
+from ..locations import describe
 from ..program import Program
 from .kernel import ConvertOp, KernelOp, planned_offsets
 from .layout import TAIL_BYTES, buffer_bytes, round_up
@@ -63,3 +65,37 @@ def arena_bytes(program: Program) -> int:
         if offset >= 0
     ]
     return max(ends, default=0)
+
+
+def verify_memory(program: Program) -> None:
+    """Checks the planned offsets by walking the steps: a step reads bytes that still hold the value that was written
+    there, writes over nothing that it or a later step reads, and a value without an offset is one that the program
+    returns. Nothing is checked before memory is planned. Raises IRError naming the step."""
+    steps = steps_of(program)
+    if not any(planned_offsets(op) for op in steps):
+        return
+    last_use: dict[SSAValue, int] = {}
+    for i, op in enumerate(steps):
+        last_use.update(dict.fromkeys(op.operands, i))
+    live: dict[SSAValue, tuple[int, int]] = {}
+    for i, op in enumerate(steps):
+        if len(planned_offsets(op)) != len(op.results):
+            raise IRError("memory is planned, but not for this step", where=describe(op))
+        for value, offset in zip(op.results, planned_offsets(op), strict=True):
+            if offset == -1:
+                if not any(isinstance(use.operation, ReturnOp) for use in value.uses):
+                    raise IRError("a result that is not returned has no place in the arena", where=describe(op))
+                continue
+            place = (offset, offset + buffer_bytes(value.type))
+            if offset < 0 or offset % ALIGNMENT:
+                raise IRError(f"arena offset {offset} is not a multiple of {ALIGNMENT}", where=describe(op))
+            for other, (begin, end) in live.items():
+                if begin < place[1] and place[0] < end:
+                    reader = steps[last_use.get(other, i)]
+                    raise IRError(
+                        f"result at bytes {place[0]}..{place[1]} of the arena overwrites a value at {begin}..{end}, "
+                        f"which is read by {describe(reader)}",
+                        where=describe(op),
+                    )
+            live[value] = place
+        live = {v: place for v, place in live.items() if last_use.get(v, i) > i}

@@ -3,7 +3,7 @@
 from xdsl.ir import Dialect
 
 from ..types import IntType, SetType
-from . import constant, elementwise, linear, movement, pool, quant
+from . import constant, elementwise, linear, logic, movement, pool, quant
 
-OPS = [op for family in (constant, linear, elementwise, quant, pool, movement) for op in family.OPS]
+OPS = [op for family in (constant, linear, elementwise, logic, quant, pool, movement) for op in family.OPS]
 TN = Dialect("tn", OPS, [IntType, SetType])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, f32
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
-from ..types import Tensor, element_of, int_type, is_float, shape_of, tensor_type
+from ..types import Tensor, element_of, int_type, is_float, range_of, shape_of, tensor_type
 from ._shapes import window_output
 
 
@@ -31,6 +32,17 @@ class PoolOp(TensorOperation):
         if min((*kernel, *self.get("strides"), *self.get("dilations"))) < 1 or min(self.get("pads")) < 0:
             raise fail(self, "window", "positive sizes and pads >= 0", f"kernel {kernel}, pads {self.get('pads')}")
         return [tensor_type((*x[:2], *window_output(self, x[2:], kernel)), element_of(self.x))]
+
+
+def window_counts(op: PoolOp, margin: Sequence[int]) -> list[np.ndarray]:
+    """For each spatial axis, an int64 array over the outputs: how many elements of their window lie in the input
+    widened by `margin` (begins, then ends)."""
+    rank, counts = len(op.get("kernel")), []
+    for i, size in enumerate(shape_of(op.x)[2:]):
+        first = np.arange(shape_of(op.y)[2 + i]) * op.get("strides")[i] - op.get("pads")[i]
+        at = first[:, None] + np.arange(op.get("kernel")[i]) * op.get("dilations")[i]
+        counts.append(((-margin[i] <= at) & (at < size + margin[rank + i])).sum(axis=1))
+    return counts
 
 
 @irdl_op_definition
@@ -55,10 +67,25 @@ class AvgPoolOp(PoolOp):
 
 
 @irdl_op_definition
-class ReduceMeanOp(TensorOperation):
-    """The float mean over `axes` (ascending, not negative); keepdims 0 or 1."""
+class SumPoolOp(PoolOp):
+    """The exact sum of each window of integers; padding adds nothing."""
 
-    name = "tn.reduce_mean"
+    name = "tn.sum_pool"
+
+    def infer(self) -> Sequence[Tensor]:
+        if is_float(self.x):
+            raise fail(self, "x", "integers", element_of(self.x))
+        (kind,) = super().infer()
+        most = int(np.prod(self.get("kernel"), dtype=np.int64))
+        lo, hi = range_of(element_of(self.x))
+        if any(self.get("pads")):
+            lo, hi = min(lo, 0), max(hi, 0)
+        return [tensor_type(shape_of(kind), int_type(lo * most, hi * most))]
+
+
+class ReduceOp(TensorOperation):
+    """One number from all elements along `axes` (ascending, not negative); keepdims 0 or 1."""
+
     x = operand_def()
     axes = prop_def(DenseArrayBase)
     keepdims = prop_def(IntegerAttr)
@@ -66,13 +93,59 @@ class ReduceMeanOp(TensorOperation):
     DEFAULTS: ClassVar = {"keepdims": 1}
 
     def infer(self) -> Sequence[Tensor]:
-        x, axes = shape_of(self.x), self.get("axes")
-        if not is_float(self.x):
-            raise fail(self, "x", "f32", element_of(self.x))
+        x, axes, keep = shape_of(self.x), self.get("axes"), self.get("keepdims")
         if any(not 0 <= a < len(x) for a in axes) or list(axes) != sorted(set(axes)):
             raise fail(self, "axes", f"ascending axes below {len(x)}", axes)
-        keep = self.get("keepdims")
-        return [tensor_type([1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes], f32)]
+        shape = [1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes]
+        return [tensor_type(shape, element_of(self.x))]
+
+
+@irdl_op_definition
+class ReduceMeanOp(ReduceOp):
+    """The float mean."""
+
+    name = "tn.reduce_mean"
+
+    def infer(self) -> Sequence[Tensor]:
+        if not is_float(self.x):
+            raise fail(self, "x", "f32", element_of(self.x))
+        return super().infer()
+
+
+@irdl_op_definition
+class ReduceSumOp(ReduceOp):
+    """The exact sum of integers."""
+
+    name = "tn.reduce_sum"
+
+    def infer(self) -> Sequence[Tensor]:
+        if is_float(self.x):
+            raise fail(self, "x", "integers", element_of(self.x))
+        (kind,) = super().infer()
+        count = int(np.prod([shape_of(self.x)[a] for a in self.get("axes")], dtype=np.int64))
+        lo, hi = range_of(element_of(self.x))
+        return [tensor_type(shape_of(kind), int_type(lo * count, hi * count))]
+
+
+class ExtremeOp(ReduceOp):
+    """The largest or smallest element, floats or integers; NaN where one of the elements is NaN. No axis is empty."""
+
+    def infer(self) -> Sequence[Tensor]:
+        x = shape_of(self.x)
+        (y,) = super().infer()
+        if any(not x[a] for a in self.get("axes")):
+            raise fail(self, "axes", "axes with elements", list(x))
+        return [y]
+
+
+@irdl_op_definition
+class ReduceMaxOp(ExtremeOp):
+    name = "tn.reduce_max"
+
+
+@irdl_op_definition
+class ReduceMinOp(ExtremeOp):
+    name = "tn.reduce_min"
 
 
 @irdl_op_definition
@@ -118,4 +191,4 @@ class TopKOp(TensorOperation):
         return [tensor_type(shape, element_of(self.x)), tensor_type(shape, int_type(0, max(x[axis] - 1, 0)))]
 
 
-OPS = [MaxPoolOp, AvgPoolOp, ReduceMeanOp, ArgMaxOp, TopKOp]
+OPS = [MaxPoolOp, AvgPoolOp, SumPoolOp, ReduceMeanOp, ReduceSumOp, ReduceMaxOp, ReduceMinOp, ArgMaxOp, TopKOp]

@@ -16,6 +16,8 @@ from ..types import Element, Tensor, element_of, int_type, is_float, range_of, s
 from ._shapes import broadcast_shapes, normal_axis
 from .elementwise import ROUNDING_MODES
 
+QUOTIENT_LIMIT = 1 << 51
+
 
 @irdl_op_definition
 class QuantizeOp(TensorOperation):
@@ -62,6 +64,44 @@ class DequantizeOp(TensorOperation):
                 f"{element_of(self.q)}, {element_of(self.scale)}",
             )
         return [tensor_type(broadcast_shapes(self, shape_of(self.q), shape_of(self.scale)), f32)]
+
+
+@irdl_op_definition
+class RequantizeOp(TensorOperation):
+    """clip(round(x * multiplier / divisor), lo, hi) in exact arithmetic: a quotient of integers, rounded once.
+
+    x, multiplier, divisor: integers that broadcast against each other; divisor is positive. mode: one of
+    ROUNDING_MODES; `round` is half to even. |x * multiplier| and divisor stay below 2^51, so that a quotient in double
+    precision rounds to the same whole number as the exact one.
+    """
+
+    name = "tn.requantize"
+    x = operand_def()
+    multiplier = operand_def()
+    divisor = operand_def()
+    lo = prop_def(IntegerAttr)
+    hi = prop_def(IntegerAttr)
+    mode = prop_def(StringAttr)
+    y = result_def()
+    DEFAULTS: ClassVar = {"mode": "round"}
+
+    def infer(self) -> Sequence[Tensor]:
+        if any(is_float(v) for v in self.operands):
+            raise fail(self, "operands", "integers", ", ".join(str(element_of(v)) for v in self.operands))
+        if self.get("mode") not in ROUNDING_MODES:
+            raise fail(self, "mode", ROUNDING_MODES, self.get("mode"))
+        lo, hi = self.get("lo"), self.get("hi")
+        if lo > hi:
+            raise fail(self, "lo", f"at most hi = {hi}", lo)
+        x, multiplier, divisor = (range_of(element_of(v)) for v in self.operands)
+        corners = [a * b for a in x for b in multiplier]
+        if divisor[0] < 1 or max(divisor[1], *map(abs, corners)) >= QUOTIENT_LIMIT:
+            raise fail(self, "operands", "a positive divisor, and numbers below 2^51", f"{corners}, {divisor}")
+        least = min(c // d for c in corners for d in divisor)
+        most = max(-(-c // d) for c in corners for d in divisor)
+        shape = broadcast_shapes(self, shape_of(self.x), shape_of(self.multiplier))
+        shape = broadcast_shapes(self, shape, shape_of(self.divisor))
+        return [tensor_type(shape, int_type(*(min(max(v, lo), hi) for v in (least, most))))]
 
 
 def threshold_element(base: int, step: int, count: int) -> Element:
@@ -147,4 +187,4 @@ def _levels(op: ThresholdOp | SelectThresholdOp, channels: int) -> Tensor:
     return tensor_type(shape_of(op.x), threshold_element(op.get("base"), op.get("step"), count))
 
 
-OPS = [QuantizeOp, DequantizeOp, ThresholdOp, SelectThresholdOp]
+OPS = [QuantizeOp, DequantizeOp, RequantizeOp, ThresholdOp, SelectThresholdOp]

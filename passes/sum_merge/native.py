@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ...backends.c.toolchain import COMMON_FLAGS, LINK_FLAGS, Compiler, compile_shared, find_compiler
 from ...ir.errors import ToolchainError
+from ...ir.host import scratch_folder
 
 SOURCES = ("core.c", "moves.h")
 ROWS, COLUMNS = 0, 1
@@ -87,8 +88,8 @@ def _load(sources: dict[str, bytes], compiler: Compiler) -> ctypes.CDLL:
                 os.replace(built, folder / name)  # whole or not at all, whoever else compiles it now
         return ctypes.CDLL(str(folder / name))
     except OSError:  # a home that cannot be written or holds no programs: compile for this process alone
-        with tempfile.TemporaryDirectory() as work:
+        with scratch_folder() as work:
             try:
-                return ctypes.CDLL(str(compile_shared(sources, Path(work), jobs=1, compiler=compiler)))
+                return ctypes.CDLL(str(compile_shared(sources, work, jobs=1, compiler=compiler)))
             except OSError as error:
                 raise ToolchainError(f"cannot load the compiled search: {error}") from error

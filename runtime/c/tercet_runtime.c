@@ -296,6 +296,8 @@ int tercet_run(struct tercet_model *model, int64_t batch, const void *const *inp
     return TERCET_OK;
 }
 
+int tercet_threads(const struct tercet_model *model) { return tercet_pool_threads(model->pool); }
+
 const unsigned char *tercet_arena(const struct tercet_model *model) { return model->arena; }
 
 const char *tercet_status_text(int status) {

@@ -82,6 +82,9 @@ void tercet_destroy(struct tercet_model *model);
 int tercet_run(struct tercet_model *model, int64_t batch, const void *const *inputs, void *const *outputs, int steps,
                double *seconds);
 
+/* The threads that runs use, from 1 to those asked for. */
+int tercet_threads(const struct tercet_model *model);
+
 /* The arena of the model, for reading intermediate values after a partial run. */
 const unsigned char *tercet_arena(const struct tercet_model *model);
 

@@ -12,9 +12,20 @@ from xdsl.ir import SSAValue
 
 from tercet.ir.tn import elementwise as tn
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
+from tercet.ir.tn.logic import COMPARISONS, CompareOp, SelectOp
 from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
-from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+)
+from tercet.ir.tn.quant import QUOTIENT_LIMIT, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
 from tercet.ir.types import (
     BIPOLAR,
     TERNARY,
@@ -22,6 +33,7 @@ from tercet.ir.types import (
     element_of,
     int_type,
     is_float,
+    range_of,
     shape_of,
     tensor_type,
 )
@@ -110,6 +122,19 @@ def quantized(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
     return case.add(QuantizeOp, x, scale, lo=lo, hi=hi, mode=draw(st.sampled_from(tn.ROUNDING_MODES)))
 
 
+def requantized(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
+    """x itself where its range is too wide for a quotient."""
+    largest = max(map(abs, range_of(element_of(x))))
+    if largest >= QUOTIENT_LIMIT >> 8:
+        return x
+    rng, shape = _generator(draw), narrower(draw, shape_of(x))
+    most = min(QUOTIENT_LIMIT // (largest + 1), 1 << draw(st.integers(1, 24))) - 1
+    multiplier = case.constant(rng.integers(-most, most + 1, shape))
+    divisor = case.constant(rng.integers(1, 1 << draw(st.integers(1, 40)), narrower(draw, shape_of(x))))
+    mode = draw(st.sampled_from(tn.ROUNDING_MODES))
+    return case.add(RequantizeOp, x, multiplier, divisor, lo=-200, hi=draw(st.sampled_from([100, 1 << 20])), mode=mode)
+
+
 def _cast(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
     element = draw(st.sampled_from([f32, *INTEGERS]))
     if element == BIPOLAR:
@@ -124,7 +149,7 @@ INEXACT = [tn.SigmoidOp, tn.TanhOp, tn.HardSigmoidOp, tn.HardSwishOp]
 
 def elementwise_step(draw: Draw, case: Case, x: SSAValue, *, exact: bool = True) -> SSAValue:
     """One more elementwise operation on x. exact: none whose last bit depends on the C library."""
-    kinds = ["binary", "relu", "clip", "cast", "threshold"]
+    kinds = ["binary", "relu", "clip", "cast", "threshold", "compare", "select"]
     kinds += ["leaky", "round", "quantize", "norm"] if is_float(x) else ["dequantize"]
     kinds += ["inexact"] if is_float(x) and not exact else []
     kind = draw(st.sampled_from(kinds))
@@ -132,6 +157,10 @@ def elementwise_step(draw: Draw, case: Case, x: SSAValue, *, exact: bool = True)
         other = partner(draw, case, x)
         pair = (x, other) if draw(st.booleans()) else (other, x)
         return case.add(draw(st.sampled_from(BINARY)), *pair)
+    if kind in ("compare", "select"):
+        other = partner(draw, case, x)
+        truth = case.add(CompareOp, x, other, relation=draw(st.sampled_from(COMPARISONS)))
+        return truth if kind == "compare" else case.add(SelectOp, truth, other, x)
     if kind == "clip":
         lo = draw(st.sampled_from([-np.inf, -9.0, -1.0, 0.0, 1e12]))
         hi = draw(st.sampled_from([5.0, 6.0, 1e12, np.inf]))
@@ -270,6 +299,8 @@ def pool_cases(draw: Draw) -> Case:
     if element == f32 and draw(st.booleans()):
         counted = [draw(st.sampled_from([0, p])) for p in geometry["pads"]]
         y = case.add(AvgPoolOp, case.inputs[0], kernel=kernel, counted=counted, **geometry)
+    elif element != f32 and draw(st.booleans()):
+        y = requantized(draw, case, case.add(SumPoolOp, case.inputs[0], kernel=kernel, **geometry))
     else:
         y = case.add(MaxPoolOp, case.inputs[0], kernel=kernel, **geometry)
     return case.returns(*epilogue(draw, case, y, exact=True))
@@ -277,18 +308,30 @@ def pool_cases(draw: Draw) -> Case:
 
 @st.composite
 def reduce_cases(draw: Draw) -> Case:
-    """Mean, softmax, arg max and top k, of values with equals among them."""
+    """Mean, sum, extremes, softmax, arg max and top k, of values with equals among them."""
     shape = draw(shapes(low=1))
     axis = draw(st.integers(0, len(shape) - 1))
-    kind = draw(st.sampled_from([ReduceMeanOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
+    kind = draw(st.sampled_from([ReduceMeanOp, ReduceSumOp, ReduceMaxOp, ReduceMinOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
     element = f32 if kind in (ReduceMeanOp, tn.SoftmaxOp) else draw(st.sampled_from([f32, *INTEGERS]))
+    if kind is ReduceSumOp:
+        element = draw(st.sampled_from(INTEGERS))
     case = Case("reduce", [(shape, element)])
     x = case.inputs[0]
     if kind is ReduceMeanOp:
         axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
         return case.returns(case.add(tn.ReluOp, case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))))
+    if kind is ReduceSumOp:
+        axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
+        y = case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))
+        return case.returns(y, requantized(draw, case, y))
     if kind is tn.SoftmaxOp:
         return case.returns(case.add(tn.LeakyReluOp, case.add(kind, x, axis=axis), alpha=0.5))
+    if kind in (ReduceMaxOp, ReduceMinOp):
+        axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
+        y = case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))
+        case.returns(case.add(tn.ReluOp, y), y)
+        with_specials(draw, case)
+        return case
     largest = draw(st.integers(0, 1))
     if kind is ArgMaxOp:
         y = case.add(kind, x, axis=axis, largest=largest, last=draw(st.integers(0, 1)))

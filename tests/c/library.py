@@ -1,6 +1,7 @@
 """A program of kernels, compiled with the runtime and called through ctypes; for another machine, run by an emulator.
 
 TERCET_TEST_TARGET=aarch64 makes that target the one which every test of this folder takes for native.
+TERCET_SANITIZE=address or thread builds every program with that sanitizer and runs it on its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import emulated
 import numpy as np
 import pytest
+import sanitized
 
 from tercet.backends.c.emit import Emitted, emit_model
 from tercet.backends.c.target import Target, find_target, runs_here
@@ -62,8 +64,12 @@ class Library:
         sources = {**runtime, **self.emitted.sources}
         self._folder = tempfile.TemporaryDirectory(prefix="tercet-test-")
         folder = Path(self._folder.name)
-        self._emulated = emulated.Model(sources, folder, target) if runs_here(target) else None
-        if self._emulated is None:
+        self._apart: emulated.Model | sanitized.Model | None = None  # a program of its own
+        if runs_here(target):
+            self._apart = emulated.Model(sources, folder, target)
+        elif sanitizer := sanitized.chosen():
+            self._apart = sanitized.Model(program, self.emitted, folder, target, sanitizer)
+        else:
             compiler = find_compiler()
             flags = (*target_flags(target, compiler), "-DTERCET_PROCESSORS=64")  # threads as asked for on any machine
             path = compile_shared({**sources, "glue.c": GLUE}, folder, flags, layers=self.emitted.nodes)
@@ -74,8 +80,8 @@ class Library:
         inputs = [np.ascontiguousarray(a) for a in arrays]
         kinds = [v.type for v in self.program.returned.operands]
         outputs = [np.empty((batch, *shape_of(kind)), storage_dtype(element_of(kind))) for kind in kinds]
-        if self._emulated is not None:
-            self.arena = self._emulated.run(inputs, outputs, batch=batch, threads=threads)
+        if self._apart is not None:
+            self.arena = self._apart.run(inputs, outputs, batch=batch, threads=threads)
         else:
             self.arena = self._call(inputs, outputs, batch, threads)  # as the last sample left it
         self._check_gaps(self.arena)

@@ -88,6 +88,7 @@ def test_epilogues(planes_out: bool) -> None:
     check_engine(ENGINE, cases, planes_out=planes_out, slack=int(planes_out))
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())

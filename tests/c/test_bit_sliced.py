@@ -67,6 +67,7 @@ def test_kinds() -> None:
     check_engine(ENGINE, cases(), schedules="first", planes_out=True)
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())

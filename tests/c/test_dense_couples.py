@@ -123,6 +123,7 @@ def test_equal_the_interpreter(target: Target) -> None:
     check_engine(ENGINE, [*extreme_cases(), *other_cases()], target=target, threads=(1, 3), schedules="first")
 
 
+@pytest.mark.check
 def test_every_schedule_and_planes() -> None:
     check_engine(ENGINE, other_cases()[:4], planes_out=True)
 

@@ -89,7 +89,9 @@ def shortcut_cases() -> list[Case]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
-@pytest.mark.parametrize(("target", "planes_out"), [("native", False), ("generic", True)])
+@pytest.mark.parametrize(
+    ("target", "planes_out"), [("native", False), pytest.param("generic", True, marks=pytest.mark.check)]
+)
 def test_shortcuts_and_ends(engine: Engine, target: str, planes_out: bool) -> None:
     check_engine(
         engine, shortcut_cases(), target=find_target(target), planes_out=planes_out, slack=int(planes_out),
@@ -107,6 +109,7 @@ def test_a_shortcut_of_another_kind_than_the_input(engine: Engine) -> None:
     check_engine(engine, cases, schedules="first")
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())

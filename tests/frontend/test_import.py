@@ -179,10 +179,9 @@ def test_dtypes_outside_tn_fold_but_do_not_run() -> None:
     feeds, constants = {"x": floats(3)}, {"w": floats(3).astype(np.float16)}
     cast = [node("Cast", "w", "f", to=TensorProto.FLOAT), node("Add", "x f")]
     assert_close(interpreted(model(cast, feeds, constants), feeds)["y"], feeds["x"] + constants["w"].astype(F32))
-    for dtype in (np.float16, np.float64, np.uint64):
-        x = np.ones(3, dtype)
-        with pytest.raises(UnsupportedError, match=f"input 'x': dtype {np.dtype(dtype)} is not supported"):
-            import_model(model(node("Identity", "x"), {"x": x}, outputs={"y": dtype}))
+    x = np.ones(3, np.uint64)
+    with pytest.raises(UnsupportedError, match="input 'x': dtype uint64 is not supported"):
+        import_model(model(node("Identity", "x"), {"x": x}, outputs={"y": np.uint64}))
 
 
 def test_a_passed_through_input_and_a_constant_output() -> None:

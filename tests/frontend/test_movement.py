@@ -147,11 +147,12 @@ def test_space_to_depth() -> None:
 
 @pytest.mark.parametrize(("axes", "keepdims"), [([1], 1), ([-1, 0], 0), (None, 1), (None, 0)])
 @pytest.mark.parametrize("opset", [13, 18])
-def test_reduce_mean(axes: list[int] | None, keepdims: int, opset: int) -> None:
+@pytest.mark.parametrize("op_type", ["ReduceMean", "ReduceMax", "ReduceMin"])
+def test_reductions(op_type: str, axes: list[int] | None, keepdims: int, opset: int) -> None:
     if opset == 18 and axes:
-        check(node("ReduceMean", "x a", keepdims=keepdims), (2, 3, 4), {"a": axes}, opset=18)
+        check(node(op_type, "x a", keepdims=keepdims), (2, 3, 4), {"a": axes}, opset=18)
     else:
-        check(node("ReduceMean", "x", keepdims=keepdims, **({"axes": axes} if axes else {})), (2, 3, 4), opset=opset)
+        check(node(op_type, "x", keepdims=keepdims, **({"axes": axes} if axes else {})), (2, 3, 4), opset=opset)
 
 
 def test_reduce_mean_noop() -> None:

@@ -121,14 +121,19 @@ def test_a_quantized_output_below_a_byte_is_a_byte() -> None:
 
 def test_scales_are_checked() -> None:
     feeds = {"x": floats(2, 3)}
-    for scale, message in (([0.0], "the scale is zero or not finite"), ([1.0, 2.0], "does not fit axis 1")):
+    for scale, message in (
+        ([0.0], "the scale is zero"),
+        ([1.0, 0.0, 2.0], "zero in channel 1"),
+        ([np.inf], "not finite"),
+        ([1.0, 2.0], "does not fit axis 1"),
+    ):
         with pytest.raises(ModelError, match=message):
             import_model(
                 model(node("QuantizeLinear", "x s"), feeds, {"s": np.array(scale, F32)}, outputs={"y": np.uint8})
             )
-    half = {"s": np.array(1.0, np.float16)}
-    with pytest.raises(UnsupportedError, match="the scale of dtype float16"):
-        import_model(model(node("QuantizeLinear", "x s"), feeds, half, outputs={"y": np.uint8}, opset=19))
+    whole = {"s": np.array(1, np.int32)}
+    with pytest.raises(UnsupportedError, match="the scale of dtype int32"):
+        import_model(model(node("QuantizeLinear", "x s"), feeds, whole, outputs={"y": np.uint8}, opset=19))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])

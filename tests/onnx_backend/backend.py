@@ -27,6 +27,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "ConstantOfShape": (0,),
     "DequantizeLinear": (1, 2),
     "Dropout": (1, 2),
+    "Expand": (1,),
     "Pad": (1, 2, 3),
     "QLinearConv": (1, 2, 4, 5, 6, 7),
     "QLinearMatMul": (1, 2, 4, 5, 6, 7),
@@ -37,6 +38,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Slice": (1, 2, 3, 4),
     "Split": (1,),
     "Squeeze": (1,),
+    "Tile": (1,),
     "TopK": (1,),
     "Unsqueeze": (1,),
 }

@@ -21,7 +21,9 @@ OPERATORS = frozenset(
     MaxPool AveragePool GlobalAveragePool ReduceMean Softmax Flatten Reshape Transpose Concat Split Slice Pad Squeeze
     Unsqueeze Identity Dropout Cast Constant ConstantOfShape Shape Gather DepthToSpace Resize ArgMax TopK
     QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
-    """.split()  # noqa: SIM905  (46 quoted names are harder to read)
+    Sign Greater GreaterOrEqual Less LessOrEqual Equal Where Not And Or Xor Expand Tile
+    Max Min Sum Round Ceil Floor GlobalMaxPool ArgMin SpaceToDepth Size
+    """.split()  # noqa: SIM905  (69 quoted names are harder to read)
 )
 """A node test applies when all its nodes are of these operators: those that tercet imports."""
 

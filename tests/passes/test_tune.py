@@ -154,6 +154,7 @@ def test_targets_that_cannot_run_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.check
 @pytest.mark.slow
 def test_tuned_artifacts(cache: Path, tmp_path: Path) -> None:
     """Measured for real: the same bytes from the same cache, the same results, and the cycles in the IR."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -108,10 +109,12 @@ DECIMAL_MODES = {
 }
 
 
-def rounded(value: float, mode: str) -> int:
-    """A float's rounding, exactly, by Python's decimals."""
+def rounded(value: float | Fraction, mode: str) -> int:
+    """A number's rounding, exactly, by Python's decimals."""
+    numerator, denominator = value.as_integer_ratio()
     with decimal.localcontext(prec=400):
-        return int(decimal.Decimal(value).to_integral_value(DECIMAL_MODES[mode]))
+        exact = decimal.Decimal(numerator) / denominator
+        return int(exact.to_integral_value(DECIMAL_MODES[mode]))
 
 
 def test_every_rounding_mode_has_an_oracle() -> None:

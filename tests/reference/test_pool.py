@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from xdsl.utils.exceptions import VerifyException
 
 from tercet.ir.errors import IRError
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
+from tercet.ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+)
 from tercet.ir.types import INT64_MIN
 
 from .one_op import close, compute, compute_one, equal, examples, floats, full_shapes, integers, onnx_node, seeds
@@ -113,6 +124,24 @@ def test_reduce_mean_is_onnxruntimes(shape: tuple[int, ...], seed: int, keep: bo
     close(compute_one(ReduceMeanOp, x, axes=axes, keepdims=int(keep)), want)
 
 
+@pytest.mark.parametrize(("op_type", "kind"), [("ReduceMax", ReduceMaxOp), ("ReduceMin", ReduceMinOp)])
+@given(full_shapes, seeds, st.booleans(), st.booleans(), st.data())
+@examples(3)
+def test_extremes_are_onnxruntimes(
+    op_type: str, kind: type, shape: tuple[int, ...], seed: int, keep: bool, whole: bool, data: st.DataObject
+) -> None:
+    axes = sorted(data.draw(st.sets(st.integers(0, len(shape) - 1))))
+    x = integers(seed, shape, -9, 9) if whole else floats(seed, shape)
+    assume(all(shape[axis] for axis in axes))
+    (want,) = onnx_node(op_type, x, np.array(axes, np.int64), keepdims=int(keep), noop_with_empty_axes=1)
+    (equal if whole else close)(compute_one(kind, x, axes=axes, keepdims=int(keep)), want)
+
+
+def test_extremes_of_no_elements_are_refused() -> None:
+    with pytest.raises(VerifyException, match="axes with elements"):
+        compute(ReduceMaxOp, floats(1, (2, 0)), axes=(1,), keepdims=1)
+
+
 @given(full_shapes, seeds, st.booleans(), st.booleans(), st.booleans(), st.data())
 @examples(3)
 def test_arg_max_is_onnxruntimes(
@@ -149,3 +178,22 @@ def test_reductions_at_the_smallest_integer() -> None:
     values, indices = compute(TopKOp, x, axis=1, k=4)
     equal(values, [[2**63 - 1, 3, INT64_MIN, INT64_MIN]])
     equal(indices, [[3, 1, 0, 2]])
+
+
+@given(windows(), seeds)
+@examples(3)
+def test_sum_pool_is_the_average_times_the_window(window: tuple[tuple[int, ...], dict[str, Any]], seed: int) -> None:
+    shape, attributes = window
+    q = integers(seed, shape, -128, 127)
+    whole = attributes["pads"]
+    mean = compute_one(AvgPoolOp, q.astype(np.float32), counted=whole, **attributes)
+    area = np.prod(attributes["kernel"])
+    equal(compute_one(SumPoolOp, q, **attributes), np.rint(mean * area).astype(np.int64))
+
+
+@given(full_shapes, seeds, st.integers(0, 1))
+@examples(3)
+def test_reduce_sum(shape: tuple[int, ...], seed: int, keepdims: int) -> None:
+    q = integers(seed, shape, -(2**31), 2**31)
+    axes = [i for i in range(len(shape)) if (seed >> i) & 1]
+    equal(compute_one(ReduceSumOp, q, axes=axes, keepdims=keepdims), q.sum(axis=tuple(axes), keepdims=bool(keepdims)))

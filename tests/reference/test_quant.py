@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercet.ir.tn.elementwise import ROUNDING_MODES
-from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
 from tercet.ir.types import INT64_MAX, INT64_MIN
 
 from .one_op import broadcast_pair, close, compute_one, equal, examples, floats, integers, onnx_node, seeds
@@ -109,3 +110,14 @@ def test_thresholds_at_the_ends_of_64_bits(n: int) -> None:
     t = np.sort(np.concatenate([np.full(n - 1, INT64_MIN), [INT64_MAX]]))[None]
     x = np.array([INT64_MIN, INT64_MAX - 1, INT64_MAX])
     equal(compute_one(ThresholdOp, x, t, axis=0, base=0, step=1), [n - 1, n - 1, n])
+
+
+@pytest.mark.parametrize("mode", ROUNDING_MODES)
+@given(st.integers(-(2**20), 2**20), st.integers(-(2**25), 2**25), st.integers(1, 2**48), st.sampled_from([1, 2, 4, 6]))
+@examples(5)
+def test_requantize_is_the_exact_quotient(mode: str, x: int, multiplier: int, divisor: int, small: int) -> None:
+    """Ties come from small divisors."""
+    for m, d in ((multiplier, divisor), (1, small), (-3, small)):
+        have = compute_one(RequantizeOp, np.array([x]), np.array([m]), np.array([d]), lo=-(2**30), hi=2**30, mode=mode)
+        whole = rounded(Fraction(x * m, d), mode)
+        equal(have, np.array([min(max(whole, -(2**30)), 2**30)]))

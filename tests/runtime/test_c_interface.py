@@ -62,7 +62,7 @@ def test_visible_symbols(folder: Path) -> None:
         ["nm", "-D", "--defined-only", folder / "lib/model.so"], capture_output=True, text=True, check=True
     )
     names = {line.split()[-1] for line in done.stdout.splitlines()}
-    suffixes = "create run destroy status_text input_bytes output_bytes run_steps step_count arena arena_bytes"
+    suffixes = "create run destroy status_text input_bytes output_bytes run_steps step_count threads arena arena_bytes"
     assert names == {f"tiny_{suffix}" for suffix in suffixes.split()}
 
 

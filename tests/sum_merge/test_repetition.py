@@ -120,6 +120,7 @@ def test_the_bound_is_near_the_estimates_of_prior_work() -> None:
     assert filter_matrix(np.ones((4, 1, 3, 3)), 4).sum() == 36
 
 
+@pytest.mark.check
 @pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "repetition.html"

@@ -14,7 +14,7 @@ from ..emitter import Emitter, retyped
 from ..node import Node
 from ..registry import imports, register
 from ..tensors import dtype_of
-from ..values import INT32, Refusal, Value, container, element_of_onnx
+from ..values import FLOATS, INT32, Value, container, element_of_onnx
 
 
 def _binary(kind: type[TensorOperation], e: Emitter, node: Node, a: Value, b: Value) -> Value:
@@ -67,15 +67,13 @@ def _cast_to(e: Emitter, x: Value, dtype: np.dtype) -> Value:
     if x.is_float and container(dtype) != dtype:
         # The reference of ONNX wraps floats that leave 4 or 2 bits; other targets saturate, which ONNX leaves open.
         x = e.cast(x, element_of_onnx(INT32), INT32)
-    if not x.is_float and dtype.kind != "f":
-        return e.wrapped(x, dtype)
+    if not x.is_float:
+        return retyped(e.to_float(x), dtype) if dtype in FLOATS else e.wrapped(x, dtype)
     return e.cast(x, element, dtype)
 
 
 def _not_zero(e: Emitter, x: Value) -> Value:
     """x != 0 as (x >= smallest positive) + 1 - (x >= 0); NaN counts as not zero."""
-    if x.rank and x.shape[-1] == 0:
-        raise Refusal("Cast of an empty tensor to bool is not supported")
     one = np.nextafter(np.float32(0), np.float32(1)) if x.is_float else np.int64(1)
     zero = e.constant(np.zeros((1, 1), one.dtype), "zero")
     positive = e.op(ThresholdOp, x, e.constant(np.full((1, 1), one), "one"), axis=-1, base=0, step=1)

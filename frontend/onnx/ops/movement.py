@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ....ir.tn.movement import ConcatOp, TakeOp
 from ..emitter import Emitter
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
+from ..values import MAX_INDICES, Refusal, Value
 
 _WHOLE_BATCH = 2**31 - 1
 """Slice ends from here on mean the end of the axis, whatever its size."""
@@ -137,7 +137,43 @@ def space_to_depth(e: Emitter, node: Node, x: Value) -> Value:
     return e.reshape(y, (n, c * b * b, h // b, w // b))
 
 
-@imports("NonZero", "Expand", "Tile", "Range")
+@imports("Expand")
+def expand(e: Emitter, node: Node, x: Value, shape: Value) -> Value:
+    """x broadcast against a shape; both ways, so that a 1 in the shape keeps x's size."""
+    target = e.integers(shape, "the shape")
+    try:
+        sizes = np.broadcast_shapes(x.shape, target)
+    except ValueError:
+        raise node.error(f"a tensor of shape {list(x.shape)} does not expand to {list(target)}") from None
+    e.check_size(sizes)
+    if len(sizes) > x.rank:
+        e.keep_batch(x, 0)
+        x = e.reshape(x, (1,) * (len(sizes) - x.rank) + x.shape)
+    return _picked(e, x, {axis: np.zeros(d, np.int64) for axis, d in enumerate(sizes) if d != x.shape[axis]})
+
+
+@imports("Tile")
+def tile(e: Emitter, node: Node, x: Value, repeats: Value) -> Value:
+    """x so many times along every axis."""
+    counts = e.integers(repeats, "the repeats")
+    if len(counts) != x.rank or min(counts, default=0) < 0:
+        raise node.error(f"repeats {list(counts)} do not fit a tensor of rank {x.rank}")
+    sizes = [d * count for d, count in zip(x.shape, counts, strict=True)]
+    e.check_size(sizes)
+    return _picked(e, x, {a: np.arange(sizes[a]) % max(x.shape[a], 1) for a, count in enumerate(counts) if count != 1})
+
+
+def _picked(e: Emitter, x: Value, indices: Mapping[int, np.ndarray]) -> Value:
+    """x's elements at indices along several axes, those that make it smaller first."""
+    for axis, at in sorted(indices.items(), key=lambda item: len(item[1])):
+        e.keep_batch(x, axis)
+        if len(at) > MAX_INDICES:
+            raise e.node.error(f"axis {axis} of size {len(at)} is absurd", hint=f"axes of up to {MAX_INDICES} are made")
+        x = e.take(x, at, axis, suffix=f"axis{axis}")
+    return x
+
+
+@imports("NonZero", "Range")
 def only_constant(e: Emitter, node: Node, *inputs: Value | None) -> Value:
     """These fold when their inputs are constant, which the importer tries first."""
     raise Refusal(f"{node.op_type} of values computed at run time is not supported")

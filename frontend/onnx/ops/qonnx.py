@@ -10,7 +10,7 @@ from ..emitter import Emitter
 from ..node import Node
 from ..registry import QONNX_DOMAINS, imports
 from ..values import FLOAT, INT32, Refusal, Value
-from .quantize_linear import check_scale
+from .quantize_linear import check_divisor, check_scale
 
 _MAX_BITS = 32
 
@@ -73,7 +73,7 @@ def quant(e: Emitter, node: Node, x: Value, scale: Value, zero: Value, bits: Val
 
     Rounding happens after the zero point is added, where ties depend on it, so only zp = 0 is a plain tn.quantize.
     """
-    x, scale, zero = e.to_float(x), check_scale(e, e.to_float(scale)), e.to_float(zero)
+    x, scale, zero = e.to_float(x), check_divisor(e, e.to_float(scale)), e.to_float(zero)
     width, mode = _bits(e, bits, "the bit width"), _rounding(node, "ROUND")
     if width == 1 and node.int("signed", 1):
         positive = zero.equals(0) and scale.array is not None and bool(np.all(scale.array > 0))
@@ -106,14 +106,14 @@ def trunc(
     fifth: Value | None = None,
 ) -> Value:
     """Drops low bits of an integer. v1: (x, s, zp, in_bits, out_bits); v2: (x, s, zp, in_bits, out_scale, out_bits)."""
-    x, scale, zero = e.to_float(x), check_scale(e, e.to_float(scale)), e.to_float(zero)
+    x, scale, zero = e.to_float(x), check_divisor(e, e.to_float(scale)), e.to_float(zero)
     mode = _rounding(node, "FLOOR")
     whole = e.op(RoundOp, _scaled(e, x, scale, zero), mode="round")
     if fifth is None:
         shift = _bits(e, in_bits, "the input bit width") - _bits(e, fourth, "the output bit width")
         y = e.op(RoundOp, e.op(DivOp, whole, e.constant(float(2.0**shift), "step")), mode=mode)
         return e.op(MulOp, y if zero.equals(0) else e.op(SubOp, y, zero), scale)
-    out_scale = check_scale(e, e.to_float(fourth), "the output scale")
+    out_scale = check_divisor(e, e.to_float(fourth), "the output scale")
     ratio = e.known(out_scale, "the output scale") / e.known(scale, "the scale")
     if not bool(np.all(ratio > 0)):
         raise node.error("scale and output scale differ in sign")
@@ -133,11 +133,12 @@ def multi_threshold(e: Emitter, node: Node, x: Value, thresholds: Value) -> Valu
     Becomes a threshold with integer values and a scale where out_bias is a multiple of out_scale or both are whole.
     """
     x = e.to_float(x)
-    table = np.sort(e.known(thresholds, "the thresholds").astype(np.float32), axis=-1)
+    table = e.known(thresholds, "the thresholds").astype(np.float32)
     if table.ndim != 2:
         raise node.error(f"want thresholds of shape [channels or 1, steps], have {list(table.shape)}")
-    if bool(np.isnan(table).any()):
-        raise node.error("a threshold is NaN")
+    if len(broken := np.flatnonzero(np.isnan(table).any(axis=1))):
+        raise node.error(f"a threshold of channel {broken[0]} is NaN")
+    table = np.sort(table, axis=1)
     axis = _channel_axis(node, x, len(table))
     scale, bias = node.float("out_scale", 1.0), node.float("out_bias", 0.0)
     if not (np.isfinite([scale, bias]).all() and scale):

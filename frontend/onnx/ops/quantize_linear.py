@@ -1,4 +1,7 @@
-"""QuantizeLinear and DequantizeLinear. Zero points are integer adds and subs around tn.quantize and tn.dequantize."""
+"""QuantizeLinear and DequantizeLinear, standard or onnxruntime's.
+
+Zero points are integer adds and subs around tn.quantize and tn.dequantize.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,55 @@ from ....ir.tn.quant import DequantizeOp, QuantizeOp
 from ....ir.types import range_of
 from ..emitter import Emitter, retyped
 from ..node import Node
-from ..registry import imports
+from ..registry import MICROSOFT, STANDARD, imports
 from ..tensors import dtype_of
-from ..values import FLOAT, INT32, UINT8, Refusal, Value, element_of_onnx
+from ..values import FLOAT, FLOATS, INT32, UINT8, Refusal, Value, element_of_onnx
+
+BOTH = (*STANDARD, *MICROSOFT)
+"""onnxruntime writes some standard operators in its own domain, where opsets before 21 lack 16 and 4 bits."""
 
 _TARGETS = {"int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2"}
 
 
 def check_scale(e: Emitter, scale: Value, what: str = "the scale") -> Value:
-    """The scale itself. Raises Refusal unless it is float32, ModelError for a constant that is zero or not finite."""
-    if scale.dtype != FLOAT:
+    """A scale that integers are multiplied by; zero is one, of a pruned channel.
+
+    Returned in float32. Raises Refusal unless it is a float, ModelError for a constant that is not finite.
+    """
+    if scale.dtype not in FLOATS:
         raise Refusal(f"{what} of dtype {scale.dtype.name} is not supported")
-    if (array := scale.array) is not None and not bool(np.all(np.isfinite(array) & (array != 0))):
-        raise e.node.error(f"{what} is zero or not finite")
+    if scale.array is not None:
+        _check_all(e, np.isfinite(scale.array), f"{what} is not finite")
+    return e.to_float(scale)
+
+
+def check_divisor(e: Emitter, scale: Value, what: str = "the scale") -> Value:
+    """A scale that floats are divided by. Raises as `check_scale`, and ModelError for a constant zero."""
+    scale = check_scale(e, scale, what)
+    if scale.array is not None:
+        _check_all(
+            e, scale.array != 0, f"{what} is zero", "x / 0 has no integer; quantize the model with another scale"
+        )
     return scale
+
+
+def _check_all(e: Emitter, good: np.ndarray, what: str, hint: str = "") -> None:
+    """Raises ModelError naming the first channel that is not good, where there are several."""
+    if not good.all():
+        where = f" in channel {int(np.argmin(good.reshape(-1)))}" if good.size > 1 else ""
+        raise e.node.error(what + where, hint)
+
+
+def of_sample(e: Emitter, parameter: Value, rank: int) -> bool:
+    """Whether it is the scalar scale or zero point that dynamic quantization gave each sample of a symbolic batch: one
+    element with the batch axis, and as many axes as the tensor of `rank` that it belongs to."""
+    return e.batched and parameter.per_sample and rank > 0 and parameter.shape == (1,) * rank
 
 
 def along(e: Emitter, node: Node, parameter: Value, x: Value) -> Value:
     """A scale or zero point shaped to broadcast against x: per tensor, per axis (attribute axis) or in blocks of it."""
+    if of_sample(e, parameter, x.rank):
+        return parameter
     if parameter.shape in ((), (1,)) and not node.int("block_size", 0):
         return e.reshape(parameter, ())
     axis = e.axis(node.int("axis", 1), x.rank)
@@ -71,7 +105,7 @@ def saturated(e: Emitter, x: Value, scale: Value, zero: Value | None, dtype: np.
     return q if first == last else e.op(ClipOp, q, lo=float(lo), hi=float(hi))
 
 
-@imports("QuantizeLinear")
+@imports("QuantizeLinear", domains=BOTH)
 def quantize_linear(e: Emitter, node: Node, x: Value, scale: Value, zero: Value | None = None) -> Value:
     """x float32 (integers are converted); the target dtype is the zero point's, output_dtype's, or uint8."""
     if node.int("precision", 0) not in (0, 1):
@@ -79,17 +113,30 @@ def quantize_linear(e: Emitter, node: Node, x: Value, scale: Value, zero: Value 
     dtype = UINT8 if zero is None else zero.dtype
     if zero is None and node.int("output_dtype", 0):
         dtype = dtype_of(node.int("output_dtype"), where=node.label)
-    scale = along(e, node, check_scale(e, scale), x)
+    scale = along(e, node, check_divisor(e, scale), x)
     return saturated(e, e.to_float(x), scale, None if zero is None else along(e, node, zero, x), dtype)
 
 
-@imports("DequantizeLinear")
+@imports("DequantizeLinear", domains=BOTH)
 def dequantize_linear(e: Emitter, node: Node, q: Value, scale: Value, zero: Value | None = None) -> Value:
-    """(q - zero) * scale as float32."""
+    """(q - zero) * scale, of the scale's dtype or output_dtype."""
     if q.dtype.name not in _TARGETS | {"int32"}:
         raise Refusal(f"dequantization of {q.dtype.name} is not supported")
     if zero is not None and zero.dtype != q.dtype:
         raise node.error(f"the zero point is {zero.dtype.name}, the input {q.dtype.name}")
+    dtype = dtype_of(node.int("output_dtype"), where=node.label) if node.int("output_dtype", 0) else scale.dtype
     scale = along(e, node, check_scale(e, scale), q)
     whole = shifted(e, q, None if zero is None else along(e, node, zero, q))
-    return e.op(DequantizeOp, whole, scale, dtype=FLOAT)
+    rounded = _rounded_products(whole, scale, dtype)
+    return e.op(DequantizeOp, whole, scale, dtype=dtype) if rounded is None else e.constant(rounded, "floats")
+
+
+def _rounded_products(whole: Value, scale: Value, dtype: np.dtype) -> np.ndarray | None:
+    """Constant weights in a short float dtype, where its rounding changes them: they are then no integers times scales
+    any more. None where they still are."""
+    if dtype == FLOAT or whole.array is None or scale.array is None:
+        return None
+    with np.errstate(over="ignore"):
+        exact = whole.array.astype(np.float32) * scale.array
+        short = exact.astype(dtype)
+    return None if np.array_equal(short.astype(np.float32), exact) else short

@@ -1,4 +1,7 @@
-"""Convolutions and matrix products on quantized tensors: exact integer sums, then one float32 factor and a rounding."""
+"""Convolutions and products on quantized tensors: exact integer sums, then one float32 factor and a rounding.
+
+The domain com.microsoft has the forms that onnxruntime's quantizer and optimiser write.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +10,44 @@ from collections.abc import Callable
 import numpy as np
 
 from ....ir.operation import TensorOperation
-from ....ir.tn.elementwise import DivOp, MulOp
+from ....ir.tn.elementwise import AddOp, DivOp, MulOp
 from ....ir.tn.linear import MatMulOp
 from ....ir.tn.quant import DequantizeOp
 from ..emitter import Emitter
 from ..node import Node
-from ..registry import imports
+from ..registry import MICROSOFT, imports
 from ..values import FLOAT, INT32, Value
+from .channels_last import first, last
 from .convolution import convolve
-from .quantize_linear import check_scale, saturated, shifted
+from .quantize_linear import BOTH, check_divisor, check_scale, of_sample, saturated, shifted
 
 
-def _fold(e: Emitter, kind: type[TensorOperation], function: Callable[..., np.ndarray], a: Value, b: Value) -> Value:
+def fold_scales(
+    e: Emitter, kind: type[TensorOperation], function: Callable[..., np.ndarray], a: Value, b: Value
+) -> Value:
     """float32 arithmetic on scales, at once where both are constant."""
     if a.array is not None and b.array is not None:
         return e.constant(np.asarray(function(a.array, b.array), np.float32), "scale")
     return e.op(kind, a, b)
 
 
-def _requantized(e: Emitter, total: Value, scales: tuple[Value, Value, Value], zero: Value) -> Value:
-    """Integer sums times x_scale * w_scale / y_scale, rounded and saturated (onnxruntime's order of operations)."""
-    x, w, y = scales
-    factor = _fold(e, DivOp, np.divide, _fold(e, MulOp, np.multiply, x, w), y)
+def times(e: Emitter, a: Value, b: Value) -> Value:
+    return fold_scales(e, MulOp, np.multiply, a, b)
+
+
+def requantized(e: Emitter, total: Value, scale: Value, y_scale: Value, zero: Value | None, dtype: np.dtype) -> Value:
+    """Integer sums times scale / y_scale, rounded and saturated (onnxruntime's order of operations)."""
+    factor = fold_scales(
+        e, DivOp, np.divide, scale, one_number(e, check_divisor(e, y_scale, "the scale of the result"))
+    )
     real = e.op(DequantizeOp, total, factor, dtype=FLOAT)
-    return saturated(e, real, e.constant(1.0, "one"), _scalar(e, zero), zero.dtype)
+    return saturated(e, real, e.constant(1.0, "one"), None if zero is None else one_number(e, zero), dtype)
 
 
-def _scalar(e: Emitter, value: Value) -> Value:
+def one_number(e: Emitter, value: Value, rank: int = 0) -> Value:
+    """A scale or zero point of one element as a scalar; that of a sample keeps its axes. rank: of its tensor."""
+    if of_sample(e, value, rank):
+        return value
     if value.shape not in ((), (1,)):
         raise e.node.error(f"want one scale or zero point, have the shape {list(value.shape)}")
     return e.reshape(value, ())
@@ -54,7 +68,7 @@ def _filters(e: Emitter, w: Value) -> int:
     return w.shape[0]
 
 
-@imports("QLinearConv")
+@imports("QLinearConv", domains=BOTH)
 def qlinear_conv(
     e: Emitter,
     node: Node,
@@ -68,15 +82,22 @@ def qlinear_conv(
     y_zero: Value,
     bias: Value | None = None,
 ) -> Value:
-    """Padding is x's zero point, so zero after the subtraction; the bias is int32 in units of x_scale * w_scale."""
+    """Padding is x's zero point, so zero after the subtraction; the bias is int32 in units of x_scale * w_scale.
+
+    com.microsoft: channels_last = 1 says that x and y are [N, *S, C]; w is [O, C / group, *K] all the same.
+    """
+    turned = node.domain in MICROSOFT and node.int("channels_last", 0)
+    if turned:
+        x = first(e, x)
     total = convolve(e, node, *_conv_operands(e, x, x_zero, w, w_zero), bias)
     factor = _by_filter(e, check_scale(e, w_scale, "w_scale"), w.shape[0], x.rank - 1)  # [O, 1, ..] against [N, O, ..]
-    scales = (_scalar(e, check_scale(e, x_scale, "x_scale")), factor, _scalar(e, check_scale(e, y_scale, "y_scale")))
-    return _requantized(e, total, scales, y_zero)
+    scale = times(e, one_number(e, check_scale(e, x_scale, "x_scale")), factor)
+    y = requantized(e, total, scale, y_scale, y_zero, y_zero.dtype)
+    return last(e, y) if turned else y
 
 
 def _conv_operands(e: Emitter, x: Value, x_zero: Value | None, w: Value, w_zero: Value | None) -> tuple[Value, Value]:
-    x = shifted(e, x, None if x_zero is None else _scalar(e, x_zero))
+    x = shifted(e, x, None if x_zero is None else one_number(e, x_zero, x.rank))
     return x, shifted(e, w, None if w_zero is None else _by_filter(e, w_zero, _filters(e, w), w.rank))
 
 
@@ -100,7 +121,7 @@ def _column(e: Emitter, value: Value) -> Value:
     return e.reshape(value, ()) if value.shape in ((), (1,)) else value
 
 
-def _product(e: Emitter, a: Value, a_zero: Value | None, b: Value, b_zero: Value | None) -> Value:
+def product(e: Emitter, a: Value, a_zero: Value | None, b: Value, b_zero: Value | None) -> Value:
     left = shifted(e, a, None if a_zero is None else _row(e, a_zero))
     right = shifted(e, b, None if b_zero is None else _column(e, b_zero))
     return e.op(MatMulOp, left, right, dtype=INT32)
@@ -111,7 +132,7 @@ def matmul_integer(
     e: Emitter, node: Node, a: Value, b: Value, a_zero: Value | None = None, b_zero: Value | None = None
 ) -> Value:
     """int32 sums; wider ones wrap."""
-    return e.wrapped(_product(e, a, a_zero, b, b_zero), INT32)
+    return e.wrapped(product(e, a, a_zero, b, b_zero), INT32)
 
 
 @imports("QLinearMatMul")
@@ -128,6 +149,62 @@ def qlinear_matmul(
     y_zero: Value,
 ) -> Value:
     """Scales and zero points per tensor, per row of a, per column of b."""
-    total = _product(e, a, a_zero, b, b_zero)
+    total = product(e, a, a_zero, b, b_zero)
     left, right = _row(e, check_scale(e, a_scale, "a_scale")), _column(e, check_scale(e, b_scale, "b_scale"))
-    return _requantized(e, total, (left, right, _scalar(e, check_scale(e, y_scale, "y_scale"))), y_zero)
+    return requantized(e, total, times(e, left, right), y_scale, y_zero, y_zero.dtype)
+
+
+@imports("QGemm", domains=MICROSOFT)
+def qgemm(
+    e: Emitter,
+    node: Node,
+    a: Value,
+    a_scale: Value,
+    a_zero: Value,
+    b: Value,
+    b_scale: Value,
+    b_zero: Value,
+    c: Value | None = None,
+    y_scale: Value | None = None,
+    y_zero: Value | None = None,
+) -> Value:
+    """alpha * a_scale * b_scale * (A' B' + C), float32 without y_scale; C is int32 in units of that scale.
+
+    A' [M, K], B' [K, N] with a scale and zero point for all or for each of its columns; C broadcasts.
+    """
+    if a.rank != 2 or b.rank != 2:
+        raise node.error(f"want matrices, have the ranks {a.rank} and {b.rank}")
+    a = e.transpose(a, (1, 0)) if node.int("transA", 0) else a
+    b = e.transpose(b, (1, 0)) if node.int("transB", 0) else b
+    total = product(e, a, one_number(e, a_zero), b, b_zero)
+    if c is not None:
+        shape = total.shape
+        total = e.op(AddOp, total, c)
+        if total.shape != shape:
+            raise node.error(f"C of shape {list(c.shape)} does not broadcast to {list(shape)}")
+    left = one_number(e, check_scale(e, a_scale, "a_scale"))
+    if (alpha := node.float("alpha", 1.0)) != 1:
+        left = times(e, e.constant(alpha, "alpha"), left)
+    scale = times(e, left, _column(e, check_scale(e, b_scale, "b_scale")))
+    if y_scale is None:
+        return e.op(DequantizeOp, total, scale, dtype=FLOAT)
+    return requantized(e, total, scale, y_scale, y_zero, a.dtype if y_zero is None else y_zero.dtype)
+
+
+@imports("MatMulIntegerToFloat", domains=MICROSOFT)
+def matmul_integer_to_float(
+    e: Emitter,
+    node: Node,
+    a: Value,
+    b: Value,
+    a_scale: Value,
+    b_scale: Value,
+    a_zero: Value | None = None,
+    b_zero: Value | None = None,
+    bias: Value | None = None,
+) -> Value:
+    """(a - a_zero) (b - b_zero) * (a_scale * b_scale) + bias in float32; parameters per tensor or per column of b."""
+    total = product(e, a, a_zero, b, b_zero)
+    left = one_number(e, check_scale(e, a_scale, "a_scale"), a.rank)
+    y = e.op(DequantizeOp, total, times(e, left, _column(e, check_scale(e, b_scale, "b_scale"))), dtype=FLOAT)
+    return y if bias is None else e.op(AddOp, y, bias)

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ....ir.tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
+from ....ir.operation import TensorOperation
+from ....ir.tn.pool import ArgMaxOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, TopKOp
 from ..emitter import Emitter
 from ..node import Node
 from ..registry import imports, register
 from ..values import INT64, Refusal, Value
 
 
-@imports("ReduceMean")
-def reduce_mean(e: Emitter, node: Node, x: Value, axes: Value | None = None) -> Value:
+def _reduce(kind: type[TensorOperation], e: Emitter, node: Node, x: Value, axes: Value | None = None) -> Value:
     """Axes are an attribute before opset 18, then an input; none means all, or nothing with noop_with_empty_axes."""
-    if not x.is_float:
-        raise Refusal(f"ReduceMean of {x.dtype.name} tensors is not supported")
+    if kind is ReduceMeanOp and not x.is_float:
+        raise Refusal(f"{node.op_type} of {x.dtype.name} tensors is not supported")
     given = e.integers(axes, "the axes") if axes is not None else node.ints("axes", ())
     if not given and node.int("noop_with_empty_axes", 0):
         return x
-    over = sorted(e.axes(given, x.rank)) if given else range(x.rank)
-    return e.op(ReduceMeanOp, x, axes=tuple(over), keepdims=int(bool(node.int("keepdims", 1))))
+    over = tuple(sorted(e.axes(given, x.rank))) if given else tuple(range(x.rank))
+    if kind is not ReduceMeanOp and any(not x.shape[axis] for axis in over):
+        raise Refusal(f"{node.op_type} along an axis of size 0 is not supported")
+    return e.op(kind, x, axes=over, keepdims=int(bool(node.int("keepdims", 1))))
+
+
+register("ReduceMean", partial(_reduce, ReduceMeanOp))
+register("ReduceMax", partial(_reduce, ReduceMaxOp))
+register("ReduceMin", partial(_reduce, ReduceMinOp))
 
 
 def _arg(largest: int, e: Emitter, node: Node, x: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Nearest-neighbour Resize and Upsample: one constant index vector for each axis.
+"""Resize and Upsample, nearest and linear: one constant index vector for each axis, or two with their weights.
 
 Coordinates are computed in float32 as onnxruntime does (core/providers/cpu/tensor/upsamplebase.h).
 """
@@ -6,13 +6,15 @@ Coordinates are computed in float32 as onnxruntime does (core/providers/cpu/tens
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from ..emitter import Emitter
+from ....ir.tn.elementwise import AddOp, MulOp
+from ..emitter import Emitter, retyped
 from ..node import Node
 from ..registry import imports
-from ..values import MAX_INDICES, Refusal, Value
+from ..values import MAX_INDICES, Refusal, Value, element_of_onnx
 
 _F = np.float32
 
@@ -54,14 +56,17 @@ _NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+Factors: TypeAlias = "dict[int, tuple[np.float32, int]]"
+"""Axis -> (scale, output size)."""
+
+
 @imports("Resize")
 def resize(e: Emitter, node: Node, x: Value, *inputs: Value | None) -> Value:
     """Opset 10: (x, scales); later (x, roi, scales, sizes), where one of scales and sizes is given."""
-    mode = node.text("mode", "nearest")
-    if mode != "nearest":
-        raise Refusal(f"mode '{mode}' is not supported, only nearest")
+    linear = _is_linear(node)
     if node.opset < 11:
-        return _nearest(e, node, x, _factors(e, node, x, inputs[0] if inputs else None), "asymmetric", "floor")
+        factors = _factors(e, node, x, inputs[0] if inputs else None)
+        return _resized(e, node, x, factors, "asymmetric", "floor", linear=linear)
     if node.int("antialias", 0):
         raise Refusal("antialias is not supported")
     transform = node.text("coordinate_transformation_mode", "half_pixel")
@@ -72,19 +77,27 @@ def resize(e: Emitter, node: Node, x: Value, *inputs: Value | None) -> Value:
     if rounding not in _NEAREST:
         raise node.error(f"attribute 'nearest_mode' has the unknown value '{rounding}'")
     if sizes is not None and sizes.shape != (0,):
-        return _nearest(e, node, x, _from_sizes(e, node, x, sizes), transform, rounding)
-    return _nearest(e, node, x, _factors(e, node, x, scales), transform, rounding)
+        factors = _from_sizes(e, node, x, sizes)
+    else:
+        factors = _factors(e, node, x, scales)
+    return _resized(e, node, x, factors, transform, rounding, linear=linear)
 
 
 @imports("Upsample")
 def upsample(e: Emitter, node: Node, x: Value, scales: Value | None = None) -> Value:
     """Scales are an attribute before opset 9, then an input."""
-    mode = node.text("mode", "nearest")
-    if mode != "nearest":
-        raise Refusal(f"mode '{mode}' is not supported, only nearest")
     if scales is None:
         scales = e.constant(np.array(node.floats("scales"), np.float32), "scales")
-    return _nearest(e, node, x, _factors(e, node, x, scales), "asymmetric", "floor")
+    factors = _factors(e, node, x, scales)
+    return _resized(e, node, x, factors, "asymmetric", "floor", linear=_is_linear(node))
+
+
+def _is_linear(node: Node) -> bool:
+    """False for nearest. Raises Refusal for other modes."""
+    mode = node.text("mode", "nearest")
+    if mode not in ("nearest", "linear", "bilinear"):
+        raise Refusal(f"mode '{mode}' is not supported, only nearest and linear")
+    return mode != "nearest"
 
 
 def _over(node: Node, e: Emitter, x: Value, count: int) -> tuple[int, ...]:
@@ -95,7 +108,7 @@ def _over(node: Node, e: Emitter, x: Value, count: int) -> tuple[int, ...]:
     return axes
 
 
-def _factors(e: Emitter, node: Node, x: Value, scales: Value | None) -> dict[int, tuple[np.float32, int]]:
+def _factors(e: Emitter, node: Node, x: Value, scales: Value | None) -> Factors:
     """Axis -> (scale, output size) from scales."""
     if scales is None:
         raise node.error("neither scales nor sizes are given")
@@ -106,7 +119,7 @@ def _factors(e: Emitter, node: Node, x: Value, scales: Value | None) -> dict[int
     return {a: (s, int(np.floor(_F(x.shape[a]) * s))) for a, s in zip(axes, values, strict=True)}
 
 
-def _from_sizes(e: Emitter, node: Node, x: Value, sizes: Value) -> dict[int, tuple[np.float32, int]]:
+def _from_sizes(e: Emitter, node: Node, x: Value, sizes: Value) -> Factors:
     """Axis -> (scale, output size) from sizes, under the aspect ratio policy (opset 18)."""
     values = e.integers(sizes, "the sizes")
     axes = _over(node, e, x, len(values))
@@ -122,19 +135,67 @@ def _from_sizes(e: Emitter, node: Node, x: Value, sizes: Value) -> dict[int, tup
     return {a: (scale, int(np.floor(scale * _F(x.shape[a]) + _F(0.5)))) for a in axes}
 
 
-def _nearest(
-    e: Emitter, node: Node, x: Value, factors: dict[int, tuple[np.float32, int]], transform: str, rounding: str
+def _resized(
+    e: Emitter, node: Node, x: Value, factors: Factors, transform: str, rounding: str, *, linear: bool
 ) -> Value:
     shape: Sequence[int] = [factors[a][1] if a in factors else d for a, d in enumerate(x.shape)]
     e.check_size(shape)
     if max(shape, default=0) > MAX_INDICES:
         raise node.error(f"its result has the absurd shape {list(shape)}", hint=f"axes of up to {MAX_INDICES} are made")
+    at: dict[int, np.ndarray] = {}
     for axis, (scale, out) in sorted(factors.items()):
         size = x.shape[axis]
         if scale == 1 and out == size:
             continue
         e.keep_batch(x, axis)
-        at = _COORDINATES[transform](np.arange(out, dtype=np.float32), scale, size, out)
-        indices = np.clip(_NEAREST[rounding](at), 0, size - 1).astype(np.int64)
+        if not size and out:
+            raise node.error(f"axis {axis} is empty")
+        at[axis] = _COORDINATES[transform](np.arange(out, dtype=np.float32), scale, size, out)
+    if linear:
+        return _linear(e, x, at)
+    for axis, coordinates in at.items():
+        indices = np.clip(_NEAREST[rounding](coordinates), 0, max(x.shape[axis] - 1, 0)).astype(np.int64)
         x = e.take(x, indices, axis, suffix=f"axis{axis}")
     return x
+
+
+def _linear(e: Emitter, x: Value, at: dict[int, np.ndarray]) -> Value:
+    """The weighted sum of the corners around each point, in onnxruntime's order: of the last axis the near corner
+    first, then the far one, for the near and then the far one of the axis before. Integers truncate."""
+    if not at:
+        return x
+    real = e.to_float(x)
+    corners: list[tuple[Value, Value | None]] = [(real, None)]
+    for axis, coordinates in sorted(at.items()):
+        sides = _corners(np.clip(coordinates, 0, x.shape[axis] - 1).astype(np.float32), x.shape[axis])
+        corners = [
+            (e.take(part, indices, axis, suffix=f"axis{axis}"), _weighted(e, weight, factors, axis, x.rank))
+            for part, weight in corners
+            for indices, factors in sides
+        ]
+    total: Value | None = None
+    for part, weight in corners:
+        assert weight is not None
+        term = e.op(MulOp, part, weight)
+        total = term if total is None else e.op(AddOp, total, term)
+    assert total is not None
+    return retyped(total, x.dtype) if x.is_float else e.cast(total, element_of_onnx(x.dtype), x.dtype)
+
+
+def _corners(at: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The indices of the near and the far neighbour of each coordinate, and their weights in float32."""
+    near = np.minimum(at.astype(np.int64), size - 1)
+    far = np.minimum(near + 1, size - 1)
+    to_near, to_far = np.abs(at - near.astype(np.float32)), np.abs(at - far.astype(np.float32))
+    same = near == far
+    return [(near, np.where(same, _F(0.5), to_far)), (far, np.where(same, _F(0.5), to_near))]
+
+
+def _weighted(e: Emitter, weight: Value | None, factors: np.ndarray, axis: int, rank: int) -> Value:
+    """The product of the weights so far and those along one more axis."""
+    shape = [len(factors) if a == axis else 1 for a in range(rank)]
+    array = factors.astype(np.float32).reshape(shape)
+    if weight is not None:
+        assert weight.array is not None
+        array = weight.array * array
+    return e.constant(array, "weights")

@@ -94,42 +94,50 @@ SUMS_INLINE sums_32 sums_all32(int number) {
     return (sums_32){{all, all, all, all}};
 }
 
+/* Lanes of garbage may leave their range; unsigned ones then wrap. */
+#define SUMS_WRAPPED(vector, unsigned_vector, a, sign, b) (vector)((unsigned_vector)(a)sign(unsigned_vector)(b))
+#define SUMS_I8(a, sign, b) SUMS_WRAPPED(tercet_i8v, tercet_u8v, a, sign, b)
+#define SUMS_I16(a, sign, b) SUMS_WRAPPED(tercet_i16v, sums_u16v, a, sign, b)
+#define SUMS_I32(a, sign, b) SUMS_WRAPPED(tercet_i32v, sums_u32v, a, sign, b)
+
 SUMS_INLINE sums_8 sums_add8(sums_8 a, sums_8 b) {
-    return a + b;
+    return SUMS_I8(a, +, b);
 }
 
 SUMS_INLINE sums_8 sums_sub8(sums_8 a, sums_8 b) {
-    return a - b;
+    return SUMS_I8(a, -, b);
 }
 
 SUMS_INLINE sums_16 sums_add16(sums_16 a, sums_16 b) {
-    return (sums_16){{a.v[0] + b.v[0], a.v[1] + b.v[1]}};
+    return (sums_16){{SUMS_I16(a.v[0], +, b.v[0]), SUMS_I16(a.v[1], +, b.v[1])}};
 }
 
 SUMS_INLINE sums_16 sums_sub16(sums_16 a, sums_16 b) {
-    return (sums_16){{a.v[0] - b.v[0], a.v[1] - b.v[1]}};
+    return (sums_16){{SUMS_I16(a.v[0], -, b.v[0]), SUMS_I16(a.v[1], -, b.v[1])}};
 }
 
 SUMS_INLINE sums_32 sums_add32(sums_32 a, sums_32 b) {
-    return (sums_32){{a.v[0] + b.v[0], a.v[1] + b.v[1], a.v[2] + b.v[2], a.v[3] + b.v[3]}};
+    return (sums_32){{SUMS_I32(a.v[0], +, b.v[0]), SUMS_I32(a.v[1], +, b.v[1]), SUMS_I32(a.v[2], +, b.v[2]),
+                      SUMS_I32(a.v[3], +, b.v[3])}};
 }
 
 SUMS_INLINE sums_32 sums_sub32(sums_32 a, sums_32 b) {
-    return (sums_32){{a.v[0] - b.v[0], a.v[1] - b.v[1], a.v[2] - b.v[2], a.v[3] - b.v[3]}};
+    return (sums_32){{SUMS_I32(a.v[0], -, b.v[0]), SUMS_I32(a.v[1], -, b.v[1]), SUMS_I32(a.v[2], -, b.v[2]),
+                      SUMS_I32(a.v[3], -, b.v[3])}};
 }
 
 /* level + step * (sum > bound) in every lane. A step of 1 or -1, the usual ones, saves an operation. */
-#define SUMS_STEP(level, sum, bound, step, vector)                                                                     \
-    ((step) == 1    ? (level) - (vector)((sum) > (bound))                                                              \
-     : (step) == -1 ? (level) + (vector)((sum) > (bound))                                                              \
-                    : (level) + ((vector)((sum) > (bound)) & (step)))
+#define SUMS_STEP(level, sum, bound, step, add)                                                                        \
+    ((step) == 1    ? add(level, -, (sum) > (bound))                                                                   \
+     : (step) == -1 ? add(level, +, (sum) > (bound))                                                                   \
+                    : add(level, +, ((sum) > (bound)) & (step)))
 
 /* start + step * #{bound : sum > bound}, modulo 256. */
 SUMS_INLINE sums_8 sums_levels8(sums_8 sum, int start, int step, int count, const int *bounds) {
     sums_8 level = sums_all8(start);
 #pragma GCC unroll 32
     for (int j = 0; j < count; j++)
-        level = SUMS_STEP(level, sum, (int8_t)bounds[j], (int8_t)step, tercet_i8v);
+        level = SUMS_STEP(level, sum, (int8_t)bounds[j], (int8_t)step, SUMS_I8);
     return level;
 }
 
@@ -139,7 +147,7 @@ SUMS_INLINE sums_8 sums_levels16(sums_16 sum, int start, int step, int count, co
     for (int j = 0; j < count; j++)
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++)
-            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], (int16_t)bounds[j], (int16_t)step, tercet_i16v);
+            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], (int16_t)bounds[j], (int16_t)step, SUMS_I16);
     return sums_16to8(level);
 }
 
@@ -149,7 +157,7 @@ SUMS_INLINE sums_8 sums_levels32(sums_32 sum, int start, int step, int count, co
     for (int j = 0; j < count; j++)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], bounds[j], step, tercet_i32v);
+            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], bounds[j], step, SUMS_I32);
     return sums_32to8(level);
 }
 

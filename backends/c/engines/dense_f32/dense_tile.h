@@ -31,6 +31,8 @@ enum dense_weights {
 
 typedef int32_t dense_cell __attribute__((may_alias, aligned(1)));
 typedef int32_t dense_vector __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
+typedef uint32_t dense_unsigned __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
+typedef uint16_t dense_unsigned_half __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 typedef int32_t dense_loose __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias, aligned(1)));
 typedef int8_t dense_half __attribute__((vector_size(TERCET_VECTOR_BYTES / 2), may_alias, aligned(1)));
 typedef int8_t dense_quarter __attribute__((vector_size(TERCET_VECTOR_BYTES / 4), may_alias, aligned(1)));
@@ -38,6 +40,15 @@ typedef int8_t dense_quarter __attribute__((vector_size(TERCET_VECTOR_BYTES / 4)
 DENSE_INLINE dense_vector dense_load(const dense_cell *at) { return *(const dense_loose *)at; }
 DENSE_INLINE void dense_store(dense_cell *at, dense_vector value) { *(dense_loose *)at = value; }
 DENSE_INLINE dense_vector dense_splat(dense_cell value) { return (dense_vector){0} + value; }
+
+/* a + b. Lanes without a pixel may hold anything: unsigned ones wrap, where signed ones must not. */
+DENSE_INLINE dense_vector dense_add(dense_vector a, dense_vector b) {
+    return (dense_vector)((dense_unsigned)a + (dense_unsigned)b);
+}
+
+DENSE_INLINE dense_vector dense_multiply(dense_vector a, dense_vector b) {
+    return (dense_vector)((dense_unsigned)a * (dense_unsigned)b);
+}
 
 /* Bytes of weights behind one cell. */
 DENSE_INLINE int dense_weight_bytes(const enum dense_weights form) {
@@ -83,7 +94,7 @@ DENSE_INLINE dense_vector dense_madd_i16(dense_vector a, dense_vector b) {
     typedef short eight __attribute__((vector_size(16)));
     return (dense_vector)__builtin_ia32_pmaddwd128((eight)a, (eight)b);
 #else
-    return ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+    return dense_add(dense_multiply((a << 16) >> 16, (b << 16) >> 16), dense_multiply(a >> 16, b >> 16));
 #endif
 }
 
@@ -91,7 +102,7 @@ DENSE_INLINE dense_vector dense_dot_i16(dense_vector sum, dense_vector a, dense_
 #ifdef TERCET_DOT_I16
     return (dense_vector)TERCET_DOT_I16(sum, a, b);
 #else
-    return sum + dense_madd_i16(a, b);
+    return dense_add(sum, dense_madd_i16(a, b));
 #endif
 }
 
@@ -100,7 +111,9 @@ DENSE_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
     return (tercet_i16v)TERCET_MADD_U8(x, w);
 #else
     const tercet_i16v low = (tercet_i16v)x & 255, high = ((tercet_i16v)x >> 8) & 255;
-    return low * (((tercet_i16v)w << 8) >> 8) + high * ((tercet_i16v)w >> 8);
+    const tercet_i16v even = ((tercet_i16v)w << 8) >> 8, odd = (tercet_i16v)w >> 8;
+    return (tercet_i16v)((dense_unsigned_half)low * (dense_unsigned_half)even +
+                         (dense_unsigned_half)high * (dense_unsigned_half)odd);
 #endif
 }
 
@@ -109,7 +122,7 @@ DENSE_INLINE dense_vector dense_dot_u8(dense_vector sum, dense_vector x, dense_v
     return (dense_vector)TERCET_DOT_U8(sum, x, w);
 #else
     for (int i = 0; i < 32; i += 8)
-        sum += ((x >> i) & 255) * (w << (24 - i) >> 24);
+        sum = dense_add(sum, ((x >> i) & 255) * (w << (24 - i) >> 24));
     return sum;
 #endif
 }
@@ -119,7 +132,7 @@ DENSE_INLINE dense_vector dense_dot_i8(dense_vector sum, dense_vector x, dense_v
     return (dense_vector)TERCET_DOT_I8(sum, x, w);
 #else
     for (int i = 0; i < 32; i += 8)
-        sum += (x << (24 - i) >> 24) * (w << (24 - i) >> 24);
+        sum = dense_add(sum, (x << (24 - i) >> 24) * (w << (24 - i) >> 24));
     return sum;
 #endif
 }
@@ -141,7 +154,7 @@ DENSE_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector 
     else if (cell == DENSE_I8_DOT)
         sum->i32 = dense_dot_i8(sum->i32, x, w);
     else
-        sum->i16 += dense_madd_u8(x, w);
+        sum->i16 = (tercet_i16v)((dense_unsigned_half)sum->i16 + (dense_unsigned_half)dense_madd_u8(x, w));
 }
 
 /* Starts from sums in memory; int16 sums are added to them at the end. */
@@ -163,7 +176,7 @@ DENSE_INLINE void dense_sum_store(const struct dense_sum *sum, dense_cell *to, i
         if (first)
             dense_store(to, wide);
         else
-            dense_store(to, wide + dense_load(to));
+            dense_store(to, dense_add(wide, dense_load(to)));
     }
 }
 

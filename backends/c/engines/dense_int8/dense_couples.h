@@ -26,8 +26,9 @@ DENSE_INLINE void dense_couple_tile(const unsigned char *vectors, const dense_ce
         DENSE_UNROLL for (int i = 0; i < rows; i++) {
             const dense_vector one = dense_splat(cells[1 + 2 * i]), two = dense_splat(cells[2 + 2 * i]);
             DENSE_UNROLL for (int j = 0; j < width; j++) {
-                const tercet_i16v both = dense_madd_u8(held[0][j], one) + dense_madd_u8(held[1][j], two);
-                sum[i][j] += dense_madd_i16((dense_vector)both, ones);
+                const dense_unsigned_half both = (dense_unsigned_half)dense_madd_u8(held[0][j], one) +
+                                                 (dense_unsigned_half)dense_madd_u8(held[1][j], two);
+                sum[i][j] = dense_add(sum[i][j], dense_madd_i16((dense_vector)both, ones));
             }
         }
     }

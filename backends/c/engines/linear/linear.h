@@ -115,9 +115,10 @@ DENSE_INLINE void linear_tile(const unsigned char *weights, const unsigned char 
         DENSE_UNROLL for (int r = 0; r < rows; r++)
             DENSE_UNROLL for (int c = 0; c < columns; c++, sums += DENSE_LANES) {
                 const dense_vector one = (dense_vector)((tercet_i16v){0} + 1);
-                dense_vector whole = first ? (dense_vector){0} : dense_load(sums);
-                whole += cell == DENSE_U8_QUAD ? dense_madd_i16((dense_vector)sum[r][c].i16, one) : sum[r][c].i32;
-                dense_store(sums, whole);
+                const dense_vector whole = first ? (dense_vector){0} : dense_load(sums);
+                const dense_vector more =
+                    cell == DENSE_U8_QUAD ? dense_madd_i16((dense_vector)sum[r][c].i16, one) : sum[r][c].i32;
+                dense_store(sums, dense_add(whole, more));
             }
     }
 }

@@ -11,7 +11,18 @@ from .....ir.kn.layout import layout_of
 from .....ir.tn.elementwise import SigmoidOp, SoftmaxOp, TanhOp
 from .....ir.tn.linear import ConvOp, MatMulOp
 from .....ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from .....ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, PoolOp, ReduceMeanOp, TopKOp
+from .....ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    PoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+)
 from .....ir.types import shape_of
 from ...engine import Cost, Dense, Kernel, KernelCode, LayoutRequest, Schedule
 from ...expressions import ELEMENT_HEADER, helpers, is_elementwise
@@ -28,9 +39,16 @@ from .movement import (
     emit_transpose,
 )
 from .plan import Stage, plan_stages
-from .reduce import emit_arg_max, emit_reduce_mean, emit_softmax, emit_top_k
+from .reduce import (
+    emit_arg_max,
+    emit_reduce_extreme,
+    emit_reduce_mean,
+    emit_reduce_sum,
+    emit_softmax,
+    emit_top_k,
+)
 from .scope import Scope
-from .window import emit_avg_pool, emit_conv, emit_max_pool
+from .window import emit_avg_pool, emit_conv, emit_max_pool, emit_sum_pool
 
 ROOTS: dict[type[Operation], Callable[..., None]] = {
     ReshapeOp: emit_reshape,
@@ -43,7 +61,11 @@ ROOTS: dict[type[Operation], Callable[..., None]] = {
     MatMulOp: emit_matmul,
     MaxPoolOp: emit_max_pool,
     AvgPoolOp: emit_avg_pool,
+    SumPoolOp: emit_sum_pool,
     ReduceMeanOp: emit_reduce_mean,
+    ReduceSumOp: emit_reduce_sum,
+    ReduceMaxOp: emit_reduce_extreme,
+    ReduceMinOp: emit_reduce_extreme,
     SoftmaxOp: emit_softmax,
     ArgMaxOp: emit_arg_max,
     TopKOp: emit_top_k,

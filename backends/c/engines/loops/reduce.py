@@ -1,24 +1,88 @@
-"""Operations that look along axes: mean, softmax, arg max, top k."""
+"""Operations that look along axes: mean, sum, extremes, softmax, arg max, top k."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from math import prod
 
 from xdsl.ir import SSAValue
 
 from .....ir.tn.elementwise import SoftmaxOp
-from .....ir.tn.pool import ArgMaxOp, ReduceMeanOp, TopKOp
+from .....ir.tn.pool import ArgMaxOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceOp, ReduceSumOp, TopKOp
 from .....ir.types import element_of, is_float, shape_of
 from ...text import value_c
+from .accumulate import accumulator_c
 from .nest import joined_axes
 from .plan import Stage
-from .scope import Access, Scope, dense_strides, index_of, sum_c
+from .scope import Access, Index, Scope, dense_strides, index_of, sum_c
 
 
 def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
     """The sum is kept in double, so that its error does not grow with the number of elements."""
+    with _results(scope, stage, op) as reduced:
+        scope.out.add("double sum = 0;")
+        with reduced.elements() as x:
+            scope.out.add(f"sum += {x};")
+        name = scope.name("mean")
+        scope.out.add(f"const float {name} = (float)sum / {max(prod(reduced.sizes), 1)}.0f;")
+        scope.element(stage, reduced.index, {op.y: name})
+
+
+def emit_reduce_sum(scope: Scope, stage: Stage, op: ReduceSumOp) -> None:
+    total = scope.name("sum")
+    with _results(scope, stage, op) as reduced:
+        scope.out.add(f"{accumulator_c(op)} {total} = 0;")
+        with reduced.elements() as x:
+            scope.out.add(f"{total} += {x};")
+        scope.element(stage, reduced.index, {op.y: total})
+
+
+def emit_reduce_extreme(scope: Scope, stage: Stage, op: ReduceMaxOp | ReduceMinOp) -> None:
+    """The largest or smallest element: starts with the first one, which it meets again."""
+    largest, kind, best = isinstance(op, ReduceMaxOp), value_c(element_of(op.x)), scope.name("best")
+    with _results(scope, stage, op) as reduced:
+        scope.out.add(f"{kind} {best} = {reduced.element([])};")
+        with reduced.elements() as x:
+            scope.out.add(f"const {kind} value = {x};")
+            if kind == "float":
+                scope.out.add(f"{best} = tercet_{'max' if largest else 'min'}_f32({best}, value);")
+            else:
+                scope.out.add(f"{best} = value {'>' if largest else '<'} {best} ? value : {best};")
+        scope.element(stage, reduced.index, {op.y: best})
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """One result of a reduction, in the loop over all of them. sizes: of the reduced axes; inner: the elements' places
+    along them; start: the C of the first one's place."""
+
+    scope: Scope
+    x: SSAValue
+    index: Index
+    sizes: list[int]
+    inner: Access
+    start: str
+
+    def element(self, terms: list[tuple[str, int]]) -> str:
+        return self.scope.reads[self.x].at(sum_c([(self.start, 1), *terms]))
+
+    @contextmanager
+    def elements(self) -> Iterator[str]:
+        """A loop over the elements. Yields the C of one."""
+        terms = []
+        with ExitStack() as loops:
+            groups = joined_axes(self.sizes, [self.inner]) if self.sizes else []
+            for i, group in enumerate(groups):
+                loops.enter_context(self.scope.loop(f"r{i}", group.size, inner=group is groups[-1]))
+                terms.append((f"r{i}", self.inner.strides[group.axis]))
+            yield self.element(terms)
+
+
+@contextmanager
+def _results(scope: Scope, stage: Stage, op: ReduceOp) -> Iterator[_Reduced]:
+    """A shared loop over the results of a reduction."""
     x, axes = shape_of(op.x), op.get("axes")
     strides = dense_strides(x)
     if op.get("keepdims"):
@@ -26,23 +90,9 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
     else:
         kept = tuple(s for i, s in enumerate(strides) if i not in axes)
     inner = Access(0, tuple(strides[a] for a in axes))
-    sizes = [x[a] for a in axes]
     with scope.shared_loop("item", prod(stage.shape)):
-        at = _coordinates(scope, stage.shape, "item")
-        index = index_of(at)
-        scope.out.add("double sum = 0;")
-        with ExitStack() as loops:
-            terms = [(index(Access(0, kept)), 1)]
-            if axes and 0 not in sizes:
-                groups = joined_axes(sizes, [inner])
-                for i, group in enumerate(groups):
-                    loops.enter_context(scope.loop(f"r{i}", group.size, inner=group is groups[-1]))
-                    terms.append((f"r{i}", inner.strides[group.axis]))
-            if 0 not in sizes:
-                scope.out.add(f"sum += {scope.reads[op.x].at(sum_c(terms))};")
-        name = scope.name("mean")
-        scope.out.add(f"const float {name} = (float)sum / {prod(sizes)}.0f;")
-        scope.element(stage, index, {op.y: name})
+        index = index_of(_coordinates(scope, stage.shape, "item"))
+        yield _Reduced(scope, op.x, index, [x[a] for a in axes], inner, index(Access(0, kept)))
 
 
 def emit_softmax(scope: Scope, stage: Stage, op: SoftmaxOp) -> None:

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from math import prod
 
 from .....ir.tn.linear import ConvOp
-from .....ir.tn.pool import AvgPoolOp, MaxPoolOp, PoolOp
+from .....ir.tn.pool import AvgPoolOp, MaxPoolOp, PoolOp, SumPoolOp
 from .....ir.types import element_of, range_of, shape_of
 from ...text import float_c, int_c, storage_c, value_c
 from .accumulate import accumulator_c
@@ -225,11 +225,22 @@ def emit_max_pool(scope: Scope, stage: Stage, op: MaxPoolOp) -> None:
     _emit_rows(scope, stage, last, acc, lowest, tap, lambda at, best: best, column_maxima)
 
 
-def emit_avg_pool(scope: Scope, stage: Stage, op: AvgPoolOp) -> None:
-    window = Window.of(op, op.get("kernel"))
-
+def _emit_sums(
+    scope: Scope, stage: Stage, op: PoolOp, window: Window, acc: str, finish: Callable[[list[str], str], str]
+) -> None:
     def tap(at: list[str], terms: list[tuple[str, int]], offset: int, names: list[str], total: str) -> None:
         scope.out.add(f"{total} += {_plane(scope, op, at, terms, offset)};")
+
+    _emit_rows(scope, stage, window, acc, "0", tap, finish)
+
+
+def emit_sum_pool(scope: Scope, stage: Stage, op: SumPoolOp) -> None:
+    window = Window.of(op, op.get("kernel"))
+    _emit_sums(scope, stage, op, window, accumulator_c(op), lambda at, total: total)
+
+
+def emit_avg_pool(scope: Scope, stage: Stage, op: AvgPoolOp) -> None:
+    window = Window.of(op, op.get("kernel"))
 
     def finish(at: list[str], total: str) -> str:
         counts = [_count_c(window, op.get("counted"), axis, at[2 + axis]) for axis in range(len(window.size))]
@@ -239,7 +250,7 @@ def emit_avg_pool(scope: Scope, stage: Stage, op: AvgPoolOp) -> None:
         # a window in which nothing counts has the sum 0 and gives 0
         return f"{total} / (float)tercet_max_i64(1, {' * '.join([*varying, str(fixed)])})"
 
-    _emit_rows(scope, stage, window, "float", "0", tap, finish)
+    _emit_sums(scope, stage, op, window, "float", finish)
 
 
 def _count_c(window: Window, counted: Sequence[int], axis: int, at: str) -> int | str:

@@ -1,0 +1,70 @@
+"""Comparisons and choices. A truth value is an integer 0 or 1: `and` is tn.min, `or` is tn.max, `not` a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import StringAttr
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
+
+from ..operation import TensorOperation, fail
+from ..types import BOOL, Tensor, element_of, is_float, range_of, shape_of, tensor_type
+from ._shapes import broadcast_shapes
+from .elementwise import BinaryOp
+from .movement import union
+
+COMPARISONS = ("ge", "gt", "eq")
+
+
+@irdl_op_definition
+class CompareOp(BinaryOp):
+    """1 where a >= b (ge), a > b (gt) or a = b (eq), else 0: also where one of them is NaN.
+
+    The other comparisons swap the operands. With a constant, ge and gt are better written as tn.threshold.
+    """
+
+    name = "tn.compare"
+    relation = prop_def(StringAttr)
+
+    def infer(self) -> Sequence[Tensor]:
+        if self.get("relation") not in COMPARISONS:
+            raise fail(self, "relation", COMPARISONS, self.get("relation"))
+        (tensor,) = super().infer()
+        return [tensor_type(shape_of(tensor), BOOL if is_float(self.a) else element_of(tensor))]
+
+    def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        """What the ranges decide: 1:1 where it always holds, 0:0 where it never does."""
+        always, never = {
+            "ge": (a[0] >= b[1], a[1] < b[0]),
+            "gt": (a[0] > b[1], a[1] <= b[0]),
+            "eq": (a[0] == a[1] == b[0] == b[1], a[1] < b[0] or b[1] < a[0]),
+        }[self.get("relation")]
+        return int(always), int(not never)
+
+
+@irdl_op_definition
+class SelectOp(TensorOperation):
+    """a where the condition is not 0, b elsewhere; all three broadcast. a and b are both float or both integer."""
+
+    name = "tn.select"
+    condition = operand_def()
+    a = operand_def()
+    b = operand_def()
+    y = result_def()
+
+    def infer(self) -> Sequence[Tensor]:
+        if is_float(self.condition):
+            raise fail(self, "condition", "integers", element_of(self.condition))
+        if is_float(self.a) != is_float(self.b):
+            raise fail(self, "operands", "both float or both integer", f"{element_of(self.a)}, {element_of(self.b)}")
+        shape = broadcast_shapes(self, *(shape_of(v) for v in self.operands))
+        element = union(element_of(self.a), element_of(self.b))
+        lo, hi = range_of(element_of(self.condition))
+        if lo > 0 or hi < 0:
+            element = element_of(self.a)
+        elif lo == hi == 0:
+            element = element_of(self.b)
+        return [tensor_type(shape, element)]
+
+
+OPS = [CompareOp, SelectOp]

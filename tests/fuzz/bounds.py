@@ -1,0 +1,372 @@
+"""Between which values each output of a program may lie, whatever the order in which float32 sums are added.
+
+Every value is an interval of float64 numbers. An operation widens it by what float32 can round, unless its result is
+exact in float32 in any order. So a quantizer's result is an interval of more than one integer only where the exact
+value lies within float32 rounding of a boundary: a tie, and what follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.traits import IsTerminator
+
+from tercet.backends.reference.elementwise import ROUNDINGS
+from tercet.backends.reference.linear import columns
+from tercet.backends.reference.meaning import MEANING
+from tercet.ir.kn.kernel import ConvertOp, KernelOp
+from tercet.ir.program import Program
+from tercet.ir.tn import elementwise as ew
+from tercet.ir.tn.constant import ConstantOp
+from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
+from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
+from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from tercet.ir.types import element_of, is_float, range_of
+
+ROUNDING = 2.0**-24
+STEPS = 4
+"""So many float32 roundings an operation may stand for: passes fold neighbouring factors into one."""
+SMOOTH = 2e-6
+"""How far implementations of exp and tanh may be apart, relative to results of about 1."""
+
+Array: TypeAlias = np.ndarray
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Elementwise lo <= value <= hi, float64."""
+
+    lo: Array
+    hi: Array
+
+    @classmethod
+    def of(cls, *corners: Array) -> Interval:
+        """The smallest one around all corners; everything where one of them is NaN."""
+        stack = np.stack(np.broadcast_arrays(*corners))
+        unknown = np.isnan(stack).any(axis=0)
+        return cls(np.where(unknown, -np.inf, stack.min(axis=0)), np.where(unknown, np.inf, stack.max(axis=0)))
+
+    @property
+    def points(self) -> bool:
+        return bool(np.all(self.lo == self.hi))
+
+    @property
+    def straddles(self) -> Array:
+        return (self.lo < 0) & (self.hi > 0)
+
+    def map(self, function: Callable[[Array], Array]) -> Interval:
+        """Under a monotone function."""
+        return Interval.of(function(self.lo), function(self.hi))
+
+    def around(self, extra: Array, where: Array) -> Interval:
+        """With a further value, where it can be taken."""
+        return Interval(
+            np.where(where, np.minimum(self.lo, extra), self.lo), np.where(where, np.maximum(self.hi, extra), self.hi)
+        )
+
+
+def rounded(y: Interval, error: Array | float | None = None) -> Interval:
+    """y after float32 rounding. error: how much; None: a few roundings, none where y is exact in float32."""
+    with np.errstate(all="ignore"):
+        size = np.maximum(np.abs(y.lo), np.abs(y.hi))
+        if error is None:
+            exact = (y.lo == y.hi) & (y.lo == np.float32(y.lo))
+            error = np.where(exact, 0.0, STEPS * ROUNDING * size + 1e-45)
+        lo, hi = y.lo - error, y.hi + error
+        lo, hi = (np.where(np.abs(v) > np.finfo(np.float32).max, np.copysign(np.inf, v), v) for v in (lo, hi))
+    return Interval(np.where(np.isnan(lo), -np.inf, lo), np.where(np.isnan(hi), np.inf, hi))
+
+
+def _grid(array: Array) -> float:
+    """The largest power of two of which all elements are multiples."""
+    mantissa, exponent = np.frexp(array[array != 0])
+    if not mantissa.size:
+        return 1.0
+    whole = (np.abs(mantissa) * 2.0**53).astype(np.int64)
+    lowest = (whole & -whole).astype(np.float64)
+    return float(np.min(np.ldexp(lowest, exponent - 53)))
+
+
+def _summed(op: Operation, a: Interval, b: Interval, dot: Callable[[Array, Array], Array], terms: int) -> Interval:
+    """A bilinear sum of products of `terms` terms."""
+    with np.errstate(all="ignore"):
+        ca, ra, cb, rb = (a.lo + a.hi) / 2, (a.hi - a.lo) / 2, (b.lo + b.hi) / 2, (b.hi - b.lo) / 2
+        center, sizes = dot(ca, cb), dot(np.abs(ca) + ra, np.abs(cb) + rb)
+        radius = np.zeros_like(center)
+        if not (a.points and b.points):
+            radius = dot(np.abs(ca), rb) + dot(ra, np.abs(cb) + rb)
+        y = Interval(center - radius, center + radius)
+        if not is_float(op.results[0]):
+            return y
+        if a.points and b.points and np.all(np.isfinite(ca)) and np.all(np.isfinite(cb)):
+            if np.all(sizes <= _grid(ca) * _grid(cb) * 2.0**24):
+                return y
+        return rounded(y, (terms + STEPS) * ROUNDING * sizes + 1e-45 * terms)
+
+
+def _conv(op: ConvOp, x: Interval, w: Interval, bias: Interval | None = None) -> Interval:
+    pads, group, n = op.get("pads"), op.get("group"), x.lo.ndim - 2
+
+    def dot(a: Array, b: Array) -> Array:
+        a = np.pad(a, [(0, 0), (0, 0), *((pads[i], pads[i + n]) for i in range(n))])
+        taps = columns(a, b.shape[2:], op.get("strides"), op.get("dilations"))
+        size, terms = taps.shape[2 + n :], int(np.prod(b.shape[1:]))
+        y = b.reshape(group, b.shape[0] // group, terms) @ taps.reshape(a.shape[0], group, terms, int(np.prod(size)))
+        return y.reshape(a.shape[0], b.shape[0], *size)
+
+    y = _summed(op, x, w, dot, int(np.prod(w.lo.shape[1:])))
+    if bias is None:
+        return y
+    rows = (-1, *(1,) * n)
+    return _exact_or_rounded(op, Interval(y.lo + bias.lo.reshape(rows), y.hi + bias.hi.reshape(rows)))
+
+
+def _matmul(op: MatMulOp, a: Interval, b: Interval) -> Interval:
+    return _summed(op, a, b, np.matmul, a.lo.shape[-1])
+
+
+def _exact_or_rounded(op: Operation, y: Interval) -> Interval:
+    return rounded(y) if is_float(op.results[0]) else y
+
+
+def _add(op: Operation, a: Interval, b: Interval) -> Interval:
+    return _exact_or_rounded(op, Interval.of(a.lo + b.lo, a.hi + b.hi))
+
+
+def _sub(op: Operation, a: Interval, b: Interval) -> Interval:
+    return _exact_or_rounded(op, Interval.of(a.lo - b.hi, a.hi - b.lo))
+
+
+def _corners(f: Callable[[Array, Array], Array], a: Interval, b: Interval) -> Interval:
+    return Interval.of(*(f(x, y) for x, y in product((a.lo, a.hi), (b.lo, b.hi))))
+
+
+def _mul(op: Operation, a: Interval, b: Interval) -> Interval:
+    return _exact_or_rounded(op, _corners(np.multiply, a, b))
+
+
+def _div(op: Operation, a: Interval, b: Interval) -> Interval:
+    if is_float(op.results[0]):
+        y = _corners(np.divide, a, b)
+        pole = b.straddles | (((b.lo == 0) | (b.hi == 0)) & (b.lo != b.hi))
+        return rounded(y.around(np.full((), -np.inf), pole).around(np.full((), np.inf), pole))
+    return _corners(lambda x, y: np.where(y == 0, 0, np.trunc(x / np.where(y == 0, 1, y))), a, b)
+
+
+def _prelu(op: Operation, a: Interval, b: Interval) -> Interval:
+    y = _corners(lambda x, s: np.where(x >= 0, x, x * s), a, b)
+    return _exact_or_rounded(op, y.around(np.zeros(()), np.broadcast_to(a.straddles, y.lo.shape)))
+
+
+def _leaky(op: Operation, x: Interval) -> Interval:
+    alpha = float(np.float32(op.get("alpha")))
+    return rounded(x.map(lambda v: np.where(v >= 0, v, alpha * v)).around(np.zeros(()), x.straddles))
+
+
+def _hard_swish(op: Operation, x: Interval) -> Interval:
+    y = x.map(lambda v: v * np.clip(v / 6 + 0.5, 0, 1))
+    least = (x.lo < -1.5) & (x.hi > -1.5)
+    return rounded(
+        y.around(np.full((), -0.375), least), STEPS * ROUNDING * np.maximum(np.abs(x.lo), np.abs(x.hi)) + 1e-45
+    )
+
+
+def _hard_sigmoid(op: Operation, x: Interval) -> Interval:
+    alpha, beta = float(np.float32(op.get("alpha"))), float(np.float32(op.get("beta")))
+    inner = rounded(rounded(x.map(lambda v: alpha * v)).map(lambda v: v + beta))
+    return inner.map(lambda v: np.clip(v, 0, 1))
+
+
+def _clip(op: Operation, x: Interval) -> Interval:
+    lo, hi = op.get("lo"), op.get("hi")
+    if is_float(op.results[0]):
+        lo, hi = float(np.float32(lo)), float(np.float32(hi))
+    return x.map(lambda v: np.minimum(np.maximum(v, lo), hi))
+
+
+def _saturated(x: Array, lo: float, hi: float) -> Array:
+    return np.clip(np.nan_to_num(x, nan=0.0, posinf=hi, neginf=lo), lo, hi)
+
+
+def _cast(op: Operation, x: Interval) -> Interval:
+    if is_float(op.results[0]):
+        return rounded(x)
+    lo, hi = range_of(element_of(op.results[0]))
+    if is_float(op.operands[0]):
+        return x.map(lambda v: _saturated(np.trunc(v), lo, hi))
+    if np.all((x.lo >= lo) & (x.hi <= hi)):
+        return x
+    size = float(hi - lo + 1)
+    wrapped = [(v - lo) % size + lo for v in (x.lo, x.hi)]
+    torn = wrapped[1] - wrapped[0] != x.hi - x.lo
+    return Interval(np.where(torn, lo, wrapped[0]), np.where(torn, hi, wrapped[1]))
+
+
+def _smooth(function: Callable[[Array], Array]) -> Callable[[Operation, Interval], Interval]:
+    return lambda op, x: rounded(x.map(function), SMOOTH)
+
+
+def _softmax(op: Operation, x: Interval) -> Interval:
+    if x.lo.ndim == 0 or not x.lo.size:
+        return Interval(np.ones_like(x.lo), np.ones_like(x.lo))
+    axis = op.get("axis")
+    top = x.hi.max(axis=axis, keepdims=True)
+    low, high = np.exp(x.lo - top), np.exp(x.hi - top)
+    rest_low = low.sum(axis=axis, keepdims=True) - low
+    rest_high = high.sum(axis=axis, keepdims=True) - high
+    return rounded(Interval.of(low / (low + rest_high), high / (high + rest_low)), SMOOTH)
+
+
+def _quantize(op: Operation, x: Interval, scale: Interval) -> Interval:
+    ratio = rounded(_corners(np.divide, x, scale))
+    rounding, lo, hi = ROUNDINGS[op.get("mode")], op.get("lo"), op.get("hi")
+    return ratio.map(lambda v: _saturated(rounding(v), lo, hi))
+
+
+def _batch_norm(op: Operation, x: Interval, scale: Interval, bias: Interval, mean: Interval, var: Interval) -> Interval:
+    rows = (-1, *(1,) * (x.lo.ndim - 2))
+    k = scale.lo / np.sqrt(var.lo + float(np.float32(op.get("epsilon"))))
+    shift = bias.lo - mean.lo * k
+    size = (np.abs(bias.lo) + np.abs(mean.lo * k)).reshape(rows)
+    k, shift = k.reshape(rows), shift.reshape(rows)
+    y = Interval.of(x.lo * k + shift, x.hi * k + shift)
+    return rounded(y, 2 * STEPS * ROUNDING * (np.maximum(np.abs(x.lo), np.abs(x.hi)) * np.abs(k) + size) + 1e-45)
+
+
+def _meaning(op: Operation, *operands: Interval) -> Interval:
+    """For operations that are monotone in every operand and round nothing, by the interpreter's meaning."""
+    function = MEANING[type(op)]
+    return Interval.of(function(op, *(x.lo for x in operands)), function(op, *(x.hi for x in operands)))
+
+
+def _mean_of(op: Operation, x: Interval, y: Interval, sizes: Array, count: int) -> Interval:
+    """y: a mean of at most `count` elements; exact where the sum is and the quotient is a float32."""
+    exact = x.points and bool(np.all(np.isfinite(x.lo))) and bool(np.all(sizes * count <= _grid(x.lo) * 2.0**24))
+    return rounded(y) if exact else rounded(y, (count + STEPS) * ROUNDING * sizes + 1e-45)
+
+
+def _avg_pool(op: AvgPoolOp, x: Interval) -> Interval:
+    sizes = MEANING[AvgPoolOp](op, np.maximum(np.abs(x.lo), np.abs(x.hi)))
+    return _mean_of(op, x, _meaning(op, x), np.asarray(sizes), int(np.prod(op.get("kernel"))))
+
+
+def _reduce_mean(op: ReduceMeanOp, x: Interval) -> Interval:
+    axes, keep = op.get("axes"), bool(op.get("keepdims"))
+
+    def mean(v: Array) -> Array:
+        return np.asarray(v.mean(axis=axes, keepdims=keep))
+
+    count = int(np.prod([x.lo.shape[a] for a in axes]))
+    return _mean_of(op, x, x.map(mean), mean(np.maximum(np.abs(x.lo), np.abs(x.hi))), count)
+
+
+def _threshold(op: Operation, x: Interval, thresholds: Interval, sign: Interval | None = None) -> Interval:
+    function = MEANING[type(op)]
+    extra = () if sign is None else (sign.lo.astype(np.int64),)
+    return x.map(lambda v: np.asarray(function(op, v, thresholds.lo, *extra), np.float64))
+
+
+def _select_threshold(op: Operation, x: Interval, selector: Interval, *tables: Interval) -> Interval:
+    function, extra = MEANING[type(op)], [t.lo for t in tables]
+    corners = [
+        np.asarray(function(op, v, s, *extra), np.float64) for v, s in product((x.lo, x.hi), (selector.lo, selector.hi))
+    ]
+    y = Interval.of(*corners)
+    return y if selector.points else Interval(np.full_like(y.lo, -np.inf), np.full_like(y.hi, np.inf))
+
+
+def _arg_max(op: Operation, x: Interval) -> Interval:
+    axis = op.get("axis")
+    if x.points:
+        y = np.asarray(MEANING[type(op)](op, x.lo), np.float64)
+        return Interval(y, y)
+    lo, hi = (x.lo, x.hi) if op.get("largest") else (-x.hi, -x.lo)
+    can = hi >= lo.max(axis=axis, keepdims=True)
+    index = np.arange(lo.shape[axis]).reshape([-1 if i == axis else 1 for i in range(lo.ndim)])
+    first = np.where(can, index, lo.shape[axis]).min(axis=axis, keepdims=True)
+    return Interval(first.astype(np.float64), np.where(can, index, -1).max(axis=axis, keepdims=True).astype(np.float64))
+
+
+def _top_k(op: Operation, x: Interval) -> list[Interval]:
+    function, axis = MEANING[type(op)], op.get("axis")
+    low, high = function(op, x.lo), function(op, x.hi)
+    values = Interval.of(low[0], high[0])
+    if x.points:
+        index = np.asarray(low[1], np.float64)
+        return [values, Interval(index, index)]
+    # An index is certain where no two elements along the axis can change places.
+    last = float(x.lo.shape[axis] - 1)
+    index = np.asarray(low[1], np.float64)
+    overlap = ~np.broadcast_to(_apart(x, axis), index.shape)
+    return [values, Interval(np.where(overlap, 0.0, index), np.where(overlap, last, index))]
+
+
+def _apart(x: Interval, axis: int) -> Array:
+    """Whether along an axis no two intervals overlap; that axis has size 1."""
+    order = np.argsort(x.lo, axis=axis, kind="stable")
+    lo, hi = np.take_along_axis(x.lo, order, axis), np.take_along_axis(x.hi, order, axis)
+    n = lo.shape[axis]
+    return np.all(np.take(lo, range(1, n), axis) > np.take(hi, range(n - 1), axis), axis=axis, keepdims=True)
+
+
+def _take(op: Operation, x: Interval, indices: Interval) -> Interval:
+    if indices.points:
+        return x.map(lambda v: np.take(v, indices.lo.astype(np.int64), axis=op.get("axis")))
+    y = np.take(x.lo, np.clip(indices.lo, 0, None).astype(np.int64), axis=op.get("axis"))
+    return Interval(np.full_like(y, -np.inf), np.full_like(y, np.inf))
+
+
+RULES: dict[type[Operation], Callable[..., Any]] = {
+    ew.AddOp: _add, ew.SubOp: _sub, ew.MulOp: _mul, ew.DivOp: _div, ew.PReluOp: _prelu,
+    ew.MaxOp: lambda op, a, b: Interval(np.maximum(a.lo, b.lo), np.maximum(a.hi, b.hi)),
+    ew.MinOp: lambda op, a, b: Interval(np.minimum(a.lo, b.lo), np.minimum(a.hi, b.hi)),
+    ew.ReluOp: lambda op, x: x.map(lambda v: np.maximum(v, 0)),
+    ew.LeakyReluOp: _leaky, ew.HardSwishOp: _hard_swish, ew.HardSigmoidOp: _hard_sigmoid,
+    ew.SigmoidOp: _smooth(lambda v: 1 / (1 + np.exp(-v))), ew.TanhOp: _smooth(np.tanh), ew.SoftmaxOp: _softmax,
+    ew.RoundOp: lambda op, x: x.map(ROUNDINGS[op.get("mode")]), ew.ClipOp: _clip, ew.CastOp: _cast,
+    QuantizeOp: _quantize, DequantizeOp: _mul, ThresholdOp: _threshold, SelectThresholdOp: _select_threshold,
+    ConvOp: _conv, MatMulOp: _matmul, BatchNormOp: _batch_norm,
+    MaxPoolOp: _meaning, AvgPoolOp: _avg_pool, ReduceMeanOp: _reduce_mean, ArgMaxOp: _arg_max, TopKOp: _top_k,
+    ReshapeOp: _meaning, TransposeOp: _meaning, ConcatOp: _meaning, SliceOp: _meaning, PadOp: _meaning,
+    ConvertOp: _meaning, TakeOp: _take,
+}  # fmt: skip
+
+
+def bounds(program: Program, inputs: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+    """The interval of every output, by name. Raises KeyError for an operation without a rule."""
+    arrays = [np.asarray(inputs[port.name]).astype(np.float64) for port in program.inputs]
+    count = len(arrays[0]) if program.batched and arrays else 1
+    samples = [[a[i : i + 1] for a in arrays] for i in range(count)] if program.batched else [arrays]
+    with np.errstate(all="ignore"):
+        results = [_block(program.block, [Interval(a, a) for a in sample], program.weights) for sample in samples]
+    joined = zip(*results, strict=True)
+    return {
+        port.name: Interval(np.concatenate([y.lo for y in parts]), np.concatenate([y.hi for y in parts]))
+        if program.batched
+        else parts[0]
+        for port, parts in zip(program.outputs, joined, strict=True)
+    }
+
+
+def _block(block: Block, arguments: Sequence[Interval], weights: Mapping[str, np.ndarray]) -> list[Interval]:
+    values: dict[SSAValue, Interval] = dict(zip(block.args, arguments, strict=True))
+    for op in block.ops:
+        operands = [values[v] for v in op.operands]
+        if op.has_trait(IsTerminator):
+            return operands
+        if isinstance(op, ConstantOp):
+            array = weights[op.get("value")].astype(np.float64)
+            results: Any = Interval(array, array)
+        elif isinstance(op, KernelOp):
+            results = _block(op.block, operands, weights)
+        else:
+            results = RULES[type(op)](op, *operands)
+        results = [results] if isinstance(results, Interval) else results
+        values.update(zip(op.results, results, strict=True))
+    raise AssertionError("a block without terminator")
