@@ -68,7 +68,7 @@ class Judge:
         except Exception as error:  # onnxruntime's own have no common base
             raise TercetError(f"onnxruntime fails on the model: {error}") from error
         known = [Known(frozenset([node]), np.asarray(found[name])) for name, node in probe.results.items()]
-        return self.reference.replay(inputs, known, self._of(outputs, index), self.rtol).right
+        return self.reference.replay(inputs, known, self._of(outputs, index), self.rtol, floats=True).right
 
     def named(self) -> list[str]:
         """The first few ties of all samples judged, each once."""

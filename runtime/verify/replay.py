@@ -16,10 +16,12 @@ import numpy as np
 from xdsl.ir import Operation
 
 from ...backends.reference import interpreter
-from ...backends.reference.bounds import Bounds, is_boundary, run_bounds
+from ...backends.reference.bounds import UNIT, Bounds, is_boundary, run_bounds
+from ...backends.reference.elementwise import ROUNDINGS, saturate
 from ...ir.kn.layout import tensor_in
 from ...ir.locations import describe, source_names
 from ...ir.program import Program
+from ...ir.tn.quant import RequantizeOp
 from ...ir.types import shape_of
 from ..compare import wrong_elements
 from ..samples import Arrays
@@ -27,6 +29,9 @@ from .ties import Ties, inside, slack_of
 
 FLOAT_SLACK = 1e-5
 """Of a float tensor's largest magnitude: what its elements may be off without being another decision."""
+
+RESCALE_ROUNDINGS = 64
+"""Float operations, each of a value of at most the largest level, that stand for one exact rescaling."""
 
 MOST_LEVELS = 1 << 16
 
@@ -66,17 +71,23 @@ class Reference:
 
     def boundary_nodes(self) -> frozenset[str]:
         """The source nodes where floats become levels."""
-        return frozenset(name for op, names in self._nodes.items() if is_boundary(op) for name in names)
+        made = (op for op in self._nodes if is_boundary(op) or isinstance(op, RequantizeOp))
+        return frozenset(name for op in made for name in self._nodes[op])
 
-    def replay(self, inputs: Arrays, known: Sequence[Known], outputs: Arrays, rtol: float) -> Replay:
-        """One sample: its inputs, intermediate results of the other side, and the other side's outputs."""
+    def replay(
+        self, inputs: Arrays, known: Sequence[Known], outputs: Arrays, rtol: float, *, floats: bool = False
+    ) -> Replay:
+        """One sample: its inputs, intermediate results of the other side, and the other side's outputs. floats: whether
+        the other side computes in float32 what the program rescales exactly in integers."""
         found, places = Replay(), self._places(known)
 
         def decide(op: Operation, operands: Sequence[Bounds], results: list[Bounds]) -> list[Bounds]:
+            if floats and isinstance(op, RequantizeOp):
+                results = [_rescaled_in_float(op, operands, results[0])]
             for i, y in enumerate(results):
                 if y.exact:
                     continue
-                if is_boundary(op):
+                if is_boundary(op) or isinstance(op, RequantizeOp):
                     found.ties.possible(op, operands, y)
                 candidates = places.get((op, i), [])
                 decided = next((d for values in candidates if (d := _decided(y, values)) is not None), None)
@@ -111,6 +122,21 @@ class Reference:
             if fits:
                 places.setdefault(fits[-1], []).append(one.values)
         return places
+
+
+def _rescaled_in_float(op: RequantizeOp, operands: Sequence[Bounds], y: Bounds) -> Bounds:
+    """The levels that float32 may give, where the exact quotient lies next to a boundary the other one too."""
+    x, multiplier, divisor = operands
+    ratio = multiplier.own.astype(np.float64) / divisor.own
+    largest = max(abs(op.get("lo")), abs(op.get("hi")), 1)
+    room = RESCALE_ROUNDINGS * UNIT * largest
+    low, high = (
+        saturate(ROUNDINGS[op.get("mode")](side * ratio + sign * room), op.get("lo"), op.get("hi"))
+        for side, sign in ((x.lo, -1), (x.hi, 1))
+    )
+    low, high = np.minimum(low, y.lo), np.maximum(high, y.hi)
+    same = np.array_equal(low, high)
+    return Bounds(y.own, low, low if same else high, same, not same)
 
 
 def _moved(decided: np.ndarray, own: np.ndarray) -> np.ndarray:

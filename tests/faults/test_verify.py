@@ -48,6 +48,17 @@ def test_neighbours_that_are_wrong_by_one_fail(changed: str, tmp_path: Path) -> 
     assert not found.ok
 
 
+@pytest.mark.parametrize("name", ["mean_tie", "avgpool_tie_2x2", "avgpool_tie_8x8"])
+def test_averages_that_onnxruntime_rounds_in_float32(name: str, tmp_path: Path) -> None:
+    """Here the artifact and the import are exact, and onnxruntime is the one that a tie moves."""
+    made = tercet.compile(DATA / f"{name}.onnx", tmp_path / "m.tercet", target="generic")
+    found = tercet.verify(made.path, DATA / f"{name}.onnx", samples=20)
+    assert found.ok, verification_text(found)
+    ties = {check.against: (check.samples, check.ties) for check in found.checks}
+    assert ties["interpreter"] == (0, 0)
+    assert ties["onnxruntime"][0] == ties["onnxruntime"][1] > 0
+
+
 def _named(path: Path, name: str) -> Path:
     """A convolution and a relu whose input, output, weights and nodes have a name in them."""
     weights = numpy_helper.from_array(np.ones((4, 2, 3, 3), np.float32), f"{name}w")
