@@ -170,6 +170,16 @@ ACTIVATIONS: dict[str, tuple[list[NodeProto], Any]] = {
     "where not": ([node("Less", "z zero", "d"), node("Not", "d", "c"), node("Where", "c one minus", "s")], BIPOLAR),
     "where swapped": ([node("LessOrEqual", "zero z", "c"), node("Where", "c one minus", "s")], BIPOLAR),
     "sign": ([node("Sign", "z", "s")], TERNARY),
+    "difference": (
+        [
+            node("Greater", "z one", "c"),
+            node("Less", "z minus", "d"),
+            node("Cast", "c", "p", to=1),
+            node("Cast", "d", "n", to=1),
+            node("Sub", "p n", "s"),
+        ],
+        TERNARY,
+    ),
     "step": ([node("Greater", "z one", "c"), node("Cast", "c", "s", to=1)], None),
 }
 
