@@ -13,7 +13,7 @@ from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.quant import ThresholdOp
 from ..ir.types import contains, element_of, is_float, range_of, shape_of
 from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace
-from .level_rules import clip_of_quantize, threshold_of_threshold
+from .level_rules import clip_of_quantize, sum_of_thresholds, threshold_of_threshold
 
 
 def _same_shape(program: Program, op: Operation) -> bool:
@@ -121,8 +121,8 @@ RULES: Rules = {
     ClipOp: (_no_clip, clip_of_quantize),
     ThresholdOp: (threshold_of_threshold,),
     CastOp: (_no_cast,),
-    SubOp: (_subtract_constant,),
-    AddOp: (_add_constants,),
+    SubOp: (_subtract_constant, sum_of_thresholds),
+    AddOp: (_add_constants, sum_of_thresholds),
 }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from xdsl.ir import Operation
 
 from ..ir.program import Program
-from ..ir.tn.elementwise import ClipOp
+from ..ir.tn.elementwise import AddOp, ClipOp, SubOp
 from ..ir.tn.quant import QuantizeOp, ThresholdOp
+from ..ir.types import shape_of
 from .base import constant_before, insert, name_of, replace
 
 
@@ -48,3 +51,60 @@ def threshold_of_threshold(program: Program, op: Operation) -> bool:
     return replace(
         op, insert(op, ThresholdOp.make(inner.x, thresholds, axis=inner.get("axis"), base=base, step=step, at=op))
     )
+
+
+def sum_of_thresholds(program: Program, op: Operation) -> bool:
+    """A sum or difference of thresholds on one tensor is one threshold, where all of them rise or fall together.
+
+    `(x > t).float() - (x < -t).float()` is the usual ternary activation.
+    """
+    assert isinstance(op, AddOp | SubOp)
+    first, second = op.a.owner, op.b.owner
+    if not isinstance(first, ThresholdOp) or not isinstance(second, ThresholdOp) or first.x is not second.x:
+        return False
+    a, b = _lines(program, first), _lines(program, second)
+    if a is None or b is None or not _same_axis(first, second, a.table, b.table):
+        return False
+    if isinstance(op, SubOp):
+        b = Lines(b.table, -b.start, -b.slope)
+    channels = max(len(a.slope), len(b.slope), len(a.table), len(b.table))
+    if not np.array_equal(np.broadcast_to(a.slope, channels), np.broadcast_to(b.slope, channels)):
+        return False
+    slope, start = np.broadcast_to(a.slope, channels), np.broadcast_to(a.start + b.start, channels)
+    tables = [np.broadcast_to(t, (channels, t.shape[1])) for t in (a.table, b.table)]
+    table = np.sort(np.concatenate(tables, axis=1), axis=1)
+    step = int(abs(slope[0]))
+    base = np.where(slope > 0, start, start - step * table.shape[1])
+    if (abs(slope) != step).any() or (base != base[0]).any():
+        return False
+    name = f"{name_of(first.thresholds, 'levels')}.sum"
+    operands = [first.x, constant_before(program, op, name, table, first.thresholds)]
+    if (slope < 0).any():
+        operands.append(constant_before(program, op, f"{name}.sign", np.sign(slope).astype(np.int8), first.thresholds))
+    axis = (first if len(a.table) > 1 or len(a.slope) > 1 else second).get("axis")
+    return replace(op, insert(op, ThresholdOp.make(*operands, axis=axis, base=int(base[0]), step=step, at=op)))
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A threshold as start + slope * #{T in table : x >= T}: table [C or 1, n], start and slope [C or 1] integers."""
+
+    table: np.ndarray
+    start: np.ndarray
+    slope: np.ndarray
+
+
+def _lines(program: Program, op: ThresholdOp) -> Lines | None:
+    table = program.array(op.thresholds)
+    sign = np.ones(1, np.int64) if op.sign is None else program.array(op.sign)
+    if table is None or sign is None:
+        return None
+    sign, step = sign.astype(np.int64), op.get("step")
+    return Lines(table, np.where(sign < 0, op.get("base") + step * table.shape[1], op.get("base")), step * sign)
+
+
+def _same_axis(a: ThresholdOp, b: ThresholdOp, *tables: np.ndarray) -> bool:
+    """True where the two agree on the axis of channels, or one has none."""
+    rank = max(len(shape_of(a.x)), 1)
+    plain = [len(table) == 1 and op.sign is None for op, table in zip((a, b), tables, strict=True)]
+    return any(plain) or a.get("axis") % rank == b.get("axis") % rank

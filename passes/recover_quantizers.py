@@ -12,7 +12,7 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
-from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp
+from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
@@ -125,7 +125,9 @@ def _concat(program: Program, op: Operation) -> bool:
 
 
 def _add(program: Program, op: Operation) -> bool:
-    """q * s + p * s = (q + p) * s where float32 gives the same for every pair of values (checked, all of them)."""
+    """q * s + p * s = (q + p) * s, and differences, where float32 gives the same for every pair of values (checked, all
+    of them)."""
+    assert isinstance(op, AddOp | SubOp)
     a, b = (_dequantized(program, v) for v in op.operands)
     if a is None or b is None or a[1].size != 1 or b[1].size != 1 or a[1].reshape(()) != b[1].reshape(()):
         return False
@@ -134,9 +136,10 @@ def _add(program: Program, op: Operation) -> bool:
         return False
     s = np.float32(a[1].reshape(()))
     p, q = (np.array(values_of(element_of(d[0].q)), np.float32) for d in (a, b))
-    if not np.array_equal(p[:, None] * s + q[None, :] * s, (p[:, None] + q[None, :]) * s):
+    join = np.add if isinstance(op, AddOp) else np.subtract
+    if not np.array_equal(join(p[:, None] * s, q[None, :] * s), join(p[:, None], q[None, :]) * s):
         return False
-    return _dequantize_after(program, op, AddOp.make(a[0].q, b[0].q, at=op), a[1].reshape(()), name_of(a[0].scale))
+    return _dequantize_after(program, op, type(op).make(a[0].q, b[0].q, at=op), a[1].reshape(()), name_of(a[0].scale))
 
 
 def _requantize(program: Program, op: Operation) -> bool:
@@ -230,6 +233,7 @@ RULES: Rules = {
     ConvOp: (_integer_conv,),
     MatMulOp: (_integer_matmul,),
     AddOp: (_add,),
+    SubOp: (_add,),
     QuantizeOp: (_requantize, _quantize_before_pool),
     ThresholdOp: (_quantize_before_pool,),
 }

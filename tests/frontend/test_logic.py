@@ -34,7 +34,7 @@ def kinds(program: Program) -> list[type]:
 def test_comparison_with_a_constant_is_a_threshold(op_type: str, bound: float, first: bool) -> None:
     """NaN, infinities, zeros of both signs and the smallest floats too."""
     feeds = {"x": SPECIAL}
-    source = model(node(op_type, "c x" if first else "x c"), feeds, {"c": np.float32(bound)}, outputs=BOOL)
+    source = model(node(op_type, "c x" if first else "x c"), feeds, {"c": np.array(bound, np.float32)}, outputs=BOOL)
     assert_like_onnxruntime(source, feeds)
     found = kinds(import_model(source))
     assert ThresholdOp in found and CompareOp not in found
@@ -45,7 +45,9 @@ def test_comparison_with_a_constant_is_a_threshold(op_type: str, bound: float, f
 def test_comparison_with_infinity(op_type: str, bound: float) -> None:
     feeds = {"x": SPECIAL}
     for inputs in ("x c", "c x"):
-        assert_like_onnxruntime(model(node(op_type, inputs), feeds, {"c": np.float32(bound)}, outputs=BOOL), feeds)
+        assert_like_onnxruntime(
+            model(node(op_type, inputs), feeds, {"c": np.array(bound, np.float32)}, outputs=BOOL), feeds
+        )
 
 
 @pytest.mark.parametrize("op_type", COMPARISONS)
@@ -91,7 +93,7 @@ def test_logic(op_type: str) -> None:
 
 def test_not_of_a_comparison_is_one_threshold() -> None:
     feeds = {"x": SPECIAL}
-    source = model([node("Less", "x c", "t"), node("Not", "t")], feeds, {"c": np.float32(0.5)}, outputs=BOOL)
+    source = model([node("Less", "x c", "t"), node("Not", "t")], feeds, {"c": np.array(0.5, np.float32)}, outputs=BOOL)
     assert_like_onnxruntime(source, feeds)
     program = import_model(source)
     for step in graph_passes():
@@ -170,6 +172,16 @@ ACTIVATIONS: dict[str, tuple[list[NodeProto], Any]] = {
     "where not": ([node("Less", "z zero", "d"), node("Not", "d", "c"), node("Where", "c one minus", "s")], BIPOLAR),
     "where swapped": ([node("LessOrEqual", "zero z", "c"), node("Where", "c one minus", "s")], BIPOLAR),
     "sign": ([node("Sign", "z", "s")], TERNARY),
+    "difference": (
+        [
+            node("Greater", "z one", "c"),
+            node("Less", "z minus", "d"),
+            node("Cast", "c", "p", to=1),
+            node("Cast", "d", "n", to=1),
+            node("Sub", "p n", "s"),
+        ],
+        TERNARY,
+    ),
     "step": ([node("Greater", "z one", "c"), node("Cast", "c", "s", to=1)], None),
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tercet.backends.reference.interpreter import run
 from tercet.frontend.onnx import import_model
 from tercet.ir.program import Port, Program
-from tercet.ir.tn.elementwise import ClipOp
+from tercet.ir.tn.elementwise import AddOp, ClipOp, SubOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import QuantizeOp, ThresholdOp
 from tercet.ir.types import element_of, f32, int_type, is_float, range_of, tensor_type
@@ -62,7 +62,7 @@ def test_threshold_of_a_threshold_is_one(seed: int, inner_step: int, outer_step:
         x[0, :, 0] = np.nan
     element = int_type(-9, 9) if whole else f32
     program = Program.new("levels", [Port("x", tensor_type(x.shape, element), x.dtype)])
-    rows = rng.choice([1, channels])
+    rows = int(channels) if rng.random() < 0.5 else 1
     first = program.constant("first", np.sort(rng.integers(-9, 9, (rows, inner_count)), axis=1).astype(x.dtype))
     second = program.constant("second", np.sort(rng.integers(-9, 9, (1, outer_count)), axis=1))
     base = int(rng.integers(-5, 5))
@@ -75,6 +75,56 @@ def test_threshold_of_a_threshold_is_one(seed: int, inner_step: int, outer_step:
     program.verify()
     assert [type(op) for op in program.ops].count(ThresholdOp) == 1
     np.testing.assert_array_equal(run(program, {"x": x})["y"], want)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans(), st.booleans())
+def test_sum_of_thresholds_that_rise_and_fall_together_is_one(seed: int, minus: bool, signs: bool, whole: bool) -> None:
+    rng = np.random.default_rng(seed)
+    channels, count = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    x = rng.integers(-9, 9, (1, channels, 50)).astype(np.int64 if whole else np.float32)
+    if not whole:
+        x[0, :, 0] = np.nan
+    step, sign = int(rng.choice([1, -1, 2])), rng.choice([-1, 1], channels).astype(np.int8)
+    program = Program.new("sum", [Port("x", tensor_type(x.shape, int_type(-9, 9) if whole else f32), x.dtype)])
+    results = []
+    for i, n in enumerate((count, 2)):
+        rows = channels if rng.random() < 0.5 else 1
+        table = program.constant(f"t{i}", np.sort(rng.integers(-9, 9, (rows, n)), axis=1).astype(x.dtype))
+        operands = [program.block.args[0], table.result]
+        program.block.add_op(table)
+        if signs:
+            turn = -1 if minus and i else 1
+            operands.append((constant := program.constant(f"s{i}", turn * sign)).result)
+            program.block.add_op(constant)
+        slope = step if signs or not (minus and i) else -step
+        threshold = ThresholdOp.make(*operands, axis=1, base=int(rng.integers(-5, 5)), step=slope)
+        program.block.add_op(threshold)
+        results.append(threshold.y)
+    join = (SubOp if minus else AddOp).make(*results)
+    program.block.add_op(join)
+    program.finish([("y", join.y, np.dtype(np.int64))])
+    want = run(program, {"x": x})["y"]
+    Canonicalize().apply(program)
+    program.verify()
+    assert [type(op) for op in program.ops].count(ThresholdOp) == 1
+    np.testing.assert_array_equal(run(program, {"x": x})["y"], want)
+
+
+def test_sum_of_thresholds_that_do_not_stays() -> None:
+    """A rising and a falling one, as Equal is."""
+    program = Program.new("equal", [Port("x", tensor_type((1, 9), int_type(-4, 4)), np.dtype(np.int64))])
+    tables = [program.constant(f"t{i}", np.array([[i]])) for i in range(2)]
+    rising, falling = (
+        ThresholdOp.make(program.block.args[0], t.result, axis=-1, base=0, step=step)
+        for t, step in zip(tables, (1, -1), strict=True)
+    )
+    join = AddOp.make(rising.y, falling.y)
+    program.block.add_ops([*tables, rising, falling, join])
+    program.finish([("y", join.y, np.dtype(np.int64))])
+    Canonicalize().apply(program)
+    assert AddOp in {type(op) for op in program.ops}
+    x = np.arange(-4, 5)[None]
+    np.testing.assert_array_equal(run(program, {"x": x})["y"], x == 0)
 
 
 def test_the_demo_has_integer_thresholds() -> None:
