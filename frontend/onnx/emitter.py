@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -206,4 +207,5 @@ def retyped(value: Value, dtype: np.dtype) -> Value:
 
 
 def _readable(error: VerifyException) -> str:
-    return str(error).replace("\n", " ")
+    """Without the operation and the word field: the user knows the node, not the program."""
+    return re.sub(r"^\w+\.\w+: (field )?", "", str(error).replace("\n", " "))

@@ -11,6 +11,7 @@ and numpy's warnings are errors. Exit code 1: something else than a refusal, kep
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import mmap
 import os
@@ -77,6 +78,7 @@ def outcome(subject: Subject, seed: int, number: int, folder: Path) -> tuple[str
 def general(what: str) -> str:
     """A message without the names and numbers of the case."""
     text = re.sub(r"\S*/\S*", "..", what.splitlines()[0])
+    text = re.sub(r"operator \S+|by an? \S+ node", "operator ..", text)
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "'..'", text)
     text = re.sub(r"\[[^\]]*\]|\([^)]*\)", "[..]", text)
     return re.sub(r"[-+]?\d[\w.+-]*", "#", text)[:100]
@@ -127,6 +129,7 @@ def _child(subject: Subject, seed: int, numbers: Sequence[int], folder: Path, sh
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        faulthandler.disable()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # native libraries have their own opinions of damaged models
         for number in numbers:
             shared[:] = struct.pack("q", number)
