@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.extras-$(EXTRAS)
 
-.PHONY: help demo test check nightly sanitize mutate lint types package bench venv compiler clean
+.PHONY: help demo test check nightly fuzz sanitize mutate lint types package bench venv compiler clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ sanitize: $(DEV) compiler ## engines and 500 random networks under ASan and UBSa
 
 mutate: $(DEV) compiler ## small faults in clones: do the tests notice? (ARGS="--only NAME")
 	$(BIN)/python tests/mutation/run.py $(ARGS)
+
+fuzz: $(DEV) compiler ## random networks and damaged files, as many as one likes (ARGS="--count 1000 --seed 1 --state FILE")
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 lint: $(DEV) ## ruff
 	$(BIN)/ruff check .

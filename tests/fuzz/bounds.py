@@ -20,6 +20,7 @@ from tercet.backends.reference.elementwise import ROUNDINGS
 from tercet.backends.reference.linear import columns
 from tercet.backends.reference.meaning import MEANING
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
+from tercet.ir.operation import TensorOperation
 from tercet.ir.program import Program
 from tercet.ir.tn import elementwise as ew
 from tercet.ir.tn.constant import ConstantOp
@@ -93,7 +94,9 @@ def _grid(array: Array) -> float:
     return float(np.min(np.ldexp(lowest, exponent - 53)))
 
 
-def _summed(op: Operation, a: Interval, b: Interval, dot: Callable[[Array, Array], Array], terms: int) -> Interval:
+def _summed(
+    op: TensorOperation, a: Interval, b: Interval, dot: Callable[[Array, Array], Array], terms: int
+) -> Interval:
     """A bilinear sum of products of `terms` terms."""
     with np.errstate(all="ignore"):
         ca, ra, cb, rb = (a.lo + a.hi) / 2, (a.hi - a.lo) / 2, (b.lo + b.hi) / 2, (b.hi - b.lo) / 2
@@ -131,15 +134,15 @@ def _matmul(op: MatMulOp, a: Interval, b: Interval) -> Interval:
     return _summed(op, a, b, np.matmul, a.lo.shape[-1])
 
 
-def _exact_or_rounded(op: Operation, y: Interval) -> Interval:
+def _exact_or_rounded(op: TensorOperation, y: Interval) -> Interval:
     return rounded(y) if is_float(op.results[0]) else y
 
 
-def _add(op: Operation, a: Interval, b: Interval) -> Interval:
+def _add(op: TensorOperation, a: Interval, b: Interval) -> Interval:
     return _exact_or_rounded(op, Interval.of(a.lo + b.lo, a.hi + b.hi))
 
 
-def _sub(op: Operation, a: Interval, b: Interval) -> Interval:
+def _sub(op: TensorOperation, a: Interval, b: Interval) -> Interval:
     return _exact_or_rounded(op, Interval.of(a.lo - b.hi, a.hi - b.lo))
 
 
@@ -147,11 +150,11 @@ def _corners(f: Callable[[Array, Array], Array], a: Interval, b: Interval) -> In
     return Interval.of(*(f(x, y) for x, y in product((a.lo, a.hi), (b.lo, b.hi))))
 
 
-def _mul(op: Operation, a: Interval, b: Interval) -> Interval:
+def _mul(op: TensorOperation, a: Interval, b: Interval) -> Interval:
     return _exact_or_rounded(op, _corners(np.multiply, a, b))
 
 
-def _div(op: Operation, a: Interval, b: Interval) -> Interval:
+def _div(op: TensorOperation, a: Interval, b: Interval) -> Interval:
     if is_float(op.results[0]):
         y = _corners(np.divide, a, b)
         pole = b.straddles | (((b.lo == 0) | (b.hi == 0)) & (b.lo != b.hi))
@@ -159,17 +162,17 @@ def _div(op: Operation, a: Interval, b: Interval) -> Interval:
     return _corners(lambda x, y: np.where(y == 0, 0, np.trunc(x / np.where(y == 0, 1, y))), a, b)
 
 
-def _prelu(op: Operation, a: Interval, b: Interval) -> Interval:
+def _prelu(op: TensorOperation, a: Interval, b: Interval) -> Interval:
     y = _corners(lambda x, s: np.where(x >= 0, x, x * s), a, b)
     return _exact_or_rounded(op, y.around(np.zeros(()), np.broadcast_to(a.straddles, y.lo.shape)))
 
 
-def _leaky(op: Operation, x: Interval) -> Interval:
+def _leaky(op: TensorOperation, x: Interval) -> Interval:
     alpha = float(np.float32(op.get("alpha")))
     return rounded(x.map(lambda v: np.where(v >= 0, v, alpha * v)).around(np.zeros(()), x.straddles))
 
 
-def _hard_swish(op: Operation, x: Interval) -> Interval:
+def _hard_swish(op: TensorOperation, x: Interval) -> Interval:
     y = x.map(lambda v: v * np.clip(v / 6 + 0.5, 0, 1))
     least = (x.lo < -1.5) & (x.hi > -1.5)
     return rounded(
@@ -177,13 +180,13 @@ def _hard_swish(op: Operation, x: Interval) -> Interval:
     )
 
 
-def _hard_sigmoid(op: Operation, x: Interval) -> Interval:
+def _hard_sigmoid(op: TensorOperation, x: Interval) -> Interval:
     alpha, beta = float(np.float32(op.get("alpha"))), float(np.float32(op.get("beta")))
     inner = rounded(rounded(x.map(lambda v: alpha * v)).map(lambda v: v + beta))
     return inner.map(lambda v: np.clip(v, 0, 1))
 
 
-def _clip(op: Operation, x: Interval) -> Interval:
+def _clip(op: TensorOperation, x: Interval) -> Interval:
     lo, hi = op.get("lo"), op.get("hi")
     if is_float(op.results[0]):
         lo, hi = float(np.float32(lo)), float(np.float32(hi))
@@ -194,7 +197,7 @@ def _saturated(x: Array, lo: float, hi: float) -> Array:
     return np.clip(np.nan_to_num(x, nan=0.0, posinf=hi, neginf=lo), lo, hi)
 
 
-def _cast(op: Operation, x: Interval) -> Interval:
+def _cast(op: TensorOperation, x: Interval) -> Interval:
     if is_float(op.results[0]):
         return rounded(x)
     lo, hi = range_of(element_of(op.results[0]))
@@ -208,11 +211,11 @@ def _cast(op: Operation, x: Interval) -> Interval:
     return Interval(np.where(torn, lo, wrapped[0]), np.where(torn, hi, wrapped[1]))
 
 
-def _smooth(function: Callable[[Array], Array]) -> Callable[[Operation, Interval], Interval]:
+def _smooth(function: Callable[[Array], Array]) -> Callable[[TensorOperation, Interval], Interval]:
     return lambda op, x: rounded(x.map(function), SMOOTH)
 
 
-def _softmax(op: Operation, x: Interval) -> Interval:
+def _softmax(op: TensorOperation, x: Interval) -> Interval:
     if x.lo.ndim == 0 or not x.lo.size:
         return Interval(np.ones_like(x.lo), np.ones_like(x.lo))
     axis = op.get("axis")
@@ -223,13 +226,15 @@ def _softmax(op: Operation, x: Interval) -> Interval:
     return rounded(Interval.of(low / (low + rest_high), high / (high + rest_low)), SMOOTH)
 
 
-def _quantize(op: Operation, x: Interval, scale: Interval) -> Interval:
+def _quantize(op: TensorOperation, x: Interval, scale: Interval) -> Interval:
     ratio = rounded(_corners(np.divide, x, scale))
     rounding, lo, hi = ROUNDINGS[op.get("mode")], op.get("lo"), op.get("hi")
     return ratio.map(lambda v: _saturated(rounding(v), lo, hi))
 
 
-def _batch_norm(op: Operation, x: Interval, scale: Interval, bias: Interval, mean: Interval, var: Interval) -> Interval:
+def _batch_norm(
+    op: TensorOperation, x: Interval, scale: Interval, bias: Interval, mean: Interval, var: Interval
+) -> Interval:
     rows = (-1, *(1,) * (x.lo.ndim - 2))
     k = scale.lo / np.sqrt(var.lo + float(np.float32(op.get("epsilon"))))
     shift = bias.lo - mean.lo * k
@@ -239,13 +244,14 @@ def _batch_norm(op: Operation, x: Interval, scale: Interval, bias: Interval, mea
     return rounded(y, 2 * STEPS * ROUNDING * (np.maximum(np.abs(x.lo), np.abs(x.hi)) * np.abs(k) + size) + 1e-45)
 
 
-def _meaning(op: Operation, *operands: Interval) -> Interval:
+def _meaning(op: TensorOperation, *operands: Interval) -> Interval:
     """For operations that are monotone in every operand and round nothing, by the interpreter's meaning."""
     function = MEANING[type(op)]
-    return Interval.of(function(op, *(x.lo for x in operands)), function(op, *(x.hi for x in operands)))
+    low, high = (np.asarray(function(op, *corner)) for corner in ([x.lo for x in operands], [x.hi for x in operands]))
+    return Interval.of(low, high)
 
 
-def _mean_of(op: Operation, x: Interval, y: Interval, sizes: Array, count: int) -> Interval:
+def _mean_of(op: TensorOperation, x: Interval, y: Interval, sizes: Array, count: int) -> Interval:
     """y: a mean of at most `count` elements; exact where the sum is and the quotient is a float32."""
     exact = x.points and bool(np.all(np.isfinite(x.lo))) and bool(np.all(sizes * count <= _grid(x.lo) * 2.0**24))
     return rounded(y) if exact else rounded(y, (count + STEPS) * ROUNDING * sizes + 1e-45)
@@ -266,13 +272,13 @@ def _reduce_mean(op: ReduceMeanOp, x: Interval) -> Interval:
     return _mean_of(op, x, x.map(mean), mean(np.maximum(np.abs(x.lo), np.abs(x.hi))), count)
 
 
-def _threshold(op: Operation, x: Interval, thresholds: Interval, sign: Interval | None = None) -> Interval:
+def _threshold(op: TensorOperation, x: Interval, thresholds: Interval, sign: Interval | None = None) -> Interval:
     function = MEANING[type(op)]
     extra = () if sign is None else (sign.lo.astype(np.int64),)
     return x.map(lambda v: np.asarray(function(op, v, thresholds.lo, *extra), np.float64))
 
 
-def _select_threshold(op: Operation, x: Interval, selector: Interval, *tables: Interval) -> Interval:
+def _select_threshold(op: TensorOperation, x: Interval, selector: Interval, *tables: Interval) -> Interval:
     function, extra = MEANING[type(op)], [t.lo for t in tables]
     corners = [
         np.asarray(function(op, v, s, *extra), np.float64) for v, s in product((x.lo, x.hi), (selector.lo, selector.hi))
@@ -281,7 +287,7 @@ def _select_threshold(op: Operation, x: Interval, selector: Interval, *tables: I
     return y if selector.points else Interval(np.full_like(y.lo, -np.inf), np.full_like(y.hi, np.inf))
 
 
-def _arg_max(op: Operation, x: Interval) -> Interval:
+def _arg_max(op: TensorOperation, x: Interval) -> Interval:
     axis = op.get("axis")
     if x.points:
         y = np.asarray(MEANING[type(op)](op, x.lo), np.float64)
@@ -293,7 +299,7 @@ def _arg_max(op: Operation, x: Interval) -> Interval:
     return Interval(first.astype(np.float64), np.where(can, index, -1).max(axis=axis, keepdims=True).astype(np.float64))
 
 
-def _top_k(op: Operation, x: Interval) -> list[Interval]:
+def _top_k(op: TensorOperation, x: Interval) -> list[Interval]:
     function, axis = MEANING[type(op)], op.get("axis")
     low, high = function(op, x.lo), function(op, x.hi)
     values = Interval.of(low[0], high[0])
@@ -315,7 +321,7 @@ def _apart(x: Interval, axis: int) -> Array:
     return np.all(np.take(lo, range(1, n), axis) > np.take(hi, range(n - 1), axis), axis=axis, keepdims=True)
 
 
-def _take(op: Operation, x: Interval, indices: Interval) -> Interval:
+def _take(op: TensorOperation, x: Interval, indices: Interval) -> Interval:
     if indices.points:
         return x.map(lambda v: np.take(v, indices.lo.astype(np.int64), axis=op.get("axis")))
     y = np.take(x.lo, np.clip(indices.lo, 0, None).astype(np.int64), axis=op.get("axis"))

@@ -14,8 +14,9 @@ def summary(state: State) -> str:
     operators = sorted({name for pair in state.pairs for name in pair.split(" > ")})
     lines = [
         f"seed {state.seed}: {state.done} networks, {state.seconds:.0f} s of CPU",
-        f"compiled and compared {c['compared']} times; with onnxruntime {c['onnxruntime']}; refused "
-        f"{sum(state.refused.values())}; elements explained as ties {c['explained']}; failures {len(state.failures)}",
+        f"compiled and compared {c['compared']} times; with onnxruntime {c['onnxruntime']}, with a twin {c['twins']}; "
+        f"refused {sum(state.refused.values())}; elements explained as ties {c['explained']}; "
+        f"failures {len(state.failures)}",
         f"{len(operators)} operators, {len(state.pairs)} pairs of neighbours",
         "",
         *_table(state.engines),

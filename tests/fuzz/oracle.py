@@ -53,6 +53,7 @@ class Report:
     networks: int = 0
     compared: int = 0
     with_onnxruntime: int = 0
+    twins: int = 0
     explained: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -86,16 +87,15 @@ def check(
     flags: Sequence[str] = ("-O0",),
     jobs: int = 1,
     report: Report | None = None,
-    restrict: Sequence[Sequence[str] | None] = (),
 ) -> Report:
-    """Checks networks, each on its targets. restrict: for each the engines to choose from, None for all."""
+    """Checks networks, each on its targets."""
     report = report or Report()
     ready: list[_Ready] = []
-    for i, (network, chosen) in enumerate(zip(networks, targets, strict=True)):
+    for network, chosen in zip(networks, targets, strict=True):
         report.networks += 1
         report.pairs.update(network.pairs)
         try:
-            ready.append(_prepared(network, chosen, report, restrict[i] if restrict else None))
+            ready.append(_prepared(network, chosen, report))
         except Broken as broken:
             report.failures.append(Failure(network.name, broken.stage, broken.kind, broken.detail))
         except UnsupportedError as refusal:
@@ -108,7 +108,7 @@ def check(
 # -- import and passes ------------------------------------------------------------------------------------------------
 
 
-def _prepared(network: Network, targets: Sequence[Target], report: Report, engines: Sequence[str] | None) -> _Ready:
+def _prepared(network: Network, targets: Sequence[Target], report: Report) -> _Ready:
     try:
         imported = import_onnx(network.model)
         imported.verify()
@@ -118,17 +118,21 @@ def _prepared(network: Network, targets: Sequence[Target], report: Report, engin
     except Exception as error:
         raise _broken("import", error) from error
     bound = _Bounds(imported, network.inputs)
+    if network.twin_of is not None:
+        first = import_onnx(network.twin_of.model)
+        report.twins += 1
+        report.explained += compare("twin", want, run(first, network.inputs), _Bounds(first, network.inputs))
     given = onnxruntime(network)
     if given is not None:
         report.with_onnxruntime += 1
         report.explained += compare("onnxruntime", want, given, bound)
     program, programs = imported.clone(), {}
     common = len(graph_passes())
-    for stage in stages(targets[0], *choose_engines(engines))[:common] if targets else []:
+    for stage in stages(targets[0], *choose_engines(network.engines))[:common] if targets else []:
         _apply(stage, program, network.inputs, want, bound, report)
     for target in targets:
         programs[target.name] = program.clone()
-        for stage in stages(target, *choose_engines(engines))[common:]:
+        for stage in stages(target, *choose_engines(network.engines))[common:]:
             _apply(stage, programs[target.name], network.inputs, want, bound, report)
     for name, made in programs.items():
         report.engines.update(_engines(made, name))
@@ -137,7 +141,8 @@ def _prepared(network: Network, targets: Sequence[Target], report: Report, engin
 
 def _apply(stage: Stage, program: Program, inputs: Arrays, want: Arrays, bound: _Bounds, report: Report) -> None:
     try:
-        stage.step.apply(program)
+        if not stage.step.apply(program):
+            return
         program.drop_unused_weights()
         program.verify()
         have = run(program, inputs)

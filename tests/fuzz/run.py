@@ -17,6 +17,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 from fuzz.coverage import pair_table, summary  # noqa: E402
 from fuzz.graphs.diamonds import diamond  # noqa: E402
 from fuzz.graphs.generate import network  # noqa: E402
+from fuzz.graphs.network import Network  # noqa: E402
+from fuzz.oracle import Report  # noqa: E402
 from fuzz.session import State, go_on  # noqa: E402
 from fuzz.shrink import keep_smallest  # noqa: E402
 
@@ -30,14 +32,18 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="C compilers at a time")
     parser.add_argument("--flags", default="-O0", help="further arguments of the C compiler")
     parser.add_argument("--pairs", action="store_true", help="list the pairs of operators at the end")
-    parser.add_argument("--bytes", type=int, default=0, help="also so many models with flipped bytes")
+    parser.add_argument("--bytes", type=int, default=1000, help="also so many models with flipped bytes")
     options = parser.parse_args()
     state = State.load(options.state, options.seed)
+
+    def found(failing: Network, report: Report) -> None:
+        print("written:", keep_smallest(failing, report, folder=folder))
+
     folder = options.state.with_suffix("") if options.state else Path("fuzz-failures")
     make = network if options.kind == "any" else diamond
     go_on(
         state, options.count, make, path=options.state, jobs=options.jobs, flags=options.flags.split(),
-        tell=partial(print, flush=True), found=partial(keep_smallest, folder=folder),
+        tell=partial(print, flush=True), found=found,
     )  # fmt: skip
     print(summary(state))
     if options.pairs:

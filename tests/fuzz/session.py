@@ -12,7 +12,7 @@ import json
 import resource
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ from tercet.backends.c.target import TARGETS, Target, find_target
 
 from .graphs.network import Network
 from .oracle import Report, check
+from .twins import twin
 
 BATCH = 24
 """Networks that are compiled together."""
+
+TWINS = 4
+"""One network in so many gets a twin."""
 
 Make = Callable[[int, int], Network]
 """The network of a seed and an index."""
@@ -66,7 +70,7 @@ class State:
     def add(self, report: Report) -> None:
         self.counts.update(
             networks=report.networks, compared=report.compared, onnxruntime=report.with_onnxruntime,
-            explained=report.explained,
+            explained=report.explained, twins=report.twins,
         )  # fmt: skip
         self.refused.update(report.refused)
         self.pairs.update({" > ".join(pair): n for pair, n in report.pairs.items()})
@@ -114,13 +118,12 @@ def go_on(
     while state.done < count:
         begin = _cpu_seconds()
         indices = range(state.done, min(state.done + BATCH, count))
-        networks = [make(state.seed, i) for i in indices]
+        networks = [replace(make(state.seed, i), engines=engines_of(i)) for i in indices]
         chosen = targets_of(state.done // BATCH)
-        report = check(
-            networks, [chosen] * len(networks), jobs=jobs, flags=flags, restrict=[engines_of(i) for i in indices]
-        )
+        networks += [made for i, n in enumerate(networks[::TWINS]) if (made := twin(n, state.done + i)) is not None]
+        report = check(networks, [chosen] * len(networks), jobs=jobs, flags=flags)
         state.add(report)
-        state.done += len(networks)
+        state.done += len(indices)
         state.seconds += _cpu_seconds() - begin
         state.save(path)
         tell(f"{state.done} networks, {len(state.failures)} failures, {state.seconds:.0f} s of CPU")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def keep_smallest(network: Network, report: Report, *, folder: Path) -> Path:
     path = folder / f"{network.name}.onnx"
     onnx.save(smallest.model, path)
     np.savez(path.with_suffix(".npz"), **{f"in:{k}": v for k, v in smallest.inputs.items()})  # type: ignore[arg-type]
-    path.with_suffix(".txt").write_text(f"{failure}\n")
+    path.with_suffix(".txt").write_text(f"{failure}\nengines: {network.engines}\n")
     return path
 
 
@@ -39,7 +40,7 @@ def shrink(network: Network, stage: str, kind: str) -> Network:
         return any(f.kind == kind and _same_stage(f.stage, stage) for f in report.failures)
 
     tries = 0
-    if not fails(network):
+    if network.twin_of is not None or not fails(network):
         return network
     shrinking = True
     while shrinking and tries < TRIES:
@@ -84,11 +85,11 @@ def smaller(network: Network) -> Iterator[Network]:
     batched = any(v.type.tensor_type.shape.dim and v.type.tensor_type.shape.dim[0].dim_param for v in model.graph.input)
     if batched and len(next(iter(network.inputs.values()))) > 1:
         for i in range(len(next(iter(network.inputs.values())))):
-            yield Network(network.name, model, {k: v[i : i + 1] for k, v in network.inputs.items()}, [])
+            yield replace(network, inputs={k: v[i : i + 1] for k, v in network.inputs.items()})
     for name, array in network.inputs.items():
         simple = np.asarray(np.rint(array) if array.dtype.kind == "f" else array)
         if array.dtype.kind == "f" and not np.array_equal(simple, array):
-            yield Network(network.name, model, {**network.inputs, name: simple.astype(array.dtype)}, [])
+            yield replace(network, inputs={**network.inputs, name: simple.astype(array.dtype)})
     for axis in (2, 3):
         yield from _cropped(network, axis)
     for i, tensor in enumerate(model.graph.initializer):
@@ -107,7 +108,7 @@ def _changed(network: Network, change: Callable[[ModelProto], object]) -> Networ
     change(model)
     _drop_dead(model)
     kept = {v.name for v in model.graph.input}
-    return Network(network.name, model, {k: v for k, v in network.inputs.items() if k in kept}, [])
+    return replace(network, model=model, inputs={k: v for k, v in network.inputs.items() if k in kept})
 
 
 def _drop_dead(model: ModelProto) -> None:
@@ -165,7 +166,7 @@ def _cropped(network: Network, axis: int) -> Iterator[Network]:
                 dims[i].Clear()
 
     changed = _changed(network, change)
-    yield Network(network.name, changed.model, {k: inputs[k] for k in changed.inputs}, [])
+    yield replace(changed, inputs={k: inputs[k] for k in changed.inputs})
 
 
 def _replace(model: ModelProto, index: int, array: np.ndarray) -> None:

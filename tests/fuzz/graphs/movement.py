@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -221,7 +222,7 @@ def resize(g: Graph, x: Value) -> Value:
         return g.op("Resize", [x, given], shape, mode="nearest")
     mode = g.pick(("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"))
     rounding = g.pick(("round_prefer_floor", "floor", "ceil", "round_prefer_ceil"))
-    attributes = {"mode": "nearest", "coordinate_transformation_mode": mode, "nearest_mode": rounding}
+    attributes: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": mode, "nearest_mode": rounding}
     if g.chance(0.4) and not g.batched:
         return g.op("Resize", [x, None, None, g.ints(shape)], shape, **attributes)
     return g.op("Resize", [x, None, given], shape, **attributes) if g.opset >= 13 else g.op(
@@ -262,6 +263,8 @@ def folded(g: Graph, x: Value) -> Value:
     """x plus a constant that a small graph computes."""
     g.need(x.rank >= 1)
     n = x.shape[-1]
+    if g.chance(0.15) and g.opset >= 13:
+        return _nonzero(g, x)
     form = g.pick(
         ("ConstantOfShape", "Range", "Expand", "Tile") if g.opset >= 11 else ("ConstantOfShape", "Expand", "Tile")
     )
@@ -277,3 +280,12 @@ def folded(g: Graph, x: Value) -> Value:
         c = g.op("Tile", [g.constant(real(g, (1,))), g.ints([n])], (n,))
     g.need(g.joined(x, c) == x.shape)
     return g.op("Add", [x, c], x.shape, size=x.size + 1)
+
+
+def _nonzero(g: Graph, x: Value) -> Value:
+    """Every other index of the last axis, as a mask says."""
+    g.need(x.rank > _first(g) and x.shape[-1] > 0)
+    mask = np.arange(x.shape[-1]) % 2 == 0
+    found = g.op("NonZero", [g.constant(mask.astype(np.int64))], (1, int(mask.sum())))
+    indices = g.op("Squeeze", [found, g.ints([0])], (int(mask.sum()),))
+    return g.op("Gather", [x, indices], (*x.shape[:-1], int(mask.sum())), axis=x.rank - 1)

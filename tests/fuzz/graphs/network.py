@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import ModelProto
@@ -16,12 +16,15 @@ Arrays = dict[str, np.ndarray]
 @dataclass
 class Network:
     """inputs: for all samples at once; a batched model takes any number along the leading axis. pairs: neighbouring
-    operators (producer, consumer)."""
+    operators (producer, consumer). engines: those to choose from, None for all. twin_of: a network of which this one is
+    another way to write it."""
 
     name: str
     model: ModelProto
     inputs: Arrays
-    pairs: list[tuple[str, str]]
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    engines: list[str] | None = None
+    twin_of: Network | None = None
 
 
 def feed(g: Graph, value: Value, samples: int) -> np.ndarray:

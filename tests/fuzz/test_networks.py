@@ -1,0 +1,41 @@
+"""Random networks: what oracle.py asks of each holds. `make fuzz` goes on for as long as one likes."""
+
+from __future__ import annotations
+
+import pytest
+
+from .graphs.diamonds import diamond
+from .graphs.generate import network
+from .session import BATCH, State, go_on
+
+NETWORKS, DIAMONDS, ALL_DIAMONDS = 300, 96, 1000
+
+
+def check_batch(make, at: int, count: int) -> None:  # type: ignore[no-untyped-def]
+    """The networks of a batch that begins at `at`, of seed 0."""
+    state = State(0, done=at)
+    go_on(state, min(at + BATCH, count), make)
+    assert not state.failures, "\n".join(
+        f"{f['network']} at {f['stage']}: {f['kind']}\n{f['detail']}" for f in state.failures
+    )
+    refused, compared = sum(state.refused.values()), state.counts["compared"]
+    assert refused <= 0.15 * state.counts["networks"], dict(state.refused)
+    assert compared >= 2 * (state.counts["networks"] - refused)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(0, NETWORKS, BATCH))
+def test_networks(at: int) -> None:
+    check_batch(network, at, NETWORKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(0, DIAMONDS, BATCH))
+def test_diamonds(at: int) -> None:
+    check_batch(diamond, at, DIAMONDS)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("at", range(DIAMONDS, ALL_DIAMONDS, BATCH))
+def test_a_thousand_diamonds(at: int) -> None:
+    check_batch(diamond, at, ALL_DIAMONDS)
