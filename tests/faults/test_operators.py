@@ -337,7 +337,11 @@ EMPTY: dict[str, tuple[list[NodeProto], Arrays, Arrays]] = {
     "sign": ([node("Sign", "x")], {"x": floats(2, 0)}, {}),
     "to bool": ([node("Cast", "x", "t", to=TensorProto.BOOL), node("Cast", "t", to=1)], {"x": floats(2, 0)}, {}),
     "where": ([node("Less", "x z", "c"), node("Where", "c x z")], {"x": floats(0, 2)}, {"z": S}),
-    "resize": ([node("Resize", "x - r", mode="linear")], {"x": floats(0, 2, 4, 4)}, {"r": np.array([1, 1, 2, 2], np.float32)}),
+    "resize": (
+        [node("Resize", "x - r", mode="linear")],
+        {"x": floats(0, 2, 4, 4)},
+        {"r": np.array([1, 1, 2, 2], np.float32)},
+    ),
     "quantized product": (
         [
             node("QuantizeLinear", "x s", "q"),
