@@ -219,10 +219,11 @@ def run_verb(options: argparse.Namespace) -> int:
 
 def verify_verb(options: argparse.Namespace) -> int:
     from .api import verify
-    from .runtime.outputs import write_json
+    from .runtime.outputs import check_outputs, write_json
     from .runtime.progress import colored
     from .runtime.verify.text import verification_text
 
+    check_outputs(options.json)
     with _progress(options) as progress:
         found = verify(
             options.artifact, options.against, inputs=options.inputs, samples=options.samples,
