@@ -81,14 +81,7 @@ ACTIVATIONS = {
 }
 
 
-JOINED = {"two sided", "equal"}
-"""Two paths behind a convolution that meet again, which fusion does not order yet."""
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.xfail(strict=False)) if n in JOINED else n for n in ACTIVATIONS],
-)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_between_convolutions(name: str, tmp_path: Path) -> None:
     feeds = {"x": RNG.integers(-1, 2, (1, 3, 6, 6)).astype(np.int8)}
     constants = {
