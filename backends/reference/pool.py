@@ -80,14 +80,11 @@ def reduce_sum(op: ReduceSumOp, x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sum(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims")), dtype=np.int64))
 
 
-@meaning(ReduceMaxOp)
-def reduce_max(op: ReduceMaxOp, x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.max(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
-
-
-@meaning(ReduceMinOp)
-def reduce_min(op: ReduceMinOp, x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.min(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
+@meaning(ReduceMaxOp, ReduceMinOp)
+def reduce_extreme(op: ReduceMaxOp | ReduceMinOp, x: np.ndarray) -> np.ndarray:
+    pick, none = (np.maximum, -np.inf) if isinstance(op, ReduceMaxOp) else (np.minimum, np.inf)
+    start = x.dtype.type(none) if x.dtype.kind == "f" else None
+    return np.asarray(pick.reduce(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims")), initial=start))
 
 
 @meaning(ArgMaxOp)

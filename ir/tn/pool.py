@@ -128,12 +128,13 @@ class ReduceSumOp(ReduceOp):
 
 
 class ExtremeOp(ReduceOp):
-    """The largest or smallest element, floats or integers; NaN where one of the elements is NaN. No axis is empty."""
+    """The largest or smallest element, floats or integers; NaN where one of the elements is NaN. That of no floats is
+    an infinity; of integers there is at least one."""
 
     def infer(self) -> Sequence[Tensor]:
         x = shape_of(self.x)
         (y,) = super().infer()
-        if any(not x[a] for a in self.get("axes")):
+        if not is_float(self.x) and any(not x[a] for a in self.get("axes")):
             raise fail(self, "axes", "axes with elements", list(x))
         return [y]
 

@@ -363,3 +363,9 @@ def zero_sized(dtype: Element) -> Case:
     """A kernel on a tensor without elements."""
     case = Case("empty", [((2, 0, 3), dtype)])
     return case.returns(case.add(tn.ReluOp, case.inputs[0]))
+
+
+def extreme_of_nothing() -> Case:
+    """The largest of no floats."""
+    case = Case("nothing", [((2, 0, 3), f32)])
+    return case.returns(case.add(ReduceMaxOp, case.inputs[0], axes=[1], keepdims=1))

@@ -86,7 +86,7 @@ def test_baseline_target(kernels: list[Case]) -> None:
 
 
 def test_empty_tensors() -> None:
-    check_engine(ENGINE, [cases.zero_sized(f32), cases.zero_sized(TERNARY)])
+    check_engine(ENGINE, [cases.zero_sized(f32), cases.zero_sized(TERNARY), cases.extreme_of_nothing()])
 
 
 def test_windows_that_gcc_12_vectorises_wrongly() -> None:

@@ -23,7 +23,8 @@ OPERATORS = frozenset(
     QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
     Sign Greater GreaterOrEqual Less LessOrEqual Equal Where Not And Or Xor Expand Tile
     Max Min Sum Round Ceil Floor GlobalMaxPool ArgMin SpaceToDepth Size
-    """.split()  # noqa: SIM905  (69 quoted names are harder to read)
+    DynamicQuantizeLinear ReduceMax ReduceMin
+    """.split()  # noqa: SIM905  (72 quoted names are harder to read)
 )
 """A node test applies when all its nodes are of these operators: those that tercet imports."""
 

@@ -132,14 +132,14 @@ def test_extremes_are_onnxruntimes(
 ) -> None:
     axes = sorted(data.draw(st.sets(st.integers(0, len(shape) - 1))))
     x = integers(seed, shape, -9, 9) if whole else floats(seed, shape)
-    assume(all(shape[axis] for axis in axes))
+    assume(not whole or all(shape[axis] for axis in axes))
     (want,) = onnx_node(op_type, x, np.array(axes, np.int64), keepdims=int(keep), noop_with_empty_axes=1)
     (equal if whole else close)(compute_one(kind, x, axes=axes, keepdims=int(keep)), want)
 
 
-def test_extremes_of_no_elements_are_refused() -> None:
+def test_extremes_of_no_integers_are_refused() -> None:
     with pytest.raises(VerifyException, match="axes with elements"):
-        compute(ReduceMaxOp, floats(1, (2, 0)), axes=(1,), keepdims=1)
+        compute(ReduceMaxOp, integers(1, (2, 0), 0, 9), axes=(1,), keepdims=1)
 
 
 @given(full_shapes, seeds, st.booleans(), st.booleans(), st.booleans(), st.data())

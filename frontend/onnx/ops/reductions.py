@@ -21,7 +21,7 @@ def _reduce(kind: type[TensorOperation], e: Emitter, node: Node, x: Value, axes:
     if not given and node.int("noop_with_empty_axes", 0):
         return x
     over = tuple(sorted(e.axes(given, x.rank))) if given else tuple(range(x.rank))
-    if kind is not ReduceMeanOp and any(not x.shape[axis] for axis in over):
+    if not x.is_float and any(not x.shape[axis] for axis in over):
         raise Refusal(f"{node.op_type} along an axis of size 0 is not supported")
     return e.op(kind, x, axes=over, keepdims=int(bool(node.int("keepdims", 1))))
 

@@ -11,8 +11,8 @@ from xdsl.ir import SSAValue
 
 from .....ir.tn.elementwise import SoftmaxOp
 from .....ir.tn.pool import ArgMaxOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceOp, ReduceSumOp, TopKOp
-from .....ir.types import element_of, is_float, shape_of
-from ...text import value_c
+from .....ir.types import element_of, is_float, range_of, shape_of
+from ...text import int_c, value_c
 from .accumulate import accumulator_c
 from .nest import joined_axes
 from .plan import Stage
@@ -40,10 +40,14 @@ def emit_reduce_sum(scope: Scope, stage: Stage, op: ReduceSumOp) -> None:
 
 
 def emit_reduce_extreme(scope: Scope, stage: Stage, op: ReduceMaxOp | ReduceMinOp) -> None:
-    """The largest or smallest element: starts with the first one, which it meets again."""
+    """The largest or smallest element: starts with the other end of the range."""
     largest, kind, best = isinstance(op, ReduceMaxOp), value_c(element_of(op.x)), scope.name("best")
+    if kind == "float":
+        start = "-INFINITY" if largest else "INFINITY"
+    else:
+        start = int_c(range_of(element_of(op.x))[0 if largest else 1])
     with _results(scope, stage, op) as reduced:
-        scope.out.add(f"{kind} {best} = {reduced.element([])};")
+        scope.out.add(f"{kind} {best} = {start};")
         with reduced.elements() as x:
             scope.out.add(f"const {kind} value = {x};")
             if kind == "float":
@@ -65,19 +69,16 @@ class _Reduced:
     inner: Access
     start: str
 
-    def element(self, terms: list[tuple[str, int]]) -> str:
-        return self.scope.reads[self.x].at(sum_c([(self.start, 1), *terms]))
-
     @contextmanager
     def elements(self) -> Iterator[str]:
         """A loop over the elements. Yields the C of one."""
-        terms = []
+        terms = [(self.start, 1)]
         with ExitStack() as loops:
             groups = joined_axes(self.sizes, [self.inner]) if self.sizes else []
             for i, group in enumerate(groups):
                 loops.enter_context(self.scope.loop(f"r{i}", group.size, inner=group is groups[-1]))
                 terms.append((f"r{i}", self.inner.strides[group.axis]))
-            yield self.element(terms)
+            yield self.scope.reads[self.x].at(sum_c(terms))
 
 
 @contextmanager
