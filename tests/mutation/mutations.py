@@ -168,7 +168,7 @@ MUTATIONS = (
         "epsilon-ignored", PASSES + "fold_batch_norm.py",
         'np.sqrt(var + np.float32(op.get("epsilon")))', "np.sqrt(var)",
         "a folded batch norm has no epsilon",
-        ("tests/passes/test_graph_passes.py",),
+        ("tests/passes/test_fold_batch_norm.py",),
     ),
     Mutation(
         "padded-range", PASSES + "refine_ranges.py",
