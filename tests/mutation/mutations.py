@@ -174,7 +174,7 @@ MUTATIONS = (
         "padded-range", PASSES + "refine_ranges.py",
         "lo, hi = min(lo, 0), max(hi, 0)", "lo, hi = lo, hi",
         "accumulator ranges leave out the zeros of padding",
-        ("tests/passes/test_graph_passes.py",),
+        ("tests/passes/test_refine_ranges.py",),
     ),
     Mutation(
         "falling-chain", PASSES + "monotone_chain.py",
