@@ -1,4 +1,4 @@
-"""A tensor quantized twice with one scale: the second quantizer is a clip to its range, or nothing."""
+"""What holds for tensors of one scale only: a second quantizer is a clip, a concat one of integers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from random_networks import _Builder as Builder
 
 from tercet.backends.reference.interpreter import run
 from tercet.ir.tn.elementwise import ClipOp
+from tercet.ir.tn.movement import ConcatOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp
+from tercet.ir.types import is_float
 from tercet.passes.recover_quantizers import RecoverQuantizers
 
 
@@ -29,4 +31,20 @@ def test_only_a_narrower_range_clips(second: tuple[int, int], clips: bool) -> No
     b.program.verify()
     kinds = [type(op) for op in b.program.ops]
     assert kinds.count(QuantizeOp) == 1 and (ClipOp in kinds) == clips
+    np.testing.assert_array_equal(run(b.program, feeds)["y"], want)
+
+
+@pytest.mark.parametrize(("scales", "whole"), [((0.5, 0.5), True), ((0.5, 0.25), False), ((0.25, 0.5), False)])
+def test_a_concat_is_one_of_integers_where_scales_are_equal(scales: tuple[float, float], whole: bool) -> None:
+    b = Builder(2, (5, 5), np.random.default_rng(0))
+    x = b.program.block.args[0]
+    parts = [b.add(DequantizeOp, b.add(QuantizeOp, x, b.scalar(s), lo=-4, hi=3), b.scalar(s)) for s in scales]
+    b.program.finish([("y", b.add(ConcatOp, *parts, axis=1), np.dtype(np.float32))])
+    feeds = {"x": np.linspace(-4, 4, 50, dtype=np.float32).reshape(1, 2, 5, 5)}
+    want = run(b.program, feeds)["y"]
+
+    RecoverQuantizers().apply(b.program)
+    b.program.verify()
+    (concat,) = (op for op in b.program.ops if isinstance(op, ConcatOp))
+    assert is_float(concat.results[0]) != whole
     np.testing.assert_array_equal(run(b.program, feeds)["y"], want)
