@@ -8,9 +8,8 @@ value lies within float32 rounding of a boundary: a tie, and what follows from i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from xdsl.ir import Block, Operation, SSAValue
@@ -25,73 +24,26 @@ from tercet.ir.program import Program
 from tercet.ir.tn import elementwise as ew
 from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
+from tercet.ir.tn.logic import CompareOp, SelectOp
 from tercet.ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
-from tercet.ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceMeanOp, TopKOp
-from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
+from tercet.ir.tn.pool import (
+    ArgMaxOp,
+    AvgPoolOp,
+    MaxPoolOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceSumOp,
+    SumPoolOp,
+    TopKOp,
+)
+from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from tercet.ir.types import element_of, is_float, range_of
 
-ROUNDING = 2.0**-24
-STEPS = 4
-"""So many float32 roundings an operation may stand for: passes fold neighbouring factors into one."""
+from .intervals import ROUNDING, STEPS, Array, Interval, grid, rounded
+
 SMOOTH = 2e-6
 """How far implementations of exp and tanh may be apart, relative to results of about 1."""
-
-Array: TypeAlias = np.ndarray
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Elementwise lo <= value <= hi, float64."""
-
-    lo: Array
-    hi: Array
-
-    @classmethod
-    def of(cls, *corners: Array) -> Interval:
-        """The smallest one around all corners; everything where one of them is NaN."""
-        stack = np.stack(np.broadcast_arrays(*corners))
-        unknown = np.isnan(stack).any(axis=0)
-        return cls(np.where(unknown, -np.inf, stack.min(axis=0)), np.where(unknown, np.inf, stack.max(axis=0)))
-
-    @property
-    def points(self) -> bool:
-        return bool(np.all(self.lo == self.hi))
-
-    @property
-    def straddles(self) -> Array:
-        return (self.lo < 0) & (self.hi > 0)
-
-    def map(self, function: Callable[[Array], Array]) -> Interval:
-        """Under a monotone function."""
-        return Interval.of(function(self.lo), function(self.hi))
-
-    def around(self, extra: Array, where: Array) -> Interval:
-        """With a further value, where it can be taken."""
-        return Interval(
-            np.where(where, np.minimum(self.lo, extra), self.lo), np.where(where, np.maximum(self.hi, extra), self.hi)
-        )
-
-
-def rounded(y: Interval, error: Array | float | None = None) -> Interval:
-    """y after float32 rounding. error: how much; None: a few roundings, none where y is exact in float32."""
-    with np.errstate(all="ignore"):
-        size = np.maximum(np.abs(y.lo), np.abs(y.hi))
-        if error is None:
-            exact = (y.lo == y.hi) & (y.lo == np.float32(y.lo))
-            error = np.where(exact, 0.0, STEPS * ROUNDING * size + 1e-45)
-        lo, hi = y.lo - error, y.hi + error
-        lo, hi = (np.where(np.abs(v) > np.finfo(np.float32).max, np.copysign(np.inf, v), v) for v in (lo, hi))
-    return Interval(np.where(np.isnan(lo), -np.inf, lo), np.where(np.isnan(hi), np.inf, hi))
-
-
-def _grid(array: Array) -> float:
-    """The largest power of two of which all elements are multiples."""
-    mantissa, exponent = np.frexp(array[array != 0])
-    if not mantissa.size:
-        return 1.0
-    whole = (np.abs(mantissa) * 2.0**53).astype(np.int64)
-    lowest = (whole & -whole).astype(np.float64)
-    return float(np.min(np.ldexp(lowest, exponent - 53)))
 
 
 def _summed(
@@ -108,7 +60,7 @@ def _summed(
         if not is_float(op.results[0]):
             return y
         if a.points and b.points and np.all(np.isfinite(ca)) and np.all(np.isfinite(cb)):
-            if np.all(sizes <= _grid(ca) * _grid(cb) * 2.0**24):
+            if np.all(sizes <= grid(ca) * grid(cb) * 2.0**24):
                 return y
         return rounded(y, (terms + STEPS) * ROUNDING * sizes + 1e-45 * terms)
 
@@ -253,7 +205,7 @@ def _meaning(op: TensorOperation, *operands: Interval) -> Interval:
 
 def _mean_of(op: TensorOperation, x: Interval, y: Interval, sizes: Array, count: int) -> Interval:
     """y: a mean of at most `count` elements; exact where the sum is and the quotient is a float32."""
-    exact = x.points and bool(np.all(np.isfinite(x.lo))) and bool(np.all(sizes * count <= _grid(x.lo) * 2.0**24))
+    exact = x.points and bool(np.all(np.isfinite(x.lo))) and bool(np.all(sizes * count <= grid(x.lo) * 2.0**24))
     return rounded(y) if exact else rounded(y, (count + STEPS) * ROUNDING * sizes + 1e-45)
 
 
@@ -266,9 +218,10 @@ def _reduce_mean(op: ReduceMeanOp, x: Interval) -> Interval:
     axes, keep = op.get("axes"), bool(op.get("keepdims"))
 
     def mean(v: Array) -> Array:
-        return np.asarray(v.mean(axis=axes, keepdims=keep))
+        total = v.sum(axis=axes, keepdims=keep)
+        return np.asarray(total / max(int(np.prod([v.shape[a] for a in axes])), 1))
 
-    count = int(np.prod([x.lo.shape[a] for a in axes]))
+    count = max(int(np.prod([x.lo.shape[a] for a in axes])), 1)
     return _mean_of(op, x, x.map(mean), mean(np.maximum(np.abs(x.lo), np.abs(x.hi))), count)
 
 
@@ -285,6 +238,35 @@ def _select_threshold(op: TensorOperation, x: Interval, selector: Interval, *tab
     ]
     y = Interval.of(*corners)
     return y if selector.points else Interval(np.full_like(y.lo, -np.inf), np.full_like(y.hi, np.inf))
+
+
+def _compare(op: TensorOperation, a: Interval, b: Interval) -> Interval:
+    relation = op.get("relation")
+    if relation == "eq":
+        surely, can = (a.lo == a.hi) & (b.lo == b.hi) & (a.lo == b.lo), (a.lo <= b.hi) & (b.lo <= a.hi)
+    elif relation == "ge":
+        surely, can = a.lo >= b.hi, a.hi >= b.lo
+    else:
+        surely, can = a.lo > b.hi, a.hi > b.lo
+    return Interval(surely.astype(np.float64), can.astype(np.float64))
+
+
+def _select(op: TensorOperation, condition: Interval, a: Interval, b: Interval) -> Interval:
+    first, second = (condition.lo > 0) | (condition.hi < 0), (condition.lo == 0) & (condition.hi == 0)
+    either = Interval.of(a.lo, a.hi, b.lo, b.hi)
+    lo, hi = (np.where(second, low, union) for low, union in ((b.lo, either.lo), (b.hi, either.hi)))
+    return Interval(np.where(first, a.lo, lo), np.where(first, a.hi, hi))
+
+
+def _whole(v: Array) -> Array:
+    return np.clip(v, -(2.0**62), 2.0**62).astype(np.int64)
+
+
+def _integer_meaning(op: TensorOperation, *operands: Interval) -> Interval:
+    """As `_meaning`, for operations on integers alone that rise or fall with the first operand; the others are
+    constants."""
+    function, rest = MEANING[type(op)], [_whole(x.lo) for x in operands[1:]]
+    return operands[0].map(lambda v: np.asarray(function(op, _whole(v), *rest), np.float64))
 
 
 def _arg_max(op: TensorOperation, x: Interval) -> Interval:
@@ -338,6 +320,8 @@ RULES: dict[type[Operation], Callable[..., Any]] = {
     ew.RoundOp: lambda op, x: x.map(ROUNDINGS[op.get("mode")]), ew.ClipOp: _clip, ew.CastOp: _cast,
     QuantizeOp: _quantize, DequantizeOp: _mul, ThresholdOp: _threshold, SelectThresholdOp: _select_threshold,
     ConvOp: _conv, MatMulOp: _matmul, BatchNormOp: _batch_norm,
+    CompareOp: _compare, SelectOp: _select, RequantizeOp: _integer_meaning, ReduceSumOp: _integer_meaning,
+    SumPoolOp: _integer_meaning, ReduceMaxOp: _meaning, ReduceMinOp: _meaning,
     MaxPoolOp: _meaning, AvgPoolOp: _avg_pool, ReduceMeanOp: _reduce_mean, ArgMaxOp: _arg_max, TopKOp: _top_k,
     ReshapeOp: _meaning, TransposeOp: _meaning, ConcatOp: _meaning, SliceOp: _meaning, PadOp: _meaning,
     ConvertOp: _meaning, TakeOp: _take,

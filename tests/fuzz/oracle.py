@@ -27,8 +27,9 @@ from tercet.runtime.ort import open_session
 from tercet.runtime.ort_graph import standard_model
 
 from .batch import RUNS, CompiledBatch, Run
-from .bounds import Interval, bounds
+from .bounds import bounds
 from .graphs.network import Arrays, Network
+from .intervals import Interval
 
 RTOL = 1e-5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import elementwise, integers, movement, quantizers, windows  # noqa: F401  (they fill RULES)
+from . import elementwise, integers, logic, microsoft, movement, quantizers, windows  # noqa: F401  (they fill RULES)
 from .builder import BOOL, FLOAT, Graph, Stuck, Value
 from .network import Network, finish
 from .rule import RULES, Rule

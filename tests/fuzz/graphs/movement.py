@@ -222,6 +222,14 @@ def resize(g: Graph, x: Value) -> Value:
         return g.op("Resize", [x, given], shape, mode="nearest")
     mode = g.pick(("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"))
     rounding = g.pick(("round_prefer_floor", "floor", "ceil", "round_prefer_ceil"))
+    if g.chance(0.4):
+        linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": mode}
+        return g.op(
+            "Resize",
+            [x, None, given] if g.opset >= 13 else [x, g.constant(np.zeros(0, np.float32)), given],
+            shape,
+            **linear,
+        )
     attributes: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": mode, "nearest_mode": rounding}
     if g.chance(0.4) and not g.batched:
         return g.op("Resize", [x, None, None, g.ints(shape)], shape, **attributes)
@@ -237,6 +245,27 @@ def upsample(g: Graph, x: Value) -> Value:
     if g.opset < 9:
         return g.op("Upsample", [x], shape, mode="nearest", scales=factors)
     return g.op("Upsample", [x, g.constant(np.array(factors, np.float32))], shape, mode="nearest")
+
+
+@rule("Expand", both(movable, full, since(8)))
+def expand(g: Graph, x: Value) -> Value:
+    """At run time: axes of size 1 grow, now and then new ones come in front."""
+    first = _first(g)
+    g.need(x.rank > first)
+    shape = [g.pick((1, 2, 3)) if d == 1 and i >= first else d for i, d in enumerate(x.shape)]
+    if g.chance(0.2) and not g.batched and x.rank < 5:
+        shape = [2, *shape]
+    given = [1 if g.chance(0.3) and len(shape) == x.rank else d for d in shape] if not g.batched else [1, *shape[1:]]
+    shape = list(np.broadcast_shapes(tuple(given), x.shape))
+    return g.op("Expand", [x, g.ints(given)], shape)
+
+
+@rule("Tile", both(movable, full))
+def tile(g: Graph, x: Value) -> Value:
+    first = _first(g)
+    g.need(x.rank > first)
+    repeats = [1 if i < first else g.pick((1, 1, 2, 3)) for i in range(x.rank)]
+    return g.op("Tile", [x, g.ints(repeats)], [d * n for d, n in zip(x.shape, repeats, strict=True)])
 
 
 # -- computed shapes and constants: they fold, and meet the graph in a Reshape or an Add ------------------------------
@@ -258,7 +287,7 @@ def size(g: Graph, x: Value) -> Value:
     return g.op("Mul", [x, factor], x.shape, size=x.size * x.count)
 
 
-@rule("folded", both(floats, full), ops=("ConstantOfShape", "Range", "Expand", "Tile", "NonZero"))
+@rule("folded", both(floats, full), ops=("ConstantOfShape", "Range", "NonZero"))
 def folded(g: Graph, x: Value) -> Value:
     """x plus a constant that a small graph computes."""
     g.need(x.rank >= 1)
