@@ -10,8 +10,8 @@ A test writes small `tn` graphs and hands them over together, so that one C comp
 `check_engine` makes each case ONE kernel of the engine (all operations in its region, constants cloned into it), with
 every schedule the engine offers, converts inputs to the layouts the engine reads, runs the compiled model on a batch
 with several thread counts, and compares. Options: target, threads, batch, slack (more border than asked for),
-planes_out (results, and operands read in any layout, in random planes), bits_out (results in bits), schedules ("first", "all"), rtol, atol,
-sources.
+planes_out (results, and operands read in any layout, in random planes), bits_out (results in bits), schedules
+("first", "all"), rtol, atol, sources.
 
 `run_kernel(engine, case, arrays)` is the same for one case and one sample and returns the outputs.
 Inputs are random over the whole range of their element, extremes included; `case.feeds` sets others. Results lie in an

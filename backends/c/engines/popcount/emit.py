@@ -137,6 +137,7 @@ def _fields(kernel: Kernel, plan: Plan, places: dict[str, int]) -> list[str]:
         f"    .top = {problem.pads[0]}, .left = {problem.pads[1]},",
         f"    .kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]},",
         f"    .groups = {problem.groups}, .words = {problem.words}, .planes = {problem.planes},",
+        f"    .joined = {int(problem.joined)},",
         f"    .outputs = {problem.outputs}, .blocks = {plan.blocks},",
         f"    .row_spans = {spans[0]}, .column_spans = {spans[1]},",
         f"    .rows = {kernel.symbol}_rows, .columns = {kernel.symbol}_columns,",
@@ -157,7 +158,8 @@ def _tile(out: Lines, plan: Plan, symbol: str, pixels: int) -> str:
     with out.block(f"static __attribute__((noinline)) void {name}(const struct popcount_tile *t)"):
         out.add(
             "popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];",
-            f"popcount_count(t, u, {pixels}, {plan.vectors}, POPCOUNT_{form.product}, POPCOUNT_{form.inputs});",
+            f"popcount_count(t, u, {pixels}, {plan.vectors}, {int(plan.problem.joined)}, POPCOUNT_{form.product}, "
+            f"POPCOUNT_{form.inputs});",
         )
         if levels is not None:
             _, choices, thresholds = levels.thresholds.shape

@@ -18,11 +18,13 @@ from .problem import Levels, Problem
 
 NAME = "popcount"
 MOST_PIXELS, SPARE, WORD_BITS = 8, 32, 64  # POPCOUNT_PIXELS, POPCOUNT_SPARE of popcount_tile.h
-BAND, STAGED_BYTES = 4096, 24 * 1024
-"""Pixels of a band; bytes of the sums of a block of outputs, where an epilogue takes them, that stay in L1."""
+FEWEST, STAGED_BYTES = 128, 24 * 1024
+"""Pixels of a band, at least; bytes of the sums of a block of outputs that stay in L1, where an epilogue takes them."""
 ENOUGH_JOBS = 8
 """Parts share rows or blocks of outputs where there are so many."""
 CANDIDATES = 4
+TEMPORARIES = 3
+"""Registers beside sums, weights and activations."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class Plan:
         """Rows and columns of output pixels for which one block of outputs is computed after the other."""
         height, width = self.problem.out
         staged = self.levels is None and not self.problem.rows
-        most = max(self.pixels, STAGED_BYTES // (4 * self.lanes)) if staged else BAND
+        inputs = prod(self.problem.strides) * self.problem.groups * self.problem.words * self.problem.planes * 8
+        most = max(FEWEST, self.target.l1 // 2 // inputs)
+        most = min(most, STAGED_BYTES // (4 * self.lanes)) if staged else most
         return (min(height, most // width), width) if width <= most else (1, most // self.pixels * self.pixels)
 
     @property
@@ -153,10 +157,14 @@ def written_here(kernel: Kernel, problem: Problem) -> bool:
     return isinstance(producer, KernelOp) and producer.engine.data == NAME
 
 
+def registers(form: Form, pixels: int, vectors: int) -> int:
+    """Vectors of a tile that are alive together."""
+    return pixels * vectors * form.counts + pixels * form.problem.planes + vectors * form.planes
+
+
 def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
     """The best register tiles, as predicted."""
     form, lanes = Form.of(problem), target.lanes(np.uint64)
-    most = (target.registers - 4) * 3 // 4
     sizes = [v for v in (1, 2, 4, 8) if v * lanes in (8, 16, 32, 64)]
     if problem.levels is not None and problem.groups > 1:
         sizes = [v for v in sizes if problem.outputs % (v * lanes) == 0] or sizes
@@ -164,7 +172,7 @@ def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
         Plan(form, target, pixels, vectors)
         for vectors in sizes
         for pixels in range(1, MOST_PIXELS + 1)
-        if pixels * vectors * form.counts <= most or (pixels == 1 and vectors == sizes[0])
+        if registers(form, pixels, vectors) <= target.registers - TEMPORARIES or (pixels == 1 and vectors == sizes[0])
     ]
     widest = min(MOST_PIXELS, prod(problem.out))
     found = [plan for plan in found if plan.pixels <= widest]

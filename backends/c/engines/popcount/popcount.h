@@ -23,6 +23,7 @@ struct popcount_layer {
     int stride_y, stride_x, dilation_y, dilation_x, top, left;
     int kernel_height, kernel_width;
     int groups, words, planes;   /* of the input; words: of one plane of a group */
+    int joined;                  /* whether neighbouring taps of a row are one run of words */
     int outputs, blocks;         /* of a group */
     int row_spans, column_spans;
     const struct popcount_span *rows, *columns;
@@ -116,14 +117,14 @@ POPCOUNT_INLINE void popcount_rectangle(const struct popcount_layer *l, const st
                                         const struct popcount_span *column_span,
                                         popcount_tile_function *const *tiles, epilogue_finish *const finish,
                                         const int pixels, const int vectors, const int weight_planes,
-                                        const enum popcount_results results) {
+                                        const int counts_inputs, const enum popcount_results results) {
     const int lanes = vectors * POPCOUNT_LANES, width = a->x_end - a->x;
     const int64_t count = (int64_t)width * (a->y_end - a->y), band_width = job->area.x_end - job->area.x;
     const int64_t group_words = (int64_t)l->words * l->planes, pixel_words = l->groups * group_words;
     const int64_t tap_words = (int64_t)l->words * weight_planes * lanes;
     const int64_t block = job->group * l->blocks + job->block;
     const int64_t class = (row_span - l->rows) * l->column_spans + (column_span - l->columns);
-    const int joined = l->groups == 1 && l->dilation_x == 1;
+    const int joined = l->joined;
     const int first_tap = row_span->first * l->kernel_width + column_span->first;
     const unsigned char *weights = job->task->weights;
     struct popcount_tile t;
@@ -145,24 +146,34 @@ POPCOUNT_INLINE void popcount_rectangle(const struct popcount_layer *l, const st
     const int64_t out_bytes = bit_map_pixel(&l->out) * 8, selector_bytes = bit_map_pixel(&l->selector) * 8;
     const int outputs = l->outputs - (int)job->block * lanes < lanes ? l->outputs - (int)job->block * lanes : lanes;
 
-    int y = a->y, x = a->x;
+    const int levels = results == POPCOUNT_LEVELS || results == POPCOUNT_UNPACKED;
+    const int64_t in_y = (int64_t)a->y * l->stride_y - l->top + row_span->first * l->dilation_y;
+    const int64_t in_x = (int64_t)a->x * l->stride_x - l->left + column_span->first * l->dilation_x;
+    const uint64_t *in = job->map + (in_y * l->width + in_x) * pixel_words + job->group * group_words;
+    const int64_t in_step = l->stride_x * pixel_words;
+    const int64_t in_wrap = (int64_t)l->stride_y * l->width * pixel_words - (width - 1) * in_step;
+    int64_t place = (a->y - job->area.y) * band_width + a->x - job->area.x; /* in the band */
+    int left = width;
     for (int64_t done = 0; done < count; done += pixels) {
         const int size = count - done < pixels ? (int)(count - done) : pixels;
         int64_t places[POPCOUNT_PIXELS];
         for (int p = 0; p < size; p++) {
-            const int64_t in_y = y * l->stride_y - l->top + row_span->first * l->dilation_y;
-            const int64_t in_x = x * l->stride_x - l->left + column_span->first * l->dilation_x;
-            t.pixels[p] = job->map + (in_y * l->width + in_x) * pixel_words + job->group * group_words;
-            const int64_t place = (y - job->area.y) * band_width + x - job->area.x;
+            t.pixels[p] = in;
             places[p] = place;
-            t.inputs[p] = job->counted ? job->counted[place] : 0;
-            if (results == POPCOUNT_LEVELS || results == POPCOUNT_UNPACKED) {
+            if (counts_inputs)
+                t.inputs[p] = job->counted[place];
+            if (levels) {
                 t.out[p] = job->to + place * out_bytes;
-                t.selector[p] = job->from ? job->from + place * selector_bytes : NULL;
+                if (l->choices > 1)
+                    t.selector[p] = job->from + place * selector_bytes;
             }
-            if (++x == a->x_end) {
-                x = a->x;
-                y++;
+            if (--left == 0) {
+                left = width;
+                in += in_wrap;
+                place += band_width - width + 1;
+            } else {
+                in += in_step;
+                place++;
             }
         }
         tiles[size - 1](&t);
@@ -207,7 +218,7 @@ POPCOUNT_INLINE void popcount_unpack(const struct popcount_layer *l, const struc
 POPCOUNT_INLINE void popcount_block(const struct popcount_layer *l, struct popcount_job *job, uint64_t *bits,
                                     popcount_tile_function *const *tiles, epilogue_finish *const finish,
                                     const int pixels, const int vectors, const int weight_planes,
-                                    const enum popcount_results results) {
+                                    const int counts_inputs, const enum popcount_results results) {
     const struct popcount_area *band = &job->area;
     const int lanes = vectors * POPCOUNT_LANES, first = (int)job->block * lanes;
     const int64_t pixel = (int64_t)band->y * l->out_width + band->x;
@@ -228,7 +239,8 @@ POPCOUNT_INLINE void popcount_block(const struct popcount_layer *l, struct popco
                 column->end < band->x_end ? column->end : band->x_end,
             };
             if (a.y < a.y_end && a.x < a.x_end)
-                popcount_rectangle(l, job, &a, row, column, tiles, finish, pixels, vectors, weight_planes, results);
+                popcount_rectangle(l, job, &a, row, column, tiles, finish, pixels, vectors, weight_planes,
+                                   counts_inputs, results);
         }
     if (results == POPCOUNT_CHANNELS) {
         const int64_t pitch = (int64_t)l->band_rows * l->band_columns + POPCOUNT_SPARE;
@@ -252,7 +264,7 @@ POPCOUNT_INLINE void popcount_product(const struct tercet_task *task, const stru
     job.sums = (int32_t *)(scratch + l->sums);
     job.staged = (int32_t *)(scratch + l->staged);
     uint64_t *counted = (uint64_t *)(scratch + l->counted);
-    job.counted = counts_inputs ? counted : NULL;
+    job.counted = counted;
     for (job.image = 0; job.image < l->images; job.image++) {
         job.map = (const uint64_t *)task->in[0] +
                   job.image * l->height * l->width * l->groups * l->words * l->planes;
@@ -276,7 +288,7 @@ POPCOUNT_INLINE void popcount_product(const struct tercet_task *task, const stru
                                               (uint64_t *)(scratch + l->column_counts));
                         known = job.group;
                     }
-                    popcount_block(l, &job, bits, tiles, finish, pixels, vectors, weight_planes, results);
+                    popcount_block(l, &job, bits, tiles, finish, pixels, vectors, weight_planes, counts_inputs, results);
                 }
             }
     }

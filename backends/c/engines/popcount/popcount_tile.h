@@ -106,8 +106,8 @@ POPCOUNT_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector lim
 
 /* u[pixel][vector]: what a sum is less than its base; see `base` and `limits` in plan.py. */
 POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS],
-                                    const int pixels, const int vectors, const enum popcount_product product,
-                                    const enum popcount_inputs inputs) {
+                                    const int pixels, const int vectors, const int joined,
+                                    const enum popcount_product product, const enum popcount_inputs inputs) {
     const int two = product == POPCOUNT_TERNARY, planes = product == POPCOUNT_XOR || product == POPCOUNT_MASKED ? 1 : 2;
     const int weight_planes = product == POPCOUNT_MASKED || product == POPCOUNT_TERNARY ? 2 : 1;
     popcount_sum sum[2][POPCOUNT_PIXELS][POPCOUNT_VECTORS];
@@ -128,15 +128,19 @@ POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vect
             sum[0][p][q] = sum[1][p][q] = (popcount_sum){0};                                                         \
         }
 #endif
-    for (int row = 0; row < t->taps.rows; row++)
-        for (int run = 0; run < t->taps.runs; run++) {
-            const popcount_vector *w = (const popcount_vector *)(t->weights + row * t->taps.weight_row) +
-                                       (int64_t)run * t->taps.steps * weight_planes * vectors;
+    const int runs = joined ? 1 : t->taps.runs, steps = t->taps.steps;
+    const uint64_t *first[POPCOUNT_PIXELS];
+    POPCOUNT_UNROLL for (int p = 0; p < pixels; p++)
+        first[p] = t->pixels[p];
+    const uint64_t *weights = t->weights;
+    for (int row = t->taps.rows; row > 0; row--) {
+        for (int run = 0; run < runs; run++) {
+            const popcount_vector *w = (const popcount_vector *)weights + (int64_t)run * steps * weight_planes * vectors;
             const uint64_t *x[POPCOUNT_PIXELS];
             POPCOUNT_UNROLL for (int p = 0; p < pixels; p++)
-                x[p] = t->pixels[p] + row * t->taps.row + run * t->taps.run;
+                x[p] = first[p] + run * t->taps.run;
             int64_t at = 0;
-            for (int left = t->taps.steps; left > 0;) {
+            for (int left = steps; left > 0;) {
 #ifdef TERCET_POPCOUNT_U64
                 const int64_t end = at + left;
                 left = 0;
@@ -173,6 +177,10 @@ POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vect
 #endif
             }
         }
+        weights += t->taps.weight_row;
+        POPCOUNT_UNROLL for (int p = 0; p < pixels; p++)
+            first[p] += t->taps.row;
+    }
 #ifdef TERCET_POPCOUNT_U64
     POPCOUNT_UNROLL for (int p = 0; p < pixels; p++)
         POPCOUNT_UNROLL for (int q = 0; q < vectors; q++)

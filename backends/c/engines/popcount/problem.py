@@ -102,6 +102,11 @@ class Problem:
         return element_of(self.x)
 
     @property
+    def joined(self) -> bool:
+        """Whether neighbouring taps of a row are one run of words."""
+        return self.groups == 1 and self.dilations[1] == 1
+
+    @property
     def planes(self) -> int:
         """Bits of an activation."""
         return planes_in_bits(self.element)
