@@ -12,6 +12,7 @@ what the measurements leave open. No number becomes negative.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -48,7 +49,10 @@ CHAINS = (
         Conv(32, 8, 1, 1, 12),
     ),
 )
-CONVOLUTIONS = ("ternary/ternary", "binary/binary", "ternary/int8", "ttq/fp32", "int8/int8", "fp32/fp32")
+CONVOLUTIONS = (
+    "ternary/ternary", "binary/binary", "binary/ternary", "ternary/int8", "ttq/fp32", "int8/int8", "fp32/fp32",
+)  # fmt: skip
+PRODUCTS = ("ternary/ternary", "binary/binary", "ternary/int8", "int8/int8", "fp32/fp32")
 LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (32, 128, 256, 1024))
 CANDIDATES = 8
 PULL, ROUNDS, ENOUGH = 0.1, 8, 0.999
@@ -103,21 +107,21 @@ class Recorder:
         return cycles
 
 
-def measure(target: Target, names: Sequence[str]) -> list[Sample]:
-    """Samples of the engines with these names."""
+def measure(target: Target, names: Sequence[str], kinds: str, candidates: int) -> list[Sample]:
+    """Samples of the engines with these names. kinds: a pattern of weights/activations."""
     engines = [e for e in ENGINES if e.name in names or e.name == "loops"]
     recorder = Recorder(target)
     layers = [Layer(f"chain {i}", chain) for i, chain in enumerate(CHAINS)] + [
         Layer(f"linear {shape}", (shape,)) for shape in LINEAR
     ]
     for layer in layers:
-        for kind in ("ternary/int8", "int8/int8", "fp32/fp32") if layer.linear else CONVOLUTIONS:
+        for kind in fnmatch.filter(PRODUCTS if layer.linear else CONVOLUTIONS, kinds):
             try:
                 program = tercet.import_onnx(kind_model(layer, KINDS[kind]))
             except tercet.TercetError as error:
                 print(f"left out: {layer.name}, {kind}: {error}")
                 continue
-            tuning = Tuning(recorder, CANDIDATES)
+            tuning = Tuning(recorder, candidates)
             run_passes(program, stages(target, engines, tuning=tuning))
             print(f"{layer.name}, {kind}: {len(recorder.samples)} kernels", flush=True)
     return [sample for sample in recorder.samples if sample.engine.name in names]
@@ -177,10 +181,12 @@ def main() -> None:
     names = [engine.name for engine in ENGINES if engine.name != "loops"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", nargs="+", choices=names, default=names)
+    parser.add_argument("--kinds", default="*", help="weights/activations to measure, a pattern")
+    parser.add_argument("--candidates", type=int, default=CANDIDATES, help="of a layer, at most")
     parser.add_argument("--write", action="store_true", help=f"change {FILE.name}")
     options = parser.parse_args()
     target = find_target("native")
-    samples = measure(target, options.engines)
+    samples = measure(target, options.engines, options.kinds, options.candidates)
     print("\npredicted / measured: median (10 %, 90 % quantiles)\n")
     print("| engine | kernels | before | fitted | numbers |\n| --- | --- | --- | --- | --- |")
     fitted = target

@@ -1,7 +1,8 @@
 """Chooses the layout of every feature map over the whole program, and inserts the conversions that remain.
 
-A map is written in channel planes when its producer can and some consumer wants it; its border is the union of what
-the consumers ask for. Everything else is dense, and every conversion is an operation that can be seen and timed.
+A map is written in bits when its producer can and most consumers want that, or in channel planes when it can and some
+consumer wants those; the border of planes is the union of what the consumers ask for. Everything else is dense, and
+every conversion is an operation that can be seen and timed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ..backends.c.engine import AnyLayout, Dense, Engine, Kernel, LayoutRequest, Planes
+from ..backends.c.engine import AnyLayout, Bits, Dense, Engine, Kernel, LayoutRequest, Planes, Schedule, WritesBits
 from ..backends.c.target import Target
+from ..ir.kn.bits import BitsLayout
 from ..ir.kn.kernel import ConvertOp, KernelOp
-from ..ir.kn.layout import MapType, PlanesLayout, layout_of, tensor_in
+from ..ir.kn.layout import Layout, MapType, PlanesLayout, layout_of, tensor_in
 from ..ir.program import Program
 from ..ir.tn.movement import ReshapeOp
 from ..ir.types import shape_of
@@ -55,10 +57,11 @@ class AssignLayouts(Pass):
     def _assign(self, program: Program, value: SSAValue) -> None:
         """Decides the layout of a kernel's result and converts for the uses that need another."""
         uses = self._uses(program, value)
-        strides = Counter(u.request.stride for u in uses if isinstance(u.request, Planes))
-        if strides and self._writes_planes(program, value):
-            stride = strides.most_common(1)[0][0]
-            value = _retyped(value, merged(value, uses, stride))
+        wants = Counter(wanted(value, u.request, uses) for u in uses if isinstance(u.request, Bits | Planes))
+        for kind, _ in wants.most_common():
+            if self._writes(program, value, kind):
+                value = _retyped(value, kind)
+                break
         self._convert(value, uses)
 
     def _assign_input(self, program: Program, argument: BlockArgument) -> None:
@@ -88,14 +91,12 @@ class AssignLayouts(Pass):
         engine = self.engines[op.engine.data]
         return engine.reads(Kernel(op, program.weights), op.schedule_values, self.target)
 
-    def _writes_planes(self, program: Program, value: SSAValue) -> bool:
+    def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
         op = value.owner
         if not isinstance(op, KernelOp):
             return False
-        shape = shape_of(tensor_in(value.type))
-        engine = self.engines[op.engine.data]
-        can = engine.writes_planes(Kernel(op, program.weights), op.schedule_values, self.target)
-        return can and len(shape) == 4 and shape[0] == 1
+        view = Kernel(op, program.weights)
+        return can_write(self.engines[op.engine.data], view, op.schedule_values, self.target, kind)
 
     def _convert(self, value: SSAValue, uses: list[Use]) -> None:
         """One conversion per layout that some use wants and the value does not have."""
@@ -104,9 +105,7 @@ class AssignLayouts(Pass):
         for use in uses:
             if satisfies(have, use.request, value):
                 continue
-            kind = tensor_in(value.type)
-            stride = use.request.stride if isinstance(use.request, Planes) else 0
-            want = merged(value, uses, stride) if isinstance(use.request, Planes) else kind
+            want = wanted(value, use.request, uses)
             if want not in made:
                 convert = ConvertOp.create(operands=[value], result_types=[want])
                 convert.location = use.op.location
@@ -114,10 +113,31 @@ class AssignLayouts(Pass):
             use.op.operands[use.index] = made[want]
 
 
+def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, kind: Attribute) -> bool:
+    """Whether an engine can write a kernel's result in a type, dense or laid out."""
+    layout, shape = layout_of(kind), shape_of(tensor_in(kind))
+    if isinstance(layout, BitsLayout):
+        return isinstance(engine, WritesBits) and engine.writes_bits(view, schedule, target, layout)
+    if layout is None:
+        return True
+    return len(shape) == 4 and shape[0] == 1 and engine.writes_planes(view, schedule, target)
+
+
+def wanted(value: SSAValue, request: LayoutRequest, uses: Sequence[Use]) -> Attribute:
+    """The type in which a value satisfies a request, which is one of `uses`."""
+    if isinstance(request, Planes):
+        return merged(value, uses, request.stride)
+    return bits_type(value, request) if isinstance(request, Bits) else tensor_in(value.type)
+
+
+def bits_type(value: SSAValue, request: Bits) -> MapType:
+    return MapType(tensor_in(value.type), BitsLayout.of(request.axis, request.groups))
+
+
 def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
     """The planes layout with the largest border that the uses with this stride ask for."""
-    wanted = [u.request for u in uses if isinstance(u.request, Planes) and u.request.stride == stride]
-    top, left, bottom, right = (max(getattr(w, side) for w in wanted) for side in ("top", "left", "bottom", "right"))
+    asked = [u.request for u in uses if isinstance(u.request, Planes) and u.request.stride == stride]
+    top, left, bottom, right = (max(getattr(w, side) for w in asked) for side in ("top", "left", "bottom", "right"))
     tensor = tensor_in(value.type)
     _, _, height, width = shape_of(tensor)
     pitch, rows = -(-(left + width + right) // stride), -(-(top + height + bottom) // stride)
@@ -127,13 +147,15 @@ def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
         pitch=pitch,
         size=max(pitch * rows, 1) * stride**2,
         stride=stride,
-        zero=int(any(w.zero for w in wanted)),
+        zero=int(any(w.zero for w in asked)),
     )
     return MapType(tensor, layout)
 
 
-def satisfies(have: PlanesLayout | None, request: LayoutRequest, value: SSAValue) -> bool:
+def satisfies(have: Layout | None, request: LayoutRequest, value: SSAValue) -> bool:
     """Whether a value in a layout (None: dense) can be read by a use with this request."""
+    if isinstance(request, Bits) or isinstance(have, BitsLayout):
+        return isinstance(request, Bits) and have == BitsLayout.of(request.axis, request.groups)
     if isinstance(request, AnyLayout):
         return True
     if isinstance(request, Dense) or have is None:

@@ -11,7 +11,7 @@ import numpy as np
 from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Attribute, SSAValue
 
-from ..backends.c.engine import Dense, Engine, Kernel, LayoutRequest, Planes, Schedule
+from ..backends.c.engine import AnyLayout, Dense, Engine, Kernel, LayoutRequest, Schedule
 from ..backends.c.target import Target
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.kn.layout import layout_of, tensor_in
@@ -19,7 +19,7 @@ from ..ir.operation import to_attribute
 from ..ir.program import Port, Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.types import element_of, storage_dtype
-from .assign_layouts import AssignLayouts, Use, merged, satisfies
+from .assign_layouts import AssignLayouts, Use, can_write, satisfies, wanted
 from .base import Pass
 from .plan_memory import PlanMemory
 
@@ -103,7 +103,7 @@ class Tune(Pass):
         for op in (op for op in program.ops if isinstance(op, KernelOp)):
             predicted = after[op.symbol.data]
             reads, writes = [v.type for v in predicted.operands], [v.type for v in predicted.results]
-            converted = [not self._writes_planes(program, v) for v in op.operands]
+            converted = [not self._writes(program, v, kind) for v, kind in zip(op.operands, reads, strict=True)]
             layer = Layer(op, self._trials(program, op), reads, writes, converted)
             layer.key = _key(program, layer)
             layers.append(layer)
@@ -127,12 +127,12 @@ class Tune(Pass):
         chosen += sorted(others, key=lambda trial: trial.predicted)
         return chosen[: self.candidates]
 
-    def _writes_planes(self, program: Program, value: SSAValue) -> bool:
+    def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
         op = value.owner
         if not isinstance(op, KernelOp):
             return False
         engine = next(e for e in self.engines if e.name == op.engine.data)
-        return engine.writes_planes(Kernel(op, program.weights), op.schedule_values, self.target)
+        return can_write(engine, Kernel(op, program.weights), op.schedule_values, self.target, kind)
 
     # -- the program that is measured ------------------------------------------------------------------------------
 
@@ -183,7 +183,8 @@ class Tune(Pass):
                     converts[j, want] = _converted(made, inputs[j], want)
                 operands[j] = converts[j, want]
                 around += [_step(made, operands[j])] if layer.converted[j] else []
-            writes = layer.writes if trial.engine.writes_planes(view, trial.schedule, self.target) else dense
+            able = all(can_write(trial.engine, view, trial.schedule, self.target, kind) for kind in layer.writes)
+            writes = layer.writes if able else dense
             body = layer.op.body.clone()
             kernel = KernelOp.make(
                 f"{name}_{t}_{trial.engine.name}", trial.engine.name, trial.schedule, operands, writes,
@@ -215,8 +216,9 @@ def _wanted(value: SSAValue, request: LayoutRequest, predicted: Attribute) -> At
         return value.type
     if satisfies(layout_of(predicted), request, value):
         return predicted
-    assert isinstance(request, Planes)
-    return merged(value, [Use(value.owner, 0, request)], request.stride)  # type: ignore[arg-type]
+    if isinstance(request, AnyLayout):
+        return value.type
+    return wanted(value, request, [Use(value.owner, 0, request)])  # type: ignore[arg-type]
 
 
 def _converted(program: Program, value: SSAValue, want: Attribute) -> SSAValue:

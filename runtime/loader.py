@@ -255,17 +255,15 @@ class LoadedModel:
         return [(at, at + size) for at, size in zip(layer.offsets, sizes, strict=True) if at >= 0]
 
     def _results(self, layer: Layer, model: int, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
-        from ..ir.kn.layout import buffer_bytes, lane_dtype, tensor_in, unpack  # imports xDSL
-        from ..ir.types import element_of
+        from ..ir.kn.layout import buffer_bytes, buffer_dtype, tensor_in, unpack  # imports xDSL
         from .kinds import parse_kind
 
         results = []
         for text, offset, output in zip(layer.results, layer.offsets, layer.outputs, strict=True):
             kind = parse_kind(text, self._where)
-            dtype = lane_dtype(element_of(tensor_in(kind)))
             if output >= 0:
                 results.append(stored[output].reshape(tensor_in(kind).get_shape()))
             else:
                 buffer = self._library.arena(model, offset, buffer_bytes(kind))
-                results.append(unpack(buffer.view(dtype), kind))
+                results.append(unpack(buffer.view(buffer_dtype(kind)), kind))
         return results

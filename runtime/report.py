@@ -18,7 +18,7 @@ from xdsl.printer import Printer
 
 from ..ir.errors import ArtifactError, InputError
 from ..ir.kn.kernel import ConvertOp, KernelOp
-from ..ir.kn.layout import layout_of, tensor_in
+from ..ir.kn.layout import BitsLayout, layout_of, tensor_in
 from ..ir.kn.memory import arena_bytes, live_bytes
 from ..ir.locations import source_names
 from ..ir.losses import Losses
@@ -197,7 +197,9 @@ def describe_type(kind: Attribute) -> str:
     """A dense or laid-out tensor type in words: `1x64x30x30 int -1:1, planes`."""
     tensor = tensor_in(kind)
     shape = "x".join(map(str, shape_of(tensor))) or "scalar"
-    return f"{shape} {values_text(element_of(tensor))}" + ("" if layout_of(kind) is None else ", planes")
+    layout = layout_of(kind)
+    where = "" if layout is None else ", bits" if isinstance(layout, BitsLayout) else ", planes"
+    return f"{shape} {values_text(element_of(tensor))}{where}"
 
 
 def _port(port: Port) -> str:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from math import lcm
 
 from ...ir.kn.kernel import ConvertOp
-from ...ir.kn.layout import PlanesLayout, layout_of, tensor_in
+from ...ir.kn.layout import PlanesLayout, bits_of, planes_of, tensor_in
 from ...ir.types import element_of, shape_of, storage_dtype
+from .bit_maps import emit_bits_convert
 from .engine import KernelCode
 from .text import Lines, storage_c
 
 
 def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     """C for one kn.convert; every plane is written whole where its layout promises zeros. Parallel over channels."""
+    if bits_of(op.x.type) or bits_of(op.y.type):
+        return emit_bits_convert(op, symbol)
     tensor = tensor_in(op.x.type)
     shape, c_type = shape_of(tensor), storage_c(element_of(tensor))
     item = storage_dtype(element_of(tensor)).itemsize
-    if layout_of(op.x.type) is None and layout_of(op.y.type) is None:
+    if planes_of(op.x.type) is None and planes_of(op.y.type) is None:
         return _copy(symbol, shape, c_type)
     _, channels, height, width = shape
-    source, target = (layout_of(kind) or _dense(height, width) for kind in (op.x.type, op.y.type))
+    source, target = (planes_of(kind) or _dense(height, width) for kind in (op.x.type, op.y.type))
 
     out = Lines()
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
@@ -28,7 +31,7 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
         with out.block("for (int64_t c = begin; c < end; c++)"):
             out.add(f"const {c_type} *restrict from = in + c * {source.field('size')};")
             out.add(f"{c_type} *restrict to = out + c * {target.field('size')};")
-            if layout_of(op.y.type) and target.field("zero"):
+            if planes_of(op.y.type) and target.field("zero"):
                 out.add(f"memset(to, 0, {target.field('size') * item});")
             with out.block(f"for (int64_t y = 0; y < {height}; y++)"):
                 _copy_row(out, source, target, width, item)

@@ -90,7 +90,7 @@ class _Weights:
             fields = (
                 len(self.blob), len(stored.data), step.weights + offset, stored.count, stored.radix, stored.group,
                 stored.offset, int(stored.coded), stored.signs, spans, len(stored.spans),
-                stored.base, stored.fill, gaps, len(stored.gaps),
+                stored.base, stored.fill, gaps, len(stored.gaps), stored.split,
             )  # fmt: skip
             self.sections.append(f"{{{', '.join(map(str, fields))}}}")
             self.spans += stored.spans
@@ -120,18 +120,18 @@ def emit_model(program: Program, target: Target, *, compact: bool = True) -> Emi
         weights.add(step)
         steps.append(step)
         layers.append(_layer(step))
-        if isinstance(op, ConvertOp):
-            converts.append(step)
-            continue
-        name = f"kernel_{i:02}_{re.sub('[^A-Za-z0-9_]', '_', step.symbol)[:80]}.c"
-        sources[name] = _kernel_file(step)
-        nodes[name] = describe(op)
         for header in step.code.headers:
             content = header.read_text(encoding="utf-8")
             if sources.setdefault(header.name, content) != content:
                 raise IRError(f"two engines have a header {header.name} with different content")
+        if isinstance(op, ConvertOp):
+            converts.append(step)
+            continue
+        name = f"kernel_{i:02}_{re.sub('[^A-Za-z0-9_]', '_', step.symbol)[:80]}.c"
+        sources[name] = _file([step])
+        nodes[name] = describe(op)
     if converts:
-        sources[CONVERT_FILE] = '#include "tercet_kernel.h"\n\n' + "\n".join(map(_commented, converts))
+        sources[CONVERT_FILE] = _file(converts)
     sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
     sources[WEIGHTS_FILE] = bytes(weights.blob)
     sources[WEIGHTS_SOURCE] = WEIGHTS_ASSEMBLY
@@ -162,9 +162,9 @@ def _commented(step: _Step) -> str:
     return f"{kernel_comment(step.op, *_tensor_operations(step.op), step.engine)}\n{step.code.source.rstrip()}\n"
 
 
-def _kernel_file(step: _Step) -> str:
-    headers = ("tercet_kernel.h", *(header.name for header in step.code.headers))
-    return "".join(f'#include "{name}"\n' for name in headers) + "\n" + _commented(step)
+def _file(steps: list[_Step]) -> str:
+    headers = dict.fromkeys(["tercet_kernel.h", *(header.name for step in steps for header in step.code.headers)])
+    return "".join(f'#include "{name}"\n' for name in headers) + "\n" + "\n".join(map(_commented, steps))
 
 
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:
@@ -248,7 +248,7 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
             gaps = [f"{{{g.keep}, {g.skip}, {g.repeats}, {g.items}, {g.rounds}}}" for g in weights.gaps]
             out.append(_array("struct tercet_gap", "gaps", gaps)[0].rstrip("\n"))
         out.append("/* stored, bytes, expanded, count, radix, group, offset, coded, signs, spans, span_count, "
-                   "base, fill, gaps, gap_count */")  # fmt: skip
+                   "base, fill, gaps, gap_count, split */")  # fmt: skip
         out += ["static const struct tercet_section sections[] = {", *(f"    {s}," for s in weights.sections), "};"]
     ports = [_array("int64_t", f"{name}_bytes", [str(buffer_bytes(v.type)) for v in values]) for name, values in
              (("input", program.block.args), ("output", program.returned.operands))]  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from ...ir.kn.bits import BitsLayout
 from ...ir.kn.kernel import KernelOp
 from ...ir.kn.layout import round_up
 from ...ir.sum_graph import SumGraph
@@ -84,11 +85,19 @@ class Planes:
 
 
 @dataclass(frozen=True)
+class Bits:
+    """The tensor with the channels along `axis` in bits (#kn.bits), in so many groups."""
+
+    axis: int
+    groups: int = 1
+
+
+@dataclass(frozen=True)
 class AnyLayout:
-    """The map [1, C, H, W] in whatever layout it has, read pixel by pixel and never beyond the last."""
+    """The map [1, C, H, W], dense or in planes, read pixel by pixel and never beyond the last."""
 
 
-LayoutRequest: TypeAlias = Dense | Planes | AnyLayout
+LayoutRequest: TypeAlias = Dense | Planes | Bits | AnyLayout
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,8 @@ class Constant:
     filters: for trits of weights, the output filter of each digit, -1 where it fills up. With it the trits of a filter
     of {0, 1} or {0, -1} take one sign and a zero mask, 1 bit each; offset has to be 0 or -1 then.
     filled: for other digits, bool, which of them fill up. Digits that fill up, all alike, take nothing on disk.
+    split: for digits 0, 1, 2 with radix 4 and group 4: of every 64 * split of them, the kernel reads `split` words of
+    bits that say which are not 0, then `split` words that say which are 2.
     """
 
     values: np.ndarray
@@ -120,6 +131,7 @@ class Constant:
     offset: int = 0
     filters: np.ndarray | None = None
     filled: np.ndarray | None = None
+    split: int = 0
 
     @property
     def expanded_bytes(self) -> int:
@@ -188,4 +200,13 @@ class Engine(Protocol):
 
     def emit(self, kernel: Kernel, target: Target) -> KernelCode:
         """C for a kernel whose types carry their final layouts and whose op carries the chosen schedule."""
+        ...
+
+
+@runtime_checkable
+class WritesBits(Protocol):
+    """An engine that can write results in bits, too."""
+
+    def writes_bits(self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout) -> bool:
+        """Whether `emit` can write the kernel's results in a layout that their types fit."""
         ...

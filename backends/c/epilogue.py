@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from ...ir.kn.layout import PlanesLayout, layout_of, round_up
+from ...ir.kn.layout import PlanesLayout, planes_of, round_up
 from ...ir.tn.elementwise import DivOp, SigmoidOp, TanhOp
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
@@ -141,7 +141,7 @@ class Epilogue:
         for i, (value, result) in enumerate(zip(self.kernel.op.yielded, self.kernel.outputs, strict=True)):
             if value not in self._names or shape_of(value) != self.grid.shape:
                 raise Refused("a result that is not elementwise")
-            c_type, layout = storage_c(element_of(value)), layout_of(result)
+            c_type, layout = storage_c(element_of(value)), planes_of(result)
             to = f"({c_type} *)task->out[{i}] + row * {self.grid.columns} + column"
             if layout is not None:
                 after.append(f"epilogue_store(&{symbol}_map{i}, task->out[{i}], row, y{i}, column, count);")
@@ -152,7 +152,7 @@ class Epilogue:
             cast = "" if c_type == _value_type(value) else f"({c_type})"
             stores.append(f"y{i}[i] = {cast}{self._names[value]};")
         for i, result in enumerate(self.kernel.outputs):
-            if (layout := layout_of(result)) is not None:
+            if (layout := planes_of(result)) is not None:
                 out.add(planes_c(f"{symbol}_map{i}", self.kernel.op.yielded[i], layout), "")
         for i, layout in self._maps.items():
             out.add(planes_c(f"{symbol}_in{i}", self.kernel.op.block.args[i], layout), "")
@@ -174,7 +174,7 @@ class Epilogue:
         """Statements that zero the borders of results in planes; a part clears its share of the channels."""
         lines = []
         for i, result in enumerate(self.kernel.outputs):
-            if layout_of(result) is not None:
+            if planes_of(result) is not None:
                 lines += ["int64_t begin, end;"] if not lines else []
                 lines += [
                     f"tercet_share(task, {shape_of(self.kernel.op.yielded[i])[1]}, 1, &begin, &end);",
@@ -230,7 +230,7 @@ class Epilogue:
             number = self.kernel.input_index(value)
             if number is None:
                 raise Refused("an operand that is computed in another shape")
-            layout = layout_of(self.kernel.inputs[number])
+            layout = planes_of(self.kernel.inputs[number])
             name = (
                 self._pixels(number, value, layout)
                 if layout is not None

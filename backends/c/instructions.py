@@ -50,6 +50,10 @@ def _dot(count: int) -> Callable[..., np.ndarray]:
     return lambda total, x, w: (total + _products(x, w, count)).astype(np.int32)
 
 
+def _ones(x: np.ndarray) -> np.ndarray:
+    return np.unpackbits(x.view(np.uint8)).reshape(-1, 8 * x.itemsize).sum(axis=1).astype(x.dtype)
+
+
 FMA_F32 = Meaning(_fma, ("float32",) * 3, "float32")
 """a * b + c, rounded once."""
 MADD_I16 = Meaning(lambda a, b: _products(a, b, 2).astype(np.int32), ("int16", "int16"), "int32")
@@ -62,6 +66,10 @@ DOT_U8 = Meaning(_dot(4), ("int32", "uint8", "int8"), "int32")
 """sum + four products, modulo 2^32."""
 DOT_I8 = Meaning(_dot(4), ("int32", "int8", "int8"), "int32")
 """sum + four products, modulo 2^32; no w is -128 (NEON adds two products in int16)."""
+POPCOUNT_U64 = Meaning(_ones, ("uint64",), "uint64")
+"""Ones of every word."""
+POPCOUNT_U8 = Meaning(_ones, ("uint8",), "uint8")
+"""Ones of every byte."""
 
 AVX2: Mapping[str, Instruction] = {
     "fma_f32": Instruction(
@@ -78,6 +86,17 @@ AVX2: Mapping[str, Instruction] = {
         MADD_U8,
         "_mm256_maddubs_epi16((__m256i){0}, (__m256i){1})",
         "__builtin_ia32_pmaddubsw256((tercet_chars){0}, (tercet_chars){1})",
+    ),
+    "popcount_u8": Instruction(  # a table of the ones of four bits
+        POPCOUNT_U8,
+        "_mm256_add_epi8("
+        "_mm256_shuffle_epi8((__m256i)TERCET_NIBBLES, (__m256i)((tercet_u64v){0} & 0x0f0f0f0f0f0f0f0fu)), "
+        "_mm256_shuffle_epi8((__m256i)TERCET_NIBBLES, (__m256i)((tercet_u64v){0} >> 4 & 0x0f0f0f0f0f0f0f0fu)))",
+        "((tercet_u8v)__builtin_ia32_pshufb256((tercet_chars)TERCET_NIBBLES, "
+        "(tercet_chars)((tercet_u64v){0} & 0x0f0f0f0f0f0f0f0fu)) + "
+        "(tercet_u8v)__builtin_ia32_pshufb256((tercet_chars)TERCET_NIBBLES, "
+        "(tercet_chars)((tercet_u64v){0} >> 4 & 0x0f0f0f0f0f0f0f0fu)))",
+        ops=6,
     ),
 }
 
@@ -98,6 +117,13 @@ AVX512: Mapping[str, Instruction] = {
     "fma_f32": Instruction(FMA_F32, "_mm512_fmadd_ps((__m512){0}, (__m512){1}, (__m512){2})"),
     "madd_i16": Instruction(MADD_I16, "_mm512_madd_epi16((__m512i){0}, (__m512i){1})"),
     "madd_u8": Instruction(MADD_U8, "_mm512_maddubs_epi16((__m512i){0}, (__m512i){1})"),
+    "popcount_u8": Instruction(
+        POPCOUNT_U8,
+        "_mm512_add_epi8("
+        "_mm512_shuffle_epi8((__m512i)TERCET_NIBBLES, (__m512i)((tercet_u64v){0} & 0x0f0f0f0f0f0f0f0fu)), "
+        "_mm512_shuffle_epi8((__m512i)TERCET_NIBBLES, (__m512i)((tercet_u64v){0} >> 4 & 0x0f0f0f0f0f0f0f0fu)))",
+        ops=6,
+    ),
 }
 
 AVX512_VNNI: Mapping[str, Instruction] = {
@@ -105,7 +131,12 @@ AVX512_VNNI: Mapping[str, Instruction] = {
     "dot_i16": Instruction(DOT_I16, "_mm512_dpwssd_epi32((__m512i){0}, (__m512i){1}, (__m512i){2})"),
 }
 
+AVX512_POPCOUNT: Mapping[str, Instruction] = {
+    "popcount_u64": Instruction(POPCOUNT_U64, "_mm512_popcnt_epi64((__m512i){0})"),
+}
+
 NEON: Mapping[str, Instruction] = {
+    "popcount_u8": Instruction(POPCOUNT_U8, "vcntq_u8((uint8x16_t){0})"),
     "fma_f32": Instruction(FMA_F32, "vfmaq_f32((float32x4_t){2}, (float32x4_t){0}, (float32x4_t){1})"),
     "madd_i16": Instruction(
         MADD_I16,
@@ -126,6 +157,17 @@ NEON_DOTPROD: Mapping[str, Instruction] = {
     "dot_i8": Instruction(DOT_I8, "vdotq_s32((int32x4_t){0}, (int8x16_t){1}, (int8x16_t){2})"),
 }
 
+NIBBLES = """\
+#define TERCET_TWICE(...) __VA_ARGS__, __VA_ARGS__
+#define TERCET_NIBBLE_ONES 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4
+#if TERCET_VECTOR_BYTES == 64
+#define TERCET_NIBBLES ((tercet_u8v){TERCET_TWICE(TERCET_TWICE(TERCET_NIBBLE_ONES))})
+#else
+#define TERCET_NIBBLES ((tercet_u8v){TERCET_TWICE(TERCET_NIBBLE_ONES)})
+#endif
+"""
+"""The ones of 0..15 in every 16 bytes, for spellings that look them up."""
+
 # GCC's builtins take these types and no aliases of them.
 GCC_TYPES = """\
 typedef float tercet_floats __attribute__((vector_size(TERCET_VECTOR_BYTES)));
@@ -139,6 +181,8 @@ def target_header(name: str, prelude: str, instructions: Mapping[str, Instructio
     """`tercet_target.h`: a macro TERCET_NAME for every instruction. prelude: C that the spellings need."""
     builtins = {key: i.gcc for key, i in instructions.items() if i.gcc}
     lines = ["#ifndef TERCET_TARGET_H", "#define TERCET_TARGET_H", ""]
+    if any("TERCET_NIBBLES" in i.c for i in instructions.values()):
+        lines.append(NIBBLES)
     if builtins and len(builtins) == len(instructions):
         lines += ["#ifdef __clang__", prelude.rstrip(), *_macros({key: i.c for key, i in instructions.items()})]
         lines += ["#else", GCC_TYPES.rstrip(), *_macros(builtins), "#endif"]

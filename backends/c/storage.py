@@ -55,20 +55,23 @@ class Stored:
     base: int = 2
     fill: int = 0
     gaps: tuple[Gap, ...] = ()
+    split: int = 0
 
 
 def store(constant: Constant, *, compact: bool = True) -> Stored:
     """The shortest form of a constant, or without `compact` the packed one. Both expand to the same bytes."""
     digits, base, group, offset = _digits(constant)
     if not compact:
-        return Stored(pack(digits, base), digits.size, base, group, offset, base=base)
+        return Stored(pack(digits, base), digits.size, base, group, offset, base=base, split=constant.split)
     gaps, fill, kept = _gaps(constant, digits, base)
     if constant.filters is not None and (signed := _signed(constant, kept)) is not None:
         return replace(signed, count=digits.size, fill=fill, gaps=gaps)
     stored = digits[kept]
     radix = max(int(stored.max(initial=0)) + 1, 2)
     data, coded = _shortest(stored, radix, WORTH_CODING if constant.values.itemsize > 1 else 1.0)
-    return Stored(data, digits.size, radix, group, offset, coded, base=base, fill=fill, gaps=gaps)
+    return Stored(
+        data, digits.size, radix, group, offset, coded, base=base, fill=fill, gaps=gaps, split=constant.split
+    )
 
 
 def _gaps(constant: Constant, digits: np.ndarray, base: int) -> tuple[tuple[Gap, ...], int, np.ndarray | slice]:

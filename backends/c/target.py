@@ -15,7 +15,7 @@ import numpy as np
 from ...ir.errors import InputError
 from ...ir.host import cpu_features
 from .costs import Costs, read_costs
-from .instructions import AVX2, AVX512, AVX512_VNNI, AVX_VNNI, NEON, NEON_DOTPROD, Instruction
+from .instructions import AVX2, AVX512, AVX512_POPCOUNT, AVX512_VNNI, AVX_VNNI, NEON, NEON_DOTPROD, Instruction
 
 MEASURED = "x86-64-v3"
 """The target whose costs were fitted first."""
@@ -73,7 +73,7 @@ TARGETS: dict[str, Target] = {
         Target("x86-64-v4", "x86_64", 64, 32, _V4_FLAGS, _V4, l2=_MIB, instructions=AVX512, prelude=_X86),
         Target(  # Ice Lake servers, Zen 4 and later
             "x86-64-v4-vnni", "x86_64", 64, 32, (*_V4_FLAGS, *_ICE_LAKE_FLAGS), (*_V4, *_ICE_LAKE), l2=_MIB,
-            instructions={**AVX512, **AVX512_VNNI}, prelude=_X86,
+            instructions={**AVX512, **AVX512_VNNI, **AVX512_POPCOUNT}, prelude=_X86,
         ),
         Target(
             "aarch64", "aarch64", 16, 32, ("-march=armv8-a",), ("asimd",), l2=_MIB, instructions=NEON, prelude=_ARM

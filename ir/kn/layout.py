@@ -5,7 +5,7 @@ A plain `tensor<..>` at kernel level is dense: row-major, in its storage dtype. 
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import IntAttr
@@ -16,6 +16,7 @@ from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from ..types import Element, Tensor, element_of, range_of, shape_of, storage_dtype
+from .bits import BitsLayout
 
 TAIL_BYTES = 256
 """Readable bytes after every buffer, so that a vector load may run past its end."""
@@ -95,6 +96,9 @@ class MapType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         shape, layout = shape_of(self.tensor), self.layout
+        if isinstance(layout, BitsLayout):
+            layout.check(self.tensor)
+            return
         if not isinstance(layout, PlanesLayout):
             raise VerifyException(f"!kn.map: want a layout, have {layout}")
         if len(shape) != 4 or shape[0] != 1:
@@ -106,7 +110,8 @@ class MapType(ParametrizedAttribute, TypeAttribute):
                 raise VerifyException(f"!kn.map: {list(shape)} does not fit into {layout}")
 
 
-LAYOUTS = [PlanesLayout]
+LAYOUTS = [PlanesLayout, BitsLayout]
+Layout: TypeAlias = PlanesLayout | BitsLayout
 
 
 def tensor_in(kind: Attribute) -> Tensor:
@@ -114,9 +119,21 @@ def tensor_in(kind: Attribute) -> Tensor:
     return cast(Tensor, kind.tensor if isinstance(kind, MapType) else kind)
 
 
-def layout_of(kind: Attribute) -> PlanesLayout | None:
+def layout_of(kind: Attribute) -> Layout | None:
     """The layout of a type; None for dense."""
-    return cast(PlanesLayout, kind.layout) if isinstance(kind, MapType) else None
+    return cast(Layout, kind.layout) if isinstance(kind, MapType) else None
+
+
+def planes_of(kind: Attribute) -> PlanesLayout | None:
+    """The layout of a type in planes; None for all others."""
+    layout = layout_of(kind)
+    return layout if isinstance(layout, PlanesLayout) else None
+
+
+def bits_of(kind: Attribute) -> BitsLayout | None:
+    """The layout of a type in bits; None for all others."""
+    layout = layout_of(kind)
+    return layout if isinstance(layout, BitsLayout) else None
 
 
 def lane_dtype(element: Element) -> np.dtype:
@@ -124,24 +141,33 @@ def lane_dtype(element: Element) -> np.dtype:
     return storage_dtype(element)
 
 
+def buffer_dtype(kind: Attribute) -> np.dtype:
+    """The dtype of what a buffer consists of: elements, or words of bits."""
+    return np.dtype(np.uint64) if bits_of(kind) else lane_dtype(element_of(tensor_in(kind)))
+
+
 def elements_in_buffer(kind: Attribute) -> int:
-    shape, layout = shape_of(tensor_in(kind)), layout_of(kind)
+    tensor, layout = tensor_in(kind), layout_of(kind)
     if layout is None:
-        return int(np.prod(shape, dtype=np.int64))
-    return shape[1] * layout.field("size")
+        return int(np.prod(shape_of(tensor), dtype=np.int64))
+    if isinstance(layout, BitsLayout):
+        return layout.pixels(tensor) * layout.pixel_words(tensor)
+    return shape_of(tensor)[1] * layout.field("size")
 
 
 def buffer_bytes(kind: Attribute) -> int:
     """Bytes of a value's buffer, without the readable tail."""
-    return elements_in_buffer(kind) * lane_dtype(element_of(tensor_in(kind))).itemsize
+    return elements_in_buffer(kind) * buffer_dtype(kind).itemsize
 
 
 def pack(array: np.ndarray, kind: Attribute) -> np.ndarray:
     """A tensor's values as the flat buffer of its type. Unspecified elements are filled with a value of the range."""
     layout, element = layout_of(kind), element_of(tensor_in(kind))
-    dtype = lane_dtype(element)
+    dtype = buffer_dtype(kind)
     if layout is None:
         return np.ascontiguousarray(array, dtype=dtype).reshape(-1)
+    if isinstance(layout, BitsLayout):
+        return layout.pack(array, tensor_in(kind))
     fill = 0 if layout.field("zero") or dtype.kind == "f" else range_of(element)[1]
     buffer = np.full((array.shape[1], layout.field("size")), fill, dtype)
     buffer[:, layout.positions(array.shape).reshape(-1)] = array[0].reshape(array.shape[1], -1)
@@ -153,5 +179,7 @@ def unpack(buffer: np.ndarray, kind: Attribute) -> np.ndarray:
     layout, shape = layout_of(kind), shape_of(tensor_in(kind))
     if layout is None:
         return buffer.reshape(shape)
+    if isinstance(layout, BitsLayout):
+        return layout.unpack(buffer, tensor_in(kind))
     planes = buffer.reshape(shape[1], layout.field("size"))
     return planes[:, layout.positions(shape).reshape(-1)].reshape(shape)

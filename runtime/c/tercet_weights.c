@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* As in backends/c/coding.py. */
-enum { PRECISION = 12, LOWEST = 1 << 16, WORD = 16, MOST_LANES = 256, MOST_RADIX = 256, BLOCK = 4096 };
+enum { PRECISION = 12, LOWEST = 1 << 16, WORD = 16, MOST_LANES = 256, MOST_RADIX = 256, BLOCK = 4096, MOST_SPLIT = 64 };
 
 /* The stored bytes of a section that are not read yet; decoding them, when they are coded. */
 struct reader {
@@ -256,6 +256,38 @@ static int64_t skipped_digits(const struct tercet_section *section) {
     return skipped;
 }
 
+/* The even bits of a word, in its lower half. */
+static uint64_t even_bits(uint64_t x) {
+    x &= 0x5555555555555555u;
+    x = (x | x >> 1) & 0x3333333333333333u;
+    x = (x | x >> 2) & 0x0f0f0f0f0f0f0f0fu;
+    x = (x | x >> 4) & 0x00ff00ff00ff00ffu;
+    x = (x | x >> 8) & 0x0000ffff0000ffffu;
+    return (x | x >> 16) & 0xffffffffu;
+}
+
+/* 32 trits of two bits each, the first in the lowest ones. */
+static uint64_t trits_at(const unsigned char *bytes) {
+    uint64_t word = 0;
+    for (int i = 0; i < 8; i++) {
+        word |= (uint64_t)bytes[i] << 8 * i;
+    }
+    return word;
+}
+
+/* From trits side by side to words of bits, in place: see `split` of tercet_section. */
+static void split_trits(unsigned char *expanded, int64_t words, int split) {
+    uint64_t bits[2 * MOST_SPLIT];
+    for (int64_t run = 0; run < words; run += split, expanded += 16 * split) {
+        for (int i = 0; i < split; i++) {
+            const uint64_t low = trits_at(expanded + 16 * i), high = trits_at(expanded + 16 * i + 8);
+            bits[i] = even_bits(low | low >> 1) | even_bits(high | high >> 1) << 32;
+            bits[split + i] = even_bits(low >> 1) | even_bits(high >> 1) << 32;
+        }
+        memcpy(expanded, bits, (size_t)split * 16);
+    }
+}
+
 static int expand_section(const struct tercet_section *section, const unsigned char *stored, unsigned char *expanded,
                           struct reader *reader) {
     const int is_signed = section->span_count > 0;
@@ -305,6 +337,9 @@ static int expand_section(const struct tercet_section *section, const unsigned c
     if (writer.taken > 0) {
         *writer.next = (unsigned char)(writer.sum + writer.offset);
     }
+    if (section->split > 0) {
+        split_trits(expanded, section->count / 64, section->split);
+    }
     return reader->next == reader->end;
 }
 
@@ -313,6 +348,10 @@ static int section_fits(const struct tercet_section *section, int64_t weight_byt
     if (section->radix < 2 || section->radix > MOST_RADIX || section->group < 1 || section->count < 0 ||
         section->stored < 0 || section->bytes < 0 || section->expanded < 0 || section->signs < 0 ||
         section->base < 2 || section->base > MOST_RADIX || section->fill < 0 || section->fill >= section->base) {
+        return 0;
+    }
+    if (section->split < 0 || section->split > MOST_SPLIT ||
+        (section->split > 0 && (section->base != 4 || section->group != 4 || section->count % (64 * section->split)))) {
         return 0;
     }
     for (int i = 0; i < section->span_count; i++) {

@@ -10,8 +10,8 @@ A test writes small `tn` graphs and hands them over together, so that one C comp
 `check_engine` makes each case ONE kernel of the engine (all operations in its region, constants cloned into it), with
 every schedule the engine offers, converts inputs to the layouts the engine reads, runs the compiled model on a batch
 with several thread counts, and compares. Options: target, threads, batch, slack (more border than asked for),
-planes_out (results, and operands read in any layout, in random planes), schedules ("first", "all"), rtol, atol,
-sources.
+planes_out (results, and operands read in any layout, in random planes), bits_out (results in bits), schedules
+("first", "all"), rtol, atol, sources.
 
 `run_kernel(engine, case, arrays)` is the same for one case and one sample and returns the outputs.
 Inputs are random over the whole range of their element, extremes included; `case.feeds` sets others. Results lie in an
@@ -29,15 +29,17 @@ from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import AnyLayout, Engine, Kernel, LayoutRequest, Planes, Schedule
+from tercet.backends.c.engine import AnyLayout, Bits, Engine, Kernel, LayoutRequest, Planes, Schedule
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
+from tercet.ir.kn.bits import BitsLayout, planes_in_bits
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
 from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
 from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
 from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
+from tercet.passes.assign_layouts import bits_type, can_write
 
 
 class Case:
@@ -142,6 +144,7 @@ def kernel_program(
     target: Target = NATIVE,
     *,
     planes_out: bool = False,
+    bits_out: bool = False,
     slack: int = 0,
     batched: bool = False,
 ) -> Program:
@@ -160,13 +163,16 @@ def kernel_program(
             schedule = schedules_of(engine, case, target)[0]
         probe = _kernel(engine, case, schedule, operands, program, name)
         requests = engine.reads(Kernel(probe, program.weights), schedule, target)
-        wants_planes = planes_out and engine.writes_planes(Kernel(probe, program.weights), schedule, target)
+        view = Kernel(probe, program.weights)
+        wants_planes = planes_out and engine.writes_planes(view, schedule, target)
+        as_bits = [_bits_out(engine, view, schedule, target) for _ in case.outputs] if bits_out else []
         probe.detach()
         requests = [_random_layout(j) if planes_out and isinstance(r, AnyLayout) else r for r in requests]
         maps = [_converted(program, v, request, slack) for v, request in zip(operands, requests, strict=True)]
         kinds: list[Attribute] = [v.type for v in case.outputs]
         if wants_planes:
             kinds = [_planes_out(kind, j) for kind in kinds]
+        kinds = [bits or kind for bits, kind in zip(as_bits or kinds, kinds, strict=True)]
         kernel = _kernel(engine, case, schedule, maps, program, name, kinds)
         for result, value in zip(kernel.results, case.outputs, strict=True):
             # also where it changes nothing: the kernel then writes to the arena, whose gaps are checked
@@ -196,9 +202,9 @@ def _kernel(
 
 
 def _converted(program: Program, value: SSAValue, request: LayoutRequest, slack: int) -> SSAValue:
-    if not isinstance(request, Planes):
+    if not isinstance(request, Planes | Bits):
         return value
-    kind = planes_type(value.type, request, slack)
+    kind = planes_type(value.type, request, slack) if isinstance(request, Planes) else bits_type(value, request)
     (result,) = _append(program, ConvertOp.create(operands=[value], result_types=[kind]))
     return result
 
@@ -208,6 +214,15 @@ def _planes_out(kind: Attribute, seed: int) -> Attribute:
     if len(shape_of(kind)) != 4 or shape_of(kind)[0] != 1:
         return kind
     return planes_type(kind, _random_layout(seed), slack=seed % 2)
+
+
+def _bits_out(engine: Engine, view: Kernel, schedule: Schedule, target: Target) -> Attribute | None:
+    """The type in bits that an engine can write a kernel's only result in."""
+    kind = view.op.yielded[0].type
+    if not planes_in_bits(element_of(kind)):
+        return None
+    found = [MapType(kind, BitsLayout.of(axis)) for axis in range(len(shape_of(kind)))]
+    return next((bits for bits in found if can_write(engine, view, schedule, target, bits)), None)
 
 
 def _random_layout(seed: int) -> Planes:
@@ -251,6 +266,7 @@ def check_engine(
     threads: Sequence[int] = (1, 3),
     batch: int = 2,
     planes_out: bool = False,
+    bits_out: bool = False,
     slack: int = 0,
     schedules: str = "all",
     seed: int = 0,
@@ -266,7 +282,9 @@ def check_engine(
     for case in cases:
         found = schedules_of(engine, case, target)
         jobs += [(case, schedule) for schedule in (found if schedules == "all" else found[:1])]
-    program = kernel_program(engine, jobs, target, planes_out=planes_out, slack=slack, batched=True)
+    program = kernel_program(
+        engine, jobs, target, planes_out=planes_out, bits_out=bits_out, slack=slack, batched=True
+    )
     library = Library(program, target)
     if sources is not None:
         sources(library.emitted)

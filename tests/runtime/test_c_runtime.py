@@ -188,6 +188,7 @@ class Section(ctypes.Structure):
         ("fill", ctypes.c_int),
         ("gaps", ctypes.POINTER(GapStruct)),
         ("gap_count", ctypes.c_int),
+        ("split", ctypes.c_int),
     ]
 
 
@@ -197,7 +198,7 @@ def section_of(stored: Stored, at: int, place: int) -> Section:
     gaps = (GapStruct * len(stored.gaps))(*(GapStruct(*astuple(gap)) for gap in stored.gaps))
     return Section(
         at, len(stored.data), place, stored.count, stored.radix, stored.group, stored.offset, int(stored.coded),
-        stored.signs, spans, len(stored.spans), stored.base, stored.fill, gaps, len(stored.gaps),
+        stored.signs, spans, len(stored.spans), stored.base, stored.fill, gaps, len(stored.gaps), stored.split,
     )  # fmt: skip
 
 

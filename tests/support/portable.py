@@ -44,6 +44,16 @@ PORTABLE tercet_i16v portable_madd_u8(tercet_u8v x, tercet_i8v w) {
     }
     return sums;
 }
+
+#define PORTABLE_POPCOUNT(NAME, VECTOR, ITEM)                                                       \\
+    PORTABLE VECTOR NAME(VECTOR x) {                                                                \\
+        for (int i = 0; i < LANES(ITEM); i++)                                                       \\
+            x[i] = (ITEM)__builtin_popcountll(x[i]);                                                \\
+        return x;                                                                                   \\
+    }
+
+PORTABLE_POPCOUNT(portable_popcount_u64, tercet_u64v, uint64_t)
+PORTABLE_POPCOUNT(portable_popcount_u8, tercet_u8v, uint8_t)
 """
 SPELLINGS = {
     "fma_f32": "portable_fma_f32((tercet_f32v){0}, (tercet_f32v){1}, (tercet_f32v){2})",
@@ -52,6 +62,8 @@ SPELLINGS = {
     "dot_i16": "portable_dot_i16((tercet_i32v){0}, (tercet_i32v){1}, (tercet_i32v){2})",
     "dot_u8": "portable_dot_u8((tercet_i32v){0}, (tercet_i32v){1}, (tercet_i32v){2})",
     "dot_i8": "portable_dot_i8((tercet_i32v){0}, (tercet_i32v){1}, (tercet_i32v){2})",
+    "popcount_u64": "portable_popcount_u64((tercet_u64v){0})",
+    "popcount_u8": "portable_popcount_u8((tercet_u8v){0})",
 }
 
 

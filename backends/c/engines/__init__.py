@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..engine import Engine
-from . import adder_graph, bit_sliced, dense_f32, dense_int8, linear, loops, planes_pool, table, table_f32
+from . import adder_graph, bit_sliced, dense_f32, dense_int8, linear, loops, planes_pool, popcount, table, table_f32
 
-FOLDERS = (table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool, loops)
+FOLDERS = (popcount, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool, loops)
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]
 
 
