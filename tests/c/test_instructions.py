@@ -66,7 +66,8 @@ def arguments(name: str, instruction: Instruction, size: int) -> list[np.ndarray
             continue
         ends = np.iinfo(kind)
         values = rng.integers(ends.min, ends.max, shape, kind, endpoint=True)
-        values = np.where(rng.random(shape) < 0.4, rng.choice(np.array([ends.min, ends.max, 0, 1], kind), shape), values)
+        extremes = rng.choice(np.array([ends.min, ends.max, 0, 1], kind), shape)
+        values = np.where(rng.random(shape) < 0.4, extremes, values)
         found.append(values.astype(kind))
     if name == "dot_i8":  # no weight is -128
         found[2] = np.maximum(found[2], -127)
