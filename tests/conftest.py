@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tercet.ir.host import cpu_features
 
@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[1]
 QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=50, derandomize=True, **QUIET)
 settings.register_profile("nightly", max_examples=500, **QUIET)
+settings.register_profile(  # whether a test fails is all that matters: no time for the smallest example
+    "unshrunk", max_examples=50, derandomize=True, phases=(Phase.explicit, Phase.generate), **QUIET
+)
 settings.load_profile("ci")  # or --hypothesis-profile=nightly
 
 

@@ -192,21 +192,21 @@ MUTATIONS = (
         "batch-reduced", "ir/batching.py",
         'return "it reduces the batch axis" if 0 in op.get("axes") else ""', 'return ""',
         "a mean over the batch counts as one for each sample",
-        ("tests/passes/test_graph_passes.py",),
+        ("tests/ir/test_batching.py",),
     ),
     Mutation(
         "arena-lifetime", "ir/kn/memory.py",
         "last = max((position[user] for user in users), default=position[op])",
         "last = min((position[user] for user in users), default=position[op])",
         "a value's memory is free after its first reader",
-        ("tests/passes/test_plan_memory.py", "tests/passes/test_kernel_passes.py"),
+        ("tests/ir/test_memory.py",),
     ),
     Mutation(
         "overlapping-buffers", PASSES + "plan_memory.py",
         "other.first <= buffer.last and buffer.first <= other.last",
         "other.first < buffer.last and buffer.first < other.last",
         "a result may lie where the operand lies that it is computed from",
-        ("tests/passes/test_plan_memory.py", "tests/passes/test_kernel_passes.py"),
+        ("tests/passes/test_plan_memory.py",),
     ),
     # -- front end and runtime
     Mutation(
@@ -225,7 +225,7 @@ MUTATIONS = (
         "batch-of-first-samples", RUNTIME + "c/tercet_runtime.c",
         "(const unsigned char *)inputs[i] + sample * bytes, bytes", "(const unsigned char *)inputs[i], bytes",
         "every sample of a batch is computed from the first one's inputs",
-        ("tests/runtime/test_c_runtime.py", "tests/runtime/test_loader.py"),
+        ("tests/runtime/test_c_runtime.py",),
     ),
     Mutation(
         "missing-barrier", RUNTIME + "c/tercet_pool.c",
@@ -244,6 +244,6 @@ MUTATIONS = (
         "hash-not-checked", RUNTIME + "artifact.py",
         "if digest.hexdigest() != want.sha256:", "if False:",
         "altered files of an artifact are used",
-        ("tests/runtime/test_artifact.py", "tests/runtime/test_loader.py"),
+        ("tests/runtime/test_artifact.py",),
     ),
 )  # fmt: skip

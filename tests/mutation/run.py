@@ -86,7 +86,7 @@ def make_test(path: Path, arguments: str, seconds: float) -> tuple[int | None, s
     if extras is None:
         raise SystemExit("no environment with the tests' packages: make venv")
     old = [flag for name in ("pyproject.toml", "setup.py") for flag in ("-o", name)]
-    given = [f"VENV={VENV}", f"EXTRAS={extras}", f"ARGS=-x -p no:cacheprovider {arguments}"]
+    given = [f"VENV={VENV}", f"EXTRAS={extras}", f"ARGS=-x --hypothesis-profile=unshrunk {arguments}"]
     return call(["make", "test", *old, *given], path, seconds)
 
 
