@@ -53,7 +53,7 @@ MUTATIONS = (
     ),
     Mutation(
         "border-class", PASSES + "assign_layouts.py",
-        "zero=int(any(w.zero for w in wanted))", "zero=int(all(w.zero for w in wanted))",
+        "zero=int(any(w.zero for w in asked))", "zero=int(all(w.zero for w in asked))",
         "a map that one reader pads and another does not has no zeros in its border",
         ("tests/passes/test_shared_maps.py",),
     ),
