@@ -30,7 +30,7 @@ def script(path: Path, text: str) -> Path:
 def slow_compiler(folder: Path) -> tuple[Path, Path]:
     """A compiler that takes its time, and the file that is there once it has begun, with the process's number in it."""
     started, real = folder / "started", shlex.join(find_compiler().argv)
-    begins = f"echo $$ >{started}.new; mv {started}.new {started}; sleep 60"
+    begins = f"echo $$ >{started}.new; mv {started}.new {started}; sleep 3600"
     text = f'case " $* " in *" -c "*) {begins};; esac\nexec {real} "$@"'
     return script(folder / "slow-cc", text), started
 
@@ -57,9 +57,7 @@ def test_a_signal_while_the_compiler_runs_leaves_nothing(
     while not started.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
-    begun = time.monotonic()
-    _, err = process.communicate(timeout=50)
-    assert time.monotonic() - begun < 40, "the compiler was waited for"
+    _, err = process.communicate(timeout=600)  # where the compiler is waited for, an hour would pass
     assert (process.returncode, err) == (128 + number, f"tercet: {word}\n")
     assert list(tmp_path.iterdir()) == [] and list(temporary.iterdir()) == []
     with pytest.raises(ProcessLookupError):

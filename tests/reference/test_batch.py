@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import ModelProto
+from quantized_nets import Net, deep
 
 import tercet
 from tercet.backends.reference import batch, interpreter
 from tercet.ir.program import Program
 from tercet.ir.tn.linear import MatMulOp
-
-from ..runtime.quantized import Net, deep
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 

@@ -7,13 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from quantized_nets import Net, deep
 from xdsl.ir import Operation
 
 import tercet
 from tercet.backends.reference import interpreter
 from tercet.backends.reference.bounds import UNIT, Bounds, bounds_of, is_boundary, run_bounds
-
-from ..runtime.quantized import Net, deep
 
 F32 = np.float32
 

@@ -8,12 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
+from quantized_nets import Net, deep
 
 import tercet
 from tercet.runtime.verify.result import Verification
 from tercet.runtime.verify.text import verification_text
-
-from .quantized import Net, deep
 
 F32 = np.float32
 

@@ -14,14 +14,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, numpy_helper
+from quantized_nets import Net, deep
 
 import tercet
 from tercet.runtime.stored_ir import kernel_program
 from tercet.runtime.verify.layers import Steps
 from tercet.runtime.verify.result import Verification
 from tercet.runtime.verify.text import verification_text
-
-from .quantized import Net, deep
 
 STEP = 0.04
 SHAPE: list[int | str] = ["n", 2, 6, 6]
