@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.parser import Parser
 
-from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes, layout_of, pack, unpack
+from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes, pack, planes_of, unpack
 from tercet.ir.program import context
 from tercet.ir.types import TERNARY, element_of, int_type, shape_of, tensor_type
 
@@ -35,7 +35,7 @@ def test_pack_and_unpack(kind: MapType, seed: int) -> None:
     buffer = pack(x, kind)
     assert buffer.nbytes == buffer_bytes(kind)
     np.testing.assert_array_equal(unpack(buffer, kind), x)
-    layout = layout_of(kind)
+    layout = planes_of(kind)
     assert layout is not None
     positions = layout.positions(shape)
     assert len(np.unique(positions)) == positions.size
