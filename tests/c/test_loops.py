@@ -66,6 +66,20 @@ def test_pool(kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels)
 
 
+def test_averages_divide_by_what_counts() -> None:
+    """None of the padding, all of it, some of it."""
+    kernels = []
+    for counted in ((0, 0, 0, 0), (1, 2, 1, 2), (1, 0, 0, 2)):
+        for strides in ((1, 1), (2, 3)):
+            case = Case(f"{counted} counted, strides {strides}", [((1, 2, 6, 7), f32)])
+            y = case.add(
+                AvgPoolOp, case.inputs[0], kernel=(3, 4), strides=strides, pads=(1, 2, 1, 2), dilations=(1, 1),
+                counted=counted,
+            )  # fmt: skip
+            kernels.append(case.returns(y))
+    check_engine(ENGINE, kernels)
+
+
 @given(many(cases.reduce_cases()))
 @FEW
 def test_reduce(kernels: list[Case]) -> None:

@@ -68,7 +68,7 @@ MUTATIONS = (
         "lo, hi = -counted[axis], window.size[axis] + counted[len(window.size) + axis]",
         "lo, hi = 0, window.size[axis]",
         "count_include_pad of an average pool is ignored",
-        ("tests/c/test_loops.py::test_pool",),
+        ("tests/c/test_loops.py::test_averages_divide_by_what_counts",),
     ),
     Mutation(
         "border-not-cleared", C + "planes.h",

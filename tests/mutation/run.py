@@ -31,11 +31,12 @@ NO_TEST_LEFT = "what was to run has no test for `make test`"
 
 
 @contextmanager
-def clone() -> Iterator[Path]:
-    """The last commit in a folder of its own named `tercet`, without this check: it would see the edit itself."""
+def clone(commit: str) -> Iterator[Path]:
+    """A commit in a folder of its own named `tercet`, without this check: it would see the edit itself."""
     with tempfile.TemporaryDirectory(prefix="tercet-mutation-") as folder:
         path = Path(folder) / "tercet"
-        subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(path)], check=True)
+        subprocess.run(["git", "clone", "-q", "--shared", "--no-checkout", str(ROOT), str(path)], check=True)
+        subprocess.run(["git", "checkout", "-q", "--detach", commit], cwd=path, check=True)
         shutil.rmtree(path / "tests" / "mutation")
         yield path
 
@@ -102,11 +103,11 @@ def is_sound(test: str, path: Path, seconds: float) -> bool:
     return code == 0
 
 
-def check(mutation: Mutation, clean: Path, seconds: float, *, quick: bool) -> dict[str, Any]:
-    """What the suite says to one fault. quick: the likely tests only."""
+def check(mutation: Mutation, commit: str, clean: Path, seconds: float, *, quick: bool) -> dict[str, Any]:
+    """What the suite says to one fault. clean: a clone without it. quick: the likely tests only."""
     start, stages = time.monotonic(), [" ".join(mutation.first), *([] if quick else [""])]
-    result: dict[str, Any] = {"name": mutation.name, "caught": False, "test": "", "quick": quick}
-    with clone() as path:
+    result: dict[str, Any] = {"name": mutation.name, "caught": False, "test": "", "quick": quick, "commit": commit}
+    with clone(commit) as path:
         apply(mutation, path)
         check_clone(path)
         for arguments in stages:
@@ -127,7 +128,7 @@ def check(mutation: Mutation, clean: Path, seconds: float, *, quick: bool) -> di
     return result | {"seconds": round(time.monotonic() - start)}
 
 
-def commit() -> str:
+def last_commit() -> str:
     """The last commit; what is not committed is not tested."""
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout.strip()
@@ -154,15 +155,15 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if not options.only or m.name in options.only]
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    head = commit()
+    head = last_commit()
     known = [r for r in read_results(options.results) if r["commit"] == head]
     done = {r["name"]: r for r in known if r["caught"] or options.quick or not r["quick"]}
-    with clone() as clean:
+    with clone(head) as clean:
         check_clone(clean)
         for mutation in chosen:
             if mutation.name in done:
                 continue
-            result = check(mutation, clean, options.seconds, quick=options.quick) | {"commit": head}
+            result = check(mutation, head, clean, options.seconds, quick=options.quick)
             done[mutation.name] = result
             with options.results.open("a") as file:
                 print(json.dumps(result), file=file)

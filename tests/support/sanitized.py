@@ -30,7 +30,7 @@ SANITIZERS: Mapping[str, tuple[str, ...]] = {
 FLAGS = ("-O1", "-g1", "-fno-omit-frame-pointer", "-w", "-pthread", "-DTERCET_PROCESSORS=64")
 """-O1 tells where a finding is and compiles in a bearable time. Threads as asked for, on any machine."""
 OPTIONS = {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
-SLOW_SECONDS = 900
+SLOW_SECONDS = 3600
 
 
 def chosen() -> str:
