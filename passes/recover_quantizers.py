@@ -40,6 +40,15 @@ def _dequantize_after(program: Program, op: Operation, integer: Operation, scale
     return replace(op, insert(op, DequantizeOp.make(y, s, at=op)))
 
 
+def _product(s: np.ndarray, t: np.ndarray) -> np.ndarray | None:
+    """s * t in float32; None where products of scales that are not zero are too large or too small for its precision:
+    a sum of zeros times an infinite scale would be NaN."""
+    with np.errstate(over="ignore", under="ignore"):
+        product = (s * t).astype(np.float32)
+    normal = (np.abs(product) >= np.finfo(np.float32).tiny) & np.isfinite(product)
+    return product if (normal | (s == 0) | (t == 0)).all() else None
+
+
 def _integer_conv(program: Program, op: Operation) -> bool:
     """conv(q * s, p * t) = conv(q, p) * (s * t), s one number, t one for each output channel; a bias is added after."""
     assert isinstance(op, ConvOp)
@@ -49,7 +58,9 @@ def _integer_conv(program: Program, op: Operation) -> bool:
     t, rank = b[1], len(shape_of(op.x))
     if t.size != 1 and (t.ndim != rank or t.shape[0] != t.size):
         return False
-    scale = (a[1].reshape(()) * t.reshape(-1)).astype(np.float32)
+    scale = _product(a[1].reshape(()), t.reshape(-1))
+    if scale is None:
+        return False
     scale = scale.reshape(()) if scale.size == 1 else scale.reshape(-1, *[1] * (rank - 2))
     attributes = {n: op.get(n) for n in ("strides", "pads", "dilations", "group")}
     y = insert(op, ConvOp.make(a[0].q, b[0].q, at=op, **attributes))
@@ -71,7 +82,9 @@ def _integer_matmul(program: Program, op: Operation) -> bool:
     t = b[1]
     if t.size != 1 and (len(shape_of(op.b)) < 2 or t.size != t.shape[-1]):
         return False
-    scale = (a[1].reshape(()) * (t.reshape(()) if t.size == 1 else t.reshape(-1))).astype(np.float32)
+    scale = _product(a[1].reshape(()), t.reshape(()) if t.size == 1 else t.reshape(-1))
+    if scale is None:
+        return False
     return _dequantize_after(program, op, MatMulOp.make(a[0].q, b[0].q, at=op), scale, name_of(b[0].q) + ".out_scale")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -30,8 +30,9 @@ class Emitter:
 
     node: Node
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, constant_of: Callable[[Value], Value | None] = lambda value: None) -> None:
+        """constant_of: the constant that a value of the program can be evaluated to, if any."""
+        self.program, self._constant_of = program, constant_of
         self.batched = program.batched
 
     # -- operations -----------------------------------------------------------------------------------------------
@@ -105,9 +106,10 @@ class Emitter:
 
     def known(self, value: Value, what: str) -> np.ndarray:
         """The array of a constant. Raises Refusal when it is computed at run time."""
-        if value.array is None:
+        constant = value if value.is_constant else self._constant_of(value)
+        if constant is None or constant.array is None:
             raise Refusal(f"{what} is computed at run time, not a constant")
-        return value.array
+        return constant.array
 
     def integers(self, value: Value, what: str) -> tuple[int, ...]:
         """The elements of a constant 1-D (or scalar) integer tensor: axes, shapes, pads."""

@@ -63,7 +63,6 @@ class _Import:
         ports = [self._port(declared, batch) for declared in source.inputs]
         self.problems.raise_if_any()
         self.program = Program.new(name, [p for p in ports if p is not None], batched=self.batched)
-        self.emitter = Emitter(self.program)
         self.values: dict[str, Value | None] = {
             key: Value.constant(key, array) for key, array in source.constants.items()
         }
@@ -74,6 +73,7 @@ class _Import:
                     declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True
                 )
         self.known = Known(self.values)
+        self.emitter = Emitter(self.program, self.known.constant)
         self.guesses = Guesses(source.graph, 1 if self.batched else batch)
 
     def run(self) -> Program:

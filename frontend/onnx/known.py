@@ -1,5 +1,6 @@
 """What is computed from constants but stays in the program: quantized weights, whose integers and scales the passes
-look for, and what reads them. It is evaluated only for an operator that the program does not have."""
+look for, and what reads them. It is evaluated only for an operator that the program does not have, and for an operand
+that has to be a constant, such as the value of a border or the scales of a Resize."""
 
 from __future__ import annotations
 
@@ -31,7 +32,19 @@ class Known:
 
     def inputs(self, node: Node) -> list[Value | None]:
         """The inputs of a covered node as constants. Raises ModelError where one cannot be computed."""
-        wanted = [name for name in node.inputs if name]
+        self._evaluate([name for name in node.inputs if name])
+        return [self._value(name) if name else None for name in node.inputs]
+
+    def constant(self, value: Value) -> Value | None:
+        """The constant that a value of the program is, None where it depends on the model's inputs."""
+        name = next((name for name in self._nodes if self._values.get(name) is value), None)
+        if name is None:
+            return None
+        self._evaluate([name])
+        return self._value(name)
+
+    def _evaluate(self, wanted: list[str]) -> None:
+        """Computes names that are covered, and first what they are computed from."""
         while wanted:
             name = wanted[-1]
             if self._value(name) is not None:
@@ -45,7 +58,6 @@ class Known:
             values = [self._value(other) if other else None for other in source.inputs]
             results = qonnx_values(source, values) if _is_qonnx(source) else fold(source, values)
             self._results.update(zip((o for o in source.outputs if o), results, strict=True))
-        return [self._value(name) if name else None for name in node.inputs]
 
     def _constant(self, name: str) -> Value | None:
         value = self._values.get(name)
