@@ -44,7 +44,7 @@ def check(case: Case, target: str, tmp_path: Path, optimize: str = "speed") -> C
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", "generic"])
+@pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", pytest.param("generic", marks=pytest.mark.check)])
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_model(name: str, target: str, models: Path, tmp_path: Path) -> None:
     if reason := runs_here(TARGETS[target]):
@@ -56,6 +56,7 @@ def test_compiled_model(name: str, target: str, models: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.check
 @pytest.mark.parametrize("name", ["cnv_w2a2", "ic", "demo"])
 def test_v4_lanes_on_other_cpus(name: str, models: Path, tmp_path: Path, emulated_lanes: str) -> None:
     check(build_case(name, models), emulated_lanes, tmp_path)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from .graphs.diamonds import diamond
 from .graphs.generate import network
 from .session import BATCH, State, go_on
 
 NETWORKS, DIAMONDS, ALL_DIAMONDS = 300, 96, 1000
+EVERY_TIME = 4 * BATCH
+"""So many of each are part of `make test`, the rest of `make check`."""
+
+
+def batches(count: int, first: int = 0) -> list[ParameterSet]:
+    """Where batches begin."""
+    return [pytest.param(at, marks=[] if at < EVERY_TIME else pytest.mark.check) for at in range(first, count, BATCH)]
 
 
 def check_batch(make, at: int, count: int) -> None:  # type: ignore[no-untyped-def]
@@ -24,13 +32,13 @@ def check_batch(make, at: int, count: int) -> None:  # type: ignore[no-untyped-d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", range(0, NETWORKS, BATCH))
+@pytest.mark.parametrize("at", batches(NETWORKS))
 def test_networks(at: int) -> None:
     check_batch(network, at, NETWORKS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", range(0, DIAMONDS, BATCH))
+@pytest.mark.parametrize("at", batches(DIAMONDS))
 def test_diamonds(at: int) -> None:
     check_batch(diamond, at, DIAMONDS)
 
