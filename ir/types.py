@@ -142,6 +142,21 @@ def contains(outer: Attribute, inner: Attribute) -> bool:
     return a <= c and d <= b
 
 
+def meet(first: Attribute, second: Attribute) -> Attribute:
+    """The values that both element types have; `second` where there are none, which is code that never runs."""
+    if contains(second, first):
+        return first
+    if contains(first, second) or isinstance(first, Float32Type) or isinstance(second, Float32Type):
+        return second
+    (a, b), (c, d) = range_of(first), range_of(second)
+    lo, hi = max(a, c), min(b, d)
+    chosen = first if isinstance(first, SetType) else second
+    if isinstance(chosen, SetType):
+        common = [v for v in values_of(chosen) if lo <= v <= hi]
+        return second if not common else set_type(common) if len(common) > 1 else int_type(common[0], common[0])
+    return int_type(lo, hi) if lo <= hi else second
+
+
 _STORAGE = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
 

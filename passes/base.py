@@ -14,7 +14,7 @@ from ..ir.operation import TensorOperation
 from ..ir.program import Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.elementwise import CastOp
-from ..ir.types import Tensor, contains, tensor_of
+from ..ir.types import Tensor, meet, tensor_of, tensor_type
 
 
 class Pass(ABC):
@@ -69,15 +69,16 @@ def remove(op: Operation) -> None:
 
 
 def tighten(program: Program) -> bool:
-    """Narrows result types to what inference now says, after operands have become tighter."""
+    """Narrows result types to what both they and inference say, after operands have become tighter."""
     changed = False
     for op in program.ops:
         if not isinstance(op, TensorOperation) or isinstance(op, ConstantOp | CastOp):
             continue
         for result, inferred in zip(list(op.results), op.infer(), strict=True):
             have = tensor_of(result)
-            if inferred != have and contains(have.element_type, inferred.element_type):
-                retype(result, inferred)
+            element = meet(have.element_type, inferred.element_type)
+            if element != have.element_type:
+                retype(result, tensor_type(have.get_shape(), element))
                 changed = True
     if changed:
         program.refresh_type()

@@ -209,15 +209,19 @@ class Epilogue:
         return name
 
     def _pixels(self, number: int, value: SSAValue, layout: PlanesLayout) -> str:
-        """The element of a map in planes: the run's pixels are copied to a local array first."""
+        """The element of a map in planes: the run's pixels are copied to a local array first. The root's own operand may
+        have one channel for all of the result's, or one pixel."""
         self._maps[number] = layout
+        (channel, _), (_, moving) = self.grid.index(shape_of(value)[:2] + (1, 1)), self.grid.index(shape_of(value))
         c_type, name = storage_c(element_of(value)), f"c{len(self._head)}"
         wide = "int64_t" if c_type == "uint32_t" else ""
+        run = "column, count" if moving else "0, 1"
         self._head.append(
-            f"{c_type} {name}[{self.longest}]; "
-            f"epilogue_load(&{self.kernel.symbol}_in{number}, task->in[{number}], row, {name}, column, count);"
+            f"{c_type} {name}[{self.longest if moving else 1}]; "
+            f"epilogue_load(&{self.kernel.symbol}_in{number}, task->in[{number}], {channel}, {name}, {run});"
         )
-        return f"({wide}){name}[i]" if wide else f"{name}[i]"
+        element = f"{name}[i]" if moving else f"{name}[0]"
+        return f"({wide}){element}" if wide else element
 
     def value(self, value: SSAValue) -> str:
         """The C of an operand, of its `value_c` type or narrower."""

@@ -11,9 +11,11 @@ from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.bit_sliced import ENGINE as BIT_SLICED
+from tercet.backends.c.engines.dense_f32 import ENGINE as DENSE_F32
 from tercet.backends.c.engines.dense_int8 import ENGINE as DENSE_INT8
 from tercet.backends.c.engines.loops import ENGINE as LOOPS
 from tercet.backends.c.engines.table import ENGINE as TABLE
+from tercet.backends.c.engines.table_f32 import ENGINE as TABLE_F32
 from tercet.backends.c.target import find_target
 from tercet.ir.tn.elementwise import AddOp, HardSwishOp, MulOp, ReluOp
 from tercet.ir.tn.linear import BatchNormOp, ConvOp
@@ -107,6 +109,39 @@ def test_a_shortcut_of_another_kind_than_the_input(engine: Engine) -> None:
         for a, b in ((TERNARY, "bipolar"), (BIPOLAR, "ternary"), (BIPOLAR, "bipolar"))
     ]
     check_engine(engine, cases, schedules="first")
+
+
+def own_operand_case(element: Element, channels: int, size: tuple[int, int], pads: tuple[int, int, int, int]) -> Case:
+    """A convolution whose own input comes back behind it, and broadcasts: one channel for all of the result's, or one
+    pixel."""
+    case = Case(f"own {element} {channels} {size} {pads}", [((1, channels, *size), element)])
+    x, rng = case.inputs[0], np.random.default_rng(0)
+    w = rng.integers(-1, 1, (6, channels, 3, 3) if size == (1, 1) else (6, channels, 1, 1), endpoint=True)
+    w = w.astype(np.float32 if element == f32 else np.int8)
+    y = case.add(ConvOp, x, case.constant(w), strides=(1, 1), pads=pads, dilations=(1, 1), group=1)
+    return case.returns(case.add(ReluOp, case.add(AddOp, y, x)))
+
+
+OWN_OPERANDS = [
+    (1, (5, 7), (0, 0, 0, 0)),
+    (6, (1, 1), (2, 3, 3, 2)),
+    (1, (1, 1), (2, 2, 2, 2)),
+    (6, (4, 5), (0, 0, 0, 0)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_the_input_of_a_convolution_comes_back(engine: Engine) -> None:
+    cases = [own_operand_case(TERNARY, *shape) for shape in OWN_OPERANDS]
+    check_engine(engine, cases, schedules="first", threads=(1, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [DENSE_F32, TABLE_F32, LOOPS], ids=lambda engine: engine.name)
+def test_the_float_input_of_a_convolution_comes_back(engine: Engine) -> None:
+    cases = [own_operand_case(f32, *shape) for shape in OWN_OPERANDS]
+    check_engine(engine, cases, schedules="first", threads=(1, 3))
 
 
 @pytest.mark.check

@@ -18,6 +18,7 @@ from tercet.ir.types import (
     element_of_array,
     element_of_dtype,
     int_type,
+    meet,
     range_of,
     set_type,
     storage_dtype,
@@ -69,3 +70,13 @@ def test_elements_of_arrays() -> None:
     assert element_of_array(np.zeros((0, 3), np.int8)) == int_type(0, 0)
     with pytest.raises(TypeError, match="float64"):
         element_of_dtype(np.dtype(np.float64))
+
+
+def test_what_two_types_have_in_common() -> None:
+    assert meet(int_type(-6, 1), int_type(-12, 0)) == int_type(-6, 0)
+    assert meet(int_type(0, 3), int_type(-9, 9)) == int_type(0, 3)
+    assert meet(int_type(-9, 9), BIPOLAR) == BIPOLAR
+    assert meet(set_type((-3, -1, 1)), int_type(-2, 5)) == BIPOLAR
+    assert meet(BIPOLAR, int_type(0, 5)) == int_type(1, 1)
+    assert meet(int_type(0, 1), int_type(3, 4)) == int_type(3, 4)
+    assert meet(f32, f32) == f32
