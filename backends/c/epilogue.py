@@ -209,10 +209,11 @@ class Epilogue:
         return name
 
     def _pixels(self, number: int, value: SSAValue, layout: PlanesLayout) -> str:
-        """The element of a map in planes: the run's pixels are copied to a local array first. The root's own operand may
-        have one channel for all of the result's, or one pixel."""
+        """The element of a map in planes: the run's pixels are copied to a local array first. The root's own operand
+        may have one channel for all of the result's, or one pixel."""
         self._maps[number] = layout
-        (channel, _), (_, moving) = self.grid.index(shape_of(value)[:2] + (1, 1)), self.grid.index(shape_of(value))
+        shape = shape_of(value)
+        (channel, _), (_, moving) = self.grid.index((*shape[:2], 1, 1)), self.grid.index(shape)
         c_type, name = storage_c(element_of(value)), f"c{len(self._head)}"
         wide = "int64_t" if c_type == "uint32_t" else ""
         run = "column, count" if moving else "0, 1"
