@@ -7,14 +7,17 @@ quantizer, another order of summation is right as well: an element may then diff
 
 from __future__ import annotations
 
+import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from xdsl.ir import Attribute
 
+from tercet.api import compile, load, verify
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run
 from tercet.driver import choose_engines, import_onnx
@@ -55,6 +58,7 @@ class Report:
     compared: int = 0
     with_onnxruntime: int = 0
     twins: int = 0
+    artifacts: int = 0
     explained: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -88,8 +92,9 @@ def check(
     flags: Sequence[str] = ("-O0",),
     jobs: int = 1,
     report: Report | None = None,
+    artifacts: bool = False,
 ) -> Report:
-    """Checks networks, each on its targets."""
+    """Checks networks, each on its targets. artifacts: the first one also as an artifact."""
     report = report or Report()
     ready: list[_Ready] = []
     for network, chosen in zip(networks, targets, strict=True):
@@ -101,6 +106,11 @@ def check(
             report.failures.append(Failure(network.name, broken.stage, broken.kind, broken.detail))
         except UnsupportedError as refusal:
             report.refused[_short(refusal)] += 1
+    if artifacts and ready:
+        try:
+            _as_artifact(ready[0], report)
+        except Broken as broken:
+            report.failures.append(_failure(ready[0].network, broken))
     for target in {t.name: t for chosen in targets for t in chosen}.values():
         _compiled([r for r in ready if target.name in r.programs], target, runs, flags, jobs, report)
     return report
@@ -135,6 +145,10 @@ def _prepared(network: Network, targets: Sequence[Target], report: Report) -> _R
         programs[target.name] = program.clone()
         for stage in stages(target, *choose_engines(network.engines))[common:]:
             _apply(stage, programs[target.name], network.inputs, want, bound, report)
+    for name, made in list(programs.items())[:1]:
+        text = made.text()
+        if Program.parse(text, made.weights).text() != text:
+            raise Broken(name, "another text", text)
     for name, made in programs.items():
         report.engines.update(_engines(made, name))
     return _Ready(network, want, imported, programs)
@@ -201,6 +215,25 @@ def _compiled(
             report.compared += 1
         except Broken as broken:
             report.failures.append(_failure(r.network, broken))
+
+
+def _as_artifact(ready: _Ready, report: Report) -> None:
+    """The network as a user has it: compiled to a file, loaded, run, and verified against the model."""
+    network = ready.network
+    with tempfile.TemporaryDirectory(prefix="tercet-fuzz-") as folder:
+        try:
+            path = Path(folder) / "network.tercet"
+            compile(network.model, path, target="generic", engines=network.engines, jobs=1)
+            with load(path, threads=2) as model:
+                have = model.run(network.inputs)
+            (Path(folder) / "model.onnx").write_bytes(network.model.SerializeToString())
+            verified = verify(path, Path(folder) / "model.onnx", samples=2)
+        except Exception as error:
+            raise _broken("artifact", error) from error
+    report.explained += compare("artifact", have, ready.want, _Bounds(ready.imported, network.inputs))
+    if not verified.ok:
+        raise Broken("artifact", "verify says that it differs", str(verified))
+    report.artifacts += 1
 
 
 # -- comparing --------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class State:
     def add(self, report: Report) -> None:
         self.counts.update(
             networks=report.networks, compared=report.compared, onnxruntime=report.with_onnxruntime,
-            explained=report.explained, twins=report.twins,
+            explained=report.explained, twins=report.twins, artifacts=report.artifacts,
         )  # fmt: skip
         self.refused.update(report.refused)
         self.pairs.update({" > ".join(pair): n for pair, n in report.pairs.items()})
@@ -121,7 +121,7 @@ def go_on(
         networks = [replace(make(state.seed, i), engines=engines_of(i)) for i in indices]
         chosen = targets_of(state.done // BATCH)
         networks += [made for i, n in enumerate(networks[::TWINS]) if (made := twin(n, state.done + i)) is not None]
-        report = check(networks, [chosen] * len(networks), jobs=jobs, flags=flags)
+        report = check(networks, [chosen] * len(networks), jobs=jobs, flags=flags, artifacts=True)
         state.add(report)
         state.done += len(indices)
         state.seconds += _cpu_seconds() - begin

@@ -22,6 +22,12 @@ RANGES = {
 MOST_ELEMENTS = 4000
 """No value is larger: many small networks find more than few large ones."""
 
+STYLES = (
+    "{hint}{n}", "{hint}{n}", "{hint}{n}", "/block.{n}/{hint}/{hint}_output_0", "{hint}:{n}", "{n}", "größe {n}",
+    "int{n}", "{hint}" + "_long" * 30 + "{n}", "%{n} \"{hint}\"", "a{n}*/ b", "k0{n}_x", "\N{SNOWMAN}{n}",
+)  # fmt: skip
+"""How values are named: as exporters do, and in ways that a C file, MLIR or a comment does not like."""
+
 T = TypeVar("T")
 
 
@@ -70,6 +76,7 @@ class Graph:
     domains: set[str] = field(default_factory=set)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     count: int = 0
+    style: str = "{hint}{n}"
 
     # -- chance ---------------------------------------------------------------------------------------------------
 
@@ -93,7 +100,7 @@ class Graph:
 
     def name(self, hint: str) -> str:
         self.count += 1
-        return f"{hint}{self.count}"
+        return self.style.format(hint=hint, n=self.count)
 
     def input(self, shape: Sequence[int], dtype: np.dtype, size: float) -> Value:
         value = Value(self.name("x"), tuple(shape), dtype, size)
@@ -161,9 +168,8 @@ class Graph:
         names = ["" if v is None else v.name for v in inputs]
         while names and not names[-1]:
             names.pop()
-        node = helper.make_node(
-            kind, names, [r.name for r in results], name=f"n_{results[0].name}", domain=domain, **kept
-        )
+        label = f"n_{results[0].name}" if self.chance(0.9) else self.pick(("", "same"))
+        node = helper.make_node(kind, names, [r.name for r in results], name=label, domain=domain, **kept)
         self.nodes.append(node)
         if domain:
             self.domains.add(domain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import elementwise, integers, logic, microsoft, movement, quantizers, windows  # noqa: F401  (they fill RULES)
-from .builder import BOOL, FLOAT, Graph, Stuck, Value
+from .builder import BOOL, FLOAT, STYLES, Graph, Stuck, Value
 from .network import Network, finish
 from .rule import RULES, Rule
 
@@ -17,6 +17,7 @@ def network(seed: int, index: int, *, most: int = 9) -> Network:
     """Network number `index` of a seed; every PAIRS-th of a run has the same pair of neighbouring operators in it."""
     rng = np.random.default_rng([seed, index])
     g = Graph(rng, opset=int(rng.choice(OPSETS)), batched=bool(rng.random() < 0.4), exact=bool(rng.random() < 0.45))
+    g.style = g.pick(STYLES)
     for _ in range(g.pick((1, 1, 1, 2, 3))):
         _add_input(g)
     pair = wanted_pair(seed, index)

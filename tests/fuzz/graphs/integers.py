@@ -16,8 +16,9 @@ BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 def _bytes(g: Graph, x: Value) -> tuple[Value, Value, Value]:
     """(8-bit integers, scale, zero point): x quantized, or x itself where it is one already."""
     if x.is_float:
-        q, s, zero, axis = quantized(g, x, g.pick(BYTES))
-        g.need(axis is None)
+        made = quantized(g, x, g.pick(BYTES))
+        q, s, zero = made.q, made.scale, made.zero
+        g.need(made.axis is None)
     else:
         q, s, zero = x, g.constant(np.float32(scale(g, 0.05))), None
     lo, hi = RANGES[q.dtype.name]

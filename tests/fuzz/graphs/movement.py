@@ -170,6 +170,15 @@ def gather(g: Graph, x: Value) -> Value:
     return g.op("Gather", [x, g.constant(indices, g.pick((np.int64, np.int32)))], result, axis=axis)
 
 
+@rule("embedding", lambda g, x: x.made_by in ("ArgMax", "ArgMin", "TopK") and x.dtype == INT64, ops=("Gather",))
+def embedding(g: Graph, x: Value) -> Value:
+    """Rows of a constant table at indices that are computed."""
+    size = max(int(x.size), 1)
+    g.need(size <= 64 and x.rank <= 4)
+    table = g.constant(real(g, (size, g.integer(1, 4))))
+    return g.op("Gather", [table, x], (*x.shape, table.shape[1]), dtype=FLOAT, size=table.size, axis=0)
+
+
 @rule("Pad", lambda g, x: x.is_float or (x.dtype.name in ("int8", "uint8", "int32") and g.opset >= 13), weight=1.5)
 def pad(g: Graph, x: Value) -> Value:
     first = _first(g)

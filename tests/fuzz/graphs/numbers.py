@@ -95,8 +95,12 @@ def _linear(
     dtypes += [INT2] if g.opset >= 25 and hi <= 1 and lo >= -2 else []
     dtype = g.pick(dtypes)
     where = axis if s.ndim else None
+    pruned = s.ndim > 0 and g.chance(0.15)
+    if pruned:
+        s = s.copy()
+        s[int(g.rng.integers(len(s)))] = 0  # as quantizers write a filter of zeros
     given = g.constant(s)
-    if dtype == np.int8 and g.chance(0.3):
+    if dtype == np.int8 and not pruned and g.chance(0.3):
         noise = (g.rng.random(w.shape) - 0.5) * 0.5
         source = g.constant(np.asarray((w + noise) * aligned, np.float32))
         zero = g.constant(np.zeros(s.shape, np.int8))

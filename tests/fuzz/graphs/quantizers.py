@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .builder import FLOAT, INT2, INT4, RANGES, UINT2, UINT4, Graph, Value
@@ -22,25 +24,50 @@ def _targets(g: Graph) -> list[np.dtype]:
 
 def _along(g: Graph, x: Value) -> int | None:
     """An axis for scales of their own, or None for one scale."""
-    per_axis = g.opset >= 13 and x.rank >= 2 and x.shape[1] > 0 and g.chance(0.25)
-    return 1 if per_axis else None
+    if g.opset < 13 or x.rank < 2 or not g.chance(0.25):
+        return None
+    axis = 1 if g.chance(0.7) else g.integer(1 if g.batched else 0, x.rank - 1)
+    return axis if x.shape[axis] else None
 
 
-def quantized(
-    g: Graph, x: Value, dtype: np.dtype, *, levels: int | None = None
-) -> tuple[Value, Value, Value | None, int | None]:
-    """QuantizeLinear of x: (integers, scale, zero point, axis). levels: how many of them x about fills."""
+def _blocked(g: Graph, x: Value, s: np.ndarray, axis: int) -> tuple[np.ndarray, int]:
+    """Scales for blocks of two or three along an axis, and the size of the blocks."""
+    size = g.pick((2, 3))
+    shape = [-(-d // size) if i == axis else d for i, d in enumerate(x.shape)]
+    return np.resize(s, shape).astype(np.float32), size
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Integers and what they mean; axis and block are attributes."""
+
+    q: Value
+    scale: Value
+    zero: Value | None
+    axis: int | None
+    block: int | None
+
+
+def quantized(g: Graph, x: Value, dtype: np.dtype, *, levels: int | None = None) -> Quantized:
+    """QuantizeLinear of x. levels: how many of the integers x about fills."""
     lo, hi = RANGES[dtype.name]
     span = max(abs(lo), hi) if levels is None else levels
     axis = _along(g, x)
     about = x.size / max(span, 1) * g.pick((0.3, 1.0, 1.0, 2.0))
-    s = g.constant(scales(g, about, x.shape[1])) if axis else g.constant(np.float32(scale(g, about)))
+    block = None
+    if axis is None:
+        s = g.constant(np.float32(scale(g, about)))
+    else:
+        table = scales(g, about, x.shape[axis])
+        if g.opset >= 21 and not g.batched and g.chance(0.2):
+            table, block = _blocked(g, x, table, axis)
+        s = g.constant(table)
     shape = s.shape
     offset = g.pick((0, 0, 0, 1, lo, hi, 3))
     offset = min(max(offset, lo), hi)
     zero = None if dtype == np.uint8 and g.chance(0.3) else g.constant(np.full(shape, offset).astype(dtype))
-    q = g.op("QuantizeLinear", [x, s, zero], x.shape, dtype=dtype, size=max(abs(lo), hi), axis=axis)
-    return q, s, zero, axis
+    q = g.op("QuantizeLinear", [x, s, zero], x.shape, dtype=dtype, size=max(abs(lo), hi), axis=axis, block_size=block)
+    return Quantized(q, s, zero, axis, block)
 
 
 @rule("QDQ", both(floats, since(10)), weight=3, ops=("QuantizeLinear", "DequantizeLinear"))
@@ -48,12 +75,15 @@ def quantize_dequantize(g: Graph, x: Value) -> list[Value]:
     """Both, now and then with Clip between (ternary in int8); later nodes may read the integers too."""
     dtype = g.pick(_targets(g))
     levels = g.pick((1, 3, None))
-    q, s, zero, axis = quantized(g, x, dtype, levels=levels)
-    between = q
+    made = quantized(g, x, dtype, levels=levels)
+    between = q = made.q
     if dtype.name in ("int8", "uint8") and g.opset >= 12 and g.chance(0.4):
         lo, hi = g.pick(((-1, 1), (-2, 1), (-8, 7))) if dtype.name == "int8" else g.pick(((0, 1), (0, 3), (0, 15)))
         between = g.op("Clip", [q, g.constant(np.array(lo, dtype)), g.constant(np.array(hi, dtype))], q.shape, size=hi)
-    y = g.op("DequantizeLinear", [between, s, zero], x.shape, dtype=FLOAT, size=x.size, axis=axis)
+    y = g.op(
+        "DequantizeLinear", [between, made.scale, made.zero], x.shape, dtype=FLOAT, size=x.size, axis=made.axis,
+        block_size=made.block,
+    )  # fmt: skip
     return [y, between] if g.chance(0.3) else [y]
 
 

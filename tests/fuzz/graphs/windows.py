@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .builder import Graph, Value
+from .builder import FLOAT, Graph, Value
 from .elementwise import batch_norm
-from .numbers import real, weight
+from .numbers import real, scale, scales, weight
 from .rule import RULES, both, floats, full, rank, rule, since
 
 LAST = "qonnx.custom_op.channels_last"
@@ -75,7 +75,14 @@ def split_channels(g: Graph, channels: int) -> tuple[int, int]:
 
 
 def bias(g: Graph, count: int, about: float) -> Value | None:
-    return g.constant(real(g, (count,), about)) if g.chance(0.4) else None
+    """None, floats, or int32 with a scale."""
+    if not g.chance(0.4):
+        return None
+    if g.opset < 13 or not g.chance(0.3):
+        return g.constant(real(g, (count,), about))
+    q = g.constant(g.rng.integers(-200, 201, count).astype(np.int32))
+    s = g.constant(scales(g, about / 200, count)) if g.chance(0.5) else g.constant(np.float32(scale(g, about / 200)))
+    return g.op("DequantizeLinear", [q, s], (count,), dtype=FLOAT, size=about, axis=0 if s.shape else None)
 
 
 @rule("Conv", both(floats, full, rank(3, 4)), weight=6)
