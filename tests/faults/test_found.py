@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from tercet.backends.reference import interpreter
 from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.types import is_float
 from tercet.passes.pipeline import graph_passes
+from tercet.runtime.outputs import check_outputs, write_bytes
 
 from .faults import check_compiled, compare
 from .quantized_cases import I8, U8, Case, bundle, floats, integers, node, onnxruntime, scale, triples, zero
@@ -123,3 +127,68 @@ def test_compiled(tmp_path: Path) -> None:
     cases |= {f"{op}_{i}": scaled(op, *pair) for op in ("Conv", "MatMul") for i, pair in enumerate(SCALES.values())}
     model, feeds = bundle(cases)
     check_compiled(model, feeds, onnxruntime(model, feeds), tmp_path)
+
+
+# -- outputs that are no plain files ----------------------------------------------------------------------------------
+
+
+def test_devices_stay_devices(tmp_path: Path) -> None:
+    """`--json /dev/null` replaced the device, where the user may write to /dev. Here they are copies of such devices."""
+    zero, full = tmp_path / "null", tmp_path / "full"
+    try:
+        for path, minor in ((zero, 3), (full, 7)):
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+        zero.write_bytes(b"")
+    except OSError as error:
+        pytest.skip(f"no devices can be made here: {error}")
+    check_outputs(zero, full)
+    write_bytes(zero, b"{}")
+    with pytest.raises(tercet.TercetError, match="full: cannot be written: No space left on device"):
+        write_bytes(full, b"{}")
+    assert all(stat.S_ISCHR(os.stat(path).st_mode) for path in (zero, full)) and len(list(tmp_path.iterdir())) == 2
+
+
+def test_open_files_are_written_to(tmp_path: Path) -> None:
+    """As in `--json /dev/stdout > file`: whoever has the file open sees what is written."""
+    with open(tmp_path / "file", "wb+") as file:
+        for name in (f"/dev/fd/{file.fileno()}", f"/proc/self/fd/{file.fileno()}"):
+            check_outputs(name)
+            write_bytes(name, name.encode())
+            file.seek(0)
+            assert file.read() == name.encode()
+
+
+def test_names_as_long_as_file_systems_allow(tmp_path: Path) -> None:
+    for name in ("n" * 255, "\u00fc" * 127):
+        write_bytes(tmp_path / name, b"{}")
+        assert [path.name for path in tmp_path.iterdir() if path.read_bytes() == b"{}"] == [name]
+        (tmp_path / name).unlink()
+
+
+def test_pipes_are_written_to(tmp_path: Path) -> None:
+    """As in `--json >(jq .)`."""
+    os.mkfifo(path := tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+    reader.start()
+    check_outputs(path)
+    write_bytes(path, b"{}")
+    reader.join()
+    assert read == [b"{}"] and stat.S_ISFIFO(os.stat(path).st_mode)
+
+
+def test_links_stay_links(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "link.json", tmp_path / "there" / "target.json"
+    link.symlink_to(target)
+    for data in (b"first", b"second"):  # the link leads nowhere before the first
+        check_outputs(link)
+        write_bytes(link, data)
+        assert link.is_symlink() and target.read_bytes() == data
+    assert [path.name for path in target.parent.iterdir()] == ["target.json"]
+
+
+def test_a_folder_is_no_place_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(tercet.TercetError, match="cannot be written: Is a directory"):
+        write_bytes(tmp_path, b"")
+    assert list(tmp_path.iterdir()) == []
