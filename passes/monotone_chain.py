@@ -148,9 +148,10 @@ def find_chain(program: Program, end: Operation) -> Chain | None:
 
 
 def make_chain(source: SSAValue, steps: Sequence[Step]) -> Chain | None:
-    """The chain of steps from an integer tensor on; None where their constants vary along several axes."""
+    """The chain of steps from an integer tensor on; None where their constants vary along several axes, and for a
+    tensor without elements."""
     shape = shape_of(source)
-    if len(shape) < 2:
+    if len(shape) < 2 or 0 in shape:
         return None
     axes = {axis for step in steps for axis in varying_axes(step, len(shape))}
     if len(axes) > 1 or any(shape_of(s.op.results[0]) != shape for s in steps):

@@ -329,6 +329,17 @@ EMPTY: dict[str, tuple[list[NodeProto], Arrays, Arrays]] = {
     "pad": ([node("Pad", "x p")], {"x": floats(2, 0)}, {"p": np.array([0, 1, 0, 2])}),
     "sign": ([node("Sign", "x")], {"x": floats(2, 0)}, {}),
     "to bool": ([node("Cast", "x", "t", to=TensorProto.BOOL), node("Cast", "t", to=1)], {"x": floats(2, 0)}, {}),
+    "norm between levels": (
+        [
+            node("Sign", "x", "g"),
+            node("BatchNormalization", "g n n n n", "b"),
+            node("QuantizeLinear", "b s z", "q"),
+            node("Clip", "q lo hi", "k"),
+            node("DequantizeLinear", "k s z"),
+        ],
+        {"x": floats(2, 0)},
+        {"n": np.zeros(0, np.float32), "s": S, "z": np.int8(0), "lo": np.int8(-2), "hi": np.int8(1)},
+    ),
     "where": ([node("Less", "x z", "c"), node("Where", "c x z")], {"x": floats(0, 2)}, {"z": S}),
     "resize": (
         [node("Resize", "x - r", mode="linear")],
