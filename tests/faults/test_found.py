@@ -133,7 +133,7 @@ def test_compiled(tmp_path: Path) -> None:
 
 
 def test_devices_stay_devices(tmp_path: Path) -> None:
-    """`--json /dev/null` replaced the device, where the user may write to /dev. Here are copies of such devices."""
+    """`--json /dev/null` replaced the device where the user may write to /dev. Here they are copies of devices."""
     zero, full = tmp_path / "null", tmp_path / "full"
     try:
         for path, minor in ((zero, 3), (full, 7)):
