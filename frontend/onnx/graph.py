@@ -144,7 +144,7 @@ def _producers(graph: GraphProto, defined: set[str]) -> dict[str, int]:
                 )
                 raise ModelError(
                     f"value '{name}' is defined twice: by {other} and by this node",
-                    where=f"node '{node.name}' ({node.op_type})",
+                    where=f"node '{node.name or name}' ({node.op_type})",
                 )
             producers[name] = index
     return producers
