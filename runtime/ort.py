@@ -37,6 +37,15 @@ def custom_operators(model: ModelProto) -> list[str]:
     return sorted(name for name, kind in kinds.items() if kind not in known and kind[0] != "com.microsoft")
 
 
+APPROXIMATE = frozenset(("QLinearAdd", "QLinearSoftmax"))
+"""Operators that onnxruntime's own kernels compute from tables or with other factors: an element may be a step off."""
+
+
+def approximate_operators(model: ModelProto) -> list[str]:
+    """Those of a model, each once."""
+    return sorted({node.op_type for node in model.graph.node if node.op_type in APPROXIMATE})
+
+
 def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: bool = True) -> Session:
     """A session on the CPU with that many threads.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..tables import nodes_text, table
-from .result import EXPECTED, Check, Verification
+from .result import EXPECTED, ONNXRUNTIME, Check, Verification
 
 
 def verification_text(found: Verification) -> str:
@@ -30,7 +30,7 @@ def _names(check: Check) -> str:
 
 
 def _mark(check: Check) -> str:
-    if check.subject != "artifact":
+    if check.subject != "artifact" or (check.against == ONNXRUNTIME and check.allowed):
         return "ok    " if check.difference.ok else "differ"
     return "ok    " if check.ok else "FAILED"
 
