@@ -55,6 +55,18 @@ def test_geometries(width: int, planes_out: bool) -> None:
     )  # fmt: skip
 
 
+def test_tables_behind_whole_chunks() -> None:
+    """Inputs in groups of three: none left over, one table left over, more than one."""
+    cases: dict[int, Case] = {}
+    for n in range(2, 40):
+        case = conv_case(f"{n} groups", (3 * n - n % 3, 4, 5), (2, 1, 1), thresholds=n % 2)
+        chunk = int(schedules_of(ENGINE, case, NATIVE)[0]["chunk"])
+        if n > chunk:
+            cases.setdefault(min(n % chunk, 2), case)
+    assert sorted(cases) == [0, 1, 2]
+    check_engine(ENGINE, list(cases.values()), schedules="first", threads=(1,))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("request_", "slack"), BORDERS[:3:2])
 def test_borders(request_: Planes, slack: int) -> None:

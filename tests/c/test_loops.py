@@ -11,9 +11,11 @@ from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.engines.loops import ENGINE
 from tercet.backends.c.target import find_target
+from tercet.ir.tn.elementwise import ROUNDING_MODES, CastOp, RoundOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.pool import AvgPoolOp, MaxPoolOp
-from tercet.ir.types import TERNARY, int_type
+from tercet.ir.tn.quant import QuantizeOp
+from tercet.ir.types import TERNARY, int_type, tensor_type
 
 # Every example is a compilation of many kernels; a failing one names its kernel, so shrinking is not worth its time.
 FEW = settings(
@@ -63,6 +65,26 @@ def test_matmul(kernels: list[Case]) -> None:
 @given(many(cases.pool_cases()))
 @FEW
 def test_pool(kernels: list[Case]) -> None:
+    check_engine(ENGINE, kernels)
+
+
+def test_ties_and_the_ends_of_integers() -> None:
+    """Every mode of rounding halfway between whole numbers; floats beyond every integer type."""
+    ties = np.arange(-8, 8, dtype=np.float32).reshape(1, 16) / 2
+    ends = np.array([[0, -0.0, 1e10, -1e10, 1e19, -1e19, 3e38, -3e38, np.inf, -np.inf, np.nan, 2.0**63]], np.float32)
+    kernels = []
+    for mode in ROUNDING_MODES:
+        case = Case(f"round {mode}", [(ties.shape, f32)])
+        one = case.constant(np.ones((), np.float32))
+        quantized = case.add(QuantizeOp, case.inputs[0], one, lo=-3, hi=3, mode=mode)
+        case.returns(case.add(RoundOp, case.inputs[0], mode=mode), quantized).feeds = [ties]
+        kernels.append(case)
+    for bits in (8, 32, 64):
+        lo, hi = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        case = Case(f"to int{bits}", [(ends.shape, f32)])
+        (y,) = case.add_all(CastOp, case.inputs[0], types=[tensor_type(ends.shape, int_type(lo, hi))])
+        case.returns(y).feeds = [ends]
+        kernels.append(case)
     check_engine(ENGINE, kernels)
 
 

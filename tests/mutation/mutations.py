@@ -112,7 +112,7 @@ MUTATIONS = (
         "dropped-last-block", ENGINES + "bit_sliced/bit_sliced.h",
         "if (whole < groups)\n", "if (whole + 1 < groups)\n",
         "a last chunk of one table is not counted",
-        ("tests/c/test_bit_sliced.py::test_borders", "tests/c/test_bit_sliced.py::test_kinds"),
+        ("tests/c/test_bit_sliced.py::test_tables_behind_whole_chunks",),
     ),
     Mutation(
         "dropped-last-rows", RUNTIME + "c/tercet_kernel.h",
@@ -124,13 +124,13 @@ MUTATIONS = (
         "rounding-mode", C + "tercet_element.h",
         "return rintf(x);", "return roundf(x);",
         "quantizers round ties away from zero instead of to even",
-        ("tests/c/test_loops.py::test_elementwise",),
+        ("tests/c/test_loops.py::test_ties_and_the_ends_of_integers",),
     ),
     Mutation(
         "saturation-bound", C + "tercet_element.h",
         "    if (x >= 0x1p63f)\n        return hi;\n", "",
         "floats beyond int64 saturate to the wrong end",
-        ("tests/c/test_loops.py::test_elementwise",),
+        ("tests/c/test_loops.py::test_ties_and_the_ends_of_integers",),
     ),
     Mutation(
         "threshold-compare", C + "epilogue.py",
