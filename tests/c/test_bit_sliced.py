@@ -59,7 +59,7 @@ def test_tables_behind_whole_chunks() -> None:
     """Inputs in groups of three: none left over, one table left over, more than one."""
     cases: dict[int, Case] = {}
     for n in range(2, 40):
-        case = conv_case(f"{n} groups", (3 * n - n % 3, 4, 5), (2, 1, 1), thresholds=n % 2)
+        case = conv_case(f"{n} groups", (3 * n - n % 3, 4, 5), (4, 1, 1), weights=(-1, 1))  # every input counts
         chunk = int(schedules_of(ENGINE, case, NATIVE)[0]["chunk"])
         if n > chunk:
             cases.setdefault(min(n % chunk, 2), case)

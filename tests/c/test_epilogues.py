@@ -167,6 +167,27 @@ def test_random_epilogues(engine: Engine, data: st.DataObject) -> None:
     check_engine(engine, cases, schedules="first", planes_out=draw(st.booleans()), slack=draw(st.integers(0, 1)))
 
 
+@pytest.mark.parametrize("engine", [DENSE_INT8, DENSE_F32, LOOPS], ids=lambda engine: engine.name)
+def test_sums_at_their_thresholds(engine: Engine) -> None:
+    """Sums that are thresholds, and their neighbours: rising and falling, few thresholds and many."""
+    rng, kernels = np.random.default_rng(0), []
+    element = f32 if engine is DENSE_F32 else int_type(-12, 12)
+    for count in (1, 3, 20):
+        for falling in (False, True):
+            case = Case(f"{count} thresholds, falling {falling}", [((1, 3, 7, 9), element)])
+            x = np.rint(rng.uniform(-12, 12, (1, 3, 7, 9)))
+            same = case.constant(np.eye(3, dtype=np.float32 if element is f32 else np.int8)[:, :, None, None])
+            y = case.add(ConvOp, case.inputs[0], same, strides=(1, 1), pads=(0,) * 4, dilations=(1, 1), group=1)
+            table = np.sort(rng.permuted(np.tile(np.arange(-12, 13), (3, 1)), axis=1)[:, :count], axis=1)
+            tables = [case.constant(table.astype(np.float32 if element is f32 else np.int32))]
+            tables += [case.constant(np.array([-1, 1, -1], np.int8))] if falling else []
+            case.returns(case.add(ThresholdOp, y, *tables, axis=1, base=0, step=1))
+            case.feeds = [x.astype(np.float32 if element is f32 else np.int8)]
+            assert np.isin(x, table).any(), "no sum is at a threshold: nothing is tested"
+            kernels.append(case)
+    check_engine(engine, kernels, schedules="first")
+
+
 def test_what_is_no_epilogue_is_refused() -> None:
     case = Case("two convolutions", [((1, 3, 5, 5), TERNARY)])
     weights = case.constant(np.ones((3, 3, 1, 1), np.int8))

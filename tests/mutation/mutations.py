@@ -136,7 +136,7 @@ MUTATIONS = (
         "threshold-compare", C + "epilogue.py",
         'f"({x} >= {per_channel(table[:, j])})"', 'f"({x} > {per_channel(table[:, j])})"',
         "a sum equal to its threshold does not reach it",
-        ("tests/c/test_epilogues.py::test_a_shortcut_of_another_kind_than_the_input",),
+        ("tests/c/test_epilogues.py::test_sums_at_their_thresholds",),
     ),
     Mutation(
         "threshold-bits", ENGINES + "bit_sliced/bit_sliced.h",
