@@ -338,7 +338,7 @@ EMPTY: dict[str, tuple[list[NodeProto], Arrays, Arrays]] = {
             node("DequantizeLinear", "k s z"),
         ],
         {"x": floats(2, 0)},
-        {"n": np.zeros(0, np.float32), "s": S, "z": np.int8(0), "lo": np.int8(-2), "hi": np.int8(1)},
+        {"n": np.zeros(0, np.float32), "s": S, **{k: np.array(v, np.int8) for k, v in (("z", 0), ("lo", -2), ("hi", 1))}},
     ),
     "where": ([node("Less", "x z", "c"), node("Where", "c x z")], {"x": floats(0, 2)}, {"z": S}),
     "resize": (
