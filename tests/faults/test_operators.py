@@ -338,7 +338,7 @@ EMPTY: dict[str, tuple[list[NodeProto], Arrays, Arrays]] = {
             node("DequantizeLinear", "k s z"),
         ],
         {"x": floats(2, 0)},
-        {"n": np.zeros(0, np.float32), "s": S, **{k: np.array(v, np.int8) for k, v in (("z", 0), ("lo", -2), ("hi", 1))}},
+        {"n": floats(0), "s": S, **{k: np.array(v, np.int8) for k, v in {"z": 0, "lo": -2, "hi": 1}.items()}},
     ),
     "where": ([node("Less", "x z", "c"), node("Where", "c x z")], {"x": floats(0, 2)}, {"z": S}),
     "resize": (
