@@ -1,6 +1,6 @@
 """Random quantized networks, compiled with every engine that takes part of them, equal the interpreter.
 
-`make test` runs 50 networks, `make check` another 150, `make nightly` 2000.
+`make check` runs 200 networks, `make nightly` 2000; `make test` has those of tests/fuzz.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def check(network: Network, engine: str | None, target: str, threads: int) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.check) for n in range(1, PARTS))])
+@pytest.mark.check
+@pytest.mark.parametrize("part", range(PARTS))
 def test_compiled_equals_interpreted(part: int) -> None:
     @seed(int(os.environ.get("TERCET_SEED", "0")) + part)
     @given(networks(), st.sampled_from((None, *ENGINE_NAMES)), st.sampled_from(RUNNABLE), st.integers(1, 2))

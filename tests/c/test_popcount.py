@@ -162,6 +162,7 @@ def test_borders(request_: Planes, slack: int) -> None:
     check_borders(ENGINE, case, request_, slack)
 
 
+@pytest.mark.check
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())
 def test_random_convolutions(data: st.DataObject) -> None:

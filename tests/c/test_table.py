@@ -217,6 +217,7 @@ def test_generic_target() -> None:
     check_engine(ENGINE, geometries()[::3], target=find_target("generic"), schedules="first")
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(data=st.data())
