@@ -12,7 +12,7 @@ from model_cases import NAMES, Case, build_case, compare
 
 from tercet.api import Compiled, compile, import_onnx, load
 from tercet.backends.c.engines import ENGINES
-from tercet.backends.c.target import TARGETS, runs_here
+from tercet.backends.c.target import TARGETS, find_target, runs_here
 from tercet.ir.program import Program
 from tercet.passes.pipeline import run_passes, stages
 
@@ -44,10 +44,12 @@ def check(case: Case, target: str, tmp_path: Path, optimize: str = "speed") -> C
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", pytest.param("generic", marks=pytest.mark.check)])
+@pytest.mark.parametrize(
+    "target", ["native", *(pytest.param(t, marks=pytest.mark.check) for t in ("x86-64-v4", "x86-64-v3", "generic"))]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_model(name: str, target: str, models: Path, tmp_path: Path) -> None:
-    if reason := runs_here(TARGETS[target]):
+    if reason := runs_here(find_target(target)):
         pytest.skip(reason)
     case = build_case(name, models)
     if name == "espcn_quantized":
@@ -63,7 +65,9 @@ def test_v4_lanes_on_other_cpus(name: str, models: Path, tmp_path: Path, emulate
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "most"), [("cnv_w2a2", 1.6), ("cnv_w1a1", 1.0), ("demo", 1.6)])
+@pytest.mark.parametrize(
+    ("name", "most"), [pytest.param("cnv_w2a2", 1.6, marks=pytest.mark.check), ("cnv_w1a1", 1.0), ("demo", 1.6)]
+)
 def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_path: Path) -> None:
     """In every layer, but for what fills up a vector or a table."""
     made = check(build_case(name, models), "native", tmp_path, "size")

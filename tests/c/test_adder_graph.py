@@ -37,7 +37,9 @@ def geometries() -> list[Case]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "planes_out"), [(16, False), (32, True), (64, True)])
+@pytest.mark.parametrize(
+    ("width", "planes_out"), [(16, False), (32, True), pytest.param(64, True, marks=pytest.mark.check)]
+)
 def test_geometries(width: int, planes_out: bool) -> None:
     cases = geometries()[:: 1 if width == NATIVE.vector_bytes else 3]
     check_engine(
@@ -47,7 +49,7 @@ def test_geometries(width: int, planes_out: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [16, 32, 64])
+@pytest.mark.parametrize("width", [16, 32, pytest.param(64, marks=pytest.mark.check)])
 def test_kinds(width: int) -> None:
     cases = [factored(case) for case in table_grid()[:: 2 if width == NATIVE.vector_bytes else 7]]
     check_engine(ENGINE, cases, target=replace(NATIVE, vector_bytes=width), planes_out=True)

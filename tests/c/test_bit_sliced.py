@@ -47,7 +47,9 @@ def geometries() -> list[Case]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "planes_out"), [(16, False), (32, True), (64, True)])
+@pytest.mark.parametrize(
+    ("width", "planes_out"), [(16, False), (32, True), pytest.param(64, True, marks=pytest.mark.check)]
+)
 def test_geometries(width: int, planes_out: bool) -> None:
     check_engine(
         ENGINE, geometries(), target=replace(NATIVE, vector_bytes=width), threads=(1, 2, 3), planes_out=planes_out,

@@ -24,7 +24,7 @@ from tercet.ir.types import BIPOLAR, BOOL, TERNARY, Element, int_type, set_type,
 
 TARGETS = (
     NATIVE,
-    find_target("generic"),
+    pytest.param(find_target("generic"), marks=pytest.mark.check),
     portable("x86-64-v4-vnni"),
     pytest.param(find_target("x86-64-v3"), marks=pytest.mark.nightly),
     pytest.param(portable("aarch64"), marks=pytest.mark.nightly),

@@ -128,7 +128,9 @@ def geometries() -> list[Case]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "planes_out"), [(16, False), (32, True), (64, True)])
+@pytest.mark.parametrize(
+    ("width", "planes_out"), [(16, False), (32, True), pytest.param(64, True, marks=pytest.mark.check)]
+)
 def test_geometries(width: int, planes_out: bool) -> None:
     check_engine(
         ENGINE, geometries(), target=replace(NATIVE, vector_bytes=width), threads=(1, 2, 3), planes_out=planes_out,
@@ -143,7 +145,7 @@ def test_all_schedules() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [16, 32, 64])
+@pytest.mark.parametrize("width", [16, 32, pytest.param(64, marks=pytest.mark.check)])
 def test_kinds(width: int) -> None:
     cases = grid()[:: 1 if width == NATIVE.vector_bytes else 5]
     check_engine(ENGINE, cases, target=replace(NATIVE, vector_bytes=width), schedules="first", planes_out=True)

@@ -88,6 +88,7 @@ def layer(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 1
     return case.returns(y)
 
 
+@pytest.mark.check
 def test_layers_of_networks() -> None:
     """Several chunks with a shorter last one, overlapping tiles, several blocks across, wide filters."""
     shapes = [(64, 24, 56), (40, 32, 28), (70, 48, 14), (200, 40, 7), (3, 16, 40, 7, 2), (20, 16, 29, 3, 2)]

@@ -87,7 +87,7 @@ def _tercet(*arguments: str | Path, encoding: str) -> bytes:
     return done.stdout
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.check)])
 def test_names_that_a_terminal_cannot_encode(encoding: str, tmp_path: Path) -> None:
     model, made = DATA / "n_uni.onnx", tmp_path / "m.tercet"
     image = tmp_path / "x.npy"

@@ -10,7 +10,7 @@ from .graphs.generate import network
 from .session import BATCH, State, go_on
 
 NETWORKS, DIAMONDS, ALL_DIAMONDS = 300, 96, 1000
-EVERY_TIME = 2 * BATCH
+EVERY_TIME = BATCH
 """So many of each are part of `make test`, the rest of `make check`."""
 
 

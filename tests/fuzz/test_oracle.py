@@ -29,6 +29,7 @@ from .twins import KINDS, twin
 GENERIC = find_target("generic")
 
 
+@pytest.mark.check
 def test_a_pass_that_changes_values_is_found_and_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Thresholds.apply
 
