@@ -22,8 +22,8 @@ import tercet
 from .networks import NETWORKS, Network, Shared
 from .quantizers import QUANTIZERS, quantized
 
-CALIBRATION, VERIFIED = 32, 16
-"""Samples to calibrate with, and to verify the artifact on."""
+CALIBRATION, VERIFIED, TRACED = 32, 16, 100
+"""Samples to calibrate with, and to verify the artifact on: the first ones, and so many of those that differ."""
 CLOSE = 1e-5
 """Floats are equal within this part of the largest."""
 
@@ -33,7 +33,7 @@ class Figures:
     """same: the share of samples whose largest output is at the same place, or of equal outputs of an image.
 
     accuracy, reference: of labels, by tercet and by onnxruntime; None without labels. differing: samples with any
-    output that is not equal.
+    output that is not equal; traced: those of them that verify saw, and explained by ties if `verified`.
     """
 
     network: str
@@ -42,6 +42,7 @@ class Figures:
     verified: bool
     same: float
     differing: int
+    traced: int
     accuracy: float | None
     reference: float | None
     seconds: float
@@ -58,13 +59,14 @@ class Figures:
         accuracy = "" if self.accuracy is None else f"{100 * self.accuracy:.2f} | {100 * (self.reference or 0):.2f}"
         return (
             f"| {self.network} | {self.quantizer} | {'passes' if self.verified else 'DIFFERS'} | "
-            f"{100 * self.same:.2f} | {self.differing} of {self.samples} | {accuracy or ' | '} | {self.seconds:.0f} |"
+            f"{100 * self.same:.2f} | {self.differing} of {self.samples} | {self.traced} | "
+            f"{accuracy or ' | '} | {self.seconds:.0f} |"
         )
 
 
 HEAD = (
-    "| model | quantizer | verify | same top-1 (espcn: outputs) % | samples that differ | accuracy % | onnxruntime % | "
-    "compiled in s |\n|---|---|---|---|---|---|---|---|"
+    "| model | quantizer | verify | same top-1 (espcn: outputs) % | samples that differ | traced | accuracy % | "
+    "onnxruntime % | compiled in s |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -77,17 +79,21 @@ def measure(name: str, network: Network, quantizer: str, folder: Path) -> Figure
         (port,), (output,), batched = loaded.inputs, loaded.outputs, loaded.manifest.batched
         x = network.inputs
         have = np.concatenate([loaded.run({port.name: sample[None]})[output.name] for sample in x])
-    np.savez(samples, allow_pickle=False, **{port.name: x[:VERIFIED] if batched else x[:VERIFIED, None]})
-    verified = tercet.verify(made.path, model, inputs=samples).ok
     (want,) = onnxruntime(model, x).values()
     have, want = have.reshape(len(x), -1), want.reshape(len(x), -1)
     unequal = np.abs(have - want) > CLOSE * np.abs(want).max()
+    differing = np.flatnonzero(unequal.any(axis=1))
+    traced = differing[:TRACED]
+    chosen = x[np.union1d(traced, np.arange(min(VERIFIED, len(x))))]
+    np.savez(samples, allow_pickle=False, **{port.name: chosen if batched else chosen[:, None]})
+    verified = tercet.verify(made.path, model, inputs=samples).ok
     top, best = have.argmax(axis=1), want.argmax(axis=1)
     labels = network.labels
     return Figures(
         name, quantizer, len(x), verified,
         same=float(1 - unequal.mean()) if network.image else float((top == best).mean()),
-        differing=int(unequal.any(axis=1).sum()),
+        differing=len(differing),
+        traced=len(traced),
         accuracy=None if labels is None else float((top == labels).mean()),
         reference=None if labels is None else float((best == labels).mean()),
         seconds=sum(seconds for _, seconds in made.stages),
