@@ -10,13 +10,13 @@ goes on with it, so that nothing grows; where it is not, the interpreter's value
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from xdsl.ir import Operation
 
 from ...backends.reference import interpreter
-from ...backends.reference.bounds import UNIT, Bounds, is_boundary, run_bounds
+from ...backends.reference.bounds import OTHER_ROUNDINGS, UNIT, Bounds, is_boundary, run_bounds
 from ...backends.reference.elementwise import ROUNDINGS, saturate
 from ...ir.kn.layout import tensor_in
 from ...ir.locations import describe, source_names
@@ -93,8 +93,8 @@ class Reference:
                 decided = next((d for values in candidates if (d := _decided(y, values)) is not None), None)
                 if decided is not None:
                     if y.open:
-                        found.ties.decided(op, y, decided, _moved(decided, y.own))
-                    results[i] = Bounds.of(decided)
+                        found.ties.decided(op, y, decided.own, _moved(decided.own, y.own))
+                    results[i] = decided
                 elif candidates and y.open:
                     found.refused.append(describe(op))
                     results[i] = Bounds.of(y.own)
@@ -143,22 +143,36 @@ def _moved(decided: np.ndarray, own: np.ndarray) -> np.ndarray:
     return wrong_elements(decided, own, FLOAT_SLACK if own.dtype.kind == "f" else 0.0)
 
 
-def _decided(y: Bounds, values: np.ndarray) -> np.ndarray | None:
+def _decided(y: Bounds, values: np.ndarray) -> Bounds | None:
     """The value that `values` stand for, in y's dtype and shape; None where that cannot be told or is not within y.
 
-    The other side may hold the same numbers with another scale and offset, or a function of them (after a relu, say).
+    The other side may hold the same numbers with another scale and offset, or a function of them (after a relu, say):
+    then its floats are known up to the roundings of that. Both sides' floats go on, where no tie lies between them:
+    they may decide the next one differently.
     """
     own, other = y.own.reshape(-1).astype(np.float64), values.reshape(-1).astype(np.float64)
     if not own.size or not np.isfinite(own).all() or not np.isfinite(other).all():
         return None
+    shaped = values.reshape(y.own.shape)
+    if y.own.dtype.kind == values.dtype.kind == "f" and inside(shaped, y, slack_of(y, FLOAT_SLACK)).all():
+        return _both(y, shaped.astype(np.float64), 0.0)
     sure = ((y.hi - y.lo) <= slack_of(y, FLOAT_SLACK)).reshape(-1)
     if not sure.any():
         sure[:] = True  # nothing is certain: most elements are what the interpreter says
     for fit in (_affine, _by_level):
         found = fit(y, own, other, sure)
         if found is not None:
-            return found.reshape(y.own.shape).astype(y.own.dtype)
+            return _both(y, found.reshape(y.own.shape), OTHER_ROUNDINGS * UNIT * float(np.abs(found).max()))
     return None
+
+
+def _both(y: Bounds, found: np.ndarray, room: float) -> Bounds:
+    """What to go on with, if the other side's value is `found`, for floats within room of it."""
+    decided = Bounds.of(found.astype(y.own.dtype))
+    if y.own.dtype.kind != "f":
+        return decided
+    own = decided if y.open else Bounds.of(y.own)
+    return replace(own, lo=np.minimum(own.lo, found - room), hi=np.maximum(own.hi, found + room), exact=False)
 
 
 def _affine(y: Bounds, own: np.ndarray, other: np.ndarray, sure: np.ndarray) -> np.ndarray | None:
@@ -175,7 +189,6 @@ def _affine(y: Bounds, own: np.ndarray, other: np.ndarray, sure: np.ndarray) -> 
         if np.abs(whole - found).max() > FLOAT_SLACK * max(1.0, np.abs(found).max()):
             return None
         found = whole
-    found = np.where(np.abs(found - own) <= slack, own, found)
     return found if inside(found.reshape(y.own.shape), y, slack).all() else None
 
 
