@@ -4,7 +4,8 @@ Passes turn float sums into exact integer ones, so an artifact may fall on the o
 does, and everything after it differs. Here the imported program is run with bounds (see `backends.reference.bounds`).
 Where an intermediate result of the other side is known (of a step of the artifact, of a node of onnxruntime), it is
 compared with the bounds computed from the other side's own values up to there: where it is within them, the evaluation
-goes on with it, so that nothing grows; where it is not, the interpreter's value stands, and the outputs will tell.
+goes on with it, so that nothing grows (floats: with both sides' values, since the next tie may lie between them); where
+it is not, the interpreter's value stands, and the outputs will tell.
 """
 
 from __future__ import annotations
