@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -168,7 +168,12 @@ def compile_shared(
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         try:
             # the longest ones first: one begun last would leave the other cores idle
-            list(pool.map(compile_one, sorted(units, key=lambda unit: -len(sources[unit]))))
+            futures = [pool.submit(compile_one, unit) for unit in sorted(units, key=lambda unit: -len(sources[unit]))]
+            for future in futures:
+                # in steps: a signal that comes while the main thread is going to sleep does not wake it
+                while not future.done():
+                    wait([future], timeout=0.2)
+                future.result()
         except BaseException:  # Ctrl-C too: nothing is left running, and no thread begins another compiler
             running.stop()
             raise

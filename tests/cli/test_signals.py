@@ -64,6 +64,40 @@ def test_a_signal_while_the_compiler_runs_leaves_nothing(
         os.kill(int(started.read_text()), 0)  # the compiler
 
 
+MISSED = """
+import signal, sys, threading, time
+from pathlib import Path
+from tercet.backends.c.toolchain import compile_shared
+from tercet.runtime.signals import Terminated, tidy_ending
+
+folder, started = map(Path, sys.argv[1:])
+
+def send() -> None:
+    while not started.exists():
+        time.sleep(0.01)
+    time.sleep(0.5)  # by now the main thread waits for the compilers
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=send, daemon=True).start()
+try:
+    with tidy_ending():
+        compile_shared({"a.c": "", "b.c": ""}, folder)
+except Terminated:
+    print("terminated")
+"""
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_is_noticed(tmp_path: Path) -> None:
+    """As one does that comes in the instant before the main thread sleeps: here another thread takes it."""
+    (folder := tmp_path / "compiler").mkdir()
+    compiler, started = slow_compiler(folder)
+    done = subprocess.run(
+        [sys.executable, "-c", MISSED, str(tmp_path / "work"), str(started)], capture_output=True, text=True,
+        env={**os.environ, "TERCET_CC": str(compiler)}, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("terminated\n", "")
+
+
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     """As under nohup."""
     code = (
