@@ -81,7 +81,7 @@ def _bits(plan: Plan, bits: np.ndarray) -> np.ndarray:
 
 
 def _add_levels(plan: Plan, levels: Levels, constants: Constants) -> dict[str, int]:
-    """Limits [class, even or odd, block, choice, threshold, counter] and codes [block, plane, threshold + 1] as words."""
+    """Limits [class, even or odd, block, choice, threshold, counter], codes [block, plane, threshold + 1], in words."""
     form = plan.form
     limits = np.moveaxis(form.limits(levels), 2, -1) + (1 << (form.counters - 1))
     bits = np.stack([~limits >> i & 1 for i in range(form.counters)], axis=4).astype(np.bool_)
@@ -117,7 +117,8 @@ def _fields(kernel: Kernel, plan: Plan, places: dict[str, int]) -> list[str]:
         f"    .dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]},",
         f"    .top = {problem.pads[0]}, .left = {problem.pads[1]},",
         f"    .kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]},",
-        f"    .words = {problem.words}, .chunk = {plan.words}, .chunks = {plan.chunks}, .channels = {problem.channels},",
+        f"    .channels = {problem.channels}, .words = {problem.words},",
+        f"    .chunk = {plan.words}, .chunks = {plan.chunks},",
         f"    .outputs = {problem.outputs}, .blocks = {plan.blocks}, .step = {plan.step},",
         f"    .starts = ACTIVE_{STARTS[form.weights]}, .odd = {form.odd},",
         f"    .row_spans = {spans[0]}, .column_spans = {spans[1]},",

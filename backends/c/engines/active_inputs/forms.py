@@ -1,8 +1,8 @@
 """How sums become counts of listed weights: what is added for an input, and what a count says of a sum.
 
-An input that is 1 (of two values: the larger one) adds its weights to the counts of all outputs, one that is -1 subtracts
-them. Weights count as w + 1 (TERNARY), [w > 0] (BINARY) or |w| (SIGNED: no filter has both signs). With v, ones less minus
-ones of the inputs that a pixel sees, the count u that is left is
+An input that is 1 (of two values: the larger one) adds its weights to the counts of all outputs, one that is -1
+subtracts them. Weights count as w + 1 (TERNARY), [w > 0] (BINARY) or |w| (SIGNED: no filter has both signs). With v, ones
+less minus ones of the inputs that a pixel sees, the count u that is left is
 
     TERNARY   sum(a * w)               counts start at -v
     BINARY    sum(a * w) / 2, rounded down; the rest is 1 where v is odd; they start at -v / 2, rounded down
@@ -108,8 +108,8 @@ class Form:
         return (self.flat != 0).astype(np.uint8)
 
     def packed(self, lanes: int, words: int) -> Constant:
-        """The weights in reading order: block of `lanes` outputs, chunk of 64 * `words` channels, filter tap, channel and
-        one of no weights, plane, output."""
+        """The weights in reading order: block of `lanes` outputs, chunk of 64 * `words` channels, filter tap, channel
+        (and one of no weights), plane, output."""
         outputs, channels = self.flat.shape[:2]
         blocks = -(-outputs // lanes)
 
@@ -132,8 +132,8 @@ class Form:
     # -- thresholds -----------------------------------------------------------------------------------------------
 
     def limits(self, levels: Levels) -> np.ndarray:
-        """int64 [classes, 1 or 2 (v even, v odd), outputs, choices, thresholds]: the smallest counts that pass; where the
-        factor is negative, the smallest that do not."""
+        """int64 [classes, 1 or 2 (v even, v odd), outputs, choices, thresholds]: the smallest counts that pass; where
+        the factor is negative, the smallest that do not."""
         odds = np.array([0, self.odd])[: 2 if self.weights == "BINARY" else 1]
         reach = self.bases()[:, None] + odds[None, :, None] + self.problem.bias
         factors = self.factors()[:, None, None]

@@ -109,15 +109,15 @@ class Plan:
     # -- cost -----------------------------------------------------------------------------------------------------
 
     def cost(self, kernel: Kernel) -> Cost:
-        """One sample. Each plane of weights of an active input takes a full adder, `issue` and for a whole vector `add`,
-        `miss` more where the weights of a tap leave L1; each call of it, a tap and pixel, `call` and each of its
-        counters `load`; a threshold `level` a counter, or a sum for an epilogue `value`; an input `list`, and `pack` a
-        bit where no kernel of such engines writes it; weights outside L2 `byte`."""
+        """One sample. Each plane of weights of an active input takes a full adder: `add` for a whole vector, at least
+        `issue`, and `miss` more where the weights of a tap leave L1; each call of it, a tap and pixel, `call` and each
+        of its counters `load`; a threshold `level` a counter, or a sum for an epilogue `value`; an input `list`, and
+        `pack` a bit where no kernel of such engines writes it; weights of active inputs outside L2 `byte`."""
         p, form, costs = self.problem, self.form, self.target.costs[NAME]
         pairs = p.images * prod(sum(s.count * (s.end - s.begin) for s in p.spans(axis)) for axis in (0, 1))
         inputs, outputs = p.images * prod(p.size), p.images * prod(p.out)
         planes = p.channels * ACTIVE[p.planes] * form.planes + self.chunks * p.planes * BLOCK / 2
-        plane = costs["issue"] + costs["add"] * self.bytes / self.target.vector_bytes
+        plane = max(costs["issue"], costs["add"] * self.bytes / self.target.vector_bytes)
         tap = self.words * 64 * self.step * 8
         if tap > self.target.l1:
             plane += costs["miss"]
@@ -133,17 +133,17 @@ class Plan:
         weights = self.blocks * (p.channels + self.chunks) * prod(p.kernel) * self.step * 8
         if weights > self.target.l2 // 2:
             bands = p.images * -(-prod(p.out) // self.most)
-            cycles = max(cycles, bands * weights * costs["byte"])
+            cycles = max(cycles, bands * weights * ACTIVE[p.planes] * costs["byte"])
         return Cost(cycles + costs["kernel"], weights, self.scratch)
 
 
 def plans(form: Form, kernel: Kernel, target: Target) -> list[Plan]:
-    """The best widths and chunks, as predicted."""
+    """The best widths and chunks, as predicted; the widest of equals, whose weights are longer runs."""
     sizes = {
         (width, min(-(-form.problem.words // parts), PLACES // (form.planes * width * 8) - 1))
         for width in (16, 32, 64)
         if width <= target.vector_bytes
         for parts in (1, 2, 4, 8)
     }
-    found = [Plan(form, target, width, words) for width, words in sorted(sizes)]
+    found = [Plan(form, target, width, words) for width, words in sorted(sizes, reverse=True)]
     return sorted(found, key=lambda plan: plan.cost(kernel).cycles)[:CANDIDATES]
