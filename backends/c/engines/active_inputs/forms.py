@@ -1,8 +1,8 @@
 """How sums become counts of listed weights: what is added for an input, and what a count says of a sum.
 
 An input that is 1 (of two values: the larger one) adds its weights to the counts of all outputs, one that is -1
-subtracts them. Weights count as w + 1 (TERNARY), [w > 0] (BINARY) or |w| (SIGNED: no filter has both signs). With v, ones
-less minus ones of the inputs that a pixel sees, the count u that is left is
+subtracts them. Weights count as w + 1 (TERNARY), [w > 0] (BINARY) or |w| (SIGNED: no filter has both signs). With v,
+ones less minus ones of the inputs that a pixel sees, the count u that is left is
 
     TERNARY   sum(a * w)               counts start at -v
     BINARY    sum(a * w) / 2, rounded down; the rest is 1 where v is odd; they start at -v / 2, rounded down
