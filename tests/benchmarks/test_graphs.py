@@ -90,10 +90,11 @@ def test_a_layer_means_the_same_to_tercet_and_to_onnxruntime(layer: str, kind: s
 
 @pytest.mark.parametrize("active", [0.33, 0.67])
 def test_the_share_of_active_inputs_is_what_was_asked_for(active: float) -> None:
-    case = Layer("chain", (Conv(64, 64, 3, 1, 9),) * 2)
+    case = Layer("chain", (Conv(64, 64, 3, 1, 12),) * 2)
     model = kind_model(case, replace(KINDS["ternary/ternary"], active=active), standard=True)
     (y,) = computed(model, input_of(case))
-    assert abs((y != 0).mean() - active) < 0.05
+    inside = y[:, :, 2:-2, 2:-2]  # sums beside the padding are smaller
+    assert abs((inside != 0).mean() - active) < 0.05
     assert [*kinds_of(case, ["ternary/ternary", "binary/binary"], (0.33, 0.67))] == [
         "ternary/ternary 33%", "ternary/ternary 67%", "binary/binary",
     ]  # fmt: skip
