@@ -2,6 +2,7 @@
 
     python benchmarks/run.py                                             # all of it: an hour or more
     python benchmarks/run.py --layers '3x3 *' --networks '' --kinds 'ternary/*' --peers 'onednn*,openvino*'
+    python benchmarks/run.py --layers '3x3 *7;3x3 *14' --kinds ternary/ternary --active 0.33 0.5 0.67 --networks ''
     python benchmarks/run.py --layers '' --threads 2
     python benchmarks/run.py --report a.json b.json                      # join results of earlier runs
 
@@ -42,12 +43,24 @@ def chosen(patterns: str, names: Iterable[str], what: str) -> list[str]:
     return found
 
 
+def share(text: str) -> float:
+    """A number between 0 and 1, ends excluded. Raises ValueError for others, which argparse reports."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise ValueError(text)
+    return value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     patterns = "glob patterns, separated by commas (by semicolons where a name has a comma)"
     parser.add_argument("--layers", default="*", help=f"{patterns}; '' for none")
     parser.add_argument("--networks", default="*", help="forms of ResNet-18 that tercet compiles; '' for none")
     parser.add_argument("--kinds", default="*", help="weights/activations of layers, as in ternary/int8")
+    parser.add_argument(
+        "--active", type=share, nargs="+", default=(), metavar="SHARE",
+        help="shares of ternary activations that are not zero, as in 0.33 0.5 0.67: a sweep",
+    )  # fmt: skip
     parser.add_argument("--peers", default="*", help="as in 'onednn int8'")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
@@ -71,6 +84,7 @@ def main() -> int:
         setting = Setting(
             Build(target, o.optimize, o.reuse), o.threads, o.rounds, chosen(o.kinds, KINDS, "kinds"),
             chosen(o.networks, NETWORKS, "networks"), chosen(o.peers, PEERS, "peers"), o.artifacts,
+            o.active,
         )  # fmt: skip
         measured = []
         for found in measure(chosen(o.layers, LAYERS, "layers"), setting):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 import onnx
@@ -19,8 +20,8 @@ from .net import Net, Value
 from .weights import integer_weights, two_scales
 
 CHAIN = 4
-THIRD = 0.86
-"""2 * 0.43: a third of a normal distribution rounds to zero at this step."""
+ACTIVE = 2 / 3
+"""The share of ternary activations that are not zero, where no other is asked for."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Kind:
-    """Weights ("int8" and "float32" are the peers' own) and the bits of activations, None for float32."""
+    """Weights ("int8" and "float32" are the peers' own) and the bits of activations, None for float32. active: the
+    share of ternary activations that are not zero."""
 
     weights: str
     bits: int | None
+    active: float = ACTIVE
+
+    @property
+    def step(self) -> float:
+        """That of a quantizer of normally distributed values."""
+        assert self.bits is not None
+        return {1: 1.0, 2: 2 * NormalDist().inv_cdf(1 - self.active / 2), 8: 4 / 127}[self.bits]
 
 
 KINDS = {
@@ -143,11 +152,11 @@ def _quantized_model(layer: Layer, kind: Kind, standard: bool) -> onnx.ModelProt
     assert kind.bits is not None
     net, bits = Net("layer", 0, standard=standard), kind.bits
     first = layer.convs[0]
-    size = {1: 1.0, 2: 1 / THIRD, 8: 32.0}[bits]  # of what is quantized with step 1
+    size = 32.0 if bits == 8 else 1 / kind.step  # of what is quantized with step 1
     x = net.g.input("x", (1, first.inputs, first.size, first.size))
     factor = net.g.constant("size", size)
     q = net.g.quant(net.g.node("Mul", [x, factor], "x_scaled"), "x_quant", bits=bits)
-    square = {1: 1.0, 2: 2 / 3, 8: size**2}[bits]
+    square = {1: 1.0, 2: kind.active, 8: size**2}[bits]
     y = Value(q, first.inputs, 0.0, square)
     for i, conv in enumerate(layer.convs):
         shape = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
@@ -218,16 +227,12 @@ def _linear_model(linear: Linear, kind: Kind, standard: bool) -> onnx.ModelProto
         operands = [net.g.constant("weight_q", q), net.g.constant("weight_scale", scale.astype(np.float32)), zero]
         w = net.g.node("DequantizeLinear", operands, "weight", axis=1)
     if kind.bits is not None:
-        x = net.g.quant(x, "x_quant", bits=kind.bits, scale=_step(kind.bits))
+        x = net.g.quant(x, "x_quant", bits=kind.bits, scale=kind.step)
     y = net.g.node("MatMul", [x, w], "product")
     if kind.bits in (1, 2):
         bias = net.g.constant("bias", (net.rng.normal(size=linear.outputs) * 0.1).astype(np.float32))
-        y = net.g.quant(net.g.node("Add", [y, bias], "sum"), "quant", bits=kind.bits, scale=_step(kind.bits))
+        y = net.g.quant(net.g.node("Add", [y, bias], "sum"), "quant", bits=kind.bits, scale=kind.step)
     return net.g.model(y, (linear.rows, linear.outputs))
-
-
-def _step(bits: int) -> float:
-    return {1: 1.0, 2: THIRD, 8: 4 / 127}[bits]
 
 
 def _linear_weights(kind: str, linear: Linear, rng: np.random.Generator) -> np.ndarray:

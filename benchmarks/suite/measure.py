@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -47,7 +47,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Setting:
-    """How to measure. kinds, networks: tercet's candidates. peers: names of worker.PEERS. artifacts: their folder."""
+    """How to measure. kinds, networks: tercet's candidates. peers: names of worker.PEERS. artifacts: their folder.
+    active: shares of ternary activations that are not zero, each a candidate; empty for the usual one."""
 
     build: Build
     threads: int
@@ -56,12 +57,21 @@ class Setting:
     networks: Sequence[str]
     peers: Sequence[str]
     artifacts: Path
+    active: Sequence[float] = ()
 
 
-def kinds_of(layer: Layer, kinds: Sequence[str]) -> dict[str, Kind]:
-    """The kinds that a layer is measured in. A first layer has no quantized input."""
+def kinds_of(layer: Layer, kinds: Sequence[str], active: Sequence[float] = ()) -> dict[str, Kind]:
+    """The kinds that a layer is measured in, those of ternary activations with each share of active ones. A first layer
+    has no quantized input."""
     stem = bool(layer.convs) and layer.convs[0].inputs == 3
-    return {name: KINDS[name] for name in kinds if not (stem and KINDS[name].bits in (1, 2))}
+    found = {name: KINDS[name] for name in kinds if not (stem and KINDS[name].bits in (1, 2))}
+    if not active:
+        return found
+    return {
+        f"{name} {share:.0%}" if kind.bits == 2 else name: replace(kind, active=share)
+        for name, kind in found.items()
+        for share in active
+    }
 
 
 def measure_layer(name: str, setting: Setting, workers: Mapping[str, Worker]) -> Measured:
@@ -69,7 +79,7 @@ def measure_layer(name: str, setting: Setting, workers: Mapping[str, Worker]) ->
     found = Measured(name, setting.threads)
 
     def ours() -> Iterator[tuple[str, Ours | LeftOut]]:
-        for kind_name, kind in kinds_of(layer, setting.kinds).items():
+        for kind_name, kind in kinds_of(layer, setting.kinds, setting.active).items():
             integers = kind.weights == "int8" and not layer.linear
             try:
                 opened: Ours | LeftOut = open_layer(

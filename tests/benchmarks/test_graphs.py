@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from suite.layers import KINDS, LAYERS, Conv, Layer, Linear, input_of, int8_model, kind_model, output_shape, uint8_input
+from suite.measure import kinds_of
 from suite.resnet18 import resnet18
 from suite.weights import ZEROS, int8_per_filter, integer_weights, two_scales
 
@@ -84,6 +86,18 @@ def test_a_layer_means_the_same_to_tercet_and_to_onnxruntime(layer: str, kind: s
     have = run(import_onnx(model), {"x": x})["y"]
     assert have.shape == want.shape == output_shape(case)
     np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("active", [0.33, 0.67])
+def test_the_share_of_active_inputs_is_what_was_asked_for(active: float) -> None:
+    case = Layer("chain", (Conv(64, 64, 3, 1, 12),) * 2)
+    model = kind_model(case, replace(KINDS["ternary/ternary"], active=active), standard=True)
+    (y,) = computed(model, input_of(case))
+    inside = y[:, :, 2:-2, 2:-2]  # sums beside the padding are smaller
+    assert abs((inside != 0).mean() - active) < 0.05
+    assert [*kinds_of(case, ["ternary/ternary", "binary/binary"], (0.33, 0.67))] == [
+        "ternary/ternary 33%", "ternary/ternary 67%", "binary/binary",
+    ]  # fmt: skip
 
 
 def test_a_chain_in_channels_last_is_the_same_chain() -> None:

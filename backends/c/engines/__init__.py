@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from ..engine import Engine
-from . import adder_graph, bit_sliced, dense_f32, dense_int8, linear, loops, planes_pool, popcount, table, table_f32
+from . import (
+    active_inputs,
+    adder_graph,
+    bit_sliced,
+    dense_f32,
+    dense_int8,
+    linear,
+    loops,
+    planes_pool,
+    popcount,
+    table,
+    table_f32,
+)
 
-FOLDERS = (popcount, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool, loops)
+FOLDERS = (
+    popcount, active_inputs, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool,
+    loops,
+)  # fmt: skip
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]
 
 

@@ -17,6 +17,8 @@ from .forms import Form
 from .problem import Levels, Problem
 
 NAME = "popcount"
+WRITE_BITS = (NAME, "active_inputs")
+"""Engines that write maps in bits."""
 MOST_PIXELS, SPARE, WORD_BITS = 8, 32, 64  # POPCOUNT_PIXELS, POPCOUNT_SPARE of popcount_tile.h
 FEWEST, STAGED_BYTES = 128, 24 * 1024
 """Pixels of a band, at least; bytes of the sums of a block of outputs that stay in L1, where an epilogue takes them."""
@@ -151,10 +153,10 @@ class Plan:
 
 
 def written_here(kernel: Kernel, problem: Problem) -> bool:
-    """Whether the operand comes from a kernel of this engine, which hands it over in bits."""
+    """Whether the operand comes from a kernel of an engine that hands it over in bits."""
     number = kernel.input_index(problem.x)
     producer = kernel.op.operands[number].owner if number is not None else None
-    return isinstance(producer, KernelOp) and producer.engine.data == NAME
+    return isinstance(producer, KernelOp) and producer.engine.data in WRITE_BITS
 
 
 def registers(form: Form, pixels: int, vectors: int) -> int:
