@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from ..engine import Engine
-from . import adder_graph, bit_sliced, dense_f32, dense_int8, linear, loops, planes_pool, popcount, table, table_f32
+from . import (
+    adder_graph,
+    bit_sliced,
+    dense_f32,
+    dense_int8,
+    linear,
+    loops,
+    permute,
+    planes_pool,
+    popcount,
+    table,
+    table_f32,
+)
 
-FOLDERS = (popcount, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool, loops)
+FOLDERS = (
+    popcount, permute, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool, loops,
+)  # fmt: skip
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]
 
 
