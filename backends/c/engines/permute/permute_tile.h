@@ -14,6 +14,13 @@
 #define PERMUTE_PIXELS 8 /* the largest tile */
 #define PERMUTE_VECTORS 4
 
+/* Keeps a vector in a register, and compilers from adding up in another order: they would hold more than there are. */
+#ifdef __AVX512BW__
+#define PERMUTE_KEEP(x) __asm__("" : "+v"(x))
+#else
+#define PERMUTE_KEEP(x) (void)(x)
+#endif
+
 typedef uint16_t permute_vector __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 
 /* One tile. taps: for every pixel a row of tables for each row of filter taps, and `column` bytes in it. */
@@ -48,12 +55,16 @@ PERMUTE_INLINE void permute_step(const unsigned char *const from[PERMUTE_PIXELS]
                                  permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS], const int pixels,
                                  const int vectors) {
     permute_vector table[PERMUTE_PIXELS];
-    PERMUTE_UNROLL for (int p = 0; p < pixels; p++)
+    PERMUTE_UNROLL for (int p = 0; p < pixels; p++) {
         table[p] = *(const permute_vector *)(from[p] + at);
+        PERMUTE_KEEP(table[p]);
+    }
     PERMUTE_UNROLL for (int q = 0; q < vectors; q++) {
         const permute_vector index = ((const permute_vector *)indices)[q] >> shift;
-        PERMUTE_UNROLL for (int p = 0; p < pixels; p++)
+        PERMUTE_UNROLL for (int p = 0; p < pixels; p++) {
             sum[p][q] += (permute_vector)TERCET_PERMUTE_I16(index, table[p]);
+            PERMUTE_KEEP(sum[p][q]);
+        }
     }
 }
 

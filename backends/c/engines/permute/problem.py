@@ -75,7 +75,7 @@ class Problem:
     @property
     def turned(self) -> np.ndarray:
         """bool [outputs]: whose sums are negated."""
-        return (self.flat < 0).any((1, 2)) & (self.digits is SIGNED)
+        return np.asarray((self.flat < 0).any((1, 2)) & (self.digits is SIGNED))
 
     @property
     def tables(self) -> int:
