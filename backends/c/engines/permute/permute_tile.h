@@ -13,6 +13,7 @@
 #define PERMUTE_LANES (TERCET_VECTOR_BYTES / 2)
 #define PERMUTE_PIXELS 8 /* the largest tile */
 #define PERMUTE_VECTORS 4
+#define PERMUTE_CELLS 16 /* pixels of a block of cells */
 
 /* Keeps a vector in a register, and compilers from adding up in another order: they would hold more than there are. */
 #ifdef __AVX512BW__
@@ -112,16 +113,19 @@ PERMUTE_INLINE void permute_sum(const struct permute_tile *t, const int pixels, 
 /* -- tables -------------------------------------------------------------------------------------------------------- */
 
 /* Cells of `count` pixels: up to `group` channels, `plane` bytes apart, of each, `step` bytes from pixel to pixel, less
- * the lowest value. Channels that are not there are 0: they add nothing, whatever the index. */
+ * the lowest value. Channels that are not there are 0: they add nothing, whatever the index. Runs of neighbours are taken
+ * in whole blocks, as compilers vectorise them best; every buffer can be read that far. */
 #define PERMUTE_PACK(NAME, CELL)                                                                                       \
     PERMUTE_INLINE void NAME(CELL *restrict to, const unsigned char *from, int64_t plane, const int channels,          \
                              int count, const int64_t step, const unsigned char lowest) {                              \
-        for (int i = 0; i < count; i++) {                                                                              \
-            CELL cell = 0;                                                                                             \
-            PERMUTE_UNROLL for (int j = 0; j < channels; j++)                                                          \
-                cell |= (CELL)(unsigned char)(from[j * plane + i * step] - lowest) << 8 * j;                           \
-            to[i] = cell;                                                                                              \
-        }                                                                                                              \
+        const int block = step == 1 ? PERMUTE_CELLS : 1;                                                               \
+        for (int first = 0; first < count; first += block)                                                             \
+            for (int i = first; i < first + block; i++) {                                                              \
+                CELL cell = 0;                                                                                         \
+                PERMUTE_UNROLL for (int j = 0; j < channels; j++)                                                      \
+                    cell |= (CELL)(unsigned char)(from[j * plane + i * step] - lowest) << 8 * j;                       \
+                to[i] = cell;                                                                                          \
+            }                                                                                                          \
     }
 
 PERMUTE_PACK(permute_pack_3, uint32_t)
