@@ -17,7 +17,7 @@ from .backends.c.costs import read_costs
 from .backends.c.emit import Emitted, emit_model
 from .backends.c.engine import Engine
 from .backends.c.engines import ENGINES
-from .backends.c.target import Target, find_target, runs_here
+from .backends.c.target import MEASURED, Target, find_target, runs_here
 from .backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
 from .ir.errors import ArtifactError, InputError
 from .ir.host import scratch_folder
@@ -194,7 +194,8 @@ def compile(
 
 def _cost_hints(machine: Target, choices: tuple[Sequence[Engine], Sequence[Engine]]) -> tuple[str, ...]:
     """Where engines were chosen by numbers that were measured for another target."""
-    if machine.name in read_costs() or len(choices[0]) < 2:
+    known = read_costs()
+    if set(known[MEASURED]) <= set(known.get(machine.name, ())) or len(choices[0]) < 2:
         return ()
     advice = "--tune measures this machine" if not runs_here(machine) else "use --tune on a machine of that kind"
     return (f"costs for {machine.name} were not measured, so those of another target chose the engines; {advice}",)

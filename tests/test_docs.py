@@ -99,11 +99,11 @@ def test_links_lead_somewhere(name: str) -> None:
             assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
 
 
-@pytest.mark.parametrize("engine", read_costs()["x86-64-v3"])
+@pytest.mark.parametrize("engine", read_costs()["x86-64-v4-vnni"])
 def test_cost_formulas_name_every_number(engine: str) -> None:
     """docs/engines.md: the words in capitals of an engine's section are its numbers in costs.toml."""
     sections = re.split(r"^## ", (ROOT / "docs" / "engines.md").read_text("utf-8"), flags=re.MULTILINE)
     (section,) = (s for s in sections if engine in s.partition("\n")[0].split(", "))
     formula = section[section.index("\nCost: ") :].partition("\n\n")[0]
     named = {word.lower() for word in re.findall(r"\b[A-Z][A-Z_]*[A-Z](?:_L2)?\b", formula)}
-    assert named == set(read_costs()["x86-64-v3"][engine])
+    assert named == set(read_costs()["x86-64-v4-vnni"][engine])

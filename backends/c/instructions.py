@@ -70,6 +70,8 @@ POPCOUNT_U64 = Meaning(_ones, ("uint64",), "uint64")
 """Ones of every word."""
 POPCOUNT_U8 = Meaning(_ones, ("uint8",), "uint8")
 """Ones of every byte."""
+PERMUTE_I16 = Meaning(lambda index, table: table[index % len(table)], ("uint16", "int16"), "int16")
+"""table[index], by the lower bits of every index."""
 
 AVX2: Mapping[str, Instruction] = {
     "fma_f32": Instruction(
@@ -124,6 +126,7 @@ AVX512: Mapping[str, Instruction] = {
         "_mm512_shuffle_epi8((__m512i)TERCET_NIBBLES, (__m512i)((tercet_u64v){0} >> 4 & 0x0f0f0f0f0f0f0f0fu)))",
         ops=6,
     ),
+    "permute_i16": Instruction(PERMUTE_I16, "_mm512_permutexvar_epi16((__m512i){0}, (__m512i){1})"),
 }
 
 AVX512_VNNI: Mapping[str, Instruction] = {

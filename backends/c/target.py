@@ -28,7 +28,7 @@ class Target:
     features: CPU flags as Linux names them, checked by the loader before any code is mapped.
     flags: arguments for the C compiler, as gcc and clang spell them. registers: number of vector registers. l1, l2:
     data cache bytes of one core. instructions: by name, see instructions.py. prelude: C that their spellings need.
-    costs: what engines reckon with: those of costs.toml, or of MEASURED where that has none for the target.
+    costs: what engines reckon with: those of costs.toml, of MEASURED for engines without any there.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Target:
     def __post_init__(self) -> None:
         if not self.costs:
             known = read_costs()
-            object.__setattr__(self, "costs", known.get(self.name, known[MEASURED]))
+            object.__setattr__(self, "costs", {**known[MEASURED], **known.get(self.name, {})})
 
     def lanes(self, dtype: np.dtype | type) -> int:
         """Elements of one vector."""

@@ -82,6 +82,7 @@ KINDS = {
     "binary/ternary": Kind("binary", 2),
     "signed-binary/ternary": Kind("signed-binary", 2),
     "ternary/int8": Kind("ternary", 8),
+    "binary/int8": Kind("binary", 8),
     "ternary/fp32": Kind("ternary", None),
     "ttq/fp32": Kind("ttq", None),
     "int8/int8": Kind("int8", 8),

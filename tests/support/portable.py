@@ -54,6 +54,13 @@ PORTABLE tercet_i16v portable_madd_u8(tercet_u8v x, tercet_i8v w) {
 
 PORTABLE_POPCOUNT(portable_popcount_u64, tercet_u64v, uint64_t)
 PORTABLE_POPCOUNT(portable_popcount_u8, tercet_u8v, uint8_t)
+
+PORTABLE tercet_i16v portable_permute_i16(tercet_i16v index, tercet_i16v table) {
+    tercet_i16v found;
+    for (int i = 0; i < LANES(int16_t); i++)
+        found[i] = table[index[i] & (LANES(int16_t) - 1)];
+    return found;
+}
 """
 SPELLINGS = {
     "fma_f32": "portable_fma_f32((tercet_f32v){0}, (tercet_f32v){1}, (tercet_f32v){2})",
@@ -64,6 +71,7 @@ SPELLINGS = {
     "dot_i8": "portable_dot_i8((tercet_i32v){0}, (tercet_i32v){1}, (tercet_i32v){2})",
     "popcount_u64": "portable_popcount_u64((tercet_u64v){0})",
     "popcount_u8": "portable_popcount_u8((tercet_u8v){0})",
+    "permute_i16": "portable_permute_i16((tercet_i16v){0}, (tercet_i16v){1})",
 }
 
 

@@ -11,6 +11,7 @@ from . import (
     dense_int8,
     linear,
     loops,
+    permute,
     planes_pool,
     popcount,
     table,
@@ -18,7 +19,7 @@ from . import (
 )
 
 FOLDERS = (
-    popcount, active_inputs, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool,
+    popcount, active_inputs, permute, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool,
     loops,
 )  # fmt: skip
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]

@@ -148,7 +148,7 @@ def read_problem(kernel: Kernel) -> Problem:
     if array.dtype.kind == "f" or not np.isin(array, (-1, 0, 1)).all():
         raise Refused("want weights of {-1, 0, 1}")
     array = array.astype(np.int8)
-    problem = _convolution(kernel, root, array) if isinstance(root, ConvOp) else _product(root, array)
+    problem = read_convolution(kernel, root, array) if isinstance(root, ConvOp) else _product(root, array)
     if len(problem.spans(0)) * len(problem.spans(1)) > MOST_CLASSES:
         raise Refused("a filter of too many taps")
     largest = max(map(abs, range_of(problem.element))) * prod(problem.weights.shape[2:])
@@ -160,7 +160,8 @@ def read_problem(kernel: Kernel) -> Problem:
     return replace(problem, levels=levels)
 
 
-def _convolution(kernel: Kernel, root: ConvOp, weights: np.ndarray) -> Problem:
+def read_convolution(kernel: Kernel, root: ConvOp, weights: np.ndarray) -> Problem:
+    """A convolution of one map or of a batch. Raises Refused."""
     shape, out, group = shape_of(root.x), shape_of(root.y), root.get("group")
     rank = len(shape) - 2
 
