@@ -19,8 +19,8 @@ from . import (
 )
 
 FOLDERS = (
-    popcount, active_inputs, permute, table, bit_sliced, adder_graph, linear, dense_int8, table_f32, dense_f32, planes_pool,
-    loops,
+    popcount, active_inputs, permute, table, bit_sliced, adder_graph, linear, dense_int8,
+    table_f32, dense_f32, planes_pool, loops,
 )  # fmt: skip
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]
 
