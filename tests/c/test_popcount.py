@@ -104,6 +104,7 @@ def selections() -> list[Case]:
         select_case("selected by ternary", TERNARY, (20, 6, 7), (70, 3, 3)),
         select_case("selected by binary", BOOL, (20, 6, 7), (9, 3, 3)),
         select_case("selected by bipolar", BIPOLAR, (20, 6, 7), (9, 3, 3)),
+        select_case("selected by one value", int_type(1, 1), (20, 6, 7), (9, 3, 3)),
         select_case("selected by its input", TERNARY, (20, 6, 7), (20, 3, 3), own=True),
     ]
 

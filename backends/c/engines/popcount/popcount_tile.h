@@ -209,7 +209,7 @@ POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vect
 POPCOUNT_INLINE uint64_t popcount_chosen(const struct bit_map *b, const uint64_t bits[2], int value) {
     if (b->planes == 2)
         return value == 0 ? ~bits[0] : value == 1 ? bits[0] & ~bits[1] : value == -1 ? bits[1] : 0;
-    return value == b->high ? bits[0] : value == b->low ? ~bits[0] : 0;
+    return value == b->low ? ~bits[0] : value == b->high ? bits[0] : 0; /* the bit of one value alone is 0 */
 }
 
 /* Levels of a tile's outputs as the bits of `planes` planes: bit p of a level that passes j thresholds is the exclusive
