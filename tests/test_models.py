@@ -70,7 +70,10 @@ def test_v4_lanes_on_other_cpus(name: str, models: Path, tmp_path: Path, emulate
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "most"),
-    [*(pytest.param(f"cnv_w{i}a{i}", most, marks=pytest.mark.check) for i, most in ((1, 1.0), (2, 1.6))), ("demo", 1.6)],
+    [
+        *(pytest.param(f"cnv_w{i}a{i}", most, marks=pytest.mark.check) for i, most in ((1, 1.0), (2, 1.6))),
+        ("demo", 1.6),
+    ],
 )
 def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_path: Path) -> None:
     """In every layer, but for what fills up a vector or a table."""
