@@ -17,6 +17,9 @@ from tercet.ir.program import Program
 from tercet.passes.pipeline import run_passes, stages
 
 EMULATED = "x86-64-v4 lanes"
+LARGE = ("vww", "cnv_w1a1")
+"""Others of their kind stay in `make test`."""
+MODELS = [pytest.param(name, marks=[pytest.mark.check] if name in LARGE else []) for name in NAMES]
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def check(case: Case, target: str, tmp_path: Path, optimize: str = "speed") -> C
 @pytest.mark.parametrize(
     "target", ["native", *(pytest.param(t, marks=pytest.mark.check) for t in ("x86-64-v4", "x86-64-v3", "generic"))]
 )
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_compiled_model(name: str, target: str, models: Path, tmp_path: Path) -> None:
     if reason := runs_here(find_target(target)):
         pytest.skip(reason)
@@ -66,7 +69,11 @@ def test_v4_lanes_on_other_cpus(name: str, models: Path, tmp_path: Path, emulate
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "most"), [pytest.param("cnv_w2a2", 1.6, marks=pytest.mark.check), ("cnv_w1a1", 1.0), ("demo", 1.6)]
+    ("name", "most"),
+    [
+        *(pytest.param(f"cnv_w{i}a{i}", most, marks=pytest.mark.check) for i, most in ((1, 1.0), (2, 1.6))),
+        ("demo", 1.6),
+    ],
 )
 def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_path: Path) -> None:
     """In every layer, but for what fills up a vector or a table."""
@@ -77,7 +84,7 @@ def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_pat
         assert 0 < layer.digit_bytes_stored <= most * layer.weight_count / 8 + 64, layer
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_stage_verifies_and_round_trips(name: str, models: Path) -> None:
     labels = []
 
@@ -92,6 +99,7 @@ def test_every_stage_verifies_and_round_trips(name: str, models: Path) -> None:
     assert len(labels) == len(set(labels)) >= 10
 
 
+@pytest.mark.check
 def test_kws_labels(models: Path, tmp_path: Path) -> None:
     """82.3% of the 300 labelled rows, the accuracy its authors ship."""
     data = np.load(models / "kws_w3a3.io.npz")

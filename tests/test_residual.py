@@ -61,7 +61,11 @@ def residual_network(shortcut: str) -> onnx.ModelProto:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shortcut", ["quantized", "float"])
-@pytest.mark.parametrize("engines", [None, ["table"], ["bit_sliced"], ["adder_graph"], ["dense_int8"]], ids=str)
+@pytest.mark.parametrize(
+    "engines",
+    [None, ["table"], pytest.param(["bit_sliced"], marks=pytest.mark.check), ["adder_graph"], ["dense_int8"]],
+    ids=str,
+)
 def test_compiled_blocks(shortcut: str, engines: list[str] | None, tmp_path: Path) -> None:
     model = residual_network(shortcut)
     path = tmp_path / "model.onnx"

@@ -29,9 +29,10 @@ FEW = settings(
 # Others' schedules; what aarch64 does is also emulated (tests/test_emulated.py).
 TARGETS = (
     NATIVE,
-    pytest.param(find_target("generic"), marks=pytest.mark.check),
-    portable("x86-64-v4"),
-    pytest.param(portable("x86-64-v4-vnni"), marks=pytest.mark.check),
+    *(
+        pytest.param(target, marks=pytest.mark.check)
+        for target in (find_target("generic"), portable("x86-64-v4"), portable("x86-64-v4-vnni"))
+    ),
     pytest.param(portable("x86-64-v3-vnni"), marks=pytest.mark.nightly),
     pytest.param(portable("aarch64-dotprod"), marks=pytest.mark.nightly),
 )

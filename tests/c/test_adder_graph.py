@@ -84,7 +84,7 @@ def test_selected_thresholds(slack: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planes_out", [False, True])
+@pytest.mark.parametrize("planes_out", [False, pytest.param(True, marks=pytest.mark.check)])
 def test_epilogues(planes_out: bool) -> None:
     cases = [factored(case) for case in shortcut_cases()]
     check_engine(ENGINE, cases, planes_out=planes_out, slack=int(planes_out))

@@ -42,7 +42,7 @@ def steps(element: Element) -> list[tuple[Attribute, list[Attribute]]]:
 
 @pytest.mark.parametrize(
     "target",
-    [NATIVE, find_target("generic"), pytest.param(portable("x86-64-v4"), marks=pytest.mark.check)],
+    [NATIVE, *(pytest.param(t, marks=pytest.mark.check) for t in (find_target("generic"), portable("x86-64-v4")))],
     ids=lambda t: t.name,
 )
 def test_conversions(target: Target) -> None:

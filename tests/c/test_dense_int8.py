@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dense_cases import FEW, TARGETS, integer_cases, many
-from harness import NATIVE, Case, check_engine
+from harness import Case, check_engine
 from hypothesis import given
 
 from tercet.backends.c.engines.dense_int8 import ENGINE
@@ -47,9 +47,8 @@ def extremes(x: tuple[int, int], weight: int, depth: int) -> list[Case]:
     return cases
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
-def test_extreme_values(target: Target) -> None:
-    cases = [
+def extreme_cases() -> list[Case]:
+    return [
         *extremes((-128, 127), -128, 300),
         *extremes((0, 255), 127, 300),
         *extremes((0, 255), 1, 600),
@@ -57,7 +56,16 @@ def test_extreme_values(target: Target) -> None:
         *extremes((0, 15), -128, 257),
         *extremes((-32767, 32767), 127, 30),
     ]
-    check_engine(ENGINE, cases, target=target, schedules="first" if target is not NATIVE else "all")
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+def test_extreme_values(target: Target) -> None:
+    check_engine(ENGINE, extreme_cases(), target=target, schedules="first")
+
+
+@pytest.mark.check
+def test_extreme_values_in_every_schedule() -> None:
+    check_engine(ENGINE, extreme_cases())
 
 
 def test_refuses_sums_beyond_32_bits() -> None:

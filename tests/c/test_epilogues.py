@@ -82,6 +82,10 @@ def residual_case(
     return case.returns(y, quantized) if end == "both" else case.returns(quantized)
 
 
+LONG = ("bit_sliced", "dense_int8")
+"""Engines whose C takes long to compile."""
+
+
 def shortcut_cases() -> list[Case]:
     return [
         residual_case(f"case {i}", (7, 6, 5 + i), (9, 3, 3), shortcut=shortcut, end=end, bias=bool(i % 2), seed=i)
@@ -90,7 +94,10 @@ def shortcut_cases() -> list[Case]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param(e, marks=[pytest.mark.check] if e.name in LONG else [], id=e.name) for e in ENGINES],
+)
 @pytest.mark.parametrize(
     ("target", "planes_out"), [("native", False), pytest.param("generic", True, marks=pytest.mark.check)]
 )

@@ -25,7 +25,7 @@ from tercet.ir.types import BIPOLAR, BOOL, TERNARY, Element, int_type, set_type,
 TARGETS = (
     NATIVE,
     pytest.param(find_target("generic"), marks=pytest.mark.check),
-    portable("x86-64-v4-vnni"),
+    pytest.param(portable("x86-64-v4-vnni"), marks=pytest.mark.check),
     pytest.param(find_target("x86-64-v3"), marks=pytest.mark.nightly),
     pytest.param(portable("aarch64"), marks=pytest.mark.nightly),
 )
@@ -141,7 +141,7 @@ def test_kinds(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
-@pytest.mark.parametrize("bits_out", [True, False])
+@pytest.mark.parametrize("bits_out", [True, pytest.param(False, marks=pytest.mark.check)])
 def test_geometries(target: Target, bits_out: bool) -> None:
     forms = [geometries(), geometries(BIPOLAR, (-1, 1)), geometries(TERNARY, (-1, 1))]
     found = [case for i in range(3) for case in forms[i][(i + bits_out) % 3 :: 3]]

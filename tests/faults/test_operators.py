@@ -277,6 +277,33 @@ def test_linear_resize_of_other_ranks(shape: tuple[int, ...]) -> None:
     compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
 
 
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32])
+@pytest.mark.parametrize(
+    ("shape", "scales"),
+    [
+        ((30, 2, 5, 6), (1, 1, 1, 2.5)),
+        ((30, 2, 5, 6), (1, 1, 4, 1)),
+        ((20, 2, 5, 6), (1, 1, 1.7, 2.3)),
+        ((40, 30), (1, 2.5)),
+        ((9, 8, 10), (1, 2.5, 1.7)),
+        ((9, 8, 10), (2.5, 1.7, 1.2)),
+        ((5, 3, 6, 5, 4), (1, 1, 1.2, 1, 1.7)),
+        ((1, 5, 6, 2), (1, 2.5, 1, 1)),
+    ],
+)
+def test_linear_resize_of_integers(transform: str, dtype: Any, shape: tuple[int, ...], scales: tuple[float]) -> None:
+    """Whole results are common, and one rounding of the sum decides whether the next smaller number comes out."""
+    feeds = {"x": RNG.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, shape, dtype, endpoint=True)}
+    nodes = [node("Resize", "x - s", mode="linear", coordinate_transformation_mode=transform)]
+    model = network(nodes, feeds, {"s": np.array(scales, np.float32)}, dtype)
+    if shape[0] == 1 and dtype != np.int32:
+        with pytest.raises(tercet.TercetError, match="8-bit integers with channels last is not supported"):
+            tercet.import_onnx(model)
+        return
+    compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+
+
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
 @pytest.mark.parametrize("scales", [(2, 2), (0.5, 0.6), (1.7, 2.3)])
 def test_resize_between_quantizers(mode: str, scales: tuple[float, float], tmp_path: Path) -> None:

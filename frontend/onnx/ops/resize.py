@@ -6,6 +6,7 @@ Coordinates are computed in float32 as onnxruntime does (core/providers/cpu/tens
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
@@ -142,15 +143,15 @@ def _resized(
     e.check_size(shape)
     if max(shape, default=0) > MAX_INDICES:
         raise node.error(f"its result has the absurd shape {list(shape)}", hint=f"axes of up to {MAX_INDICES} are made")
+    scaled = {axis: f for axis, f in sorted(factors.items()) if f != (1, x.shape[axis])}
+    if linear and scaled and not x.is_float:
+        scaled = _of_integers(x, scaled)
     at: dict[int, np.ndarray] = {}
-    for axis, (scale, out) in sorted(factors.items()):
-        size = x.shape[axis]
-        if scale == 1 and out == size:
-            continue
+    for axis, (scale, out) in sorted(scaled.items()):
         e.keep_batch(x, axis)
-        if not size and out:
+        if not x.shape[axis] and out:
             raise node.error(f"axis {axis} is empty")
-        at[axis] = _COORDINATES[transform](np.arange(out, dtype=np.float32), scale, size, out)
+        at[axis] = _COORDINATES[transform](np.arange(out, dtype=np.float32), scale, x.shape[axis], out)
     if linear:
         return _linear(e, x, at)
     for axis, coordinates in at.items():
@@ -159,24 +160,38 @@ def _resized(
     return x
 
 
+def _of_integers(x: Value, scaled: Factors) -> Factors:
+    """All axes that onnxruntime interpolates.
+
+    Integers truncate, so every rounding of the sum counts; and behind the last index of an axis, though its scale is 1,
+    lie two halves of the same point. Raises Refusal for bytes with channels last: onnxruntime interpolates them with
+    weights in units of 2^-10.
+    """
+    channels_last = x.rank == 4 and 1 in scaled
+    if channels_last and x.dtype.itemsize == 1:
+        raise Refusal("linear interpolation of 8-bit integers with channels last is not supported: transpose them")
+    axes = range(1, 3) if channels_last else range(x.rank)[-3 if x.rank in (3, 5) else -2 :]
+    return {axis: (_F(1), x.shape[axis]) for axis in axes} | scaled
+
+
 def _linear(e: Emitter, x: Value, at: dict[int, np.ndarray]) -> Value:
     """The weighted sum of the corners around each point, in onnxruntime's order: of the last axis the near corner
-    first, then the far one, for the near and then the far one of the axis before. Integers truncate."""
+    first, then the far one, for the near and then the far one of the axis before; a weight is the product of those of
+    the axes, the last one first. Integers truncate."""
     if not at:
         return x
-    real = e.to_float(x)
-    corners: list[tuple[Value, Value | None]] = [(real, None)]
+    corners: list[tuple[Value, list[np.ndarray]]] = [(e.to_float(x), [])]
     for axis, coordinates in sorted(at.items()):
         sides = _corners(np.clip(coordinates, 0, x.shape[axis] - 1).astype(np.float32), x.shape[axis])
+        along = [len(coordinates) if a == axis else 1 for a in range(x.rank)]
         corners = [
-            (e.take(part, indices, axis, suffix=f"axis{axis}"), _weighted(e, weight, factors, axis, x.rank))
-            for part, weight in corners
-            for indices, factors in sides
+            (e.take(part, indices, axis, suffix=f"axis{axis}"), [weights.astype(np.float32).reshape(along), *others])
+            for part, others in corners
+            for indices, weights in sides
         ]
     total: Value | None = None
-    for part, weight in corners:
-        assert weight is not None
-        term = e.op(MulOp, part, weight)
+    for part, weights in corners:
+        term = e.op(MulOp, part, e.constant(reduce(np.multiply, weights), "weights"))
         total = term if total is None else e.op(AddOp, total, term)
     assert total is not None
     return retyped(total, x.dtype) if x.is_float else e.cast(total, element_of_onnx(x.dtype), x.dtype)
@@ -189,13 +204,3 @@ def _corners(at: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
     to_near, to_far = np.abs(at - near.astype(np.float32)), np.abs(at - far.astype(np.float32))
     same = near == far
     return [(near, np.where(same, _F(0.5), to_far)), (far, np.where(same, _F(0.5), to_near))]
-
-
-def _weighted(e: Emitter, weight: Value | None, factors: np.ndarray, axis: int, rank: int) -> Value:
-    """The product of the weights so far and those along one more axis."""
-    shape = [len(factors) if a == axis else 1 for a in range(rank)]
-    array = factors.astype(np.float32).reshape(shape)
-    if weight is not None:
-        assert weight.array is not None
-        array = weight.array * array
-    return e.constant(array, "weights")
