@@ -24,7 +24,7 @@ PORTABLE = portable("x86-64-v4-vnni")
 HERE = NATIVE if "permute_i16" in NATIVE.instructions else PORTABLE
 TARGETS_UNDER_TEST = (
     HERE,
-    *([PORTABLE] if HERE is NATIVE else []),
+    *([pytest.param(PORTABLE, marks=pytest.mark.check)] if HERE is NATIVE else []),
     pytest.param(
         WIDE, marks=[pytest.mark.check, pytest.mark.skipif(bool(runs_here(WIDE)), reason="needs AVX-512")]
     ),
