@@ -25,9 +25,7 @@ HERE = NATIVE if "permute_i16" in NATIVE.instructions else PORTABLE
 TARGETS_UNDER_TEST = (
     HERE,
     *([pytest.param(PORTABLE, marks=pytest.mark.check)] if HERE is NATIVE else []),
-    pytest.param(
-        WIDE, marks=[pytest.mark.check, pytest.mark.skipif(bool(runs_here(WIDE)), reason="needs AVX-512")]
-    ),
+    pytest.param(WIDE, marks=[pytest.mark.check, pytest.mark.skipif(bool(runs_here(WIDE)), reason="needs AVX-512")]),
 )
 ACTIVATIONS: dict[str, Element] = {
     "int8": INT8, "uint8": UINT8, "4 bits": int_type(-8, 7), "ternary": TERNARY, "positive": int_type(3, 5),
