@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ..backends.c.engine import AnyLayout, Bits, Dense, Engine, Kernel, LayoutRequest, Planes, Schedule, WritesBits
+from ..backends.c.engine import AnyLayout, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
 from ..backends.c.target import Target
 from ..ir.kn.bits import BitsLayout
 from ..ir.kn.kernel import ConvertOp, KernelOp
@@ -23,6 +23,7 @@ from ..ir.program import Program
 from ..ir.tn.movement import ReshapeOp
 from ..ir.types import shape_of
 from .base import Pass, insert, retype
+from .conversions import bits_type, can_write
 from .select_engines import build_kernel
 
 UNIVERSAL = "loops"
@@ -113,25 +114,11 @@ class AssignLayouts(Pass):
             use.op.operands[use.index] = made[want]
 
 
-def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, kind: Attribute) -> bool:
-    """Whether an engine can write a kernel's result in a type, dense or laid out."""
-    layout, shape = layout_of(kind), shape_of(tensor_in(kind))
-    if isinstance(layout, BitsLayout):
-        return isinstance(engine, WritesBits) and engine.writes_bits(view, schedule, target, layout)
-    if layout is None:
-        return True
-    return len(shape) == 4 and shape[0] == 1 and engine.writes_planes(view, schedule, target)
-
-
 def wanted(value: SSAValue, request: LayoutRequest, uses: Sequence[Use]) -> Attribute:
     """The type in which a value satisfies a request, which is one of `uses`."""
     if isinstance(request, Planes):
         return merged(value, uses, request.stride)
     return bits_type(value, request) if isinstance(request, Bits) else tensor_in(value.type)
-
-
-def bits_type(value: SSAValue, request: Bits) -> MapType:
-    return MapType(tensor_in(value.type), BitsLayout.of(request.axis, request.groups))
 
 
 def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:

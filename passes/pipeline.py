@@ -22,6 +22,7 @@ from .prove_batch import ProveBatch
 from .recover_quantizers import RecoverQuantizers
 from .refine_ranges import RefineRanges
 from .select_engines import SelectEngines
+from .settle_engines import SettleEngines
 from .sum_merge import SumMerge
 from .thresholds import Thresholds
 from .tune import Bench, Tune
@@ -84,6 +85,7 @@ def kernel_passes(
         FinishOutputs(),
         SumMerge(wanted=any(not engine.packed for engine in engines)),
         SelectEngines(target, engines, fallback),
+        SettleEngines(target, engines, fallback),
         Tune(target, [*engines, *(e for e in fallback if e not in engines)], tuning.bench, tuning.candidates),
         AssignLayouts(target, [*engines, *fallback]),
         PlanMemory(),

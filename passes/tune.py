@@ -19,8 +19,9 @@ from ..ir.operation import to_attribute
 from ..ir.program import Port, Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.types import element_of, storage_dtype
-from .assign_layouts import AssignLayouts, Use, can_write, satisfies, wanted
+from .assign_layouts import AssignLayouts, Use, satisfies, wanted
 from .base import Pass
+from .conversions import can_write
 from .plan_memory import PlanMemory
 
 MOST_TIMES_SLOWER = 3.0

@@ -39,7 +39,7 @@ from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
 from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
-from tercet.passes.assign_layouts import bits_type, can_write
+from tercet.passes.conversions import bits_type, can_write
 
 
 class Case:

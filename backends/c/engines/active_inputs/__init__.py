@@ -36,7 +36,7 @@ class ActiveInputs:
         return [plan.schedule() for plan in plans(read_form(kernel), kernel, target)]
 
     def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost(kernel)
+        return _plan(kernel, schedule, target).cost()
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
         problem = _plan(kernel, schedule, target).problem

@@ -10,7 +10,6 @@ from .....ir.kn.bits import planes_in_bits
 from .....ir.kn.layout import round_up
 from ...engine import ALIGNMENT, Cost, Kernel, Schedule
 from ...target import Target
-from ..popcount.plan import written_here
 from ..popcount.problem import Problem
 from .forms import Form
 
@@ -108,11 +107,11 @@ class Plan:
 
     # -- cost -----------------------------------------------------------------------------------------------------
 
-    def cost(self, kernel: Kernel) -> Cost:
+    def cost(self) -> Cost:
         """One sample. Each plane of weights of an active input takes a full adder: `add` for a whole vector, at least
         `issue`, and `miss` more where the weights of a tap leave L1; each call of it, a tap and pixel, `call` and each
-        of its counters `load`; a threshold `level` a counter, or a sum for an epilogue `value`; an input `list`, and
-        `pack` a bit where no kernel of such engines writes it; weights of active inputs outside L2 `byte`."""
+        of its counters `load`; a threshold `level` a counter, or a sum for an epilogue `value`; an input `list`;
+        weights of active inputs outside L2 `byte`."""
         p, form, costs = self.problem, self.form, self.target.costs[NAME]
         pairs = p.images * prod(sum(s.count * (s.end - s.begin) for s in p.spans(axis)) for axis in (0, 1))
         inputs, outputs = p.images * prod(p.size), p.images * prod(p.out)
@@ -128,8 +127,6 @@ class Plan:
         if p.levels is None:
             cycles += outputs * p.outputs * costs["value"]
         cycles += inputs * p.channels * costs["list"]
-        if not written_here(kernel, p):
-            cycles += inputs * p.channels * p.planes * costs["pack"]
         weights = self.blocks * (p.channels + self.chunks) * prod(p.kernel) * self.step * 8
         if weights > self.target.l2 // 2:
             bands = p.images * -(-prod(p.out) // self.most)
@@ -146,4 +143,4 @@ def plans(form: Form, kernel: Kernel, target: Target) -> list[Plan]:
         for parts in (1, 2, 4, 8)
     }
     found = [Plan(form, target, width, words) for width, words in sorted(sizes, reverse=True)]
-    return sorted(found, key=lambda plan: plan.cost(kernel).cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]

@@ -37,7 +37,7 @@ class Popcount:
         return [plan.schedule() for plan in plans(read_problem(kernel), kernel, target)]
 
     def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost(kernel)
+        return _plan(kernel, schedule, target).cost()
 
     def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
         plan = _plan(kernel, schedule, target)

@@ -9,7 +9,6 @@ from math import prod
 import numpy as np
 
 from .....ir.kn.bits import planes_in_bits
-from .....ir.kn.kernel import KernelOp
 from .....ir.kn.layout import round_up
 from ...engine import ALIGNMENT, Cost, Kernel, Schedule
 from ...target import Target
@@ -17,8 +16,6 @@ from .forms import Form
 from .problem import Levels, Problem
 
 NAME = "popcount"
-WRITE_BITS = (NAME, "active_inputs")
-"""Engines that write maps in bits."""
 MOST_PIXELS, SPARE, WORD_BITS = 8, 32, 64  # POPCOUNT_PIXELS, POPCOUNT_SPARE of popcount_tile.h
 FEWEST, STAGED_BYTES = 128, 24 * 1024
 """Pixels of a band, at least; bytes of the sums of a block of outputs that stay in L1, where an epilogue takes them."""
@@ -109,11 +106,11 @@ class Plan:
 
     # -- cost -----------------------------------------------------------------------------------------------------
 
-    def cost(self, kernel: Kernel) -> Cost:
+    def cost(self) -> Cost:
         """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, and
         each vector of weights a `load`; a tile `tile`, its pixels `pixel` each; a vector of results `level` for each
-        threshold or, as sums for an epilogue, each `value`; inputs that no kernel of this engine writes `pack` each
-        bit; SIGNS `count` for words and taps of the inputs; weights outside L2 `byte`."""
+        threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words and taps of the inputs; weights
+        outside L2 `byte`."""
         problem, costs, form = self.problem, self.target.costs[NAME], self.form
         name = "popcount_u64" if "popcount_u64" in self.target.instructions else "popcount_u8"
         ones = self.target.instructions[name].ops if name in self.target.instructions else 10
@@ -136,8 +133,6 @@ class Plan:
         else:
             cycles += outputs * problem.groups * problem.outputs * costs["value"]
         inputs = problem.images * prod(problem.size) * problem.groups
-        if not written_here(kernel, problem):
-            cycles += inputs * problem.channels * problem.planes * costs["pack"]
         if form.product == "SIGNS":
             cycles += (inputs * words + outputs * problem.groups * prod(problem.kernel)) * costs["count"]
         weights = blocks * self.lanes * prod(problem.kernel) * words * form.planes * 8
@@ -150,13 +145,6 @@ class Plan:
         """Sizes of the tiles of so many pixels, and how many there are of each."""
         whole, rest = divmod(pixels, self.pixels)
         return [(size, count) for size, count in ((self.pixels, whole), (rest, 1)) if size and count]
-
-
-def written_here(kernel: Kernel, problem: Problem) -> bool:
-    """Whether the operand comes from a kernel of an engine that hands it over in bits."""
-    number = kernel.input_index(problem.x)
-    producer = kernel.op.operands[number].owner if number is not None else None
-    return isinstance(producer, KernelOp) and producer.engine.data in WRITE_BITS
 
 
 def registers(form: Form, pixels: int, vectors: int) -> int:
@@ -178,5 +166,5 @@ def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
     ]
     widest = min(MOST_PIXELS, prod(problem.out))
     found = [plan for plan in found if plan.pixels <= widest]
-    return sorted(found, key=lambda plan: plan.cost(kernel).cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
 

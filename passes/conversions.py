@@ -1,0 +1,95 @@
+"""Layouts that engines can write, and what conversions to and from bits are predicted to cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.ir import Attribute, SSAValue
+
+from ..backends.c.engine import Bits, Dense, Engine, Kernel, LayoutRequest, Schedule, WritesBits
+from ..backends.c.target import Target
+from ..ir.kn.bits import BitsLayout, planes_in_bits
+from ..ir.kn.kernel import KernelOp
+from ..ir.kn.layout import MapType, layout_of, tensor_in
+from ..ir.types import element_of, shape_of
+from ..ir.weights import WeightStore
+
+COSTS = "bit_maps"
+"""Their section of costs.toml. Other conversions copy bytes, which the reading kernel would do as well."""
+
+
+def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, kind: Attribute) -> bool:
+    """Whether an engine can write a kernel's result in a type, dense or laid out."""
+    layout, shape = layout_of(kind), shape_of(tensor_in(kind))
+    if isinstance(layout, BitsLayout):
+        return isinstance(engine, WritesBits) and engine.writes_bits(view, schedule, target, layout)
+    if layout is None:
+        return True
+    return len(shape) == 4 and shape[0] == 1 and engine.writes_planes(view, schedule, target)
+
+
+def bits_type(value: SSAValue, request: Bits) -> MapType:
+    return MapType(tensor_in(value.type), BitsLayout.of(request.axis, request.groups))
+
+
+@dataclass(frozen=True)
+class Side:
+    """A kernel computed by an engine, as one end of a map. engine: None for what is no kernel: inputs and results."""
+
+    engine: Engine | None
+    view: Kernel | None
+    schedule: Schedule
+    target: Target
+
+    def writes(self, value: SSAValue, request: Bits) -> bool:
+        if self.engine is None or self.view is None:
+            return False
+        return can_write(self.engine, self.view, self.schedule, self.target, bits_type(value, request))
+
+    def writes_bits(self, value: SSAValue) -> bool:
+        """Along any axis."""
+        return any(self.writes(value, Bits(axis)) for axis in range(len(shape_of(value.type))))
+
+    def reads(self, index: int) -> LayoutRequest:
+        if self.engine is None or self.view is None:
+            return Dense()
+        return self.engine.reads(self.view, self.schedule, self.target)[index]
+
+
+def conversion_cycles(
+    own: Side, op: KernelOp, weights: WeightStore, engines: Mapping[str, Engine], target: Target
+) -> float:
+    """Core cycles of the conversions around a kernel, were it computed as `own` says: `pack` for each bit of a map that
+    is read in bits and not written so, `unpack` for each element of one that is written in bits and read otherwise.
+
+    engines: by name, those of the kernels before and behind.
+    """
+
+    def side(owner: object) -> Side:
+        if not isinstance(owner, KernelOp):
+            return Side(None, None, {}, target)
+        return Side(engines[owner.engine.data], Kernel(owner, weights), owner.schedule_values, target)
+
+    found = [
+        _cycles(value, side(value.owner), [own.reads(i)], target)
+        for i, value in enumerate(op.operands)
+    ]  # fmt: skip
+    for result in op.results:
+        requests = [side(use.operation).reads(use.index) for use in result.uses]
+        found.append(_cycles(result, own, requests, target))
+    return sum(found)
+
+
+def _cycles(value: SSAValue, writer: Side, requests: list[LayoutRequest], target: Target) -> float:
+    """Conversions of one map, each made once, whoever reads it."""
+    bits = planes_in_bits(element_of(value))
+    if not bits:
+        return 0.0
+    costs, size = target.costs[COSTS], prod(shape_of(value.type))
+    packed = {r for r in requests if isinstance(r, Bits) and not writer.writes(value, r)}
+    cycles = len(packed) * size * bits * costs["pack"]
+    if any(not isinstance(r, Bits) for r in requests) and writer.writes_bits(value):
+        cycles += size * costs["unpack"]
+    return cycles
