@@ -25,10 +25,10 @@ def emit_popcount(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its operand must be in bits, in the problem's groups."""
     problem, form, symbol, levels = plan.problem, plan.form, kernel.symbol, plan.levels
     constants, out = Constants(), Lines()
-    places = {"weights": constants.add(form.packed(plan.lanes))}
+    places = {"weights": constants.add(form.packed(plan.order))}
     if form.product == "SIGNS" and form.inputs == "PLUS":
         negative = _in_blocks(plan, form.negative.astype(np.int64)[:, None])
-        places["negative"] = constants.add(Constant(-negative.reshape(-1)))
+        places["negative"] = constants.add(Constant(-negative[..., plan.order].reshape(-1)))
     finish, clears = "NULL", []
     if levels is not None:
         places |= _add_levels(plan, levels, constants)
@@ -91,13 +91,15 @@ def _add_levels(plan: Plan, levels: Levels, constants: Constants) -> dict[str, i
         limits = [limit // form.scale for limit in limits]
     else:  # activations of one value: u says nothing
         limits = [np.where(limit >= 0, np.int64(2**62), np.int64(-(2**62))) for limit in limits]
-    stored = np.stack([_in_blocks(plan, limit.reshape(outputs, -1)) for limit in limits])
+    integer = np.dtype(f"int{64 // plan.fold}")
+    edge = np.iinfo(integer).max  # beyond all counts
+    stored = np.stack([_in_blocks(plan, limit.reshape(outputs, -1)) for limit in limits]).clip(-edge, edge)
     bits = level_bits(levels)
     codes = bits ^ np.pad(bits, [(0, 0), (0, 0), (1, 0)])[..., :-1]
     # [block, plane, n + 1, lane]
     lanes = np.stack([_in_blocks(plan, code.astype(np.uint64)) for code in codes], axis=1)
     words = (lanes << np.arange(plan.lanes, dtype=np.uint64)).sum(axis=-1, dtype=np.uint64)
-    return {"limits": constants.add(Constant(stored)), "codes": constants.add(Constant(words))}
+    return {"limits": constants.add(Constant(stored.astype(integer))), "codes": constants.add(Constant(words))}
 
 
 def level_bits(levels: Levels) -> np.ndarray:
@@ -142,7 +144,8 @@ def _fields(kernel: Kernel, plan: Plan, places: dict[str, int]) -> list[str]:
         f"    .row_spans = {spans[0]}, .column_spans = {spans[1]},",
         f"    .rows = {kernel.symbol}_rows, .columns = {kernel.symbol}_columns,",
         f"    .share = POPCOUNT_SHARE_{plan.share}, .band_rows = {rows}, .band_columns = {columns},",
-        f"    .thresholds = {levels.thresholds.shape[2] if levels else 0}, .scale = {form.scale},",
+        f"    .thresholds = {levels.thresholds.shape[2] if levels else 0}, .limit_bytes = {8 // plan.fold},",
+        f"    .scale = {form.scale},",
         f"    .choices = {choices},",
         *extra,
         f"    .selector = {selector}, .out = {result},",
@@ -163,9 +166,10 @@ def _tile(out: Lines, plan: Plan, symbol: str, pixels: int) -> str:
         )
         if levels is not None:
             _, choices, thresholds = levels.thresholds.shape
+            choices = choices if levels.selector is not None else 1
             out.add(
-                f"popcount_levels(t, u, {pixels}, {plan.vectors}, {thresholds}, {planes_in_bits(levels.element)}, "
-                f"{choices if levels.selector is not None else 1}, &{symbol}_layer.selector, {levels.first});"
+                f"popcount_levels(t, u, {pixels}, {plan.vectors}, {plan.fold}, {thresholds}, "
+                f"{planes_in_bits(levels.element)}, {choices}, &{symbol}_layer.selector, {levels.first});"
             )
         else:
             out.add(f"popcount_sums(t, u, {pixels}, {plan.vectors}, {form.scale});")

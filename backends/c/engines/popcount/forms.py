@@ -92,16 +92,24 @@ class Form:
         turned = ~self.negative[:, None, None, None] & (self.inputs == "PLUS")
         return np.where(turned, w == 0, w < 0).astype(np.uint8)
 
-    def packed(self, lanes: int) -> Constant:
-        """The weights in reading order: group, block of `lanes` outputs, filter tap, word, plane, output, channel."""
+    @property
+    def largest(self) -> int:
+        """No count u, or -u, is larger."""
+        return 2 * self.flat[0].size
+
+    def packed(self, order: np.ndarray) -> Constant:
+        """The weights in reading order: group, block of outputs, filter tap, word, plane, output, channel. order: int
+        [outputs of a block], the output in each lane."""
         p = self.problem
+        lanes = len(order)
         blocks = -(-p.outputs // lanes)
 
         def ordered(array: np.ndarray, fill: bool | int) -> np.ndarray:
             shaped = array.reshape(p.groups, p.outputs, p.channels, -1)
             rest = [(0, 0), (0, blocks * lanes - p.outputs), (0, p.words * 64 - p.channels), (0, 0)]
             padded = np.pad(shaped, rest, constant_values=fill)
-            return padded.reshape(p.groups, blocks, lanes, p.words, 64, -1).transpose(0, 1, 5, 3, 2, 4).reshape(-1)
+            split = padded.reshape(p.groups, blocks, lanes, p.words, 64, -1)[:, :, order]
+            return split.transpose(0, 1, 5, 3, 2, 4).reshape(-1)
 
         filled = ordered(np.zeros(self.flat.shape, np.bool_), fill=True)
         digits = ordered(self.digits(), fill=0)

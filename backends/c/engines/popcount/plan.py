@@ -56,6 +56,20 @@ class Plan:
         return self.problem.levels if whole else None
 
     @property
+    def fold(self) -> int:
+        """Vectors of counts that are compared as one, in narrower lanes."""
+        if self.levels is None:
+            return 1
+        fits = (n for n in (4, 2) if self.vectors % n == 0 and self.form.largest < 1 << (64 // n - 1) - 1)
+        return next(fits, 1)
+
+    @property
+    def order(self) -> np.ndarray:
+        """int [outputs of a block]: the output in each lane, so that folded lanes are in order."""
+        lanes = np.arange(self.lanes).reshape(-1, self.target.lanes(np.uint64), self.fold)
+        return lanes.transpose(0, 2, 1).reshape(-1)
+
+    @property
     def band(self) -> tuple[int, int]:
         """Rows and columns of output pixels for which one block of outputs is computed after the other."""
         height, width = self.problem.out
@@ -108,9 +122,9 @@ class Plan:
 
     def cost(self) -> Cost:
         """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, and
-        each vector of weights a `load`; a tile `tile`, its pixels `pixel` each; a vector of results `level` for each
-        threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words and taps of the inputs; weights
-        outside L2 `byte`."""
+        each vector of weights a `load`; a tile `tile`, its pixels `pixel` each; a vector of results, `fold` to bring
+        several into one, `level` for each threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words
+        and taps of the inputs; weights outside L2 `byte`."""
         problem, costs, form = self.problem, self.target.costs[NAME], self.form
         name = "popcount_u64" if "popcount_u64" in self.target.instructions else "popcount_u8"
         ones = self.target.instructions[name].ops if name in self.target.instructions else 10
@@ -129,7 +143,8 @@ class Plan:
         cycles *= problem.images
         vectors = outputs * blocks * self.vectors
         if self.levels is not None:
-            cycles += vectors * self.levels.thresholds[0].size * costs["level"]
+            cycles += vectors / self.fold * self.levels.thresholds[0].size * costs["level"]
+            cycles += vectors * costs["fold"] if self.fold > 1 else 0
         else:
             cycles += outputs * problem.groups * problem.outputs * costs["value"]
         inputs = problem.images * prod(problem.size) * problem.groups
@@ -167,4 +182,3 @@ def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
     widest = min(MOST_PIXELS, prod(problem.out))
     found = [plan for plan in found if plan.pixels <= widest]
     return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
-

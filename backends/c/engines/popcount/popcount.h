@@ -29,7 +29,7 @@ struct popcount_layer {
     const struct popcount_span *rows, *columns;
     enum popcount_share share;
     int band_rows, band_columns; /* pixels that all blocks of outputs are computed for before the next ones */
-    int thresholds, scale;
+    int thresholds, limit_bytes, scale;
     int choices, first_choice, selector_operand;
     struct bit_map selector, out; /* of levels */
     struct planes bytes;          /* UNPACKED: the map */
@@ -138,8 +138,8 @@ POPCOUNT_INLINE void popcount_rectangle(const struct popcount_layer *l, const st
                 (block * l->kernel_height * l->kernel_width + first_tap) * tap_words;
     t.negative = (const uint64_t *)(weights + l->negative) + block * lanes;
     const int64_t rows_of_limits = (int64_t)l->choices * l->thresholds;
-    t.limits = (const int64_t *)(weights + l->limits) + class * l->class_items * rows_of_limits +
-               block * rows_of_limits * lanes;
+    t.limits = weights + l->limits +
+               (class * l->class_items + block * lanes) * rows_of_limits * l->limit_bytes;
     t.codes = (const uint64_t *)(weights + l->codes) + block * (l->thresholds + 1) * l->out.planes;
     t.base = (const int64_t *)(weights + l->base) + class * l->class_items + block * lanes;
     t.sums = job->sums;

@@ -9,7 +9,7 @@
 #include "bit_map.h"
 #include "tercet_target.h"
 
-#if TERCET_VECTOR_BYTES == 64 && defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -22,7 +22,8 @@
 
 typedef tercet_u64v popcount_vector;
 typedef int64_t popcount_signed __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
-typedef double popcount_doubles __attribute__((vector_size(TERCET_VECTOR_BYTES)));
+typedef int32_t popcount_i32 __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
+typedef int16_t popcount_i16 __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 typedef int32_t popcount_narrow __attribute__((vector_size(TERCET_VECTOR_BYTES / 2), may_alias));
 
 /* What is counted, of bits a, b of activations and v, w of weights. Activations of two values have one bit a.
@@ -49,7 +50,7 @@ struct popcount_tile {
     uint64_t inputs[POPCOUNT_PIXELS];        /* SIGNS: ones in the lower half, minus ones in the upper half */
     const uint64_t *negative;
     /* levels */
-    const int64_t *limits;                   /* [choice][threshold][vector][lane] */
+    const unsigned char *limits;             /* [choice][threshold][output], integers of 64 / fold bits */
     const uint64_t *codes;                   /* [plane][threshold + 1] */
     unsigned char *out[POPCOUNT_PIXELS];     /* the byte of the block's first output, plane 0 */
     const unsigned char *selector[POPCOUNT_PIXELS];
@@ -86,23 +87,6 @@ POPCOUNT_INLINE popcount_vector popcount_widen(popcount_sum sum) {
     return x & 0xffff;
 }
 #endif
-
-/* One bit for every lane that is negative, as all lanes of a comparison are that holds. */
-POPCOUNT_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector limit) {
-#if TERCET_VECTOR_BYTES == 64 && defined(__AVX512F__)
-    return _mm512_cmple_epi64_mask((__m512i)x, (__m512i)limit);
-#else
-    const popcount_signed holds = (popcount_signed)x <= (popcount_signed)limit;
-#if TERCET_VECTOR_BYTES == 32 && defined(__AVX__)
-    return (uint64_t)__builtin_ia32_movmskpd256((popcount_doubles)holds);
-#else
-    uint64_t bits = 0;
-    POPCOUNT_UNROLL for (int i = 0; i < POPCOUNT_LANES; i++)
-        bits |= (uint64_t)(holds[i] & (1 << i));
-    return bits;
-#endif
-#endif
-}
 
 /* u[pixel][vector]: what a sum is less than its base; see `base` and `limits` in plan.py. */
 POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS],
@@ -212,25 +196,71 @@ POPCOUNT_INLINE uint64_t popcount_chosen(const struct bit_map *b, const uint64_t
     return value == b->low ? ~bits[0] : value == b->high ? bits[0] : 0; /* the bit of one value alone is 0 */
 }
 
+/* Counts of `fold` vectors in one, in lanes of 64 / fold bits that they fit: lane i * fold + j is u[j][i]. */
+POPCOUNT_INLINE popcount_vector popcount_folded(const popcount_vector *u, const int fold) {
+    if (fold == 4)
+        return (u[0] & 0xffff) | (u[1] & 0xffff) << 16 | (u[2] & 0xffff) << 32 | u[3] << 48;
+    if (fold == 2)
+        return (u[0] & 0xffffffff) | u[1] << 32;
+    return u[0];
+}
+
+/* A bit for every lane of 64 / fold bits, all of whose bits are set or none. */
+#if TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)
+POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
+    const __m256i x = (__m256i)holds;
+    if (fold == 4)
+        return (uint64_t)_mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+    return (uint64_t)(fold == 2 ? _mm256_movemask_ps((__m256)x) : _mm256_movemask_pd((__m256d)x));
+}
+#else
+POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
+    const uint64_t picked = fold == 4 ? 0x0008000400020001u : fold == 2 ? 0x0000000200000001u : 1u;
+    const uint64_t sum = fold == 4 ? 0x0001000100010001u : fold == 2 ? 0x0000000100000001u : 1u;
+    uint64_t bits = 0;
+    POPCOUNT_UNROLL for (int i = 0; i < POPCOUNT_LANES; i++)
+        bits |= ((holds[i] & picked) * sum >> (fold - 1) * (64 / fold)) << i * fold;
+    return bits;
+}
+#endif
+
+/* Which lanes of 64 / fold bits are at most the limit. */
+POPCOUNT_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector limit, const int fold) {
+#if TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)
+    const __m512i a = (__m512i)x, b = (__m512i)limit;
+    return fold == 4 ? _mm512_cmple_epi16_mask(a, b)
+                     : fold == 2 ? _mm512_cmple_epi32_mask(a, b) : _mm512_cmple_epi64_mask(a, b);
+#else
+    if (fold == 4)
+        return popcount_bits((popcount_vector)((popcount_i16)x <= (popcount_i16)limit), fold);
+    if (fold == 2)
+        return popcount_bits((popcount_vector)((popcount_i32)x <= (popcount_i32)limit), fold);
+    return popcount_bits((popcount_vector)((popcount_signed)x <= (popcount_signed)limit), fold);
+#endif
+}
+
 /* Levels of a tile's outputs as the bits of `planes` planes: bit p of a level that passes j thresholds is the exclusive
  * or of codes[p][0] .. codes[p][j]. selector: the map whose values, from `first` on, choose among rows of thresholds. */
 POPCOUNT_INLINE void popcount_levels(const struct popcount_tile *t,
                                      popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS], const int pixels,
-                                     const int vectors, const int thresholds, const int planes, const int choices,
-                                     const struct bit_map *selector, const int first) {
-    const int bytes = vectors * POPCOUNT_LANES / 8;
+                                     const int vectors, const int fold, const int thresholds, const int planes,
+                                     const int choices, const struct bit_map *selector, const int first) {
+    const int bytes = vectors * POPCOUNT_LANES / 8, folded = vectors / fold;
     POPCOUNT_UNROLL for (int p = 0; p < pixels; p++) {
         uint64_t chosen[2] = {0, 0}, found[2] = {t->codes[0], planes == 2 ? t->codes[thresholds + 1] : 0};
         if (choices > 1)
             for (int plane = 0; plane < selector->planes; plane++)
                 memcpy(&chosen[plane], t->selector[p] + 8 * plane, (size_t)bytes);
+        popcount_vector x[POPCOUNT_VECTORS];
+        POPCOUNT_UNROLL for (int q = 0; q < folded; q++)
+            x[q] = popcount_folded(u[p] + q * fold, fold);
         POPCOUNT_UNROLL for (int j = 0; j < thresholds; j++) {
             uint64_t passed = 0;
             for (int choice = 0; choice < choices; choice++) {
-                const popcount_vector *limits = (const popcount_vector *)t->limits + (choice * thresholds + j) * vectors;
+                const popcount_vector *limits = (const popcount_vector *)t->limits + (choice * thresholds + j) * folded;
                 uint64_t own = 0;
-                POPCOUNT_UNROLL for (int q = 0; q < vectors; q++)
-                    own |= popcount_at_most(u[p][q], limits[q]) << (q * POPCOUNT_LANES);
+                POPCOUNT_UNROLL for (int q = 0; q < folded; q++)
+                    own |= popcount_at_most(x[q], limits[q], fold) << (q * fold * POPCOUNT_LANES);
                 passed |= choices > 1 ? own & popcount_chosen(selector, chosen, first + choice) : own;
             }
             for (int plane = 0; plane < planes; plane++)
