@@ -242,6 +242,19 @@ def plan_offsets(program: Program) -> None:
         op.properties["offsets"] = DenseArrayBase.from_list(i64, offsets)
 
 
+class OneSchedule:
+    """An engine that has one schedule, also where it is predicted to lose."""
+
+    def __init__(self, engine: Engine, schedule: Schedule) -> None:
+        self.engine, self.schedule = engine, schedule
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
+        return [self.schedule]
+
+
 def schedules_of(engine: Engine, case: Case, target: Target) -> list[Schedule]:
     """What the engine offers for a case. Raises AssertionError when it refuses the case."""
     program = Program.new("probe", case.program.inputs)
@@ -282,9 +295,7 @@ def check_engine(
     for case in cases:
         found = schedules_of(engine, case, target)
         jobs += [(case, schedule) for schedule in (found if schedules == "all" else found[:1])]
-    program = kernel_program(
-        engine, jobs, target, planes_out=planes_out, bits_out=bits_out, slack=slack, batched=True
-    )
+    program = kernel_program(engine, jobs, target, planes_out=planes_out, bits_out=bits_out, slack=slack, batched=True)
     library = Library(program, target)
     if sources is not None:
         sources(library.emitted)

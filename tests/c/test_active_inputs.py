@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import NATIVE, Case, check_engine, schedules_of
+from harness import NATIVE, Case, OneSchedule, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from portable import portable
@@ -97,20 +97,12 @@ def test_every_width(width: int, words: int) -> None:
     target = portable("x86-64-v4-vnni")
     texts: list[str] = []
 
-    class Only:
-        """The engine with one schedule."""
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(ENGINE, name)
-
-        def schedules(self, kernel: object, target: object) -> list[dict[str, int]]:
-            return [{"bytes": width, "words": words}]
-
     def emitted(e: Emitted) -> None:
         texts.extend(str(text) for name, text in e.sources.items() if name.startswith("kernel_"))
 
     cases = [wide(TERNARY, (-1, 0, 1), 0.5, 2), wide(BOOL, (-1, 1), 0.5, 0)]
-    check_engine(Only(), cases, target=target, bits_out=True, threads=(1, 2), sources=emitted)  # type: ignore[arg-type]
+    engine = OneSchedule(ENGINE, {"bytes": width, "words": words})
+    check_engine(engine, cases, target=target, bits_out=True, threads=(1, 2), sources=emitted)  # type: ignore[arg-type]
     assert sum(f"#define ACTIVE_BYTES {width}\n" in text and f".chunk = {words}," in text for text in texts) == 2
 
 

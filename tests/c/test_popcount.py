@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dense_cases import integer_epilogue
-from harness import NATIVE, Case, check_engine, schedules_of
+from harness import NATIVE, Case, OneSchedule, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from portable import portable
 from test_table import BORDERS, check_borders, conv_case
 from xdsl.dialects.builtin import f32
 
+from tercet.backends.c.emit import Emitted
 from tercet.backends.c.engine import Planes
 from tercet.backends.c.engines.popcount import ENGINE
 from tercet.backends.c.target import Target, find_target
@@ -22,10 +23,11 @@ from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.tn.quant import SelectThresholdOp, ThresholdOp
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, Element, int_type, set_type, shape_of
 
+SPELLED = portable("x86-64-v4-vnni")
 TARGETS = (
     NATIVE,
     pytest.param(find_target("generic"), marks=pytest.mark.check),
-    pytest.param(portable("x86-64-v4-vnni"), marks=pytest.mark.check),
+    pytest.param(SPELLED, marks=pytest.mark.check),
     pytest.param(find_target("x86-64-v3"), marks=pytest.mark.nightly),
     pytest.param(portable("aarch64"), marks=pytest.mark.nightly),
 )
@@ -151,6 +153,34 @@ def test_geometries(target: Target, bits_out: bool) -> None:
         ENGINE, found[::every], target=target, threads=(1, 2, 3), bits_out=bits_out, planes_out=not bits_out,
         schedules="first",
     )  # fmt: skip
+
+
+def full_case(size: int, value: int, element: Element, weights: tuple[int, ...]) -> Case:
+    """Sums at both ends of their range, and next to them."""
+    case = Case(f"{size} x {value} of {element}", [((5, size), element)])
+    case.feeds = [np.full((5, size), value, np.int8)]
+    w = np.resize(np.array(weights, np.int8), (40, 1)) * np.ones((1, size), np.int8)
+    w[32:, 0] *= -1
+    y = case.add(MatMulOp, case.inputs[0], case.constant(w.T))
+    edges = np.array([-size, size]) + np.arange(-1, 2)[np.arange(40) % 3, None]
+    return case.returns(case.add(ThresholdOp, y, case.constant(edges), axis=1, base=-1, step=1))
+
+
+@pytest.mark.parametrize(
+    ("size", "fold"), [(300, 4), *(pytest.param(n, f, marks=pytest.mark.check) for n, f in ((16382, 4), (16384, 2)))]
+)
+def test_counts_at_the_ends_of_narrow_lanes(size: int, fold: int) -> None:
+    """Counts of several vectors are compared as one, as long as they fit."""
+    texts: list[str] = []
+
+    def emitted(e: Emitted) -> None:
+        texts.extend(str(text) for name, text in e.sources.items() if name.startswith("kernel_"))
+
+    kinds = [(TERNARY, 1), (TERNARY, -1), (BIPOLAR, 1), (BIPOLAR, -1), (BOOL, 1)]
+    cases = [full_case(size, value, element, w) for element, value in kinds for w in ((-1, 1), (-1, 0, 1), (0, -1))]
+    engine = OneSchedule(ENGINE, {"pixels": 2, "vectors": 4})
+    check_engine(engine, cases, target=SPELLED, threads=(1,), bits_out=True, sources=emitted)  # type: ignore[arg-type]
+    assert sum(f"popcount_levels(t, u, 2, 4, {fold}, " in text for text in texts) == len(cases)
 
 
 def test_all_schedules() -> None:

@@ -60,7 +60,7 @@ class Plan:
         """Vectors of counts that are compared as one, in narrower lanes."""
         if self.levels is None:
             return 1
-        fits = (n for n in (4, 2) if self.vectors % n == 0 and self.form.largest < 1 << (64 // n - 1) - 1)
+        fits = (n for n in (4, 2) if self.vectors % n == 0 and self.form.largest < 2 ** (64 // n - 1) - 1)
         return next(fits, 1)
 
     @property
