@@ -2,6 +2,7 @@
 
     python benchmarks/fit_costs.py                          # measure, print what fits and how well
     python benchmarks/fit_costs.py --engines table --write  # change the file
+    python benchmarks/fit_costs.py --check                  # are the chosen kernels nearly the fastest ones?
 
 The layers of CHAINS and LINEAR are compiled with every schedule that may be the best one (the candidates of `--tune`)
 and each kernel is measured on one core. Then the numbers of each engine are moved, all at once, until the logarithms
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,21 +52,24 @@ CHAINS = (
     ),
 )
 CONVOLUTIONS = (
-    "ternary/ternary", "binary/binary", "binary/ternary", "ternary/int8", "ttq/fp32", "int8/int8", "fp32/fp32",
+    "ternary/ternary", "binary/binary", "binary/ternary", "ternary/int8", "binary/int8", "ttq/fp32", "int8/int8",
+    "fp32/fp32",
 )  # fmt: skip
 PRODUCTS = ("ternary/ternary", "binary/binary", "ternary/int8", "int8/int8", "fp32/fp32")
 LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (32, 128, 256, 1024))
 CANDIDATES = 8
 PULL, ROUNDS, ENOUGH = 0.1, 8, 0.999
+MOST_SLOWER = 1.15
 HEAD = """\
 Core cycles, for the cost formulas of the engines. benchmarks/fit_costs.py fits those of the engines it is asked for."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A kernel that was measured. layer: the same for all that compute the same."""
+    """A kernel that was measured. layer: the same for all that compute the same; name: what people call it."""
 
     layer: str
+    name: str
     engine: Engine
     kernel: Kernel
     schedule: Schedule
@@ -82,7 +87,7 @@ class Recorder:
     """The bench of passes/tune.py that keeps every kernel it measures."""
 
     def __init__(self, target: Target) -> None:
-        self.tuner, self.samples, self.programs = Tuner(target), list[Sample](), 0
+        self.tuner, self.samples, self.programs, self.subject = Tuner(target), list[Sample](), 0, ""
 
     def recall(self, key: str) -> Times | None:
         return None
@@ -96,6 +101,7 @@ class Recorder:
         self.samples += [
             Sample(
                 f"{self.programs} {op.symbol.data.split('_')[0]}",
+                f"{self.subject}: {op.symbol.data}",
                 engines[op.engine.data],
                 Kernel(op, program.weights),
                 op.schedule_values,
@@ -121,7 +127,7 @@ def measure(target: Target, names: Sequence[str], kinds: str, candidates: int) -
             except tercet.TercetError as error:
                 print(f"left out: {layer.name}, {kind}: {error}")
                 continue
-            tuning = Tuning(recorder, candidates)
+            recorder.subject, tuning = f"{layer.name}, {kind}", Tuning(recorder, candidates)
             run_passes(program, stages(target, engines, tuning=tuning))
             print(f"{layer.name}, {kind}: {len(recorder.samples)} kernels", flush=True)
     return [sample for sample in recorder.samples if sample.engine.name in names]
@@ -166,27 +172,53 @@ def spread(samples: Sequence[Sample], target: Target) -> str:
     return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
-def regret(samples: Sequence[Sample], target: Target) -> str:
-    """How much slower the kernels are that would be chosen than the fastest ones that were measured."""
+def choices(samples: Sequence[Sample], target: Target) -> list[tuple[Sample, Sample]]:
+    """Of every layer the kernel that would be chosen, and the fastest that was measured."""
     layers: dict[str, list[Sample]] = {}
     for sample in samples:
         layers.setdefault(sample.layer, []).append(sample)
-    lost = [
-        min(found, key=lambda s: s.predicted(target)).cycles / min(s.cycles for s in found) for found in layers.values()
+    return [
+        (min(found, key=lambda s: s.predicted(target)), min(found, key=lambda s: s.cycles)) for found in layers.values()
     ]
+
+
+def regret(samples: Sequence[Sample], target: Target) -> str:
+    """How much slower the kernels are that would be chosen than the fastest ones."""
+    lost = [chosen.cycles / fastest.cycles for chosen, fastest in choices(samples, target)]
     return f"{np.mean(lost):.3f} (worst {max(lost):.2f})"
 
 
-def main() -> None:
+def check(samples: Sequence[Sample], target: Target) -> bool:
+    """Prints the layers whose chosen kernel takes more than MOST_SLOWER of the fastest one. Whether there are none."""
+    found = choices(samples, target)
+    slow = [(chosen, fastest) for chosen, fastest in found if chosen.cycles > MOST_SLOWER * fastest.cycles]
+    print(f"\n{len(found) - len(slow)} of {len(found)} layers: chosen within {MOST_SLOWER:g} of the fastest\n")
+    if slow:
+        print("| layer | chosen | cycles | fastest | cycles | ratio |\n| --- | --- | --- | --- | --- | --- |")
+    for chosen, fastest in sorted(slow, key=lambda pair: pair[1].cycles / pair[0].cycles):
+        ends = [
+            f"{s.engine.name} {dict(s.schedule)} | {s.cycles:.0f} (predicted {s.predicted(target):.0f})"
+            for s in (chosen, fastest)
+        ]
+        print(f"| {chosen.name} | {ends[0]} | {ends[1]} | {chosen.cycles / fastest.cycles:.2f} |")
+    return not slow
+
+
+def main() -> int:
     names = [engine.name for engine in ENGINES if engine.name != "loops"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", nargs="+", choices=names, default=names)
     parser.add_argument("--kinds", default="*", help="weights/activations to measure, a pattern")
     parser.add_argument("--candidates", type=int, default=CANDIDATES, help="of a layer, at most")
     parser.add_argument("--write", action="store_true", help=f"change {FILE.name}")
+    parser.add_argument(
+        "--check", action="store_true", help=f"exit code 1 where a choice is not within {MOST_SLOWER:g}"
+    )
     options = parser.parse_args()
     target = find_target("native")
     samples = measure(target, options.engines, options.kinds, options.candidates)
+    if options.check:
+        return 0 if check(samples, target) else 1
     print("\npredicted / measured: median (10 %, 90 % quantiles)\n")
     print("| engine | kernels | before | fitted | numbers |\n| --- | --- | --- | --- | --- |")
     fitted = target
@@ -199,7 +231,8 @@ def main() -> None:
     print(f"\ntime of the chosen kernel / of the fastest, mean over layers: before {before}, fitted {after}")
     if options.write:
         FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, HEAD), "utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
