@@ -72,6 +72,12 @@ POPCOUNT_U8 = Meaning(_ones, ("uint8",), "uint8")
 """Ones of every byte."""
 PERMUTE_I16 = Meaning(lambda index, table: table[index % len(table)], ("uint16", "int16"), "int16")
 """table[index], by the lower bits of every index."""
+PERMUTE_F32 = Meaning(
+    lambda index, low, high: np.concatenate([low, high])[index % (2 * len(low))],
+    ("uint32", "float32", "float32"),
+    "float32",
+)
+"""table[index] of a table in two registers, by the lower bits of every index."""
 
 AVX2: Mapping[str, Instruction] = {
     "fma_f32": Instruction(
@@ -127,6 +133,7 @@ AVX512: Mapping[str, Instruction] = {
         ops=6,
     ),
     "permute_i16": Instruction(PERMUTE_I16, "_mm512_permutexvar_epi16((__m512i){0}, (__m512i){1})"),
+    "permute_f32": Instruction(PERMUTE_F32, "_mm512_permutex2var_ps((__m512){1}, (__m512i){0}, (__m512){2})"),
 }
 
 AVX512_VNNI: Mapping[str, Instruction] = {
