@@ -23,9 +23,10 @@ from tercet.backends.c.engines.linear_f32.plan import PERMUTE
 from tercet.backends.c.target import Target, find_target, runs_here
 from tercet.ir.tn.elementwise import AddOp, ReluOp
 from tercet.ir.tn.linear import ConvOp, MatMulOp
+from tercet.ir.tn.quant import QuantizeOp
 from tercet.ir.types import shape_of
 
-ROUNDING = 2e-4  # sums of a thousand terms of size 10, in another order
+ROUNDING = 1e-3  # sums of a thousand terms of size 20, in another order
 KINDS = ["ternary", "binary", "signed-binary", "ttq", "two", "zero"]
 FIELDS = {
     "ternary": "trits", "binary": "signs", "signed-binary": "masks", "ttq": "choice", "two": "either", "zero": "masks",
@@ -135,6 +136,19 @@ def test_result_does_not_depend_on_threads() -> None:
         library = Library(kernel_program(ENGINE, [(case, schedule)]))
         results = [library.run([x], threads=threads)[0] for threads in (1, 2, 3, 7)]
         assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+def test_the_input_comes_back_behind_the_product() -> None:
+    """x + x * w, and a quantizer behind it: operands and results of an epilogue that are not the product's."""
+    rng, cases = np.random.default_rng(3), []
+    for rows, size in ((1, 33), (9, 70)):
+        case = Case(f"own {rows} {size}", [((rows, size), f32)])
+        x, w = case.inputs[0], rng.choice([-1.0, 0.0, 1.0], (size, size)).astype(np.float32)
+        y = case.add(AddOp, x, case.add(MatMulOp, x, case.constant(w)))
+        q = case.add(QuantizeOp, y, case.constant(np.array(4.0, np.float32)), lo=-8, hi=7)
+        case.feeds = [rng.integers(-9, 9, (rows, size)).astype(np.float32)]
+        cases.append(case.returns(y, q))
+    check_engine(ENGINE, cases, threads=(1, 3))
 
 
 def test_a_single_sample() -> None:
