@@ -68,6 +68,13 @@ PORTABLE tercet_f32v portable_permute_f32(tercet_i32v index, tercet_f32v low, te
         found[i] = index[i] & LANES(float) ? high[index[i] & (LANES(float) - 1)] : low[index[i] & (LANES(float) - 1)];
     return found;
 }
+
+PORTABLE tercet_f32v portable_choose_f32(tercet_i32v index, tercet_f32v table) {
+    tercet_f32v found;
+    for (int i = 0; i < LANES(float); i++)
+        found[i] = table[i / 4 * 4 + (index[i] & 3)];
+    return found;
+}
 """
 SPELLINGS = {
     "fma_f32": "portable_fma_f32((tercet_f32v){0}, (tercet_f32v){1}, (tercet_f32v){2})",
@@ -80,6 +87,7 @@ SPELLINGS = {
     "popcount_u8": "portable_popcount_u8((tercet_u8v){0})",
     "permute_i16": "portable_permute_i16((tercet_i16v){0}, (tercet_i16v){1})",
     "permute_f32": "portable_permute_f32((tercet_i32v){0}, (tercet_f32v){1}, (tercet_f32v){2})",
+    "choose_f32": "portable_choose_f32((tercet_i32v){0}, (tercet_f32v){1})",
 }
 
 

@@ -85,11 +85,20 @@ DENSE_INLINE dense_vector linear_f32_slot(dense_vector packed, const int slot, c
         return (dense_vector)((field & 0x80000000u) | 0x40000000u);
     if (form == LINEAR_F32_MASKS)
         return (dense_vector)(field >> 1 & 0x40000000u);
+#ifdef TERCET_CHOOSE_F32
+    const float even = form == LINEAR_F32_EITHER ? one : 0;
+    const float four[] = {even, form == LINEAR_F32_EITHER ? other : one, even, other};
+    dense_vector values;
+    for (int i = 0; i < DENSE_LANES; i += 4)
+        memcpy((float *)&values + i, four, sizeof four);
+    return (dense_vector)TERCET_CHOOSE_F32((dense_vector)((dense_unsigned)packed >> slot * bits), values);
+#else
     const dense_vector first = (dense_vector)linear_f32_splat(one), last = (dense_vector)linear_f32_splat(other);
     const dense_vector value = ((dense_vector)field >> 31 & (first ^ last)) ^ first;
     if (form == LINEAR_F32_EITHER)
         return value;
     return value & (dense_vector)(field << 1) >> 31;
+#endif
 }
 
 /* The sums of `rows` rows and `panels` panels of `vectors` vectors of columns over `steps` packed vectors, or where

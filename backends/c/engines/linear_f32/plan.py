@@ -17,7 +17,7 @@ GROUP_ROWS = 32
 """Rows whose sums are in scratch together: so many that weights from memory cost little beside."""
 WORTH_SHARING = 1 << 20
 """Smaller products, in multiply-adds, are done before another thread has begun."""
-PERMUTE = "permute_f32"
+PERMUTE, CHOOSE = "permute_f32", "choose_f32"
 SPARE = 6
 """Registers that fields take beside the sums; packed weights that find no place are read from memory again."""
 LATENCY = 4.0
@@ -93,7 +93,8 @@ class Plan:
         costs, form, vectors = self.target.costs["linear_f32"], self.form, self.vectors
         add = costs["look_up"] if form.tables else costs["mac"]
         loads = rows * (TABLE / self.target.lanes(np.float32) if form.tables else 1)
-        slot = vectors * (form.ops * costs["op"] + rows * add) + loads * costs["load"]
+        ops = form.chosen if form.chosen and CHOOSE in self.target.instructions else form.ops
+        slot = vectors * (ops * costs["op"] + rows * add) + loads * costs["load"]
         blocks = -(-self.steps // self.depth)
         return self.steps * form.slots * max(slot, LATENCY) + blocks * (rows * vectors * costs["sum"] + costs["block"])
 

@@ -22,13 +22,15 @@ LANE_BITS = 32
 @dataclass(frozen=True)
 class Form:
     """name: of `enum linear_f32_form`, without its prefix. radix: kinds of weights. bits: of a field, or of the index
-    of `group` weights. ops: vector operations that make a weight or an index of a packed vector."""
+    of `group` weights. ops: vector operations that make a weight or an index of a packed vector; chosen: those with an
+    instruction that chooses among four values."""
 
     name: str
     radix: int
     bits: int
     group: int
     ops: int
+    chosen: int = 0
 
     @property
     def tables(self) -> bool:
@@ -54,7 +56,7 @@ TABLES = {2: Form("tables", 2, 8, 5, 1), 3: Form("tables", 3, 8, 3, 1)}
 """By radix."""
 SIGNS, MASKS = Form("signs", 2, 1, 1, 3), Form("masks", 2, 1, 1, 3)
 TRITS = Form("trits", 3, 2, 1, 2)
-EITHER, CHOICE = Form("either", 2, 1, 1, 4), Form("choice", 3, 2, 1, 7)
+EITHER, CHOICE = Form("either", 2, 1, 1, 4, 2), Form("choice", 3, 2, 1, 7, 2)
 FORMS = {form.name: form for form in (SIGNS, MASKS, TRITS, EITHER, CHOICE)}
 
 
