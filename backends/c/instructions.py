@@ -72,6 +72,18 @@ POPCOUNT_U8 = Meaning(_ones, ("uint8",), "uint8")
 """Ones of every byte."""
 PERMUTE_I16 = Meaning(lambda index, table: table[index % len(table)], ("uint16", "int16"), "int16")
 """table[index], by the lower bits of every index."""
+PERMUTE_F32 = Meaning(
+    lambda index, low, high: np.concatenate([low, high])[index % (2 * len(low))],
+    ("uint32", "float32", "float32"),
+    "float32",
+)
+"""table[index] of a table in two registers, by the lower bits of every index."""
+CHOOSE_F32 = Meaning(
+    lambda index, table: np.take_along_axis(table.reshape(-1, 4), index.reshape(-1, 4) % 4, axis=1).reshape(-1),
+    ("uint32", "float32"),
+    "float32",
+)
+"""One of the four elements of its own 16 bytes of the table, by the two lowest bits of every index."""
 
 AVX2: Mapping[str, Instruction] = {
     "fma_f32": Instruction(
@@ -88,6 +100,11 @@ AVX2: Mapping[str, Instruction] = {
         MADD_U8,
         "_mm256_maddubs_epi16((__m256i){0}, (__m256i){1})",
         "__builtin_ia32_pmaddubsw256((tercet_chars){0}, (tercet_chars){1})",
+    ),
+    "choose_f32": Instruction(
+        CHOOSE_F32,
+        "_mm256_permutevar_ps((__m256){1}, (__m256i){0})",
+        "__builtin_ia32_vpermilvarps256((tercet_floats){1}, (tercet_ints){0})",
     ),
     "popcount_u8": Instruction(  # a table of the ones of four bits
         POPCOUNT_U8,
@@ -127,6 +144,7 @@ AVX512: Mapping[str, Instruction] = {
         ops=6,
     ),
     "permute_i16": Instruction(PERMUTE_I16, "_mm512_permutexvar_epi16((__m512i){0}, (__m512i){1})"),
+    "permute_f32": Instruction(PERMUTE_F32, "_mm512_permutex2var_ps((__m512){1}, (__m512i){0}, (__m512){2})"),
 }
 
 AVX512_VNNI: Mapping[str, Instruction] = {

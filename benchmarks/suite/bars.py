@@ -42,6 +42,7 @@ BARS = (
     Bar("fp32 x fp32", SQUARE, "tercet fp32/fp32", ("onednn fp32",), mean=0.7),
     Bar("stem, fp32", ("7x7/2 3-64@224",), "tercet fp32/fp32", ("onednn fp32",), 0.7),
     Bar("linear, 1 row", ("linear 4096 x1",), "tercet ternary/int8", ("onnxruntime 2-bit",), 1.2),
+    Bar("linear, 1 row, fp32", ("linear 4096 x1",), "tercet ternary/fp32", ("onednn fp32", "onnxruntime fp32"), 4.0),
     Bar("linear, 8 rows", ("linear 4096 x8",), "tercet ternary/int8", ("onnxruntime dynamic int8",), 2.0),
     Bar("linear, 32 rows", ("linear 4096 x32",), "tercet ternary/int8", ("onednn int8",), 1.0),
     Bar("linear, 128 rows", ("linear 4096 x128",), "tercet ternary/int8", ("onednn int8",), 1.0),

@@ -61,6 +61,20 @@ PORTABLE tercet_i16v portable_permute_i16(tercet_i16v index, tercet_i16v table) 
         found[i] = table[index[i] & (LANES(int16_t) - 1)];
     return found;
 }
+
+PORTABLE tercet_f32v portable_permute_f32(tercet_i32v index, tercet_f32v low, tercet_f32v high) {
+    tercet_f32v found;
+    for (int i = 0; i < LANES(float); i++)
+        found[i] = index[i] & LANES(float) ? high[index[i] & (LANES(float) - 1)] : low[index[i] & (LANES(float) - 1)];
+    return found;
+}
+
+PORTABLE tercet_f32v portable_choose_f32(tercet_i32v index, tercet_f32v table) {
+    tercet_f32v found;
+    for (int i = 0; i < LANES(float); i++)
+        found[i] = table[i / 4 * 4 + (index[i] & 3)];
+    return found;
+}
 """
 SPELLINGS = {
     "fma_f32": "portable_fma_f32((tercet_f32v){0}, (tercet_f32v){1}, (tercet_f32v){2})",
@@ -72,6 +86,8 @@ SPELLINGS = {
     "popcount_u64": "portable_popcount_u64((tercet_u64v){0})",
     "popcount_u8": "portable_popcount_u8((tercet_u8v){0})",
     "permute_i16": "portable_permute_i16((tercet_i16v){0}, (tercet_i16v){1})",
+    "permute_f32": "portable_permute_f32((tercet_i32v){0}, (tercet_f32v){1}, (tercet_f32v){2})",
+    "choose_f32": "portable_choose_f32((tercet_i32v){0}, (tercet_f32v){1})",
 }
 
 

@@ -10,6 +10,7 @@ from . import (
     dense_f32,
     dense_int8,
     linear,
+    linear_f32,
     loops,
     permute,
     planes_pool,
@@ -20,7 +21,7 @@ from . import (
 
 FOLDERS = (
     popcount, active_inputs, permute, table, bit_sliced, adder_graph, linear, dense_int8,
-    table_f32, dense_f32, planes_pool, loops,
+    table_f32, linear_f32, dense_f32, planes_pool, loops,
 )  # fmt: skip
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]
 

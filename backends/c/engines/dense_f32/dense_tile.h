@@ -41,6 +41,17 @@ DENSE_INLINE dense_vector dense_load(const dense_cell *at) { return *(const dens
 DENSE_INLINE void dense_store(dense_cell *at, dense_vector value) { *(dense_loose *)at = value; }
 DENSE_INLINE dense_vector dense_splat(dense_cell value) { return (dense_vector){0} + value; }
 
+/* Keeps a sum in its register: GCC would first add up products, and then has more of them than registers. */
+#if defined(__x86_64__) && defined(__AVX512F__) && TERCET_VECTOR_BYTES == 64
+#define DENSE_KEEP(sum) __asm__("" : "+v"(sum))
+#elif defined(__x86_64__) && (TERCET_VECTOR_BYTES == 16 || (defined(__AVX2__) && TERCET_VECTOR_BYTES == 32))
+#define DENSE_KEEP(sum) __asm__("" : "+x"(sum))
+#elif defined(__aarch64__) && TERCET_VECTOR_BYTES == 16
+#define DENSE_KEEP(sum) __asm__("" : "+w"(sum))
+#else
+#define DENSE_KEEP(sum) (void)0
+#endif
+
 /* a + b. Lanes without a pixel may hold anything: unsigned ones wrap, where signed ones must not. */
 DENSE_INLINE dense_vector dense_add(dense_vector a, dense_vector b) {
     return (dense_vector)((dense_unsigned)a + (dense_unsigned)b);

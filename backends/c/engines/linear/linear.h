@@ -33,17 +33,6 @@ typedef void linear_tile_function(const unsigned char *weights, const unsigned c
 typedef int32_t linear_pack(int8_t *to, const void *map, int64_t first);
 #define LINEAR_TILE static __attribute__((noinline)) void
 
-/* Keeps a sum in its register: GCC would first add up products, and then has more of them than registers. */
-#if defined(__x86_64__) && defined(__AVX512F__) && TERCET_VECTOR_BYTES == 64
-#define LINEAR_KEEP(sum) __asm__("" : "+v"(sum))
-#elif defined(__x86_64__) && (TERCET_VECTOR_BYTES == 16 || (defined(__AVX2__) && TERCET_VECTOR_BYTES == 32))
-#define LINEAR_KEEP(sum) __asm__("" : "+x"(sum))
-#elif defined(__aarch64__) && TERCET_VECTOR_BYTES == 16
-#define LINEAR_KEEP(sum) __asm__("" : "+w"(sum))
-#else
-#define LINEAR_KEEP(sum) (void)0
-#endif
-
 /* Field number `field` of every byte. */
 DENSE_INLINE dense_vector linear_field(dense_vector packed, const int field, const int bits) {
     const linear_u16v moved = field ? (linear_u16v)packed >> (field * bits) : (linear_u16v)packed;
@@ -77,13 +66,13 @@ DENSE_INLINE void linear_mac(struct dense_sum *sum, dense_vector field, dense_ve
                              const enum dense_cell_kind cell) {
     if (cell == DENSE_I8_DOT) {
         dense_mac(sum, x, field, cell);
-        LINEAR_KEEP(sum->i32);
+        DENSE_KEEP(sum->i32);
     } else if (cell == DENSE_U8_DOT) {
         dense_mac(sum, field, x, cell);
-        LINEAR_KEEP(sum->i32);
+        DENSE_KEEP(sum->i32);
     } else {
         dense_mac(sum, field, x, DENSE_U8_QUAD);
-        LINEAR_KEEP(sum->i16);
+        DENSE_KEEP(sum->i16);
     }
 }
 
