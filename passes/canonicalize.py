@@ -10,10 +10,13 @@ from xdsl.ir import Operation
 from ..ir.program import Program
 from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, ReluOp, SubOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
-from ..ir.tn.quant import ThresholdOp
+from ..ir.tn.quant import DequantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, is_float, range_of, shape_of
 from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace
 from .level_rules import clip_of_quantize, sum_of_thresholds, threshold_of_threshold
+
+MOST_EXACT = 1 << 24
+"""Integers up to here are floats without rounding."""
 
 
 def _same_shape(program: Program, op: Operation) -> bool:
@@ -86,6 +89,17 @@ def _no_cast(program: Program, op: Operation) -> bool:
     return contains(y, x) and replace(op, op.operands[0])
 
 
+def _cast_of_integers(program: Program, op: Operation) -> bool:
+    """Integers that became floats with scale 1 and are cast back, to a range that holds them."""
+    inner = op.operands[0].owner
+    if not isinstance(inner, DequantizeOp) or (scale := program.array(inner.scale)) is None or not (scale == 1).all():
+        return False
+    q, y = element_of(inner.q), element_of(op.results[0])
+    if shape_of(inner.q) != shape_of(op.results[0]) or max(map(abs, range_of(q))) > MOST_EXACT:
+        return False
+    return contains(y, q) and replace(op, inner.q)
+
+
 def _subtract_constant(program: Program, op: Operation) -> bool:
     """Integer x - c becomes x + (-c), so that zero points meet as adds."""
     assert isinstance(op, SubOp)
@@ -120,7 +134,7 @@ RULES: Rules = {
     ReluOp: (_no_relu,),
     ClipOp: (_no_clip, clip_of_quantize),
     ThresholdOp: (threshold_of_threshold,),
-    CastOp: (_no_cast,),
+    CastOp: (_no_cast, _cast_of_integers),
     SubOp: (_subtract_constant, sum_of_thresholds),
     AddOp: (_add_constants, sum_of_thresholds),
 }
