@@ -198,8 +198,8 @@ PERMUTE_INLINE void permute_conv(const struct tercet_task *task, const struct pe
     for (int i = 0; i < 3; i++)
         if (shares[i][0] >= shares[i][1])
             return;
-    const unsigned char zero = 0;
-    permute_pixels(l, &job, job.padding, &zero, 0, 1, group, words);
+    const unsigned char zeros[PERMUTE_CELLS] = {0};
+    permute_pixels(l, &job, job.padding, zeros, 0, 1, group, words);
     const int64_t pixel_bytes = (int64_t)l->groups * l->tables * TERCET_VECTOR_BYTES;
     permute_pad(l, &job, job.padding + pixel_bytes, (int)(l->row_bytes / pixel_bytes) - 1);
     for (job.image = 0; job.image < l->images; job.image++) {
