@@ -17,13 +17,13 @@ from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from ..backends.c.engine import AnyLayout, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
 from ..backends.c.target import Target
 from ..ir.kn.bits import BitsLayout
-from ..ir.kn.kernel import ConvertOp, KernelOp
+from ..ir.kn.kernel import KernelOp
 from ..ir.kn.layout import Layout, MapType, PlanesLayout, layout_of, tensor_in
 from ..ir.program import Program
 from ..ir.tn.movement import ReshapeOp
 from ..ir.types import shape_of
 from .base import Pass, insert, retype
-from .conversions import bits_type, can_write
+from .conversions import bits_type, can_write, converted
 from .select_engines import build_kernel
 
 UNIVERSAL = "loops"
@@ -108,9 +108,9 @@ class AssignLayouts(Pass):
                 continue
             want = wanted(value, use.request, uses)
             if want not in made:
-                convert = ConvertOp.create(operands=[value], result_types=[want])
-                convert.location = use.op.location
-                made[want] = insert(use.op, convert)
+                for convert in converted(value, want):
+                    convert.location = use.op.location
+                    made[want] = insert(use.op, convert)
             use.op.operands[use.index] = made[want]
 
 

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, SSAValue
 from ..backends.c.engine import Bits, Dense, Engine, Kernel, LayoutRequest, Schedule, WritesBits
 from ..backends.c.target import Target
 from ..ir.kn.bits import BitsLayout, planes_in_bits
-from ..ir.kn.kernel import KernelOp
+from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.kn.layout import MapType, layout_of, tensor_in
 from ..ir.types import element_of, shape_of
 from ..ir.weights import WeightStore
@@ -32,6 +32,16 @@ def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, 
 
 def bits_type(value: SSAValue, request: Bits) -> MapType:
     return MapType(tensor_in(value.type), BitsLayout.of(request.axis, request.groups))
+
+
+def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
+    """Conversions of a value, one after the other; the last one gives the type that is wanted."""
+    path: list[ConvertOp] = []
+    kinds = [want] if ConvertOp.direct(value.type, want) else [tensor_in(want), want]
+    for kind in kinds:
+        path.append(ConvertOp.create(operands=[value], result_types=[kind]))
+        value = path[-1].y
+    return path
 
 
 @dataclass(frozen=True)

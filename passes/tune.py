@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from ..backends.c.engine import AnyLayout, Dense, Engine, Kernel, LayoutRequest, Schedule
 from ..backends.c.target import Target
-from ..ir.kn.kernel import ConvertOp, KernelOp
+from ..ir.kn.kernel import KernelOp
 from ..ir.kn.layout import layout_of, tensor_in
 from ..ir.operation import to_attribute
 from ..ir.program import Port, Program
@@ -21,7 +21,7 @@ from ..ir.tn.constant import ConstantOp
 from ..ir.types import element_of, storage_dtype
 from .assign_layouts import AssignLayouts, Use, satisfies, wanted
 from .base import Pass
-from .conversions import can_write
+from .conversions import can_write, converted
 from .plan_memory import PlanMemory
 
 MOST_TIMES_SLOWER = 3.0
@@ -223,9 +223,9 @@ def _wanted(value: SSAValue, request: LayoutRequest, predicted: Attribute) -> At
 
 
 def _converted(program: Program, value: SSAValue, want: Attribute) -> SSAValue:
-    convert = ConvertOp.create(operands=[value], result_types=[want])
-    program.block.add_op(convert)
-    return convert.y
+    path = converted(value, want)
+    program.block.add_ops(path)
+    return path[-1].y
 
 
 def _step(program: Program, value: SSAValue) -> int:

@@ -26,7 +26,7 @@ from xdsl.traits import IsolatedFromAbove, IsTerminator
 from xdsl.utils.exceptions import VerifyException
 
 from ..operation import AttributeValue, PlainOperation, fail, from_attribute, to_attribute
-from .layout import tensor_in
+from .layout import bits_of, planes_of, tensor_in
 
 
 def planned_offsets(op: Operation) -> tuple[int, ...]:
@@ -145,6 +145,18 @@ class ConvertOp(PlainOperation):
     def verify_(self) -> None:
         if tensor_in(self.x.type) != tensor_in(self.y.type):
             raise VerifyException(f"kn.convert: want the same tensor, have {self.x.type} -> {self.y.type}")
+        if not self.direct(self.x.type, self.y.type):
+            raise VerifyException(
+                f"kn.convert: bits along an axis that planes do not have: {self.x.type}, {self.y.type}"
+            )
+
+    @staticmethod
+    def direct(x: Attribute, y: Attribute) -> bool:
+        """Whether one conversion will do. Planes are maps of axis 1: bits of another axis become dense in between."""
+        return not any(
+            (bits := bits_of(a)) is not None and bits.field("axis") != 1 and planes_of(b) is not None
+            for a, b in ((x, y), (y, x))
+        )
 
 
 OPS = [KernelOp, YieldOp, ConvertOp]

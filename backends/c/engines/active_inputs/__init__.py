@@ -46,7 +46,8 @@ class ActiveInputs:
         return [Bits(problem.axis) if v is problem.x else selector for v in kernel.op.block.args]
 
     def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return True
+        problem = _plan(kernel, schedule, target).problem
+        return problem.levels is None or problem.out_axis == 1
 
     def writes_bits(self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout) -> bool:
         problem = _plan(kernel, schedule, target).problem
