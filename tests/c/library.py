@@ -6,10 +6,14 @@ TERCET_SANITIZE=address or thread builds every program with that sanitizer and r
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import emulated
@@ -19,7 +23,7 @@ import sanitized
 
 from tercet.backends.c.emit import Emitted, emit_model
 from tercet.backends.c.target import Target, find_target, runs_here
-from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
+from tercet.backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
 from tercet.ir.kn.layout import buffer_bytes
 from tercet.ir.locations import describe
 from tercet.ir.operation import from_attribute
@@ -52,6 +56,19 @@ int harness_run(int threads, int64_t batch, const void *const *inputs, void *con
 """
 
 
+@cache
+def runtime_objects(flags: tuple[str, ...]) -> list[Path]:
+    """The runtime's object files, which are the same for all programs of a target: they are compiled once."""
+    folder = Path(tempfile.mkdtemp(prefix="tercet-runtime-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    found = []
+    for source in sorted(RUNTIME.glob("*.c")):
+        found.append(folder / f"{source.stem}.o")
+        command = [*find_compiler().argv, *COMMON_FLAGS, *flags, "-c", str(source), "-o", str(found[-1])]
+        subprocess.run(command, check=True)
+    return found
+
+
 class Library:
     """A compiled program of kernels. Skips the test where its target can neither run here nor be emulated."""
 
@@ -61,7 +78,7 @@ class Library:
         self.program = program
         self.emitted: Emitted = emit_model(program, target)
         runtime = {p.name: p.read_bytes() for p in sorted(RUNTIME.iterdir()) if p.suffix in (".c", ".h")}
-        sources = {**runtime, **self.emitted.sources}
+        sources: dict[str, str | bytes] = {**runtime, **self.emitted.sources}
         self._folder = tempfile.TemporaryDirectory(prefix="tercet-test-")
         folder = Path(self._folder.name)
         self._apart: emulated.Model | sanitized.Model | None = None  # a program of its own
@@ -70,9 +87,10 @@ class Library:
         elif sanitizer := sanitized.chosen():
             self._apart = sanitized.Model(program, self.emitted, folder, target, sanitizer)
         else:
-            compiler = find_compiler()
-            flags = (*target_flags(target, compiler), "-DTERCET_PROCESSORS=64")  # threads as asked for on any machine
-            path = compile_shared({**sources, "glue.c": GLUE}, folder, flags, layers=self.emitted.nodes)
+            flags = (*target_flags(target, find_compiler()), "-DTERCET_PROCESSORS=64")  # threads as asked for anywhere
+            own = {name: text for name, text in sources.items() if name not in runtime or name.endswith(".h")}
+            objects = [f"-Wl,{path}" for path in runtime_objects(flags)]
+            path = compile_shared({**own, "glue.c": GLUE}, folder, (*flags, *objects), layers=self.emitted.nodes)
             self._library = ctypes.CDLL(str(path))
 
     def run(self, arrays: Sequence[np.ndarray], *, batch: int = 1, threads: int = 1) -> list[np.ndarray]:

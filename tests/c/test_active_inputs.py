@@ -56,6 +56,7 @@ def densities() -> list[Case]:
     return found
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 def test_kinds(target: Target) -> None:
     every = 1 if target is NATIVE else 4
@@ -75,6 +76,7 @@ def test_geometries(target: Target, bits_out: bool) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 def test_densities(target: Target) -> None:
     every = 1 if target is NATIVE else 5

@@ -76,6 +76,7 @@ def test_borders(request_: Planes, slack: int) -> None:
     check_borders(ENGINE, case, request_, slack)
 
 
+@pytest.mark.check
 @pytest.mark.slow
 def test_kinds() -> None:
     check_engine(ENGINE, cases(), schedules="first", planes_out=True)

@@ -21,6 +21,7 @@ def test_equals_the_interpreter(target: Target, kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels, target=target, threads=(1, 2, 3))
 
 
+@pytest.mark.check
 @given(many(integer_cases()))
 @FEW
 def test_planes(kernels: list[Case]) -> None:

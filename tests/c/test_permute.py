@@ -98,6 +98,7 @@ def extreme(weight: int, value: int, element: Element, channels: int = 300) -> C
     return case.returns(y)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("target", TARGETS_UNDER_TEST, ids=lambda t: t.name)
 def test_kinds(target: Target) -> None:
     check_engine(ENGINE, kinds()[:: 1 if target is HERE else 5], target=target, schedules="first", planes_out=True)

@@ -136,6 +136,7 @@ def products() -> list[Case]:
     return found
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 def test_kinds(target: Target) -> None:
     every = 1 if target is NATIVE else 4

@@ -73,6 +73,7 @@ def test_equals_the_interpreter(target: Target, kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels, target=target, threads=(1, 2, 3), atol=ROUNDING, schedules="first")
 
 
+@pytest.mark.check
 @given(many(cases()))
 @FEW
 def test_every_schedule_and_planes(kernels: list[Case]) -> None:
