@@ -82,7 +82,7 @@ def residual_case(
     return case.returns(y, quantized) if end == "both" else case.returns(quantized)
 
 
-LONG = ("bit_sliced", "dense_int8")
+LONG = ("bit_sliced", "dense_int8", "table")
 """Engines whose C takes long to compile."""
 
 

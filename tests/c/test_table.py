@@ -145,7 +145,7 @@ def test_all_schedules() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [16, 32, 64])
+@pytest.mark.parametrize("width", [16, 32, pytest.param(64, marks=pytest.mark.check)])
 def test_kinds(width: int) -> None:
     cases = grid()[:: 1 if width == NATIVE.vector_bytes else 5]
     check_engine(ENGINE, cases, target=replace(NATIVE, vector_bytes=width), schedules="first", planes_out=True)
