@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from tercet.backends.reference.interpreter import run
 from tercet.ir.locations import node_location
@@ -30,7 +31,7 @@ SHAPE = (2, 3)
         (int_type(-1, 1), np.ones((4, 1, 1)), int_type(-128, 127), False),  # broadcasts
     ],
 )
-def test_integers_to_floats_and_back(x: Element, scale: object, y: Element, goes: bool) -> None:
+def test_integers_to_floats_and_back(x: Element, scale: ArrayLike, y: Element, goes: bool) -> None:
     program = Program.new("cast", [Port("x", tensor_type(SHAPE, x), storage_dtype(x))])
     constant = program.constant("scale", np.asarray(scale, np.float32), at=AT)
     floats = DequantizeOp.make_typed([program.block.args[0], constant.results[0]], None, at=AT)
