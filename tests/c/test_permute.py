@@ -120,6 +120,7 @@ def test_all_schedules() -> None:
     check_engine(ENGINE, [geometries()[i] for i in (5, 13, 17)], target=HERE)
 
 
+@pytest.mark.skipif(HERE is not NATIVE, reason="needs AVX-512")
 @pytest.mark.parametrize(("request_", "slack"), BORDERS)
 def test_borders(request_: Planes, slack: int) -> None:
     case = conv_case("borders", (4, 17, 21), (6, 3, 3), element=INT8, pads=(1, 1, 1, 1), thresholds=2)
