@@ -14,8 +14,20 @@ from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ..backends.c.engine import AnyLayout, Bits, Dense, Engine, Kernel, LayoutRequest, Planes, Schedule, WritesBits
+from ..backends.c.engine import (
+    AnyLayout,
+    BitRows,
+    Bits,
+    Dense,
+    Engine,
+    Kernel,
+    LayoutRequest,
+    Planes,
+    Schedule,
+    WritesBits,
+)
 from ..backends.c.target import Target
+from ..ir.kn.bit_rows import BitRowsLayout
 from ..ir.kn.bits import BitsLayout
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.kn.layout import Layout, MapType, PlanesLayout, layout_of, tensor_in
@@ -57,7 +69,7 @@ class AssignLayouts(Pass):
     def _assign(self, program: Program, value: SSAValue) -> None:
         """Decides the layout of a kernel's result and converts for the uses that need another."""
         uses = self._uses(program, value)
-        wants = Counter(wanted(value, u.request, uses) for u in uses if isinstance(u.request, Bits | Planes))
+        wants = Counter(wanted(value, u.request, uses) for u in uses if isinstance(u.request, Bits | BitRows | Planes))
         for kind, _ in wants.most_common():
             if self._writes(program, value, kind):
                 value = _retyped(value, kind)
@@ -116,7 +128,7 @@ class AssignLayouts(Pass):
 def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, kind: Attribute) -> bool:
     """Whether an engine can write a kernel's result in a type, dense or laid out."""
     layout, shape = layout_of(kind), shape_of(tensor_in(kind))
-    if isinstance(layout, BitsLayout):
+    if isinstance(layout, BitsLayout | BitRowsLayout):
         return isinstance(engine, WritesBits) and engine.writes_bits(view, schedule, target, layout)
     if layout is None:
         return True
@@ -127,11 +139,17 @@ def wanted(value: SSAValue, request: LayoutRequest, uses: Sequence[Use]) -> Attr
     """The type in which a value satisfies a request, which is one of `uses`."""
     if isinstance(request, Planes):
         return merged(value, uses, request.stride)
-    return bits_type(value, request) if isinstance(request, Bits) else tensor_in(value.type)
+    return bits_type(value, request) if isinstance(request, Bits | BitRows) else tensor_in(value.type)
 
 
-def bits_type(value: SSAValue, request: Bits) -> MapType:
-    return MapType(tensor_in(value.type), BitsLayout.of(request.axis, request.groups))
+def bits_type(value: SSAValue, request: Bits | BitRows) -> MapType:
+    return MapType(tensor_in(value.type), _bits_layout(value, request))
+
+
+def _bits_layout(value: SSAValue, request: Bits | BitRows) -> BitsLayout | BitRowsLayout:
+    if isinstance(request, BitRows):
+        return BitRowsLayout.of(tensor_in(value.type))
+    return BitsLayout.of(request.axis, request.groups)
 
 
 def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
@@ -154,8 +172,8 @@ def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
 
 def satisfies(have: Layout | None, request: LayoutRequest, value: SSAValue) -> bool:
     """Whether a value in a layout (None: dense) can be read by a use with this request."""
-    if isinstance(request, Bits) or isinstance(have, BitsLayout):
-        return isinstance(request, Bits) and have == BitsLayout.of(request.axis, request.groups)
+    if isinstance(request, Bits | BitRows) or isinstance(have, BitsLayout | BitRowsLayout):
+        return isinstance(request, Bits | BitRows) and have == _bits_layout(value, request)
     if isinstance(request, AnyLayout):
         return True
     if isinstance(request, Dense) or have is None:
