@@ -44,7 +44,9 @@ class BitSlicedEngine:
         plan, requests = _plan(kernel, schedule, target), layout_requests(kernel)
         if isinstance(plan, TablePlan):
             return requests
-        levels, rows = plan.problem.levels, [plan.rows_in(), *[False] * len(requests[1:])]
+        levels, x = plan.problem.levels, plan.problem.root.x
+        alone = levels is not None or len(list(x.uses)) == 1  # an epilogue may read it again, in bytes
+        rows = [alone and plan.rows_in(), *[False] * len(requests[1:])]
         if levels is not None and levels.selector is not None:
             operand = kernel.input_index(levels.selector)
             assert operand is not None

@@ -87,7 +87,7 @@ struct bits_tile {
     unsigned char *classes; /* planes: the pixels of each class of rows and columns */
     struct bits_run *run;
     uint16_t *all;        /* a list of all inputs */
-    int32_t *sums;
+    int32_t *sums;        /* and room for a run */
     unsigned char *windows;
 };
 

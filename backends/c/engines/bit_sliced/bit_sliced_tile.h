@@ -270,12 +270,12 @@ BITS_INLINE void bits_values(const struct bits_layer *l, const struct bits_tile 
     unsigned char counts[BITS_MAX_COUNTER][BITS_BYTES + BIT_ROWS_RUN / 8];
     int32_t *next = t->sums;
     unsigned char *plane = (unsigned char *)t->task->out[0] + channel * l->out.size * l->out.item;
-    for (int i = 0; i < l->counters; i++)
+    BITS_UNROLL for (int i = 0; i < l->counters; i++)
         memcpy(counts[i], &s[i], sizeof s[i]);
-    for (int i = 0; i < t->runs; i++, next += t->run[i - 1].count) {
+    for (int i = 0; i < t->runs; i++) {
         const struct bits_run *run = &t->run[i];
         struct bit_rows_run part[2] = {bit_rows_run(0), bit_rows_run(0)};
-        for (int j = 0; j < l->counters; j++) {
+        BITS_UNROLL for (int j = 0; j < l->counters; j++) {
             uint64_t pixels;
             memcpy(&pixels, counts[j] + run->at, sizeof pixels);
             bit_rows_add(&part[j / 8], pixels, 1 << j % 8);
@@ -283,22 +283,27 @@ BITS_INLINE void bits_values(const struct bits_layer *l, const struct bits_tile 
         unsigned char low[BIT_ROWS_RUN], high[BIT_ROWS_RUN];
         memcpy(low, &part[0], sizeof low);
         memcpy(high, &part[1], sizeof high);
-        int row = 0, x = 0;
+        int row = 0, first = 0;
         while (l->row_spans > 1 && run->y >= l->row_ends[row].end)
             row++;
-        for (int column = 0; x < run->count; column++) {
-            const int rest = l->column_spans > 1 ? l->column_ends[column].end - run->x : run->count;
-            const int end = rest < run->count ? rest : run->count;
-            const int32_t base = record[row * l->column_spans + column];
-            for (; x < end; x++)
-                next[x] = (low[x] | high[x] << 8) * l->scale + base;
+        while (l->column_spans > 1 && run->x + run->count / 2 >= l->column_ends[first].end)
+            first++;
+        const int32_t *base = record + row * l->column_spans, most = base[first]; /* of the pixel in the middle */
+        for (int x = 0; x < BIT_ROWS_RUN; x++)
+            next[x] = (low[x] | high[x] << 8) * l->scale + most;
+        for (int column = 0, x = run->x; l->column_spans > 1 && x < run->x + run->count; column++) {
+            const int last = run->x + run->count, end = l->column_ends[column].end < last ? l->column_ends[column].end : last;
+            for (int i = x; i < end && column != first; i++)
+                next[i - run->x] += base[column] - most;
+            x = end > x ? end : x;
         }
         if (!finish) {
             unsigned char stored[4 * BIT_ROWS_RUN];
-            for (x = 0; x < run->count; x++)
+            for (int x = 0; x < run->count; x++)
                 memcpy(stored + (int64_t)x * l->out.item, &next[x], (size_t)l->out.item);
             planes_store_row(&l->out, plane, stored, run->y, run->x, run->x + run->count);
         }
+        next += run->count;
     }
     if (finish)
         finish(t->task, channel, t->first, t->pixels, t->sums);

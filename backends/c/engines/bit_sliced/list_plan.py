@@ -119,7 +119,7 @@ class ListPlan:
             self.classes * vector,
             CLASS_BYTES * vector,
             2 * (self.form.windows * self.form.slots + BLOCK + 2),
-            4 * 8 * vector,
+            4 * (8 * vector + RUN),
         )
         return sum(-(-size // 64) * 64 for size in sizes)
 
