@@ -99,11 +99,9 @@ BIT_ROWS_INLINE tercet_u8v bit_rows_bytes(uint64_t run, const int part) {
 #endif
 }
 
-BIT_ROWS_INLINE struct bit_rows_run bit_rows_run(int32_t value) {
-    struct bit_rows_run row;
+BIT_ROWS_INLINE void bit_rows_fill(struct bit_rows_run *row, int32_t value) {
     BIT_ROWS_UNROLL for (int i = 0; i < BIT_ROWS_PARTS; i++)
-        row.part[i] = (tercet_u8v){0} + (uint8_t)value;
-    return row;
+        row->part[i] = (tercet_u8v){0} + (uint8_t)value;
 }
 
 /* Adds a value, modulo 256, to the pixels that have a bit. */
@@ -188,7 +186,8 @@ BIT_ROWS_INLINE void bit_rows_to_bytes(const struct tercet_task *task, const str
         for (int y = 0; y < bits->height; y++)
             for (int x = 0; x < bits->width; x += BIT_ROWS_RUN) {
                 const int count = bits->width - x < BIT_ROWS_RUN ? bits->width - x : BIT_ROWS_RUN;
-                struct bit_rows_run row = bit_rows_run(bits->low);
+                struct bit_rows_run row;
+                bit_rows_fill(&row, bits->low);
                 for (int p = 0; p < bits->planes; p++) {
                     uint64_t marks = 0;
                     memcpy(&marks, from + p * bits->size + y * bits->pitch + x / 8, (size_t)(count + 7) / 8);

@@ -254,7 +254,8 @@ BITS_INLINE void bits_levels(const struct bits_layer *l, const struct bits_tile 
         return;
     for (int i = 0; i < t->runs; i++) {
         const struct bits_run *run = &t->run[i];
-        struct bit_rows_run row = bit_rows_run(record[0]);
+        struct bit_rows_run row;
+        bit_rows_fill(&row, record[0]);
         for (int j = 0; j < l->steps; j++) {
             uint64_t pixels;
             memcpy(&pixels, reached[j] + run->at, sizeof pixels);
@@ -274,7 +275,8 @@ BITS_INLINE void bits_values(const struct bits_layer *l, const struct bits_tile 
         memcpy(counts[i], &s[i], sizeof s[i]);
     for (int i = 0; i < t->runs; i++) {
         const struct bits_run *run = &t->run[i];
-        struct bit_rows_run part[2] = {bit_rows_run(0), bit_rows_run(0)};
+        struct bit_rows_run part[2];
+        bit_rows_fill(&part[0], 0), bit_rows_fill(&part[1], 0);
         BITS_UNROLL for (int j = 0; j < l->counters; j++) {
             uint64_t pixels;
             memcpy(&pixels, counts[j] + run->at, sizeof pixels);
