@@ -114,7 +114,8 @@ BIT_ROWS_INLINE void bit_rows_add(struct bit_rows_run *row, uint64_t run, int32_
 BIT_ROWS_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run *row, int count, int zeros) {
     const uint64_t kept = ~(uint64_t)0 >> (BIT_ROWS_RUN - count);
 #ifdef BIT_ROWS_AVX512
-    _mm512_mask_storeu_epi8(to, ~(uint64_t)0 >> (BIT_ROWS_RUN - count - zeros), _mm512_maskz_mov_epi8(kept, (__m512i)row->part[0]));
+    const __m512i x = _mm512_maskz_mov_epi8(kept, (__m512i)row->part[0]);
+    _mm512_mask_storeu_epi8(to, ~(uint64_t)0 >> (BIT_ROWS_RUN - count - zeros), x);
 #else
     unsigned char copy[BIT_ROWS_RUN];
     BIT_ROWS_UNROLL for (int i = 0; i < BIT_ROWS_PARTS; i++) {
@@ -128,8 +129,8 @@ BIT_ROWS_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run
 }
 
 /* Stores pixels [x, x + count) of row y of a plane; behind the last one `gap` zeros, up to the next row. */
-BIT_ROWS_INLINE void bit_rows_store_bytes(const struct planes *map, unsigned char *plane, const struct bit_rows_run *row, int y, int x,
-                                int count, const int gap) {
+BIT_ROWS_INLINE void bit_rows_store_bytes(const struct planes *map, unsigned char *plane,
+                                          const struct bit_rows_run *row, int y, int x, int count, const int gap) {
     if (map->stride == 1) {
         const int zeros = x + count == map->width && y + 1 < map->height ? gap : 0;
         bit_rows_store(plane + planes_position(map, y, x), row, count, zeros);

@@ -19,7 +19,7 @@ ALIGNMENT = 64
 
 
 def row_bits(element: Element) -> int:
-    """How many bits hold a value: one less than there are values, two or three of {-1, 0, 1}; else 0.
+    """How many bits hold a value: one less than there are values of {-1, 0, 1}; 0 for all others.
 
     Bit p says whether a value is at least the largest (p = 0), or the middle one of three (p = 1).
     """
@@ -31,7 +31,7 @@ def row_bits(element: Element) -> int:
 
 @irdl_attr_definition
 class BitRowsLayout(ParametrizedAttribute):
-    """Planes of `size` bytes of a map [1, C, H, W], one for each channel and bit of a value, with rows of `pitch` bytes.
+    """Planes of `size` bytes of a map [1, C, H, W], one for each channel and bit of a value; rows of `pitch` bytes.
 
     With P = row_bits(element), bit p of pixel (c, y, x) is bit x % 8 (the lowest is 0) of byte
         (c * P + p) * size + y * pitch + x // 8.
