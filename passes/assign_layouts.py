@@ -14,8 +14,9 @@ from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ..backends.c.engine import AnyLayout, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
+from ..backends.c.engine import AnyLayout, BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
 from ..backends.c.target import Target
+from ..ir.kn.bit_rows import BitRowsLayout
 from ..ir.kn.bits import BitsLayout
 from ..ir.kn.kernel import KernelOp
 from ..ir.kn.layout import Layout, MapType, PlanesLayout, layout_of, tensor_in
@@ -23,7 +24,7 @@ from ..ir.program import Program
 from ..ir.tn.movement import ReshapeOp
 from ..ir.types import shape_of
 from .base import Pass, insert, retype
-from .conversions import bits_type, can_write, converted
+from .conversions import bits_layout, bits_type, can_write, converted
 from .select_engines import build_kernel
 
 UNIVERSAL = "loops"
@@ -58,7 +59,7 @@ class AssignLayouts(Pass):
     def _assign(self, program: Program, value: SSAValue) -> None:
         """Decides the layout of a kernel's result and converts for the uses that need another."""
         uses = self._uses(program, value)
-        wants = Counter(wanted(value, u.request, uses) for u in uses if isinstance(u.request, Bits | Planes))
+        wants = Counter(wanted(value, u.request, uses) for u in uses if isinstance(u.request, Bits | BitRows | Planes))
         for kind, _ in wants.most_common():
             if self._writes(program, value, kind):
                 value = _retyped(value, kind)
@@ -118,7 +119,7 @@ def wanted(value: SSAValue, request: LayoutRequest, uses: Sequence[Use]) -> Attr
     """The type in which a value satisfies a request, which is one of `uses`."""
     if isinstance(request, Planes):
         return merged(value, uses, request.stride)
-    return bits_type(value, request) if isinstance(request, Bits) else tensor_in(value.type)
+    return bits_type(value, request) if isinstance(request, Bits | BitRows) else tensor_in(value.type)
 
 
 def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
@@ -141,8 +142,8 @@ def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
 
 def satisfies(have: Layout | None, request: LayoutRequest, value: SSAValue) -> bool:
     """Whether a value in a layout (None: dense) can be read by a use with this request."""
-    if isinstance(request, Bits) or isinstance(have, BitsLayout):
-        return isinstance(request, Bits) and have == BitsLayout.of(request.axis, request.groups)
+    if isinstance(request, Bits | BitRows) or isinstance(have, BitsLayout | BitRowsLayout):
+        return isinstance(request, Bits | BitRows) and have == bits_layout(value, request)
     if isinstance(request, AnyLayout):
         return True
     if isinstance(request, Dense) or have is None:

@@ -8,8 +8,9 @@ from math import prod
 
 from xdsl.ir import Attribute, SSAValue
 
-from ..backends.c.engine import Bits, Dense, Engine, Kernel, LayoutRequest, Schedule, WritesBits
+from ..backends.c.engine import BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Schedule, WritesBits
 from ..backends.c.target import Target
+from ..ir.kn.bit_rows import BitRowsLayout, row_bits
 from ..ir.kn.bits import BitsLayout, planes_in_bits
 from ..ir.kn.kernel import ConvertOp, KernelOp
 from ..ir.kn.layout import MapType, layout_of, tensor_in
@@ -23,15 +24,21 @@ COSTS = "bit_maps"
 def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, kind: Attribute) -> bool:
     """Whether an engine can write a kernel's result in a type, dense or laid out."""
     layout, shape = layout_of(kind), shape_of(tensor_in(kind))
-    if isinstance(layout, BitsLayout):
+    if isinstance(layout, BitsLayout | BitRowsLayout):
         return isinstance(engine, WritesBits) and engine.writes_bits(view, schedule, target, layout)
     if layout is None:
         return True
     return len(shape) == 4 and shape[0] == 1 and engine.writes_planes(view, schedule, target)
 
 
-def bits_type(value: SSAValue, request: Bits) -> MapType:
-    return MapType(tensor_in(value.type), BitsLayout.of(request.axis, request.groups))
+def bits_type(value: SSAValue, request: Bits | BitRows) -> MapType:
+    return MapType(tensor_in(value.type), bits_layout(value, request))
+
+
+def bits_layout(value: SSAValue, request: Bits | BitRows) -> BitsLayout | BitRowsLayout:
+    if isinstance(request, BitRows):
+        return BitRowsLayout.of(tensor_in(value.type))
+    return BitsLayout.of(request.axis, request.groups)
 
 
 def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
@@ -53,14 +60,16 @@ class Side:
     schedule: Schedule
     target: Target
 
-    def writes(self, value: SSAValue, request: Bits) -> bool:
+    def writes(self, value: SSAValue, request: Bits | BitRows) -> bool:
         if self.engine is None or self.view is None:
             return False
         return can_write(self.engine, self.view, self.schedule, self.target, bits_type(value, request))
 
     def writes_bits(self, value: SSAValue) -> bool:
-        """Along any axis."""
-        return any(self.writes(value, Bits(axis)) for axis in range(len(shape_of(value.type))))
+        """In rows, or along any axis."""
+        shape = shape_of(value.type)
+        rows = [BitRows()] if len(shape) == 4 and shape[0] == 1 and row_bits(element_of(value)) else []
+        return any(self.writes(value, request) for request in (*rows, *map(Bits, range(len(shape)))))
 
     def reads(self, index: int) -> LayoutRequest:
         if self.engine is None or self.view is None:
@@ -98,8 +107,8 @@ def _cycles(value: SSAValue, writer: Side, requests: list[LayoutRequest], target
     if not bits:
         return 0.0
     costs, size = target.costs[COSTS], prod(shape_of(value.type))
-    packed = {r for r in requests if isinstance(r, Bits) and not writer.writes(value, r)}
+    packed = {r for r in requests if isinstance(r, Bits | BitRows) and not writer.writes(value, r)}
     cycles = len(packed) * size * bits * costs["pack"]
-    if any(not isinstance(r, Bits) for r in requests) and writer.writes_bits(value):
+    if any(not isinstance(r, Bits | BitRows) for r in requests) and writer.writes_bits(value):
         cycles += size * costs["unpack"]
     return cycles

@@ -5,15 +5,18 @@ from __future__ import annotations
 from math import lcm
 
 from ...ir.kn.kernel import ConvertOp
-from ...ir.kn.layout import PlanesLayout, bits_of, planes_of, tensor_in
+from ...ir.kn.layout import PlanesLayout, bit_rows_of, bits_of, planes_of, tensor_in
 from ...ir.types import element_of, shape_of, storage_dtype
 from .bit_maps import emit_bits_convert
+from .bit_rows import emit_bit_rows_convert
 from .engine import KernelCode
 from .text import Lines, storage_c
 
 
 def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     """C for one kn.convert; every plane is written whole where its layout promises zeros. Parallel over channels."""
+    if bit_rows_of(op.x.type) or bit_rows_of(op.y.type):
+        return emit_bit_rows_convert(op, symbol)
     if bits_of(op.x.type) or bits_of(op.y.type):
         return emit_bits_convert(op, symbol)
     tensor = tensor_in(op.x.type)

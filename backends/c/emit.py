@@ -20,6 +20,7 @@ from .engine import ALIGNMENT, Kernel, KernelCode
 from .engines import find_engine
 from .gaps import Gap
 from .instructions import target_header
+from .lists import Lists
 from .storage import Span, store
 from .target import Target
 from .text import check_symbol, comment, kernel_comment, nodes_text
@@ -75,6 +76,7 @@ class _Weights:
     sections: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    lists: list[tuple[int, Lists]] = field(default_factory=list)
     size: int = 0
 
     def add(self, step: _Step) -> None:
@@ -87,14 +89,17 @@ class _Weights:
             stored = store(constant, compact=self.compact)
             spans = f"spans + {len(self.spans)}" if stored.spans else "NULL"
             gaps = f"gaps + {len(self.gaps)}" if stored.gaps else "NULL"
+            lists = f"lists + {len(self.lists)}" if stored.lists else "NULL"
             fields = (
                 len(self.blob), len(stored.data), step.weights + offset, stored.count, stored.radix, stored.group,
                 stored.offset, int(stored.coded), stored.signs, spans, len(stored.spans),
-                stored.base, stored.fill, gaps, len(stored.gaps), stored.split,
+                stored.base, stored.fill, gaps, len(stored.gaps), stored.split, lists,
             )  # fmt: skip
             self.sections.append(f"{{{', '.join(map(str, fields))}}}")
             self.spans += stored.spans
             self.gaps += stored.gaps
+            if stored.lists:
+                self.lists.append((stored.list_bytes, stored.lists))
             self.blob += stored.data
             if step.packed and (constant.radix if digits else constant.values.size == largest):
                 step.digits += len(stored.data)
@@ -247,8 +252,11 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
         if weights.gaps:
             gaps = [f"{{{g.keep}, {g.skip}, {g.repeats}, {g.items}, {g.rounds}}}" for g in weights.gaps]
             out.append(_array("struct tercet_gap", "gaps", gaps)[0].rstrip("\n"))
+        if weights.lists:
+            lists = [f"{{{n}, {f.length}, {f.run}, {f.pitch}, {f.step}, {f.block}}}" for n, f in weights.lists]
+            out.append(_array("struct tercet_lists", "lists", lists)[0].rstrip("\n"))
         out.append("/* stored, bytes, expanded, count, radix, group, offset, coded, signs, spans, span_count, "
-                   "base, fill, gaps, gap_count, split */")  # fmt: skip
+                   "base, fill, gaps, gap_count, split, lists */")  # fmt: skip
         out += ["static const struct tercet_section sections[] = {", *(f"    {s}," for s in weights.sections), "};"]
     ports = [_array("int64_t", f"{name}_bytes", [str(buffer_bytes(v.type)) for v in values]) for name, values in
              (("input", program.block.args), ("output", program.returned.operands))]  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from ...ir.kn.bit_rows import BitRowsLayout
 from ...ir.kn.bits import BitsLayout
 from ...ir.kn.kernel import KernelOp
 from ...ir.kn.layout import round_up
@@ -18,6 +19,7 @@ from ...ir.sum_graph import SumGraph
 from ...ir.tn.constant import ConstantOp
 from ...ir.tn.linear import ConvOp
 from ...ir.weights import WeightStore
+from .lists import Lists
 from .target import Target
 
 Schedule: TypeAlias = "dict[str, int | str]"
@@ -93,11 +95,16 @@ class Bits:
 
 
 @dataclass(frozen=True)
+class BitRows:
+    """The map [1, C, H, W] in rows of bits (#kn.bit_rows)."""
+
+
+@dataclass(frozen=True)
 class AnyLayout:
     """The map [1, C, H, W], dense or in planes, read pixel by pixel and never beyond the last."""
 
 
-LayoutRequest: TypeAlias = Dense | Planes | Bits | AnyLayout
+LayoutRequest: TypeAlias = Dense | Planes | Bits | BitRows | AnyLayout
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class Constant:
     filled: for other digits, bool, which of them fill up. Digits that fill up, all alike, take nothing on disk.
     split: for digits 0, 1, 2 with radix 4 and group 4: of every 64 * split of them, the kernel reads `split` words of
     bits that say which are not 0, then `split` words that say which are 2.
+    lists: for digits with group 1 and offset 0: the kernel reads lists of them.
     """
 
     values: np.ndarray
@@ -132,9 +140,12 @@ class Constant:
     filters: np.ndarray | None = None
     filled: np.ndarray | None = None
     split: int = 0
+    lists: Lists | None = None
 
     @property
     def expanded_bytes(self) -> int:
+        if self.lists:
+            return self.lists.bytes(self.values)
         return -(-self.values.size // self.group) if self.radix else self.values.nbytes
 
 
@@ -207,6 +218,8 @@ class Engine(Protocol):
 class WritesBits(Protocol):
     """An engine that can write results in bits, too."""
 
-    def writes_bits(self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout) -> bool:
+    def writes_bits(
+        self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout | BitRowsLayout
+    ) -> bool:
         """Whether `emit` can write the kernel's results in a layout that their types fit."""
         ...

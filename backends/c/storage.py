@@ -12,6 +12,7 @@ import numpy as np
 from .coding import coded_bytes, encode
 from .engine import Constant
 from .gaps import BYTES, Gap, find_gaps
+from .lists import Lists
 
 WORTH_CODING = 0.75
 """Values of several bytes are coded only below this share of their size: floats would take long to gain little."""
@@ -41,7 +42,8 @@ class Stored:
 
     count: digits, those that are not stored among them. radix: of the stored ones. base: of groups that become bytes.
     coded: whether the digits are entropy-coded. spans: where not empty, `signs` bytes with one bit a filter come first,
-    and the stored digits are 0 for a zero and 1 for the filter's other digit. gaps: digits that are `fill`.
+    and the stored digits are 0 for a zero and 1 for the filter's other digit. gaps: digits that are `fill`. list_bytes:
+    of `lists`.
     """
 
     data: bytes
@@ -56,10 +58,19 @@ class Stored:
     fill: int = 0
     gaps: tuple[Gap, ...] = ()
     split: int = 0
+    lists: Lists | None = None
+    list_bytes: int = 0
 
 
 def store(constant: Constant, *, compact: bool = True) -> Stored:
     """The shortest form of a constant, or without `compact` the packed one. Both expand to the same bytes."""
+    stored = _store(constant, compact)
+    if constant.lists is None:
+        return stored
+    return replace(stored, lists=constant.lists, list_bytes=constant.expanded_bytes)
+
+
+def _store(constant: Constant, compact: bool) -> Stored:
     digits, base, group, offset = _digits(constant)
     if not compact:
         return Stored(pack(digits, base), digits.size, base, group, offset, base=base, split=constant.split)
@@ -69,9 +80,7 @@ def store(constant: Constant, *, compact: bool = True) -> Stored:
     stored = digits[kept]
     radix = max(int(stored.max(initial=0)) + 1, 2)
     data, coded = _shortest(stored, radix, WORTH_CODING if constant.values.itemsize > 1 else 1.0)
-    return Stored(
-        data, digits.size, radix, group, offset, coded, base=base, fill=fill, gaps=gaps, split=constant.split
-    )
+    return Stored(data, digits.size, radix, group, offset, coded, base=base, fill=fill, gaps=gaps, split=constant.split)
 
 
 def _gaps(constant: Constant, digits: np.ndarray, base: int) -> tuple[tuple[Gap, ...], int, np.ndarray | slice]:

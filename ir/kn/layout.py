@@ -16,6 +16,7 @@ from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from ..types import Element, Tensor, element_of, range_of, shape_of, storage_dtype
+from .bit_rows import BitRowsLayout
 from .bits import BitsLayout
 
 TAIL_BYTES = 256
@@ -96,7 +97,7 @@ class MapType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         shape, layout = shape_of(self.tensor), self.layout
-        if isinstance(layout, BitsLayout):
+        if isinstance(layout, BitsLayout | BitRowsLayout):
             layout.check(self.tensor)
             return
         if not isinstance(layout, PlanesLayout):
@@ -110,8 +111,8 @@ class MapType(ParametrizedAttribute, TypeAttribute):
                 raise VerifyException(f"!kn.map: {list(shape)} does not fit into {layout}")
 
 
-LAYOUTS = [PlanesLayout, BitsLayout]
-Layout: TypeAlias = PlanesLayout | BitsLayout
+LAYOUTS = [PlanesLayout, BitsLayout, BitRowsLayout]
+Layout: TypeAlias = PlanesLayout | BitsLayout | BitRowsLayout
 
 
 def tensor_in(kind: Attribute) -> Tensor:
@@ -136,14 +137,22 @@ def bits_of(kind: Attribute) -> BitsLayout | None:
     return layout if isinstance(layout, BitsLayout) else None
 
 
+def bit_rows_of(kind: Attribute) -> BitRowsLayout | None:
+    """The layout of a type in rows of bits; None for all others."""
+    layout = layout_of(kind)
+    return layout if isinstance(layout, BitRowsLayout) else None
+
+
 def lane_dtype(element: Element) -> np.dtype:
     """The dtype of a plane's elements: int8 where it fits, else as stored densely."""
     return storage_dtype(element)
 
 
 def buffer_dtype(kind: Attribute) -> np.dtype:
-    """The dtype of what a buffer consists of: elements, or words of bits."""
-    return np.dtype(np.uint64) if bits_of(kind) else lane_dtype(element_of(tensor_in(kind)))
+    """The dtype of what a buffer consists of: elements, or words or bytes of bits."""
+    if bits_of(kind):
+        return np.dtype(np.uint64)
+    return np.dtype(np.uint8) if bit_rows_of(kind) else lane_dtype(element_of(tensor_in(kind)))
 
 
 def elements_in_buffer(kind: Attribute) -> int:
@@ -152,6 +161,8 @@ def elements_in_buffer(kind: Attribute) -> int:
         return int(np.prod(shape_of(tensor), dtype=np.int64))
     if isinstance(layout, BitsLayout):
         return layout.pixels(tensor) * layout.pixel_words(tensor)
+    if isinstance(layout, BitRowsLayout):
+        return layout.planes(tensor) * layout.field("size")
     return shape_of(tensor)[1] * layout.field("size")
 
 
@@ -166,7 +177,7 @@ def pack(array: np.ndarray, kind: Attribute) -> np.ndarray:
     dtype = buffer_dtype(kind)
     if layout is None:
         return np.ascontiguousarray(array, dtype=dtype).reshape(-1)
-    if isinstance(layout, BitsLayout):
+    if isinstance(layout, BitsLayout | BitRowsLayout):
         return layout.pack(array, tensor_in(kind))
     fill = 0 if layout.field("zero") or dtype.kind == "f" else range_of(element)[1]
     buffer = np.full((array.shape[1], layout.field("size")), fill, dtype)
@@ -179,7 +190,7 @@ def unpack(buffer: np.ndarray, kind: Attribute) -> np.ndarray:
     layout, shape = layout_of(kind), shape_of(tensor_in(kind))
     if layout is None:
         return buffer.reshape(shape)
-    if isinstance(layout, BitsLayout):
+    if isinstance(layout, BitsLayout | BitRowsLayout):
         return layout.unpack(buffer, tensor_in(kind))
     planes = buffer.reshape(shape[1], layout.field("size"))
     return planes[:, layout.positions(shape).reshape(-1)].reshape(shape)

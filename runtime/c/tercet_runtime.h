@@ -33,13 +33,19 @@ struct tercet_gap {
     int32_t keep, skip, repeats, items, rounds;
 };
 
+/* Lists that digits become at load (backends/c/lists.py, Lists), `bytes` in all. */
+struct tercet_lists {
+    int64_t bytes, length, run, pitch, step;
+    int block;
+};
+
 /* One constant: `count` digits, stored below `radix` in `bytes` bytes of the blob from byte `stored` on. Every `group`
  * digits, as a number to the base `base`, become one byte, from byte `expanded` of the weights on; see
  * backends/c/engine.py, Constant. coded: the digits are entropy-coded (backends/c/coding.py); otherwise as many as fit are
  * packed into each byte. With spans, the first `signs` bytes hold one bit a filter, and the digits that follow, of radix 2,
  * tell zeros (0) from the filter's other trit. Digits that gaps skip are not stored: they are `fill`. split, where not 0:
  * the trits, four in a byte, become bits: of every 64 * split trits, a word for each 64 that says which are not 0, and
- * behind those a word for each 64 that says which are 2. */
+ * behind those a word for each 64 that says which are 2. lists, where not NULL: the digits become lists. */
 struct tercet_section {
     int64_t stored, bytes, expanded, count;
     int radix, group, offset, coded;
@@ -49,6 +55,7 @@ struct tercet_section {
     int base, fill;
     const struct tercet_gap *gaps;
     int gap_count, split;
+    const struct tercet_lists *lists;
 };
 
 struct tercet_definition {

@@ -1,11 +1,12 @@
 /* Digits of weights are unpacked or decoded block by block, signs and gaps are put back, and groups of them become
  * bytes. */
 #include "tercet_weights.h"
+#include "tercet_forms.h"
 
 #include <stdlib.h>
 
 /* As in backends/c/coding.py. */
-enum { PRECISION = 12, LOWEST = 1 << 16, WORD = 16, MOST_LANES = 256, MOST_RADIX = 256, BLOCK = 4096, MOST_SPLIT = 64 };
+enum { PRECISION = 12, LOWEST = 1 << 16, WORD = 16, MOST_LANES = 256, MOST_RADIX = 256, BLOCK = 4096 };
 
 /* The stored bytes of a section that are not read yet; decoding them, when they are coded. */
 struct reader {
@@ -256,38 +257,6 @@ static int64_t skipped_digits(const struct tercet_section *section) {
     return skipped;
 }
 
-/* The even bits of a word, in its lower half. */
-static uint64_t even_bits(uint64_t x) {
-    x &= 0x5555555555555555u;
-    x = (x | x >> 1) & 0x3333333333333333u;
-    x = (x | x >> 2) & 0x0f0f0f0f0f0f0f0fu;
-    x = (x | x >> 4) & 0x00ff00ff00ff00ffu;
-    x = (x | x >> 8) & 0x0000ffff0000ffffu;
-    return (x | x >> 16) & 0xffffffffu;
-}
-
-/* 32 trits of two bits each, the first in the lowest ones. */
-static uint64_t trits_at(const unsigned char *bytes) {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++) {
-        word |= (uint64_t)bytes[i] << 8 * i;
-    }
-    return word;
-}
-
-/* From trits side by side to words of bits, in place: see `split` of tercet_section. */
-static void split_trits(unsigned char *expanded, int64_t words, int split) {
-    uint64_t bits[2 * MOST_SPLIT];
-    for (int64_t run = 0; run < words; run += split, expanded += 16 * split) {
-        for (int i = 0; i < split; i++) {
-            const uint64_t low = trits_at(expanded + 16 * i), high = trits_at(expanded + 16 * i + 8);
-            bits[i] = even_bits(low | low >> 1) | even_bits(high | high >> 1) << 32;
-            bits[split + i] = even_bits(low >> 1) | even_bits(high >> 1) << 32;
-        }
-        memcpy(expanded, bits, (size_t)split * 16);
-    }
-}
-
 static int expand_section(const struct tercet_section *section, const unsigned char *stored, unsigned char *expanded,
                           struct reader *reader) {
     const int is_signed = section->span_count > 0;
@@ -338,9 +307,23 @@ static int expand_section(const struct tercet_section *section, const unsigned c
         *writer.next = (unsigned char)(writer.sum + writer.offset);
     }
     if (section->split > 0) {
-        split_trits(expanded, section->count / 64, section->split);
+        tercet_split_trits(expanded, section->count / 64, section->split);
     }
     return reader->next == reader->end;
+}
+
+/* The same for a section whose digits, one in a byte, become lists. */
+static int expand_lists(const struct tercet_section *section, const unsigned char *stored, unsigned char *expanded,
+                        struct reader *reader, int *status) {
+    unsigned char *digits = malloc((size_t)section->count + 1);
+    int good = digits != NULL;
+    if (!good) {
+        *status = TERCET_NO_MEMORY;
+    }
+    good = good && expand_section(section, stored, digits, reader) &&
+           tercet_make_lists(section->lists, digits, section->count, expanded);
+    free(digits);
+    return good;
 }
 
 /* Whether a section's numbers make sense and its bytes fit the weights. */
@@ -350,7 +333,7 @@ static int section_fits(const struct tercet_section *section, int64_t weight_byt
         section->base < 2 || section->base > MOST_RADIX || section->fill < 0 || section->fill >= section->base) {
         return 0;
     }
-    if (section->split < 0 || section->split > MOST_SPLIT ||
+    if (section->split < 0 || section->split > TERCET_MOST_SPLIT ||
         (section->split > 0 && (section->base != 4 || section->group != 4 || section->count % (64 * section->split)))) {
         return 0;
     }
@@ -363,6 +346,12 @@ static int section_fits(const struct tercet_section *section, int64_t weight_byt
         }
     }
     int64_t bytes = section->count / section->group + (section->count % section->group != 0);
+    if (section->lists != NULL) {
+        if (section->group != 1 || section->offset != 0 || !tercet_lists_fit(section->lists, section->count)) {
+            return 0;
+        }
+        bytes = section->lists->bytes;
+    }
     return section->expanded <= weight_bytes && bytes <= weight_bytes - section->expanded;
 }
 
@@ -371,9 +360,15 @@ int tercet_expand_weights(const struct tercet_definition *definition, unsigned c
     int status = reader ? TERCET_OK : TERCET_NO_MEMORY;
     for (int i = 0; i < definition->section_count && status == TERCET_OK; i++) {
         const struct tercet_section *section = &definition->sections[i];
-        if (!section_fits(section, definition->weight_bytes) ||
-            !expand_section(section, definition->blob + section->stored, weights + section->expanded, reader)) {
-            status = TERCET_BAD_ARGUMENT;
+        const unsigned char *stored = definition->blob + section->stored;
+        int good = section_fits(section, definition->weight_bytes), failed = TERCET_BAD_ARGUMENT;
+        if (good && section->lists != NULL) {
+            good = expand_lists(section, stored, weights + section->expanded, reader, &failed);
+        } else if (good) {
+            good = expand_section(section, stored, weights + section->expanded, reader);
+        }
+        if (!good) {
+            status = failed;
         }
     }
     free(reader);

@@ -29,9 +29,10 @@ from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import AnyLayout, Bits, Engine, Kernel, LayoutRequest, Planes, Schedule
+from tercet.backends.c.engine import AnyLayout, BitRows, Bits, Engine, Kernel, LayoutRequest, Planes, Schedule
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
+from tercet.ir.kn.bit_rows import BitRowsLayout, row_bits
 from tercet.ir.kn.bits import BitsLayout, planes_in_bits
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
 from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
@@ -202,7 +203,7 @@ def _kernel(
 
 
 def _converted(program: Program, value: SSAValue, request: LayoutRequest, slack: int) -> SSAValue:
-    if not isinstance(request, Planes | Bits):
+    if not isinstance(request, Planes | Bits | BitRows):
         return value
     kind = planes_type(value.type, request, slack) if isinstance(request, Planes) else bits_type(value, request)
     (result,) = _append(program, ConvertOp.create(operands=[value], result_types=[kind]))
@@ -222,6 +223,8 @@ def _bits_out(engine: Engine, view: Kernel, schedule: Schedule, target: Target) 
     if not planes_in_bits(element_of(kind)):
         return None
     found = [MapType(kind, BitsLayout.of(axis)) for axis in range(len(shape_of(kind)))]
+    if len(shape_of(kind)) == 4 and row_bits(element_of(kind)):
+        found.append(MapType(kind, BitRowsLayout.of(kind)))
     return next((bits for bits in found if can_write(engine, view, schedule, target, bits)), None)
 
 

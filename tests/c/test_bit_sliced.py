@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from harness import NATIVE, Case, check_engine, schedules_of
+from harness import NATIVE, Case, _kernel, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from suite.layers import KINDS, Conv, Layer, kind_model
 from test_table import BORDERS, WEIGHTS, check_borders, conv_case
 
-from tercet.backends.c.engine import Planes
-from tercet.backends.c.engines.bit_sliced import ENGINE
+import tercet
+from tercet.backends.c.engine import Kernel, Planes
+from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.engines.bit_sliced import ENGINE, _problem
+from tercet.backends.c.engines.bit_sliced.forms import BLOCK, Form
+from tercet.ir.kn.kernel import ConvertOp, KernelOp
+from tercet.ir.kn.layout import bit_rows_of
+from tercet.ir.program import Program
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, int_type
+from tercet.passes.pipeline import run_passes, stages
 
 ACTIVATIONS = {"ternary": TERNARY, "bipolar": BIPOLAR, "bool": BOOL, "negative": int_type(-1, 0)}
 
@@ -62,11 +70,79 @@ def test_tables_behind_whole_chunks() -> None:
     cases: dict[int, Case] = {}
     for n in range(2, 40):
         case = conv_case(f"{n} groups", (3 * n - n % 3, 4, 5), (4, 1, 1), weights=(-1, 1))  # every input counts
-        chunk = int(schedules_of(ENGINE, case, NATIVE)[0]["chunk"])
+        chunk = max(int(schedule.get("chunk", 0)) for schedule in schedules_of(ENGINE, case, NATIVE))
         if n > chunk:
             cases.setdefault(min(n % chunk, 2), case)
     assert sorted(cases) == [0, 1, 2]
-    check_engine(ENGINE, list(cases.values()), schedules="first", threads=(1,))
+    check_engine(ENGINE, list(cases.values()), threads=(1,))
+
+
+FORMS = {  # of weights, by what is listed
+    "binary": (conv_case("", (20, 9, 11), (7, 3, 3), weights=(-1, 1), seed=1), (True, 1)),
+    "ternary": (conv_case("", (20, 9, 11), (7, 3, 3), seed=1), (False, 2)),
+    "signed-binary": (conv_case("", (20, 9, 11), (7, 3, 3), signed_binary=True, seed=2), (False, 2)),
+    "positive": (conv_case("", (20, 9, 11), (7, 3, 3), weights=(0, 1), seed=1), (False, 1)),
+    "negative": (conv_case("", (20, 9, 11), (7, 3, 3), weights=(-1, 0), seed=1), (False, 2)),
+    "zero": (conv_case("", (20, 9, 11), (7, 3, 3), weights=(0,), seed=1), (False, 1)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_is_listed(name: str) -> None:
+    """Only the ones of binary filters, only what is not zero of others: a list as long as a filter's smaller side."""
+    case, (doubled, signs) = FORMS[name]
+    form = _form(case)
+    assert (form.doubled, form.signs) == (doubled, signs)
+    listed = form.lists(100, 1)
+    assert listed.lists is not None
+    planes = listed.lists.sizes(listed.values).sum(axis=1) * listed.lists.block * form.planes
+    wanted = (form.flat > 0).sum(axis=1) if doubled else (form.flat != 0).sum(axis=1)
+    assert (planes >= wanted * form.planes).all() and (planes < wanted * form.planes + 2 * BLOCK).all()
+
+
+def _form(case: Case) -> Form:
+    program = Program.new("probe", case.program.inputs)
+    op = _kernel(ENGINE, case, {}, program.block.args, program, "probe")
+    return Form(*_problem(Kernel(op, program.weights)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [16, pytest.param(32, marks=pytest.mark.check), 64])
+def test_lists(width: int) -> None:
+    """Every kind of weights and activations, with padding that is not always what a bit says, and ends of tiles."""
+    cases, target = [], replace(NATIVE, vector_bytes=width)
+    elements, sizes = list(ACTIVATIONS.values()), [(5, 56), (31, 9), (17, 33), (6, 64), (9, 57), (4, 130)]
+    for i, values in enumerate(((-1, 1), (-1, 0, 1), (0, 1), (-1, 0))):
+        for j, element in enumerate(elements):
+            size = sizes[(i + j) % len(sizes)]
+            cases.append(
+                conv_case(
+                    f"{values} x {element}, {size}", (4, *size), (6, 3, 3), weights=values, element=element,
+                    pads=((1, 1, 1, 1), (2, 0, 1, 3))[(i + j) % 2], thresholds=(1, 2, 0, 2)[j], seed=i + j,
+                    base=(-1, -1, 0, -1)[j], step=2 if j == 0 else 1, sign=bool(i % 2), bias=True,
+                )
+            )  # fmt: skip
+    cases += [
+        conv_case("one sign a filter", (9, 14, 14), (8, 3, 3), signed_binary=True, pads=(1, 1, 1, 1), thresholds=2),
+        conv_case("bipolar, wide taps", (3, 20, 40), (4, 5, 7), weights=(-1, 1), element=BIPOLAR, pads=(2, 3, 2, 3)),
+        conv_case(
+            "bipolar, groups", (8, 12, 12), (8, 3, 3), group=4, element=BIPOLAR, pads=(1,) * 4, thresholds=1, step=2
+        ),
+        conv_case(
+            "bipolar, stride", (4, 13, 15), (6, 3, 3), weights=(-1, 1), element=BIPOLAR, strides=(2, 2), pads=(1,) * 4
+        ),
+    ]
+    check_engine(ENGINE, cases, target=target, threads=(1, 2, 3), bits_out=width != 32, schedules="first")
+
+
+@pytest.mark.slow
+def test_a_chain_stays_in_rows_of_bits() -> None:
+    """Maps between layers of the engine are neither bytes nor converted; so are shortcuts."""
+    program = tercet.import_onnx(kind_model(Layer("", (Conv(16, 16, 3, 1, 24),) * 3), KINDS["ternary/ternary"]))
+    run_passes(program, stages(NATIVE, [e for e in ENGINES if e.name in ("bit_sliced", "loops")]))
+    layouts = [bit_rows_of(r.type) for op in program.ops if isinstance(op, KernelOp) for r in op.results]
+    assert sum(layout is not None for layout in layouts) == 2
+    assert sum(isinstance(op, ConvertOp) for op in program.ops) <= 1  # the quantized input
 
 
 @pytest.mark.slow

@@ -103,8 +103,8 @@ static const struct tercet_step steps[] = {
     {most, &sums, &best, 1, 1, 0, 0},
 };
 static const struct tercet_section sections[] = {
-    {0, 48, 0, 48, 256, 1, 0, 0, 0, NULL, 0, 256, 0, NULL, 0, 0},
-    {48, 12, 64, 60, 3, 1, -1, 0, 0, NULL, 0, 3, 0, NULL, 0, 0},
+    {0, 48, 0, 48, 256, 1, 0, 0, 0, NULL, 0, 256, 0, NULL, 0, 0, NULL},
+    {48, 12, 64, 60, 3, 1, -1, 0, 0, NULL, 0, 3, 0, NULL, 0, 0, NULL},
 };
 static const int64_t input_bytes[] = {48, 12}, output_bytes[] = {48, 1};
 

@@ -90,7 +90,7 @@ static const struct tercet_step steps[] = {
 };
 static unsigned char blob[(COUNT + 4) / 5];
 static const struct tercet_section sections[] = {
-    {0, (COUNT + 4) / 5, 64, COUNT, 3, 1, -1, 0, 0, NULL, 0, 3, 0, NULL, 0, 0},
+    {0, (COUNT + 4) / 5, 64, COUNT, 3, 1, -1, 0, 0, NULL, 0, 3, 0, NULL, 0, 0, NULL},
 };
 static const int64_t port_bytes[] = {COUNT * 4};
 static const struct tercet_definition definition = {

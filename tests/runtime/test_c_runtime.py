@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tercet.backends.c.coding import encode
 from tercet.backends.c.engine import Constant
+from tercet.backends.c.lists import Lists
 from tercet.backends.c.storage import Stored, store
 from tercet.runtime.packaging import C_FOLDER
 
@@ -177,6 +178,13 @@ class GapStruct(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int32) for name in ("keep", "skip", "repeats", "items", "rounds")]
 
 
+class ListsStruct(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("bytes", "length", "run", "pitch", "step")),
+        ("block", ctypes.c_int),
+    ]
+
+
 class Section(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("stored", "bytes", "expanded", "count")),
@@ -189,6 +197,7 @@ class Section(ctypes.Structure):
         ("gaps", ctypes.POINTER(GapStruct)),
         ("gap_count", ctypes.c_int),
         ("split", ctypes.c_int),
+        ("lists", ctypes.POINTER(ListsStruct)),
     ]
 
 
@@ -196,9 +205,10 @@ def section_of(stored: Stored, at: int, place: int) -> Section:
     """What the generated C says of a constant at byte `at` of the blob and `place` of the weights."""
     spans = (SpanStruct * len(stored.spans))(*(SpanStruct(*astuple(span)) for span in stored.spans))
     gaps = (GapStruct * len(stored.gaps))(*(GapStruct(*astuple(gap)) for gap in stored.gaps))
+    lists = None if stored.lists is None else ctypes.pointer(ListsStruct(stored.list_bytes, *astuple(stored.lists)))
     return Section(
         at, len(stored.data), place, stored.count, stored.radix, stored.group, stored.offset, int(stored.coded),
-        stored.signs, spans, len(stored.spans), stored.base, stored.fill, gaps, len(stored.gaps), stored.split,
+        stored.signs, spans, len(stored.spans), stored.base, stored.fill, gaps, len(stored.gaps), stored.split, lists,
     )  # fmt: skip
 
 
@@ -280,6 +290,54 @@ def test_expansion(expander: ctypes.CDLL, items: list[Constant]) -> None:
     status, out = expand(expander, sections, blob)
     assert status == 0
     np.testing.assert_array_equal(out, want)
+
+
+@st.composite
+def listed(draw: st.DrawFn) -> Constant:
+    """Digits of filters that become lists."""
+    run, runs, filters = draw(st.integers(1, 5)), draw(st.integers(1, 40)), draw(st.integers(1, 9))
+    rng, radix = np.random.default_rng(draw(st.integers(0, 2**32 - 1))), draw(st.integers(2, 3))
+    digits = rng.integers(0, radix, (filters, run * runs)).astype(np.uint8)
+    digits[0] = draw(st.integers(0, radix - 1))
+    pitch, step, block = draw(st.integers(0, 900)), draw(st.integers(0, 99)), draw(st.sampled_from([1, 8, 16]))
+    form = Lists(run * runs, run, pitch, step, block)
+    return Constant(digits, radix, filters=np.broadcast_to(np.arange(filters)[:, None], digits.shape), lists=form)
+
+
+@given(listed())
+@settings(deadline=None)
+def test_lists(expander: ctypes.CDLL, constant: Constant) -> None:
+    """Digits become the lists that backends/c/lists.py says, or none where those take other than their bytes."""
+    assert constant.lists is not None
+    want, stored = constant.lists.expanded(constant.values).view(np.uint8), store(constant)
+    assert want.size == constant.expanded_bytes == stored.list_bytes
+    status, out = expand(expander, [section_of(stored, 0, 64)], stored.data)
+    assert status == 0
+    np.testing.assert_array_equal(out[64 : 64 + want.size], want)
+    assert not out[:64].any() and not out[64 + want.size :].any()
+    for size in (0, want.size - 2, want.size + 2):
+        assert expand(expander, [section_of(replace(stored, list_bytes=size), 0, 64)], stored.data)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"length": 0}, {"length": 5}, {"run": 0}, {"run": 3}, {"pitch": -1}, {"pitch": 2**16}, {"step": -1},
+        {"step": 2**16}, {"block": 0}, {"block": 65}, {"bytes": -2}, {"bytes": WEIGHTS + 2}, {"pitch": 2**15},
+    ],
+)  # fmt: skip
+def test_lists_that_make_no_sense(expander: ctypes.CDLL, fields: dict[str, int]) -> None:
+    digits = np.array([1, 2, 0, 1, 1, 1, 0, 2], np.uint8)
+    stored = store(Constant(digits, 3, lists=Lists(4, 2, 7, 1, 8)))
+    assert expand(expander, [section_of(stored, 0, 0)], stored.data)[0] == 0
+    section = section_of(stored, 0, 0)
+    for name, value in fields.items():
+        setattr(section.lists.contents, name, value)
+    assert expand(expander, [section], stored.data)[0] == 1
+    for name, value in {"group": 2, "offset": 1}.items():
+        section = section_of(stored, 0, 0)
+        setattr(section, name, value)
+        assert expand(expander, [section], stored.data)[0] == 1
 
 
 @given(st.lists(st.integers(0, 255), max_size=60), st.integers(2, 256), st.integers(0, 3000))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .....ir.kn.bit_rows import BitRowsLayout
 from .....ir.kn.bits import BitsLayout
 from ...engine import Bits, Constants, Cost, Kernel, KernelCode, LayoutRequest, Schedule
 from ...epilogue import Refused, epilogue_reads
@@ -49,7 +50,9 @@ class ActiveInputs:
         problem = _plan(kernel, schedule, target).problem
         return problem.levels is None or problem.out_axis == 1
 
-    def writes_bits(self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout) -> bool:
+    def writes_bits(
+        self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout | BitRowsLayout
+    ) -> bool:
         problem = _plan(kernel, schedule, target).problem
         return problem.levels is not None and layout == BitsLayout.of(problem.out_axis)
 

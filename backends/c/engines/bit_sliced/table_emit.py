@@ -1,4 +1,4 @@
-"""The C of a bit-sliced kernel: its shape as a constant struct, its index stream and channel records."""
+"""The C of a bit-sliced kernel with tables: its shape as a constant struct, its index stream and channel records."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
 from ..table.problem import results_code
-from .plan import GROUP, Plan
+from .table_plan import GROUP, TablePlan
 
-HEADER = Path(__file__).with_name("bit_sliced.h")
+HEADER = Path(__file__).with_name("bit_tables.h")
 
 
-def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
+def emit_tables(kernel: Kernel, plan: TablePlan) -> KernelCode:
     """The kernel's C. Its input must be in planes that satisfy the problem's request."""
     problem, symbol = plan.problem, kernel.symbol
     constants = Constants()
@@ -47,7 +47,7 @@ def emit_bits(kernel: Kernel, plan: Plan) -> KernelCode:
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
 
 
-def index_stream(plan: Plan) -> Constant:
+def index_stream(plan: TablePlan) -> Constant:
     """One byte per table and channel, in the order of the counting: convolution group, chunk, channel, table."""
     flat = plan.problem.weights.reshape(plan.problem.outputs, -1)
     digits = flat > 0 if plan.radix == 2 else flat % 3
@@ -56,7 +56,7 @@ def index_stream(plan: Plan) -> Constant:
     return Constant(stream, plan.radix, GROUP, filters=_in_order(plan, filters, -1))
 
 
-def _in_order(plan: Plan, flat: np.ndarray, fill: int) -> np.ndarray:
+def _in_order(plan: TablePlan, flat: np.ndarray, fill: int) -> np.ndarray:
     """An array [O, inputs] in the order of the index stream; `fill` for inputs that fill up the last table."""
     filled = np.full((len(flat), GROUP * plan.groups), fill, np.int32)
     filled[:, : flat.shape[1]] = flat
@@ -65,7 +65,7 @@ def _in_order(plan: Plan, flat: np.ndarray, fill: int) -> np.ndarray:
     return np.concatenate([chunk[group].reshape(-1) for group in range(len(tables)) for chunk in chunks])
 
 
-def channel_records(plan: Plan) -> np.ndarray:
+def channel_records(plan: TablePlan) -> np.ndarray:
     """int32 [O, ..]: what bits_levels (start, step, counts to reach) or bits_values (what to add) reads."""
     problem = plan.problem
     if (levels := problem.levels) is None:

@@ -1,4 +1,4 @@
-"""Choices of the bit-sliced engine: how products become bits, counters and chunks; and what they cost."""
+"""Tables of the bit-sliced engine: how products become bits, counters and chunks; and what they cost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ...engine import Cost, Schedule
 from ...target import Target
 from ..table.problem import Problem, Refused
 
-GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_sliced.h
+GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_tables.h
 CHUNKS = (8, 4)
 TABLE_SHARE_OF_L1 = 0.9
 
 
 @dataclass(frozen=True)
-class Plan:
+class TablePlan:
     """A problem with a schedule. chunk: tables at a time. bipolar: activations are -1 and +1, without zero padding."""
 
     problem: Problem
@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def scratch(self) -> int:
-        """Bytes that bits_scratch of bit_sliced.h divides."""
+        """Bytes that bits_scratch of bit_tables.h divides."""
         vector = self.target.vector_bytes
         return self.table_bytes + vector * (self.channels * self.counter + (STAGED + 1) * 8 * self.problem.bytes_out)
 
@@ -113,7 +113,7 @@ class Plan:
 
     def _operations(self) -> float:
         """Instructions to add one chunk to the counters of one channel."""
-        full_adder = 2 if self.target.vector_bytes == 64 else 5  # AVX-512 has three-operand logic
+        full_adder = 3 if self.target.vector_bytes == 64 else 5  # AVX-512 has three-operand logic
         planes, carries, total = (2 if self.one_bit else 3), 0, 3 * self.chunk
         for b in range(self.counter):
             column = (self.chunk if b < planes else 0) + carries + 1
@@ -122,15 +122,10 @@ class Plan:
         return total
 
 
-def plans(problem: Problem, bipolar: bool, target: Target) -> list[Plan]:
+def table_plans(problem: Problem, bipolar: bool, target: Target) -> list[TablePlan]:
     """All plans, the cheapest first. Raises Refused where there is none."""
-    if problem.lo < -1 or problem.hi > 1 or problem.unsigned:
-        raise Refused(f"want activations of {{-1, 0, 1}}, have {problem.lo}..{problem.hi}")
-    levels = problem.levels
-    if levels is not None and levels.choices > 1 and (levels.first < -1 or levels.first + levels.choices > 2):
-        raise Refused("want a selector of {-1, 0, 1}")
     bipolar = bipolar and not problem.request().zero
-    found = [Plan(problem, target, bipolar, chunk) for chunk in CHUNKS]
+    found = [TablePlan(problem, target, bipolar, chunk) for chunk in CHUNKS]
     if found[0].counter > MAX_COUNTER:
         raise Refused(f"want counts of at most {MAX_COUNTER} bits, have {found[0].counter}")
     limit = target.l1 * TABLE_SHARE_OF_L1

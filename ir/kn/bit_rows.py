@@ -1,0 +1,108 @@
+"""The layout of few-valued maps in rows of bits: one plane for each channel and bit of a value, eight pixels a byte."""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+import numpy as np
+from xdsl.dialects.builtin import IntAttr
+from xdsl.ir import Attribute, ParametrizedAttribute
+from xdsl.irdl import irdl_attr_definition
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import VerifyException
+
+from ..types import Element, element_of, shape_of, storage_dtype, values_of
+
+ALIGNMENT = 64
+"""Bytes that the size of a plane is a multiple of, so that whole vectors may be stored at its end."""
+
+
+def row_bits(element: Element) -> int:
+    """How many bits hold a value: one less than there are values of {-1, 0, 1}; 0 for all others.
+
+    Bit p says whether a value is at least the largest (p = 0), or the middle one of three (p = 1).
+    """
+    if storage_dtype(element).kind == "f":
+        return 0
+    values = values_of(element)
+    return len(values) - 1 if values and values[0] >= -1 and values[-1] <= 1 else 0
+
+
+@irdl_attr_definition
+class BitRowsLayout(ParametrizedAttribute):
+    """Planes of `size` bytes of a map [1, C, H, W], one for each channel and bit of a value; rows of `pitch` bytes.
+
+    With P = row_bits(element), bit p of pixel (c, y, x) is bit x % 8 (the lowest is 0) of byte
+        (c * P + p) * size + y * pitch + x // 8.
+    All other bits are unspecified. Text: `#kn.bit_rows<pitch = 7, size = 448>`.
+    """
+
+    name = "kn.bit_rows"
+    pitch: IntAttr
+    size: IntAttr
+
+    FIELDS: ClassVar = ("pitch", "size")
+
+    @classmethod
+    def of(cls, tensor: Attribute) -> BitRowsLayout:
+        """The smallest layout that holds a tensor [1, C, H, W]."""
+        _, _, height, width = shape_of(tensor)
+        pitch = -(-width // 8)
+        return cls(IntAttr(pitch), IntAttr(-(-height * pitch // ALIGNMENT) * ALIGNMENT))
+
+    def field(self, name: str) -> int:
+        return cast(IntAttr, getattr(self, name)).data
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
+        values: list[Attribute] = []
+        with parser.in_angle_brackets():
+            for name in cls.FIELDS:
+                if values:
+                    parser.parse_punctuation(",")
+                parser.parse_keyword(name)
+                parser.parse_punctuation("=")
+                values.append(IntAttr(parser.parse_integer(allow_boolean=False)))
+        return values
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(", ".join(f"{name} = {self.field(name)}" for name in self.FIELDS))
+
+    def verify(self) -> None:
+        if self.field("pitch") < 1 or self.field("size") < 1 or self.field("size") % ALIGNMENT:
+            raise VerifyException(f"#kn.bit_rows: want a pitch >= 1 and a size that is a multiple of {ALIGNMENT}")
+
+    def check(self, tensor: Attribute) -> None:
+        """Raises VerifyException for a tensor that does not fit the layout."""
+        shape = shape_of(tensor)
+        if len(shape) != 4 or shape[0] != 1:
+            raise VerifyException(f"{self}: want a map [1, C, H, W], have {list(shape)}")
+        if shape[3] > 8 * self.field("pitch") or shape[2] * self.field("pitch") > self.field("size"):
+            raise VerifyException(f"{list(shape)} does not fit into {self}")
+        if not row_bits(element_of(tensor)):
+            raise VerifyException(f"{self}: want two or three values of -1, 0 and 1, have {element_of(tensor)}")
+
+    def planes(self, tensor: Attribute) -> int:
+        return shape_of(tensor)[1] * row_bits(element_of(tensor))
+
+    def pack(self, array: np.ndarray, tensor: Attribute) -> np.ndarray:
+        """The tensor's values as planes: uint8 [planes * size]. Unspecified bits are ones."""
+        _, channels, height, width = array.shape
+        values, planes = values_of(element_of(tensor)), row_bits(element_of(tensor))
+        ones = np.stack([array[0] >= values[-1 - p] for p in range(planes)], axis=1)
+        bits = np.ones((channels * planes, height, 8 * self.field("pitch")), np.bool_)
+        bits[..., :width] = ones.reshape(-1, height, width)
+        buffer = np.full((channels * planes, self.field("size")), 255, np.uint8)
+        rows = np.packbits(bits, axis=-1, bitorder="little").reshape(len(buffer), -1)
+        buffer[:, : rows.shape[1]] = rows
+        return buffer.reshape(-1)
+
+    def unpack(self, buffer: np.ndarray, tensor: Attribute) -> np.ndarray:
+        """The inverse of `pack`."""
+        shape, element = shape_of(tensor), element_of(tensor)
+        rows = buffer.reshape(self.planes(tensor), -1)[:, : shape[2] * self.field("pitch")]
+        bits = np.unpackbits(rows.reshape(len(rows), shape[2], -1), axis=-1, bitorder="little")[..., : shape[3]]
+        count = bits.reshape(shape[1], row_bits(element), *shape[2:]).sum(axis=1)
+        return np.array(values_of(element))[count][None].astype(storage_dtype(element))
