@@ -3,11 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .api import LossyOptions, bench, compile, import_onnx, inspect, load, run, sensitivity, targets, verify
     from .ir.errors import TercetError
 
-__version__ = "0.1.0"
 __all__ = [
     "LossyOptions",
     "TercetError",

@@ -11,29 +11,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backends.c.engines import ENGINES, describe_engine
+from .backends.c.lowering.pipeline import stages
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
-from .driver import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
+from .driver.compile import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
+from .driver.lossy import Calibration, calibration_data, lossy_options
 from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
 from .ir.program import Program
-from .lossy import Calibration, calibration_data, lossy_options
-from .passes.calibrate.sensitivity import sensitivity as measure_sensitivity
-from .passes.pipeline import passes_before_lossy, run_passes, stages
-from .passes.ternarize.options import LossyOptions
-from .runtime.artifact import SUFFIX
-from .runtime.losses import LOSSES
-from .runtime.manifest import Manifest
+from .passes.lossy.options import LossyOptions
+from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
+from .passes.lossy.ternarize import Ternarize
+from .passes.pipeline import passes_before_lossy, run_passes
+from .runtime.artifact.artifact import SUFFIX
+from .runtime.artifact.losses import LOSSES
+from .runtime.artifact.manifest import Manifest
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from .passes.sum_merge import LayerRepetition
-    from .runtime.bench import BenchReport
-    from .runtime.loader import LoadedModel
-    from .runtime.report import Inspection
-    from .runtime.verify.result import Verification
+    from .ir.repetition import LayerRepetition
+    from .runtime.check.bench_report import BenchReport
+    from .runtime.check.verify.result import Verification
+    from .runtime.load.loader import LoadedModel
+    from .runtime.report.inspection import Inspection
 
 __all__ = [
     "Compiled",
@@ -62,7 +64,7 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     Its hashes and the CPU are checked before any of its code is mapped. Close the model, or use it in a `with` block.
     Raises TercetError for an artifact that is damaged or not for this machine, and for a bad number of threads.
     """
-    from .runtime.loader import load as load_artifact
+    from .runtime.load.loader import load as load_artifact
 
     return load_artifact(path, threads=threads)
 
@@ -89,7 +91,7 @@ def inspect(
 
     Executes nothing from the file. target, batch, shapes, engines, optimize: as for `compile`; for models only.
     """
-    from .runtime.report import inspect_artifact, inspect_program
+    from .runtime.report.inspection import inspect_artifact, inspect_program
 
     if _is_artifact(path):
         return inspect_artifact(path)
@@ -119,10 +121,11 @@ def repetition(
     layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, shapes, engines, optimize: as
     for `inspect`.
     """
+    from .backends.c.sum_search import NativeSearch
     from .passes.sum_merge import repetition as report
-    from .runtime.artifact import Artifact
-    from .runtime.bench import layer_seconds
-    from .runtime.stored_ir import kernel_program
+    from .runtime.artifact.artifact import Artifact
+    from .runtime.artifact.stored_ir import kernel_program
+    from .runtime.check.bench_report import layer_seconds
 
     measured = None if bench is None else layer_seconds(bench)
     if _is_artifact(path):
@@ -130,7 +133,7 @@ def repetition(
     else:
         program = import_onnx(path, batch=batch, shapes=shapes)
         run_passes(program, stages(find_target(target), *choose_engines(engines, optimize)))
-    return report(program, budget, measured=measured, on_layer=on_layer)
+    return report(program, budget, search=NativeSearch, measured=measured, on_layer=on_layer)
 
 
 @_quiet
@@ -179,9 +182,9 @@ def verify(
     differ from the model and the artifact alike. on_progress: told what is being done. A difference is no error: see
     `Verification.ok`.
     """
-    from .runtime.samples import file_samples, random_samples
-    from .runtime.stored_ir import kernel_program
-    from .runtime.verify.check import open_second_opinion, verify_program
+    from .runtime.artifact.stored_ir import kernel_program
+    from .runtime.check.samples import file_samples, random_samples
+    from .runtime.check.verify.check import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
         raise InputError(f"samples: want at least 1, have {samples}")
@@ -237,7 +240,7 @@ def bench(
     source: the model that the peers run; for a model it is the model itself. target, shapes: as for `compile`, for a
     model only. batch: samples in one call. repeats: rounds.
     """
-    from .runtime.bench import bench_artifact
+    from .runtime.check.bench import bench_artifact
 
     if _is_artifact(path):
         return bench_artifact(
@@ -287,6 +290,13 @@ def targets() -> list[TargetStatus]:
             )
         )  # fmt: skip
     return found
+
+
+def stage_labels(*, lossy: bool = False) -> list[str]:
+    """The labels of the IR that `compile` makes, in order: `00-import`, then one for each pass. lossy: with the pass
+    that changes weights."""
+    steps = [Ternarize(LossyOptions("ternary"))] if lossy else []
+    return [IMPORT_LABEL, *(stage.label for stage in stages(find_target("generic"), (), lossy=steps))]
 
 
 def _is_artifact(path: str | Path) -> bool:

@@ -23,8 +23,8 @@ from tercet.ir.program import Port, Program
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import ThresholdOp
 from tercet.ir.types import TERNARY, Element, element_of, int_type, range_of, storage_dtype, tensor_type
-from tercet.runtime.layers import Layer as Step
-from tercet.runtime.loader import LoadedModel
+from tercet.runtime.artifact.layers import Layer as Step
+from tercet.runtime.load.loader import LoadedModel
 
 ENGINES = ("table", "bit_sliced", "adder_graph")
 

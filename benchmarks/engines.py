@@ -18,9 +18,9 @@ from pathlib import Path
 from suite.layers import KINDS, LAYERS, input_of, kind_model
 
 import tercet
-from tercet.runtime.layers import Layer as Step
-from tercet.runtime.loader import LoadedModel
-from tercet.runtime.timing import cpu_name, pinned
+from tercet.runtime.artifact.layers import Layer as Step
+from tercet.runtime.check.timing import cpu_name, pinned
+from tercet.runtime.load.loader import LoadedModel
 
 COMPUTE = {"tn.conv", "tn.matmul"}
 

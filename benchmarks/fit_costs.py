@@ -25,12 +25,13 @@ import tercet
 from tercet.backends.c.costs import FILE, costs_text, read_costs
 from tercet.backends.c.engine import Engine, Kernel, Schedule
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.pipeline import Tuning, stages
+from tercet.backends.c.lowering.tune import Times
 from tercet.backends.c.target import Target, find_target
+from tercet.driver.tuning import Tuner
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
-from tercet.passes.pipeline import Tuning, run_passes, stages
-from tercet.passes.tune import Times
-from tercet.tuning import Tuner
+from tercet.passes.pipeline import run_passes
 
 CHAINS = (
     (Conv(16, 64, 3, 1, 56), Conv(64, 64, 3, 1, 56), Conv(64, 128, 3, 2, 56), Conv(128, 128, 3, 1, 28)),

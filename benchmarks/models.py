@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import tercet
 
 if TYPE_CHECKING:
-    from tercet.runtime.bench import BenchReport
+    from tercet.runtime.check.bench_report import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = (

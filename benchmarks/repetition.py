@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from tercet.api import repetition
-from tercet.passes.sum_merge import LayerRepetition, analyse
-from tercet.passes.sum_merge.repetition import HEADER, repetition_rows
-from tercet.passes.sum_merge.repetition_html import repetition_html
+from tercet.backends.c.sum_search import NativeSearch
+from tercet.ir.repetition import LayerRepetition
+from tercet.passes.sum_merge import analyse
+from tercet.runtime.report.repetition_html import repetition_html
+from tercet.runtime.report.repetition_text import HEADER, repetition_rows
 
 
 def state_layers(path: Path, budget: float) -> list[LayerRepetition]:
@@ -37,7 +39,7 @@ def state_layers(path: Path, budget: float) -> list[LayerRepetition]:
     for name, value in _tensors(state):
         array = value.numpy()
         if array.dtype == np.int8 and array.ndim >= 2 and np.isin(array, (-1, 0, 1)).all():
-            found.append(analyse(array, budget, symbol=name, nodes=(f"Parameter:{name}",)))
+            found.append(analyse(array, budget, search=NativeSearch, symbol=name, nodes=(f"Parameter:{name}",)))
     return found
 
 

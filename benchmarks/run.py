@@ -25,7 +25,7 @@ from suite.report import read_json, subject_table, text, write_json
 from suite.worker import PEERS, Worker
 
 import tercet
-from tercet.runtime.timing import cpu_name, pinned
+from tercet.runtime.check.timing import cpu_name, pinned
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "bench"
 PEER_ISA = {"x86-64-v3": {"ONEDNN_MAX_CPU_ISA": "AVX2"}}

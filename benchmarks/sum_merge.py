@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tercet.backends.c.sum_search import NativeSearch
 from tercet.passes.sum_merge import merge_sums
 
 # (outputs, inputs): adds to stay below, by kind (shared docs/factoring.md; the large ones 25% below grouped columns)
@@ -58,7 +59,7 @@ def random_weights(kind: str, outputs: int, inputs: int, density: float = 0.5, s
 def ours(weights: np.ndarray, seconds: float) -> tuple[int, int, float]:
     """(adds, depth, CPU seconds), proved to compute the weights."""
     begin = time.process_time()
-    graph = merge_sums(weights, seconds=seconds)
+    graph = merge_sums(weights, seconds=seconds, search=NativeSearch)
     spent = time.process_time() - begin
     if not np.array_equal(graph.to_matrix(), weights):
         raise SystemExit("the sum graph is wrong")
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--da4ml-seconds", type=float, default=200, help="time limit for each matrix; 0: leave it out")
     options = parser.parse_args()
     parts = options.sizes.split(",")
-    merge_sums(np.ones((2, 2), np.int8))  # compile the search before the clock runs
+    merge_sums(np.ones((2, 2), np.int8), search=NativeSearch)  # compile the search before the clock runs
 
     print("| K x N | weights | bar | adds | of the bar | depth | CPU s | da4ml |\n" + "| --- " * 8 + "|")
     for (outputs, inputs), bars in BARS.items():

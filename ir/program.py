@@ -30,6 +30,7 @@ from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import ParseError, VerifyException
 
 from .errors import IRError
+from .kn.memory import verify_memory
 from .locations import describe
 from .names import decode_name, encode_name, ssa_hint
 from .operation import symbol
@@ -200,8 +201,6 @@ class Program:
     def verify(self) -> None:
         """Checks every rule of the dialects, that values are defined before they are used, that constants fit the
         store, and the memory plan where there is one. Raises IRError naming the operation."""
-        from .kn.memory import verify_memory
-
         verify_order(self.module.body.block)
         for op in self.module.walk():
             try:
@@ -213,7 +212,7 @@ class Program:
                     raise IRError(f"{op.name} names '@{name}', which is not in the weight store", where=describe(op))
             if isinstance(op, ConstantOp):
                 self._verify_constant(op)
-        verify_memory(self)
+        verify_memory(self.block)
 
     def _verify_constant(self, op: ConstantOp) -> None:
         name, kind = op.get("value"), tensor_of(op.result)

@@ -8,11 +8,12 @@ import numpy as np
 from xdsl.ir import Operation
 
 from ..ir.program import Program
+from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace
 from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, ReluOp, SubOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.quant import DequantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, is_float, range_of, shape_of
-from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace
+from .base import Pass
 from .level_rules import clip_of_quantize, sum_of_thresholds, threshold_of_threshold
 
 MOST_EXACT = 1 << 24

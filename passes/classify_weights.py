@@ -13,10 +13,11 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
+from ..ir.rewrite import erase_dead, insert, name_of
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import DequantizeOp
-from .base import Pass, erase_dead, insert, name_of
+from .base import Pass
 
 MAX_LEVEL = 127
 

@@ -17,12 +17,13 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
+from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace
 from ..ir.tn.elementwise import CastOp, ClipOp, MulOp, ReluOp, RoundOp
 from ..ir.tn.movement import ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.pool import AvgPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, window_counts
 from ..ir.tn.quant import QUOTIENT_LIMIT, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
 from ..ir.types import INT64_MAX, element_of, is_float, range_of, shape_of
-from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace
+from .base import Pass
 from .recover_quantizers import MOVES, ROUNDING_CHAINS
 
 AVERAGES = (AvgPoolOp, ReduceMeanOp)

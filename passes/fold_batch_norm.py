@@ -9,11 +9,12 @@ from xdsl.ir import Operation
 
 from ..ir.locations import fused_location
 from ..ir.program import Program
+from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
 from ..ir.tn.elementwise import AddOp, MulOp
 from ..ir.tn.linear import BatchNormOp, ConvOp
 from ..ir.tn.quant import QuantizeOp, ThresholdOp
 from ..ir.types import shape_of
-from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from .base import Pass
 
 
 def batch_norm_affine(op: BatchNormOp, program: Program) -> tuple[np.ndarray, np.ndarray] | None:

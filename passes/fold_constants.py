@@ -10,10 +10,11 @@ from xdsl.ir import Operation
 
 from ..backends.reference.interpreter import evaluate
 from ..ir.program import Program
+from ..ir.rewrite import erase_dead, name_of, remove, tighten
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.quant import DequantizeOp
 from ..ir.types import Element, contains, element_of, element_of_array, storage_dtype
-from .base import Pass, erase_dead, name_of, remove, tighten
+from .base import Pass
 
 MAX_ELEMENTS = 1 << 28
 """Results larger than this (1 GiB of floats) stay computed at run time."""

@@ -8,10 +8,10 @@ import numpy as np
 from xdsl.ir import Operation
 
 from ..ir.program import Program
+from ..ir.rewrite import constant_before, insert, name_of, replace
 from ..ir.tn.elementwise import AddOp, ClipOp, SubOp
 from ..ir.tn.quant import QuantizeOp, ThresholdOp
 from ..ir.types import shape_of
-from .base import constant_before, insert, name_of, replace
 
 
 def clip_of_quantize(program: Program, op: Operation) -> bool:

@@ -12,13 +12,14 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
+from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
 from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
-from .base import Pass, Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from .base import Pass
 from .monotone_chain import as_step, direction_of, varying_axes
 
 MAX_PAIRS = 1 << 20

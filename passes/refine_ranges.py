@@ -8,9 +8,10 @@ import numpy as np
 from xdsl.ir import Operation
 
 from ..ir.program import Program
+from ..ir.rewrite import retype, tighten
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, tensor_type
-from .base import Pass, retype, tighten
+from .base import Pass
 
 
 class RefineRanges(Pass):

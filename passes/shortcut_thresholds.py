@@ -11,11 +11,11 @@ from xdsl.ir import Operation, SSAValue
 
 from ..ir.locations import fused_location
 from ..ir.program import Program
+from ..ir.rewrite import constant_before, insert, name_of, replace, sole_user
 from ..ir.tn.elementwise import AddOp, ClipOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of, shape_of
-from .base import constant_before, insert, name_of, replace, sole_user
 
 
 def to_selected_levels(program: Program, op: Operation, most_steps: int, most_choices: int) -> bool:

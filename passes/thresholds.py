@@ -18,11 +18,12 @@ from xdsl.ir import Operation
 
 from ..ir.locations import fused_location
 from ..ir.program import Program
+from ..ir.rewrite import apply_rules, constant_before, insert, name_of, replace
 from ..ir.tn.elementwise import ClipOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import QuantizeOp, SelectThresholdOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of
-from .base import Pass, apply_rules, constant_before, insert, name_of, replace
+from .base import Pass
 from .monotone_chain import Step, find_chain, find_fork, integer_thresholds, levels_of
 from .shortcut_thresholds import to_selected_levels
 

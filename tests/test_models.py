@@ -12,9 +12,10 @@ from model_cases import NAMES, Case, build_case, compare
 
 from tercet.api import Compiled, compile, import_onnx, load
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS, find_target, runs_here
 from tercet.ir.program import Program
-from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.pipeline import run_passes
 
 EMULATED = "x86-64-v4 lanes"
 LARGE = ("vww", "cnv_w1a1", "cnv_w2a2")

@@ -12,10 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 import tercet
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import find_target
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.types import is_float, shape_of
-from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.pipeline import run_passes
 
 CHANNELS, SIZE, BLOCKS = 12, (9, 7), 2
 QONNX = "qonnx.custom_op.general"

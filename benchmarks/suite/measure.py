@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tercet.runtime.timing import Spread
+from tercet.runtime.check.timing import Spread
 
 from .clock import Clock, LeftOut, interleave
 from .layers import KINDS, LAYERS, Kind, Layer, input_of, kind_model, uint8_input

@@ -15,8 +15,8 @@ import tercet
 from .clock import Clock, LeftOut, time_source, timed
 
 if TYPE_CHECKING:
-    from tercet.runtime.layers import Layer as Step
-    from tercet.runtime.loader import LoadedModel
+    from tercet.runtime.artifact.layers import Layer as Step
+    from tercet.runtime.load.loader import LoadedModel
 
 COMPUTE = ("tn.conv", "tn.matmul")
 LAYER_ERROR, NETWORK_ERROR = 1e-2, 0.2

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import tercet
+from tercet.runtime.report.bench_html import bench_html
 
 HERE = Path(__file__).resolve().parent
 MODEL, TESTS = HERE / "digits_ternary.onnx", HERE / "digits_test.npz"
@@ -69,7 +70,7 @@ def main() -> int:
         )
         print(f"{peer.ratio.lower:.2f} to {peer.ratio.upper:.2f}); {peer.agreement}")
     print(f"    {1e6 * times.time.median:.0f} us an image on this machine ({times.cpu})")
-    report.write_text(times.to_html(), encoding="utf-8")
+    report.write_text(bench_html(times), encoding="utf-8")
 
     command = "tercet" if shutil.which("tercet") else short(Path(sys.executable).with_name("tercet"))
     print(f"\nReport: {short(report)}")

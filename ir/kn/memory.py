@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from ..errors import IRError
 from ..locations import describe
-from ..program import Program
 from .kernel import ConvertOp, KernelOp, planned_offsets
 from .layout import TAIL_BYTES, buffer_bytes, round_up
 
@@ -26,13 +25,13 @@ class Buffer:
     last: int
 
 
-def steps_of(program: Program) -> list[KernelOp | ConvertOp]:
-    return [op for op in program.ops if isinstance(op, KernelOp | ConvertOp)]
+def steps_of(block: Block) -> list[KernelOp | ConvertOp]:
+    return [op for op in block.ops if isinstance(op, KernelOp | ConvertOp)]
 
 
-def arena_buffers(program: Program) -> list[Buffer]:
+def arena_buffers(block: Block) -> list[Buffer]:
     """The results that live in the arena: all but those the program returns, which have memory of their own."""
-    steps = steps_of(program)
+    steps = steps_of(block)
     position: dict[Operation, int] = {op: i for i, op in enumerate(steps)}
     found: list[Buffer] = []
     for op in steps:
@@ -46,20 +45,20 @@ def arena_buffers(program: Program) -> list[Buffer]:
     return found
 
 
-def live_bytes(program: Program) -> list[int]:
+def live_bytes(block: Block) -> list[int]:
     """For every step, the bytes of the arena's values alive while it runs; no plan needs less than the most."""
-    live = [0] * len(steps_of(program))
-    for buffer in arena_buffers(program):
+    live = [0] * len(steps_of(block))
+    for buffer in arena_buffers(block):
         for step in range(buffer.first, buffer.last + 1):
             live[step] += buffer.size
     return live
 
 
-def arena_bytes(program: Program) -> int:
+def arena_bytes(block: Block) -> int:
     """The size of the arena that the planned offsets need."""
     ends = [
         offset + round_up(buffer_bytes(value.type) + TAIL_BYTES, ALIGNMENT)
-        for op in program.ops
+        for op in block.ops
         if planned_offsets(op)
         for value, offset in zip(op.results, planned_offsets(op), strict=True)
         if offset >= 0
@@ -67,11 +66,11 @@ def arena_bytes(program: Program) -> int:
     return max(ends, default=0)
 
 
-def verify_memory(program: Program) -> None:
+def verify_memory(block: Block) -> None:
     """Checks the planned offsets by walking the steps: a step reads bytes that still hold the value that was written
     there, writes over nothing that it or a later step reads, and a value without an offset is one that the program
     returns. Nothing is checked before memory is planned. Raises IRError naming the step."""
-    steps = steps_of(program)
+    steps = steps_of(block)
     if not any(planned_offsets(op) for op in steps):
         return
     last_use: dict[SSAValue, int] = {}

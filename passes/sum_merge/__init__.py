@@ -2,12 +2,11 @@
 
 from ...ir.sum_graph import SumGraph, filter_matrix
 from .attach import SumMerge
-from .repetition import LayerRepetition, analyse, repetition
+from .repetition import analyse, repetition
 from .search import merge_sums, sign_planes
 from .tables import Tables, build_tables
 
 __all__ = [
-    "LayerRepetition",
     "SumGraph",
     "SumMerge",
     "Tables",

@@ -11,11 +11,12 @@ import numpy as np
 from ...ir.errors import IRError
 from ...ir.operation import symbol
 from ...ir.program import Program
+from ...ir.rewrite import name_of
 from ...ir.sum_graph import SumGraph, filter_matrix
 from ...ir.tn.linear import ConvOp
 from ...ir.types import is_float
-from ..base import Pass, name_of
-from .search import merge_sums
+from ..base import Pass
+from .search import NewSearch, merge_sums
 
 MOST_WEIGHTS = 150_000
 """Nonzero weights of a layer that is factored. Straight-line code of more takes the C compiler long and leaves the
@@ -32,16 +33,17 @@ TRIALS = 1000
 class SumMerge(Pass):
     """Factors the weights of convolutions; the graph goes to the weight store, its name to the operation (`sums`).
 
-    wanted: whether an engine computes by such graphs; the pass does nothing otherwise.
+    search: what finds the graphs; None where no engine computes by them or nothing can search: the pass does nothing
+    then.
     """
 
     name: ClassVar[str] = "sum-merge"
 
-    def __init__(self, *, wanted: bool = True) -> None:
-        self.wanted = wanted
+    def __init__(self, search: NewSearch | None) -> None:
+        self.search = search
 
     def apply(self, program: Program) -> bool:
-        if not self.wanted:
+        if self.search is None:
             return False
         changed = False
         for op in program.ops:
@@ -50,7 +52,7 @@ class SumMerge(Pass):
             if not np.isin(weights, (-1, 0, 1)).all() or np.count_nonzero(weights) > MOST_WEIGHTS:
                 continue
             matrix = filter_matrix(weights, op.get("group"))
-            graph = merge_blocks(matrix)
+            graph = merge_blocks(matrix, self.search)
             if not np.array_equal(graph.to_matrix(), matrix):
                 raise IRError("sum merging changed the weights", where=name_of(op.w))
             op.properties["sums"] = symbol(program.weights.add(f"{name_of(op.w)}.sums", graph.to_array()))
@@ -58,7 +60,7 @@ class SumMerge(Pass):
         return changed
 
 
-def merge_blocks(matrix: np.ndarray) -> SumGraph:
+def merge_blocks(matrix: np.ndarray, search: NewSearch) -> SumGraph:
     """A graph of blocks of rows that share no sums. matrix: [outputs, inputs].
 
     Rows that look alike, up to sign, come into the same block.
@@ -71,5 +73,5 @@ def merge_blocks(matrix: np.ndarray) -> SumGraph:
     block = (weights - 1).clip(0) * count // total
     parts = [rows for i in range(count) if len(rows := alike[block == i])]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the search is C, and lets other threads run
-        graphs = pool.map(lambda rows: merge_sums(matrix[rows], trials=TRIALS), parts)
+        graphs = pool.map(lambda rows: merge_sums(matrix[rows], trials=TRIALS, search=search), parts)
         return SumGraph.stack(list(zip(parts, graphs, strict=True)))

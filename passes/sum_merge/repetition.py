@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,68 +13,25 @@ from ...ir.errors import IRError
 from ...ir.kn.kernel import KernelOp
 from ...ir.locations import source_names
 from ...ir.program import Program
+from ...ir.repetition import LayerRepetition
 from ...ir.sum_graph import SumGraph, filter_matrix
 from ...ir.tn.linear import ConvOp, MatMulOp
-from .search import merge_sums, sign_planes
+from .search import NewSearch, merge_sums, sign_planes
 from .tables import build_tables
-
-
-@dataclass(frozen=True)
-class LayerRepetition:
-    """One layer with weights of {-1, 0, 1}. Adds count additions and subtractions per output vector (output pixel).
-
-    kind: binary (no zeros), signed-binary (zeros, one sign in each row) or ternary. density: share of nonzero weights.
-    patterns, distinct: kernel slices of a convolution, else columns; how many there are, and differ by more than sign.
-    before: nonzeros beyond one a row, what no sharing costs. adds: with sharing, by how the weights are coded
-    (`codings`). bound: below this no graph of additions can say these weights (`information_bound`). depth: longest
-    path of the fewest adds. table_bytes: index stream of look-up tables. seconds: CPU time of all searches.
-    engine, cycles: what computes the layer, and predicted cycles of one sample; measured: seconds of one sample, where
-    a benchmark was given.
-    """
-
-    symbol: str
-    nodes: tuple[str, ...]
-    kind: str
-    outputs: int
-    inputs: int
-    density: float
-    patterns: int
-    distinct: int
-    before: int
-    adds: Mapping[str, int]
-    bound: int
-    depth: int
-    table_bytes: int
-    seconds: float
-    engine: str = ""
-    cycles: float = 0
-    measured: float | None = None
-
-    @property
-    def fewest(self) -> int:
-        return min(self.adds.values())
-
-    @property
-    def reduction(self) -> float:
-        """Dense multiply-accumulates per add (SumMerge's op reduction, ICS 2021, a MAC being one operation)."""
-        return self.outputs * self.inputs / max(self.fewest, 1)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for json.dump."""
-        return {**asdict(self), "fewest": self.fewest, "reduction": self.reduction}
 
 
 def repetition(
     program: Program,
     budget: float = 1.0,
     *,
+    search: NewSearch,
     measured: Mapping[str, float] | None = None,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerRepetition]:
     """The report of a program at kernel level: convolutions and products with constant weights of {-1, 0, 1}.
 
-    budget: CPU seconds to search for each coding of each layer; one start is always completed. measured: seconds of
-    one sample by kernel symbol. on_layer: told each layer's name before it is searched.
+    budget: CPU seconds to search for each coding of each layer; one start is always completed. search: what searches.
+    measured: seconds of one sample by kernel symbol. on_layer: told each layer's name before it is searched.
     """
     found = []
     for kernel in (op for op in program.ops if isinstance(op, KernelOp)):
@@ -86,8 +42,8 @@ def repetition(
             on_layer(kernel.symbol.data)
             found.append(
                 analyse(
-                    weights, budget, group=group, symbol=kernel.symbol.data, nodes=tuple(source_names(op.location)),
-                    engine=kernel.engine.data, cycles=kernel.predicted_cycles,
+                    weights, budget, search=search, group=group, symbol=kernel.symbol.data,
+                    nodes=tuple(source_names(op.location)), engine=kernel.engine.data, cycles=kernel.predicted_cycles,
                     measured=(measured or {}).get(kernel.symbol.data),
                 )
             )  # fmt: skip
@@ -108,12 +64,14 @@ def _weights(program: Program, op: Operation) -> tuple[np.ndarray, int] | None:
     return weights.astype(np.int8), group
 
 
-def analyse(weights: np.ndarray, budget: float = 1.0, *, group: int = 1, **about: Any) -> LayerRepetition:
+def analyse(
+    weights: np.ndarray, budget: float = 1.0, *, search: NewSearch, group: int = 1, **about: Any
+) -> LayerRepetition:
     """The report of one layer. weights: int [outputs, inputs / group, *kernel] of -1, 0, 1. about: other fields."""
     begin = time.thread_time()
     flat = weights.reshape(len(weights), -1)
     matrix = filter_matrix(weights, group)
-    graphs = {name: (_proved(coded, budget), extra) for name, (coded, extra) in codings(matrix).items()}
+    graphs = {name: (_proved(coded, budget, search), extra) for name, (coded, extra) in codings(matrix).items()}
     adds = {name: graph.adds + extra for name, (graph, extra) in graphs.items()}
     best = min(adds, key=lambda name: adds[name])
     slices = weights.reshape(-1, int(np.prod(weights.shape[2:]))) if weights[0, 0].size > 1 else flat.T
@@ -176,8 +134,8 @@ def information_bound(flat: np.ndarray) -> int:
     return low
 
 
-def _proved(matrix: np.ndarray, budget: float) -> SumGraph:
-    graph = merge_sums(matrix, seconds=budget)
+def _proved(matrix: np.ndarray, budget: float, search: NewSearch) -> SumGraph:
+    graph = merge_sums(matrix, seconds=budget, search=search)
     if not np.array_equal(graph.to_matrix(), matrix):
         raise IRError("sum merging changed the weights")
     return graph
@@ -187,26 +145,3 @@ def _distinct(lines: np.ndarray) -> int:
     """Lines that differ by more than their sign; zero counts as one."""
     first = np.take_along_axis(lines, np.argmax(lines != 0, axis=1)[:, None], axis=1)
     return len(np.unique(lines * first, axis=0))
-
-
-HEADER = (
-    "layer", "weights", "K x N", "density", "distinct", "no sharing", "binary", "signed-bin.", "ternary", "bound",
-    "MAC/add", "depth", "table bytes", "CPU s", "engine", "cycles", "measured",
-)  # fmt: skip
-
-
-def repetition_rows(layers: Sequence[LayerRepetition]) -> list[list[str]]:
-    """The report as text, a row under HEADER for each layer."""
-    rows = []
-    for one in layers:
-        adds = [str(one.adds.get(name, "-")) for name in ("binary", "signed-binary", "ternary")]
-        rows.append(
-            [
-                " + ".join(name.partition(":")[2] or name for name in one.nodes) or one.symbol,
-                one.kind, f"{one.outputs} x {one.inputs}", f"{one.density:.2f}", f"{one.distinct} of {one.patterns}",
-                str(one.before), *adds, str(one.bound), f"{one.reduction:.2f}", str(one.depth), str(one.table_bytes),
-                f"{one.seconds:.1f}", one.engine, f"{one.cycles:.0f}",
-                "-" if one.measured is None else f"{1e6 * one.measured:.1f} us",
-            ]
-        )  # fmt: skip
-    return rows

@@ -10,10 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.errors import InputError, ToolchainError
+from ...ir.errors import InputError
 from ...ir.sum_graph import SumGraph
-from .native import COLUMNS, ROWS, NativeSearch, library
-from .search_python import PythonSearch
 from .sums import Sums
 
 TRIALS = 2000
@@ -22,8 +20,13 @@ DENSE_WORK = 1e8  # starts without folding look at about nonzeros ** 2 / rows pa
 STARTS_SHARE = 0.4  # of a time budget; the rest improves the best start
 
 
+ROWS, COLUMNS = 0, 1
+"""The sides of a matrix, as a search numbers them."""
+
+
 class Search(Protocol):
-    """What both implementations of the search do; integers `lift` and `row_weight` are explained in core.c."""
+    """The state of a search, which a backend implements; `lift` and `row_weight` are explained beside the moves
+    (backends/c/sum_search/core.c)."""
 
     def fold(self, size: int) -> None: ...
     def merge(self, lift: int, row_weight: int) -> int: ...
@@ -51,22 +54,21 @@ def merge_sums(
     trials: int | None = None,
     max_depth: int | None = None,
     seed: int = 0,
-    search: NewSearch | None = None,
+    search: NewSearch,
 ) -> SumGraph:
     """The adder graph of `weights @ x` with the fewest additions found.
 
     weights: [outputs, inputs] of -1, 0, 1 in any number type. seconds: CPU time to search (the graph is written out
     after that, some 5 us an addition). trials: improvement steps, default 2000 without `seconds` and no limit with it;
     without `seconds` the result depends on the weights, `trials` and `seed` alone. max_depth: longest path in
-    additions, kept at the price of more of them. search: the implementation, default the compiled one, or the Python
-    one where there is no C compiler; both give the same graph.
+    additions, kept at the price of more of them. search: the implementation.
 
     The graph never has more additions than the matrix has beyond one nonzero a row. Raises InputError for other
     weights, or a max_depth below log2 of the longest row.
     """
     matrix = ternary(weights)
     plain = Sums.of_matrix(matrix)
-    sums = _search(matrix, seconds, trials, seed, search or default_search())
+    sums = _search(matrix, seconds, trials, seed, search)
     graph = (sums.limit_depth(max_depth) if max_depth is not None else sums).lower()
     if graph.adds <= np.maximum(np.count_nonzero(matrix, axis=1) - 1, 0).sum():
         return graph
@@ -91,15 +93,6 @@ def sign_planes(weights: np.ndarray) -> npt.NDArray[np.int8]:
     """
     matrix = ternary(weights)
     return np.concatenate([matrix > 0, matrix < 0]).astype(np.int8)
-
-
-def default_search() -> NewSearch:
-    """The compiled search, or the Python one where there is no C compiler."""
-    try:
-        library()
-    except ToolchainError:
-        return PythonSearch
-    return NativeSearch
 
 
 def starts(matrix: npt.NDArray[np.int8]) -> Iterator[Start]:

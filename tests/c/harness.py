@@ -30,6 +30,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
 from tercet.backends.c.engine import AnyLayout, BitRows, Bits, Engine, Kernel, LayoutRequest, Planes, Schedule
+from tercet.backends.c.lowering.conversions import bits_type, can_write
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
 from tercet.ir.kn.bit_rows import BitRowsLayout, row_bits
@@ -40,7 +41,6 @@ from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
 from tercet.ir.types import Element, SetType, element_of, range_of, shape_of, storage_dtype, tensor_type, values_of
-from tercet.passes.conversions import bits_type, can_write
 
 
 class Case:

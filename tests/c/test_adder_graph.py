@@ -18,17 +18,18 @@ from tercet.backends.c.engine import Kernel, Planes
 from tercet.backends.c.engines.adder_graph import ENGINE
 from tercet.backends.c.engines.adder_graph.order import components, evaluation_order, traffic
 from tercet.backends.c.engines.adder_graph.plan import read_plan
+from tercet.backends.c.lowering.select_engines import build_kernel, fusable_group
+from tercet.backends.c.sum_search import NativeSearch
 from tercet.backends.c.target import find_target
 from tercet.ir.errors import IRError
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import int_type
-from tercet.passes.select_engines import build_kernel, fusable_group
 from tercet.passes.sum_merge import SumMerge, merge_sums
 
 
 def factored(case: Case) -> Case:
     """The case with the graph that the engine needs."""
-    SumMerge().apply(case.program)
+    SumMerge(NativeSearch).apply(case.program)
     return case
 
 
@@ -134,7 +135,7 @@ def test_refuses() -> None:
 @given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_orders_are_complete_and_operands_come_first(rows: int, columns: int, seed: int) -> None:
     matrix = np.random.default_rng(seed).integers(-1, 2, (rows, columns))
-    graph = merge_sums(matrix, trials=5)
+    graph = merge_sums(matrix, trials=5, search=NativeSearch)
     seen = set(range(graph.inputs))
     for nodes in components(graph):
         for node in evaluation_order(graph, nodes):
@@ -146,13 +147,13 @@ def test_orders_are_complete_and_operands_come_first(rows: int, columns: int, se
 
 def test_components_share_no_sums() -> None:
     block = np.array([[1, 1, 1], [1, 1, -1]])
-    graph = merge_sums(np.kron(np.eye(3, dtype=int), block))
+    graph = merge_sums(np.kron(np.eye(3, dtype=int), block), search=NativeSearch)
     assert [len(nodes) for nodes in components(graph)] == [3, 3, 3]
 
 
 def test_a_good_order_needs_less_memory_than_the_graph_s_own() -> None:
     matrix = np.random.default_rng(0).integers(-1, 2, (16, 144))
-    graph = merge_sums(matrix, trials=50)
+    graph = merge_sums(matrix, trials=50, search=NativeSearch)
     order = [node for nodes in components(graph) for node in evaluation_order(graph, nodes)]
     good, own = (traffic(graph, o, 14) for o in (order, range(graph.inputs, graph.inputs + graph.adds)))
     assert good.alive < own.alive and good.stores < own.stores

@@ -16,11 +16,12 @@ from tercet.backends.c.engine import Kernel, Planes
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.bit_sliced import ENGINE, _problem
 from tercet.backends.c.engines.bit_sliced.forms import BLOCK, Form
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.kn.layout import bit_rows_of
 from tercet.ir.program import Program
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, int_type
-from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.pipeline import run_passes
 
 ACTIVATIONS = {"ternary": TERNARY, "bipolar": BIPOLAR, "bool": BOOL, "negative": int_type(-1, 0)}
 

@@ -10,6 +10,7 @@ from xdsl.ir import Attribute
 from xdsl.utils.exceptions import VerifyException
 
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.reference.interpreter import run
 from tercet.ir.kn.bits import BitsLayout
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
@@ -19,7 +20,7 @@ from tercet.ir.program import Port, Program
 from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.tn.quant import ThresholdOp
 from tercet.ir.types import TERNARY, storage_dtype, tensor_type
-from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.pipeline import run_passes
 
 AT = node_location("Test", "both")
 SHAPE, COLUMNS = (1, 3, 6, 70), 66

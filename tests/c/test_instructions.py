@@ -14,7 +14,7 @@ from portable import SPELLINGS, portable
 from tercet.backends.c.instructions import Instruction, target_header
 from tercet.backends.c.target import TARGETS, Target, runs_here
 from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
-from tercet.runtime.packaging import runtime_sources
+from tercet.runtime.artifact.packaging import runtime_sources
 
 ROUNDS = 200
 ALL = {**TARGETS, **{f"{name}, portable": portable(name) for name, t in TARGETS.items() if t.instructions}}

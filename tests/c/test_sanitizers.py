@@ -23,13 +23,14 @@ from tercet.api import import_onnx
 from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.loops import ENGINE as LOOPS
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS, find_target, runs_here
-from tercet.driver import choose_engines
+from tercet.driver.compile import choose_engines
 from tercet.ir.errors import UnsupportedError
 from tercet.ir.program import Program
 from tercet.ir.tn.elementwise import ReluOp
 from tercet.ir.types import element_of, int_type, shape_of, storage_dtype
-from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.pipeline import run_passes
 
 pytestmark = pytest.mark.check
 SIZE = 64

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tercet.ir.errors import InputError
-from tercet.runtime.compare import difference
-from tercet.runtime.manifest import PortInfo
-from tercet.runtime.samples import file_samples, random_samples
+from tercet.runtime.artifact.manifest import PortInfo
+from tercet.runtime.check.compare import difference
+from tercet.runtime.check.samples import file_samples, random_samples
 
 F32 = np.float32
 X = PortInfo("x", (1, 2, 3), "float32", "float32", None, 24)

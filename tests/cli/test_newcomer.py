@@ -13,7 +13,7 @@ import pytest
 
 import tercet
 from tercet.ir.errors import InputError
-from tercet.runtime.loader import LoadedModel
+from tercet.runtime.load.loader import LoadedModel
 
 from .conftest import Files
 from .models import WEIGHTS, little_model

@@ -14,8 +14,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 import tercet
 from tercet.backends.reference import interpreter
 from tercet.ir.errors import UnsupportedError
-from tercet.runtime.ort import custom_operators, open_session
-from tercet.runtime.ort_graph import standard_model
+from tercet.runtime.check.ort import custom_operators, open_session
+from tercet.runtime.check.ort_graph import standard_model
 
 from .models import thresholds_model
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tercet.runtime import timing
-from tercet.runtime.timing import Spread, interleave, pinned
+from tercet.runtime.check import timing
+from tercet.runtime.check.timing import Spread, interleave, pinned
 
 
 def test_candidates_take_turns_in_changing_order() -> None:

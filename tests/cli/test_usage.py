@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import tercet
-from tercet import api, cli
+from tercet import api
+from tercet.cli import verbs
+from tercet.cli.options import build_parser
 
 VERBS = ("compile", "inspect", "run", "verify", "bench", "targets", "completion")
 HEAVY = {"numpy", "onnx", "onnxruntime", "xdsl", "rich", "argcomplete"}
@@ -60,7 +62,7 @@ def test_bad_usage(arguments: tuple[str, ...], message: str, tercet_cli) -> None
 
 
 def test_general_options_stand_before_and_after_the_verb() -> None:
-    parser = cli.build_parser(cli.VERBS)
+    parser = build_parser(verbs.VERBS)
     for arguments in (["--quiet", "targets"], ["targets", "--quiet"]):
         assert parser.parse_args(arguments).quiet
     assert not parser.parse_args(["targets"]).quiet
@@ -68,7 +70,10 @@ def test_general_options_stand_before_and_after_the_verb() -> None:
 
 
 def test_importing_the_command_line_is_light() -> None:
-    code = "import json, sys; from tercet import cli; cli.build_parser(cli.VERBS); print(json.dumps(list(sys.modules)))"
+    code = (
+        "import json, sys; from tercet.cli import options, verbs; "
+        "options.build_parser(verbs.VERBS); print(json.dumps(list(sys.modules)))"
+    )
     modules = json.loads(subprocess.check_output([sys.executable, "-c", code]))
     assert not HEAVY & set(modules)
 

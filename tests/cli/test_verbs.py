@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import tercet
-from tercet.runtime.stored_ir import kernel_program
-from tercet.runtime.verify.layers import Steps
+from tercet.runtime.artifact.stored_ir import kernel_program
+from tercet.runtime.check.verify.layers import Steps
 
 from .conftest import Files
 from .models import WEIGHTS, save_model

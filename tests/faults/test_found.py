@@ -16,7 +16,7 @@ from tercet.backends.reference import interpreter
 from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.types import is_float
 from tercet.passes.pipeline import graph_passes
-from tercet.runtime.outputs import check_outputs, write_bytes
+from tercet.runtime.report.outputs import check_outputs, write_bytes
 
 from .faults import check_compiled, compare
 from .quantized_cases import I8, U8, Case, bundle, floats, integers, node, onnxruntime, scale, triples, zero

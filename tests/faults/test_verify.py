@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import tercet
-from tercet.runtime.verify.text import verification_text
+from tercet.runtime.report.verification_text import verification_text
 
 from .faults import DATA
 

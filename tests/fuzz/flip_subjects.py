@@ -20,9 +20,10 @@ from flip_seeds import seeds
 from google.protobuf.message import DecodeError, EncodeError
 
 import tercet
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import find_target
-from tercet.driver import choose_engines
-from tercet.passes.pipeline import run_passes, stages
+from tercet.driver.compile import choose_engines
+from tercet.passes.pipeline import run_passes
 
 PASSES_EVERY = 8
 """Of so many imported models one goes through the passes as well, as `inspect` does it."""

@@ -18,16 +18,17 @@ import numpy as np
 from xdsl.ir import Attribute
 
 from tercet.api import compile, load, verify
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run
-from tercet.driver import choose_engines, import_onnx
+from tercet.driver.compile import choose_engines, import_onnx
 from tercet.ir.errors import TercetError, ToolchainError, UnsupportedError
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
 from tercet.ir.types import element_of, is_float, range_of
-from tercet.passes.pipeline import Stage, graph_passes, stages
-from tercet.runtime.ort import open_session
-from tercet.runtime.ort_graph import standard_model
+from tercet.passes.pipeline import Stage, graph_passes
+from tercet.runtime.check.ort import open_session
+from tercet.runtime.check.ort_graph import standard_model
 
 from .batch import RUNS, CompiledBatch, Run
 from .bounds import bounds

@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 
 from tercet.backends.reference.interpreter import run
 from tercet.backends.reference.meaning import MEANING
-from tercet.driver import import_onnx
+from tercet.driver.compile import import_onnx
 from tercet.ir.errors import UnsupportedError
 from tercet.ir.program import Program
 

@@ -11,10 +11,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tercet.backends.c.emit import Emitted
+from tercet.backends.c.lowering import plan_memory
 from tercet.backends.c.target import Target, find_target
 from tercet.ir.program import Program
 from tercet.ir.tn.quant import ThresholdOp
-from tercet.passes import plan_memory
 from tercet.passes.thresholds import Thresholds
 
 from . import batch

@@ -7,11 +7,11 @@ import pytest
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
+from tercet.backends.c.lowering.plan_memory import PlanMemory
 from tercet.ir.kn.kernel import ConvertOp
 from tercet.ir.kn.memory import arena_buffers, live_bytes
 from tercet.ir.program import Port, Program
 from tercet.ir.types import tensor_type
-from tercet.passes.plan_memory import PlanMemory
 
 KIND = tensor_type((1, 16), f32)
 
@@ -35,7 +35,7 @@ def copies(sources: list[int]) -> tuple[Program, list[SSAValue]]:
 )
 def test_a_value_lives_until_its_last_reader(sources: list[int]) -> None:
     program, values = copies(sources)
-    lives = {buffer.value: (buffer.first, buffer.last) for buffer in arena_buffers(program)}
+    lives = {buffer.value: (buffer.first, buffer.last) for buffer in arena_buffers(program.block)}
     for i, value in enumerate(values):
         readers = [step for step, source in enumerate(sources) if source == i]
         assert lives.get(value) == ((i, max(readers)) if readers else None)  # what is returned is not in the arena
@@ -45,4 +45,4 @@ def test_a_value_lives_until_its_last_reader(sources: list[int]) -> None:
         for b in lives:
             if a is not b and lives[a][0] <= lives[b][1] and lives[b][0] <= lives[a][1]:
                 assert offsets[a] != offsets[b]
-    assert len(live_bytes(program)) == len(sources)
+    assert len(live_bytes(program.block)) == len(sources)

@@ -52,7 +52,7 @@ MUTATIONS = (
         ("tests/c/test_loops.py::test_conv",),
     ),
     Mutation(
-        "border-class", PASSES + "assign_layouts.py",
+        "border-class", C + "lowering/assign_layouts.py",
         "zero=int(any(w.zero for w in asked))", "zero=int(all(w.zero for w in asked))",
         "a map that one reader pads and another does not has no zeros in its border",
         ("tests/passes/test_shared_maps.py",),
@@ -202,7 +202,7 @@ MUTATIONS = (
         ("tests/ir/test_memory.py",),
     ),
     Mutation(
-        "overlapping-buffers", PASSES + "plan_memory.py",
+        "overlapping-buffers", C + "lowering/plan_memory.py",
         "other.first <= buffer.last and buffer.first <= other.last",
         "other.first < buffer.last and buffer.first < other.last",
         "a result may lie where the operand lies that it is computed from",
@@ -241,7 +241,7 @@ MUTATIONS = (
         ("tests/runtime/test_c_runtime.py::test_expansion",),
     ),
     Mutation(
-        "hash-not-checked", RUNTIME + "artifact.py",
+        "hash-not-checked", RUNTIME + "artifact/artifact.py",
         "if digest.hexdigest() != want.sha256:", "if False:",
         "altered files of an artifact are used",
         ("tests/runtime/test_artifact.py",),

@@ -11,9 +11,11 @@ from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.ir import Operation, SSAValue
 
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering import select_engines
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS
 from tercet.backends.reference import interpreter
-from tercet.driver import import_onnx
+from tercet.driver.compile import import_onnx
 from tercet.ir.errors import IRError
 from tercet.ir.kn.kernel import planned_offsets
 from tercet.ir.kn.memory import arena_buffers, steps_of
@@ -25,8 +27,7 @@ from tercet.ir.tn.movement import ReshapeOp
 from tercet.ir.tn.pool import MaxPoolOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp
 from tercet.ir.types import TERNARY, tensor_type
-from tercet.passes import select_engines
-from tercet.passes.pipeline import graph_passes, run_passes, stages
+from tercet.passes.pipeline import graph_passes, run_passes
 
 DATA = Path(__file__).parents[1] / "faults" / "data"
 FAULTS = (
@@ -187,7 +188,7 @@ def test_the_memory_plan_is_checked() -> None:
     tried = 0
     for victim, other in ((a, b) for a in range(6) for b in range(6) if a != b):
         program = lowered_diamond()
-        buffers = arena_buffers(program)
+        buffers = arena_buffers(program.block)
         if max(victim, other) >= len(buffers):
             continue
         one, two = buffers[victim], buffers[other]
@@ -202,7 +203,7 @@ def test_the_memory_plan_is_checked() -> None:
 def move(program: Program, value: SSAValue, onto: SSAValue) -> None:
     """Gives a value the arena offset of another."""
     places: dict[SSAValue, int] = {}
-    for op in steps_of(program):
+    for op in steps_of(program.block):
         places.update(zip(op.results, planned_offsets(op), strict=True))
     owner = value.owner
     assert isinstance(owner, Operation)

@@ -11,15 +11,16 @@ from xdsl.ir import Operation, SSAValue
 
 from tercet.backends.c.engine import Engine, Kernel
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.assign_layouts import satisfies
+from tercet.backends.c.lowering.pipeline import stages
+from tercet.backends.c.lowering.select_engines import SelectEngines
 from tercet.backends.c.target import TARGETS
 from tercet.ir.errors import UnsupportedError
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
 from tercet.ir.kn.layout import TAIL_BYTES, buffer_bytes, layout_of
 from tercet.ir.kn.memory import arena_bytes, live_bytes
 from tercet.ir.program import Program
-from tercet.passes.assign_layouts import satisfies
-from tercet.passes.pipeline import run_passes, stages
-from tercet.passes.select_engines import SelectEngines
+from tercet.passes.pipeline import run_passes
 
 TARGET = TARGETS["x86-64-v3"]
 BY_NAME: dict[str, Engine] = {engine.name: engine for engine in ENGINES}
@@ -63,11 +64,11 @@ def test_buffers_alive_together_are_apart(network: Network) -> None:
                 assert value in program.returned.operands
                 continue
             alive[value] = (offset, offset + buffer_bytes(value.type) + TAIL_BYTES)
-            assert alive[value][1] <= arena_bytes(program)
+            assert alive[value][1] <= arena_bytes(program.block)
         live = [v for v in alive if _last_use(v, ops) >= ops.index(op)]
         spans = sorted(alive[v] for v in live)
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
-    assert max(live_bytes(program), default=0) <= arena_bytes(program)
+    assert max(live_bytes(program.block), default=0) <= arena_bytes(program.block)
 
 
 def _last_use(value: SSAValue, ops: list[Operation]) -> int:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import f32
 from xdsl.ir import Block, SSAValue
 
+from tercet.backends.c.lowering.plan_memory import place
 from tercet.ir.kn.memory import ALIGNMENT, Buffer
 from tercet.ir.types import tensor_type
-from tercet.passes.plan_memory import place
 
 LIVES = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 12), st.integers(0, 5)), min_size=1, max_size=20)
 

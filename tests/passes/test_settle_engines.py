@@ -9,6 +9,8 @@ import pytest
 from xdsl.ir import SSAValue
 
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.pipeline import stages
+from tercet.backends.c.lowering.settle_engines import SettleEngines
 from tercet.backends.c.target import Target, find_target
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.locations import node_location
@@ -16,8 +18,7 @@ from tercet.ir.program import Port, Program
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import ThresholdOp
 from tercet.ir.types import TERNARY, storage_dtype, tensor_type
-from tercet.passes.pipeline import run_passes, stages
-from tercet.passes.settle_engines import SettleEngines
+from tercet.passes.pipeline import run_passes
 
 AT = node_location("Test", "chain")
 

@@ -12,16 +12,17 @@ from xdsl.ir import SSAValue
 from tercet.api import compile, load
 from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines import find_engine
+from tercet.backends.c.lowering.assign_layouts import satisfies
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import find_target
 from tercet.backends.reference.interpreter import run
-from tercet.driver import choose_engines
+from tercet.driver.compile import choose_engines
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.kn.layout import layout_of
 from tercet.ir.program import Program
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp
-from tercet.passes.assign_layouts import satisfies
-from tercet.passes.pipeline import run_passes, stages
+from tercet.passes.pipeline import run_passes
 
 READERS = {"padded": (3, 1, 1), "pointwise": (1, 0, 1), "wide": (5, 2, 1), "strided": (3, 1, 2)}
 """Kernel size, padding and stride of each convolution."""

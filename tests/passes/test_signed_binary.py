@@ -12,15 +12,9 @@ from random_networks import weights
 
 from tercet.ir.errors import InputError
 from tercet.passes.classify_weights import weight_kind
-from tercet.passes.signed_binary.assign import (
-    choose_signs,
-    one_sided,
-    signs_by_rule,
-    signs_of_least_error,
-    weight_errors,
-)
-from tercet.passes.signed_binary.recognize import one_sided_share, recognize
-from tercet.passes.signed_binary.regions import FILTER, RegionShape, parse_regions
+from tercet.passes.lossy.recognize import one_sided_share, recognize
+from tercet.passes.lossy.regions import FILTER, RegionShape, parse_regions
+from tercet.passes.lossy.signs import choose_signs, one_sided, signs_by_rule, signs_of_least_error, weight_errors
 
 
 def test_shapes_as_text() -> None:

@@ -16,6 +16,7 @@ from xdsl.ir import SSAValue
 
 from tercet.api import compile, inspect, load, sensitivity, verify
 from tercet.backends.reference.interpreter import run
+from tercet.driver.lossy import calibration_data
 from tercet.ir.errors import InputError
 from tercet.ir.program import Program
 from tercet.ir.tn.elementwise import AddOp, ReluOp
@@ -24,13 +25,12 @@ from tercet.ir.tn.movement import ReshapeOp
 from tercet.ir.tn.pool import ReduceMeanOp
 from tercet.ir.tn.quant import QuantizeOp
 from tercet.ir.types import shape_of
-from tercet.lossy import calibration_data
-from tercet.passes.calibrate.statistics import moments
 from tercet.passes.classify_weights import find_integers
+from tercet.passes.lossy.options import LossyOptions
+from tercet.passes.lossy.statistics import moments
+from tercet.passes.lossy.ternarize import Ternarize
 from tercet.passes.pipeline import graph_passes, passes_before_lossy
-from tercet.passes.ternarize.apply import Ternarize
-from tercet.passes.ternarize.options import LossyOptions
-from tercet.runtime.losses import losses_from_json, losses_to_json
+from tercet.runtime.artifact.losses import losses_from_json, losses_to_json
 
 CHANGED = ("body", "deep")
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tercet.options import WEIGHTS as OFFERED
-from tercet.passes.calibrate.fit import errors, fit, target_of
-from tercet.passes.calibrate.statistics import InputProducts
-from tercet.passes.ternarize.methods import METHODS, Ternary, one_scale, ternarize, two_scales
-from tercet.passes.ternarize.options import WEIGHTS
+from tercet.cli.options import WEIGHTS as OFFERED
+from tercet.passes.lossy.fit import errors, fit, target_of
+from tercet.passes.lossy.methods import METHODS, Ternary, one_scale, ternarize, two_scales
+from tercet.passes.lossy.options import WEIGHTS
+from tercet.passes.lossy.statistics import InputProducts
 
 FINITE = st.floats(-8, 8, width=32)
 ROWS = arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 5)), elements=FINITE)

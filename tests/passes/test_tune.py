@@ -12,16 +12,17 @@ from hypothesis import given, settings
 from random_networks import Network, networks
 
 import tercet
-from tercet import tuning
 from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.lowering.pipeline import Tuning, stages
+from tercet.backends.c.lowering.tune import Times
 from tercet.backends.c.target import TARGETS, Target, find_target, runs_here
+from tercet.driver import tuning
+from tercet.driver.tuning import undisturbed_cycles
 from tercet.ir.errors import TercetError
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.program import Program
-from tercet.passes.pipeline import Tuning, run_passes, stages
-from tercet.passes.tune import Times
-from tercet.tuning import undisturbed_cycles
+from tercet.passes.pipeline import run_passes
 
 TARGET = TARGETS["x86-64-v3"]
 FEW = settings(deadline=None, max_examples=5)

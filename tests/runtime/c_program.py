@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tercet.runtime.artifact import Artifact
-from tercet.runtime.manifest import Manifest
+from tercet.runtime.artifact.artifact import Artifact
+from tercet.runtime.artifact.manifest import Manifest
 
 PROGRAM = """\
 /* usage: program THREADS BATCH FOLDER: reads FOLDER/in0, in1, ... and writes FOLDER/out0, out1, ... */

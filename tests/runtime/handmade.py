@@ -17,10 +17,10 @@ import numpy as np
 from tercet.backends.c.toolchain import COMMON_FLAGS, compile_shared
 from tercet.ir.program import Port
 from tercet.ir.types import element_of_dtype, int_type, tensor_type
-from tercet.runtime.artifact import Artifact
-from tercet.runtime.layers import Layer, layers_to_json
-from tercet.runtime.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
-from tercet.runtime.packaging import artifact_contents, interface_sources, merge_sources
+from tercet.runtime.artifact.artifact import Artifact
+from tercet.runtime.artifact.layers import Layer, layers_to_json
+from tercet.runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
+from tercet.runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
 
 RNG = np.random.default_rng(7)
 BIAS = RNG.standard_normal(12).astype(np.float32)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tercet.runtime.artifact import Artifact
+from tercet.runtime.artifact.artifact import Artifact
 
 from .handmade import write_artifact
 

@@ -13,11 +13,11 @@ import pytest
 
 import tercet.runtime
 from tercet.ir.errors import ArtifactError
-from tercet.runtime import artifact as artifact_module
-from tercet.runtime.artifact import Artifact
-from tercet.runtime.layers import layers_from_json, layers_to_json
-from tercet.runtime.loader import load
-from tercet.runtime.manifest import Manifest, prefix_of
+from tercet.runtime.artifact import artifact as artifact_module
+from tercet.runtime.artifact.artifact import Artifact
+from tercet.runtime.artifact.layers import layers_from_json, layers_to_json
+from tercet.runtime.artifact.manifest import Manifest, prefix_of
+from tercet.runtime.load.loader import load
 
 from .handmade import contents, layers, manifest, write_artifact
 from .hostile import HOSTILE

@@ -13,11 +13,11 @@ import pytest
 
 from tercet.ir.program import Port
 from tercet.ir.types import f32, int_type, tensor_type
-from tercet.runtime.artifact import Artifact
-from tercet.runtime.binding import Library
-from tercet.runtime.loader import load
-from tercet.runtime.packaging import interface_sources, merge_sources
-from tercet.runtime.public_header import public_header
+from tercet.runtime.artifact.artifact import Artifact
+from tercet.runtime.artifact.packaging import interface_sources, merge_sources
+from tercet.runtime.artifact.public_header import public_header
+from tercet.runtime.load.binding import Library
+from tercet.runtime.load.loader import load
 
 from .c_program import build_library, build_with_cmake, build_with_pkg_config, run_program
 from .handmade import INPUTS, OUTPUTS, missing_tool, samples, write_artifact

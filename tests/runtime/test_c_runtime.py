@@ -20,7 +20,7 @@ from tercet.backends.c.coding import encode
 from tercet.backends.c.engine import Constant
 from tercet.backends.c.lists import Lists
 from tercet.backends.c.storage import Stored, store
-from tercet.runtime.packaging import C_FOLDER
+from tercet.runtime.artifact.packaging import C_FOLDER
 
 HERE = Path(__file__).parent
 WARNINGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror"]

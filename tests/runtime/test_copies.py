@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import tercet
-from tercet.driver import Compiled
+from tercet.driver.compile import Compiled
 from tercet.ir.errors import ArtifactError, InputError, ModelError, TercetError, ToolchainError, UnsupportedError
-from tercet.runtime.loader import LoadedModel, load
+from tercet.runtime.load.loader import LoadedModel, load
 
 from .handmade import expected, samples, write_artifact
 

@@ -14,7 +14,7 @@ import tercet
 from tercet.ir.errors import ArtifactError, IRError
 from tercet.ir.program import Program
 from tercet.ir.weights import WeightStore
-from tercet.runtime.artifact import Artifact
+from tercet.runtime.artifact.artifact import Artifact
 
 MODEL = Path(__file__).parents[1] / "faults/data/n_uni.onnx"
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from tercet.ir.errors import ArtifactError, InputError
-from tercet.runtime import cpu
-from tercet.runtime.binding import Library
-from tercet.runtime.loader import LoadedModel, load
-from tercet.runtime.manifest import TargetInfo
+from tercet.runtime.artifact.manifest import TargetInfo
+from tercet.runtime.load import cpu
+from tercet.runtime.load.binding import Library
+from tercet.runtime.load.loader import LoadedModel, load
 
 from .handmade import BIAS, MATRIX, expected, library, samples, write_artifact
 

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 import tercet
-from tercet.runtime.verify.replay import Known, Reference
+from tercet.runtime.check.verify.replay import Known, Reference
 
 X = np.array([0.1, 0.7, 0.9, 0.3, 0.6, 0.23, 0.77], np.float32).reshape(1, 1, 1, 7)
 """Its mean is rounded, in float32."""

@@ -11,8 +11,8 @@ from onnx import ModelProto, TensorProto, helper
 from quantized_nets import Net, deep
 
 import tercet
-from tercet.runtime.verify.result import Verification
-from tercet.runtime.verify.text import verification_text
+from tercet.runtime.check.verify.result import Verification
+from tercet.runtime.report.verification_text import verification_text
 
 F32 = np.float32
 

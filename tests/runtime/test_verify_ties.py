@@ -17,10 +17,10 @@ from onnx import ModelProto, numpy_helper
 from quantized_nets import Net, deep
 
 import tercet
-from tercet.runtime.stored_ir import kernel_program
-from tercet.runtime.verify.layers import Steps
-from tercet.runtime.verify.result import Verification
-from tercet.runtime.verify.text import verification_text
+from tercet.runtime.artifact.stored_ir import kernel_program
+from tercet.runtime.check.verify.layers import Steps
+from tercet.runtime.check.verify.result import Verification
+from tercet.runtime.report.verification_text import verification_text
 
 STEP = 0.04
 SHAPE: list[int | str] = ["n", 2, 6, 6]

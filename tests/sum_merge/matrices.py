@@ -1,8 +1,15 @@
 """Random ternary matrices that have what real layers have: repeats, negations, zeros and single weights."""
 
+from functools import partial
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from tercet.backends.c.sum_search import NativeSearch
+from tercet.passes import sum_merge
+
+merge_sums = partial(sum_merge.merge_sums, search=NativeSearch)
 
 
 def fill(outputs: int, inputs: int, density: float, seed: int) -> np.ndarray:

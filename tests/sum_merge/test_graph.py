@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercet.ir.errors import InputError
-from tercet.passes.sum_merge import SumGraph, merge_sums
+from tercet.passes.sum_merge import SumGraph
 from tercet.passes.sum_merge.sums import Sums, transpose
 
-from .matrices import fill, matrices
+from .matrices import fill, matrices, merge_sums
 
 
 def small() -> SumGraph:

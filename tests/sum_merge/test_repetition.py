@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 
 import tercet
 from tercet.api import repetition
+from tercet.backends.c.sum_search import NativeSearch
 from tercet.cli import main
 from tercet.ir.errors import InputError
 from tercet.ir.program import Port, Program
 from tercet.ir.sum_graph import SumGraph
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import TERNARY, storage_dtype, tensor_type
-from tercet.passes.sum_merge import SumMerge, analyse, filter_matrix, merge_sums
+from tercet.passes.sum_merge import SumMerge, analyse, filter_matrix
 from tercet.passes.sum_merge.attach import MOST_WEIGHTS, merge_blocks
 from tercet.passes.sum_merge.repetition import codings, information_bound
-from tercet.passes.sum_merge.repetition_html import repetition_html
+from tercet.runtime.report.repetition_html import repetition_html
 
-from .matrices import fill, matrices, plain_adds, random_weights
+from .matrices import fill, matrices, merge_sums, plain_adds, random_weights
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 
@@ -49,7 +50,7 @@ def graph_of(program: Program) -> SumGraph | None:
 def test_the_pass_names_a_graph_of_the_filters(group: int) -> None:
     weights = fill(8, 4 // group * 9, 0.6, 1).reshape(8, 4 // group, 3, 3)
     program = conv_program(weights, group)
-    assert SumMerge().apply(program)
+    assert SumMerge(NativeSearch).apply(program)
     program.drop_unused_weights()
     program.verify()
     graph = graph_of(program)
@@ -66,19 +67,19 @@ def test_the_pass_leaves_large_and_other_weights_alone() -> None:
     side = int(MOST_WEIGHTS**0.5) + 1
     for weights in (np.ones((side, side, 1, 1), np.int8), np.full((2, 2, 1, 1), 2, np.int8)):
         program = conv_program(weights)
-        assert not SumMerge().apply(program) and graph_of(program) is None
+        assert not SumMerge(NativeSearch).apply(program) and graph_of(program) is None
 
 
 @given(matrices())
 def test_blocks_compute_the_matrix(matrix: np.ndarray) -> None:
-    assert np.array_equal(merge_blocks(matrix).to_matrix(), matrix)
+    assert np.array_equal(merge_blocks(matrix, NativeSearch).to_matrix(), matrix)
 
 
 def test_rows_that_look_alike_share_a_block() -> None:
     rows = fill(16, 200, 0.9, 0)
     signs = np.random.default_rng(1).choice([-1, 1], 128)[:, None].astype(np.int8)
     matrix = np.tile(rows, (8, 1)) * signs  # every row eight times, up to sign, far apart
-    graph = merge_blocks(matrix)
+    graph = merge_blocks(matrix, NativeSearch)
     assert np.array_equal(graph.to_matrix(), matrix)
     assert graph.adds < plain_adds(rows)
 
@@ -95,7 +96,7 @@ def test_stacking_needs_every_output_once() -> None:
 @given(matrices(), st.sampled_from([1, 2]))
 def test_the_report_counts(matrix: np.ndarray, group: int) -> None:
     weights = np.tile(matrix, (group, 1))
-    one = analyse(weights, 0.0, group=group)
+    one = analyse(weights, 0.0, search=NativeSearch, group=group)
     assert one.before == group * plain_adds(matrix)
     assert one.fewest <= one.before and one.distinct <= one.patterns
     assert one.density == np.count_nonzero(matrix) / matrix.size
@@ -147,5 +148,6 @@ def test_no_benchmark_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_page_names_hostile_layers_safely() -> None:
-    page = repetition_html("<b>", [analyse(np.eye(3, dtype=np.int8), 0.0, nodes=("Conv:<script>",))])
+    layer = analyse(np.eye(3, dtype=np.int8), 0.0, search=NativeSearch, nodes=("Conv:<script>",))
+    page = repetition_html("<b>", [layer])
     assert "<script>" not in page and "<b>" not in page

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tercet.backends.c.sum_search import NativeSearch, compiled_search
 from tercet.ir.errors import InputError, ToolchainError
-from tercet.passes.sum_merge import merge_sums, sign_planes
-from tercet.passes.sum_merge.native import NativeSearch
-from tercet.passes.sum_merge.search import default_search
-from tercet.passes.sum_merge.search_python import PythonSearch
+from tercet.passes.sum_merge import sign_planes
 
-from .matrices import fill, matrices, plain_adds, random_weights
+from .matrices import fill, matrices, merge_sums, plain_adds, random_weights
+from .search_python import PythonSearch
 
 
 @given(matrices(), st.integers(0, 2**64 - 1))
@@ -51,21 +50,22 @@ def test_the_butterfly_of_a_hadamard_matrix_is_found() -> None:
 @settings(max_examples=settings().max_examples // 4)
 @given(matrices(), st.integers(0, 2**64 - 1))
 def test_python_and_c_find_the_same_graph(matrix: np.ndarray, seed: int) -> None:
-    native = merge_sums(matrix, trials=40, seed=seed, search=NativeSearch)
+    native = merge_sums(matrix, trials=40, seed=seed)
     assert merge_sums(matrix, trials=40, seed=seed, search=PythonSearch).to_text() == native.to_text()
 
 
-def test_without_a_compiler_python_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_nothing_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise ToolchainError("no C compiler found")
 
-    monkeypatch.setattr("tercet.passes.sum_merge.search.library", missing)
-    assert default_search() is PythonSearch
+    assert compiled_search() is NativeSearch
+    monkeypatch.setattr("tercet.backends.c.sum_search.search.library", missing)
+    assert compiled_search() is None
 
 
 def test_a_folder_that_cannot_be_written_is_no_obstacle() -> None:
     code = (
-        "import numpy as np\nfrom tercet.passes.sum_merge.native import NativeSearch\n"
+        "import numpy as np\nfrom tercet.backends.c.sum_search import NativeSearch\n"
         "NativeSearch(np.ones((2, 2), np.int8), 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"XDG_CACHE_HOME": "/proc/none"})

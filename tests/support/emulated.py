@@ -17,7 +17,7 @@ import numpy as np
 
 from tercet.backends.c.target import Target, runs_here
 from tercet.backends.c.toolchain import COMMON_FLAGS, Compiler, target_flags, write_sources
-from tercet.runtime.artifact import Artifact
+from tercet.runtime.artifact.artifact import Artifact
 
 MAIN = Path(__file__).parent / "run_model.c"
 PROGRAM = "run_model"

@@ -19,7 +19,7 @@ from tercet.backends.c.target import Target
 from tercet.backends.c.toolchain import COMMON_FLAGS, find_compiler, target_flags, write_sources
 from tercet.ir.kn.layout import buffer_bytes
 from tercet.ir.program import Program
-from tercet.runtime.packaging import C_FOLDER
+from tercet.runtime.artifact.packaging import C_FOLDER
 
 MAIN = Path(__file__).parent / "sanitized.c"
 SANITIZERS: Mapping[str, tuple[str, ...]] = {

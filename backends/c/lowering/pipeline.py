@@ -1,0 +1,56 @@
+"""The order of the C backend's own passes, behind those of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ....passes.base import Pass
+from ....passes.pipeline import Stage, graph_passes, numbered
+from ....passes.sum_merge import SumMerge
+from ..engine import Engine
+from ..sum_search import compiled_search
+from ..target import Target
+from .assign_layouts import AssignLayouts
+from .finish_outputs import FinishOutputs
+from .plan_memory import PlanMemory
+from .select_engines import SelectEngines
+from .settle_engines import SettleEngines
+from .tune import Bench, Tune
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What measures, and how many candidates of a kernel. Without a bench the predictions decide."""
+
+    bench: Bench | None = None
+    candidates: int = 0
+
+
+NO_TUNING = Tuning()
+
+
+def kernel_passes(
+    target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = (), tuning: Tuning = NO_TUNING
+) -> list[Pass]:
+    """From `tn` to `kn`: kernels, layouts, memory. fallback: engines for operations that no other engine takes."""
+    return [
+        FinishOutputs(),
+        SumMerge(compiled_search() if any(not engine.packed for engine in engines) else None),
+        SelectEngines(target, engines, fallback),
+        SettleEngines(target, engines, fallback),
+        Tune(target, [*engines, *(e for e in fallback if e not in engines)], tuning.bench, tuning.candidates),
+        AssignLayouts(target, [*engines, *fallback]),
+        PlanMemory(),
+    ]
+
+
+def stages(
+    target: Target,
+    engines: Sequence[Engine],
+    fallback: Sequence[Engine] = (),
+    tuning: Tuning = NO_TUNING,
+    lossy: Sequence[Pass] = (),
+) -> list[Stage]:
+    """All passes, numbered from 1 (the imported program is number 0)."""
+    return numbered([*graph_passes(lossy), *kernel_passes(target, engines, fallback, tuning)])

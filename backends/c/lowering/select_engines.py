@@ -1,0 +1,274 @@
+"""Groups `tn` operations into kernels and gives each to the engine that is predicted to be fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key
+from math import prod
+from typing import ClassVar
+
+from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from ....ir.errors import UnsupportedError
+from ....ir.kn.kernel import KernelOp, YieldOp
+from ....ir.locations import describe, fused_location, source_names
+from ....ir.names import identifier
+from ....ir.operation import to_attribute
+from ....ir.order import dependents
+from ....ir.program import Program
+from ....ir.rewrite import remove
+from ....ir.tn.constant import ConstantOp
+from ....ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.tn.logic import SelectOp
+from ....ir.tn.pool import MaxPoolOp
+from ....ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
+from ....ir.types import shape_of
+from ....passes.base import Pass
+from ..engine import Engine, Kernel, Schedule
+from ..target import Target
+
+EPILOGUE = (
+    BinaryOp,
+    UnaryOp,
+    CastOp,
+    SelectOp,
+    DequantizeOp,
+    QuantizeOp,
+    RequantizeOp,
+    ThresholdOp,
+    SelectThresholdOp,
+)
+"""Operations that may join the kernel that computes their operand."""
+
+PRODUCTS = (ConvOp, MatMulOp)
+
+WIDENING = (DequantizeOp, CastOp)
+"""Cheap operations that read less than they write: a kernel that adds their result computes them itself."""
+
+PROVISIONAL = "candidate"
+"""The symbol of kernels until all are there and numbered."""
+
+CYCLES_PER_SPILLED_ELEMENT = 2.0
+"""What it costs to store a feature map and read it again, for operations that are left out of a kernel."""
+
+CYCLES_PER_ELEMENT: dict[type[Operation], float] = {ThresholdOp: 2.0, SelectThresholdOp: 8.0}
+"""What such an operation costs itself, measured; others 1: a row of thresholds for every pixel does not vectorise."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine for the first `count` operations of a group, with the predicted cycles of all of them
+    (`cycles`) and of the kernel alone (`own_cycles`)."""
+
+    engine: Engine
+    kernel: KernelOp
+    schedule: Schedule
+    count: int
+    cycles: float
+    own_cycles: float
+
+
+class SelectEngines(Pass):
+    """Every operation ends up in exactly one kn.kernel; constants move into the kernels that use them.
+
+    engines: what to choose from, in order of preference on equal cost. fallback: engines for what none of those takes.
+    Raises UnsupportedError, listing every operation, where no engine takes it.
+    """
+
+    name: ClassVar[str] = "select-engines"
+
+    def __init__(self, target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
+        self.target, self.engines, self.fallback = target, engines, fallback
+
+    def apply(self, program: Program) -> bool:
+        refused: list[str] = []
+        # products first: an elementwise operation joins the product whose sums it takes, whatever comes before it
+        for op in (*(op for op in program.ops if isinstance(op, PRODUCTS)), *program.ops):
+            if op.parent is None or isinstance(op, ConstantOp | KernelOp) or _is_dead(op):
+                continue
+            group = fusable_group(op)
+            best, reasons = self._choose(program, group, self.engines)
+            if best is None and self.fallback:
+                best, reasons = self._choose(program, group, self.fallback)
+            if best is None:
+                refused.append(f"{describe(op)}: {'; '.join(reasons)}")
+                continue
+            _install(group[: best.count], best)
+        if refused:
+            raise UnsupportedError(
+                "no engine computes:\n  " + "\n  ".join(refused), hint="see `tercet targets` for what each engine takes"
+            )
+        for op in reversed(list(program.ops)):
+            if _is_dead(op):
+                remove(op)
+        kernels = [op for op in program.ops if isinstance(op, KernelOp)]
+        for number, kernel in enumerate(kernels):
+            kernel.properties["symbol"] = StringAttr(symbol_name(kernel, number))
+        return bool(kernels)
+
+    def _choose(
+        self, program: Program, group: list[Operation], engines: Sequence[Engine]
+    ) -> tuple[Candidate | None, list[str]]:
+        best: Candidate | None = None
+        reasons: dict[str, str] = {}
+        for engine in engines:
+            for count in range(len(group), 0, -1):
+                kernel = build_kernel(group[:count], PROVISIONAL, engine.name)
+                view = Kernel(kernel, program.weights)
+                reason = engine.accepts(view, self.target)
+                if reason:
+                    reasons.setdefault(engine.name, reason)
+                    discard(kernel)
+                    continue
+                schedule, cycles = min(
+                    ((s, engine.cost(view, s, self.target).cycles) for s in engine.schedules(view, self.target)),
+                    key=lambda pair: pair[1],
+                )
+                total = cycles + left_out(group, count)
+                loser = kernel
+                if best is None or total < best.cycles:
+                    loser = best.kernel if best is not None else None
+                    best = Candidate(engine, kernel, schedule, count, total, cycles)
+                if loser is not None:
+                    discard(loser)
+                break
+        return best, [f"{name}: {reason}" for name, reason in reasons.items()]
+
+
+def fusable_group(root: Operation) -> list[Operation]:
+    """The root and the longest chain of operations that each are the only user of the one before; or the first user, if
+    that is a quantizer after a product: the kernel then has the sums before it as a second result."""
+    group = [root]
+    while len(group[-1].results) == 1:
+        user = group[-1].results[0].get_user_of_unique_use() or _first_quantizer(group)
+        if user is None or isinstance(user, ReturnOp) or not _joins(user, group) or comes_back(group, user):
+            break
+        group.append(user)
+    return group
+
+
+def _first_quantizer(group: Sequence[Operation]) -> Operation | None:
+    """The first quantizer among several users of a product's sums that can join: what a float shortcut branches off
+    from."""
+    if not isinstance(group[0], PRODUCTS):
+        return None
+    users = dict.fromkeys(use.operation for use in group[-1].results[0].uses)
+    quantizers = [user for user in users if isinstance(user, QuantizeOp | ThresholdOp) and not comes_back(group, user)]
+    return min(quantizers, key=cmp_to_key(_block_order), default=None)
+
+
+def _block_order(a: Operation, b: Operation) -> int:
+    return -1 if a.is_before_in_block(b) else 1
+
+
+def comes_back(group: Sequence[Operation], user: Operation) -> bool:
+    """Whether `user` needs the group by a path outside it. Together they would be a kernel that waits for itself: a
+    group must be convex."""
+    inside = {*group, user}
+    leaving = {v for v in results_of(group) if any(use.operation not in inside for use in v.uses)}
+    if not leaving:
+        return False
+    outside = {v for op in dependents(group[0], user, leaving) if op not in inside for v in op.results}
+    return any(v in outside for v in user.operands)
+
+
+def results_of(group: Sequence[Operation]) -> list[SSAValue]:
+    """The values of a group that are used outside it, or the last ones."""
+    inside = set(group)
+    used: list[SSAValue] = [r for op in group for r in op.results if any(use.operation not in inside for use in r.uses)]
+    return used or list(group[-1].results)
+
+
+def _joins(user: Operation, group: list[Operation]) -> bool:
+    value, root = group[-1].results[0], group[0]
+    if isinstance(user, MaxPoolOp):
+        return isinstance(root, ConvOp) and not any(isinstance(op, MaxPoolOp) for op in group)
+    if not isinstance(user, EPILOGUE) or isinstance(user, SoftmaxOp):
+        return False
+    others = [v for v in user.operands if v is not value]
+    if isinstance(root, PRODUCTS):
+        return shape_of(user.results[0]) == shape_of(value)
+    return all(isinstance(v.owner, ConstantOp) for v in others) or isinstance(root, EPILOGUE)
+
+
+def symbol_name(kernel: KernelOp, number: int) -> str:
+    """A C identifier with the kernel's number and the source node of its product, or else of its first operation:
+    k03_conv2."""
+    ops = [op for op in kernel.inner if not isinstance(op, ConstantOp)]
+    ops.sort(key=lambda op: not isinstance(op, PRODUCTS))
+    names = [n for op in ops for n in source_names(op.location)]
+    base = identifier(names[0].partition(":")[2]) if names else identifier(ops[0].name)
+    return f"k{number:02d}_{base[:40]}".rstrip("_")
+
+
+def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> KernelOp:
+    """A detached kn.kernel whose region holds clones of the group and of the constants it reads."""
+    widened = _widened(group)
+    inside = {result for op in (*group, *widened) for result in op.results}
+    read = (v for op in (*group, *widened) for v in op.operands)  # the root's operands first
+    maps = list(dict.fromkeys(v for v in read if v not in inside and not isinstance(v.owner, ConstantOp)))
+    block = Block(arg_types=[v.type for v in maps])
+    mapping: dict[SSAValue, SSAValue] = dict(zip(maps, block.args, strict=True))
+    for old, new in zip(maps, block.args, strict=True):
+        new.name_hint = old.name_hint
+    for op in (*widened, *group):
+        for v in op.operands:
+            if v not in mapping and isinstance(v.owner, ConstantOp):
+                block.add_op(v.owner.clone(mapping))
+        block.add_op(op.clone(mapping))
+    results = [mapping[r] for r in results_of(group)]
+    block.add_op(YieldOp.create(operands=results))
+    at = fused_location(*(op.location for op in group))
+    return KernelOp.make(symbol, engine, {}, maps, [r.type for r in results], block, at=at)
+
+
+def left_out(group: Sequence[Operation], count: int) -> float:
+    """Predicted cycles of a group's operations from `count` on, in a kernel of their own."""
+    if count == len(group):
+        return 0.0
+    own = sum(prod(shape_of(op.results[0])) * CYCLES_PER_ELEMENT.get(type(op), 1.0) for op in group[count:])
+    return own + prod(shape_of(group[count - 1].results[0])) * CYCLES_PER_SPILLED_ELEMENT
+
+
+def _widened(group: Sequence[Operation]) -> list[Operation]:
+    """The widening operations outside whose results a product's group reads."""
+    if not isinstance(group[0], PRODUCTS):
+        return []
+    others = dict.fromkeys(v.owner for op in group[1:] for v in op.operands if isinstance(v.owner, WIDENING))
+    return [op for op in others if isinstance(op, Operation) and op not in group and not _constant_operand(op)]
+
+
+def _constant_operand(op: Operation) -> bool:
+    return isinstance(op.operands[0].owner, ConstantOp)
+
+
+def _is_dead(op: Operation) -> bool:
+    return bool(op.results) and all(result.first_use is None for result in op.results)
+
+
+def discard(kernel: KernelOp) -> None:
+    """Drops a detached candidate, so that its operands no longer count it as a user."""
+    kernel.drop_all_references()
+
+
+def _install(group: Sequence[Operation], best: Candidate) -> None:
+    """Puts the chosen kernel where the group ends and removes the group. What stands before that end and needs one of
+    the kernel's results moves behind it."""
+    last, kernel, olds = group[-1], best.kernel, results_of(group)
+    kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
+    kernel.properties["cycles"] = to_attribute(round(best.own_cycles))
+    block = last.parent
+    assert block is not None
+    later = [op for op in dependents(group[0], last, set(olds)) if op not in group]
+    for op in later:
+        op.detach()
+    block.insert_ops_before([kernel, *later], last)
+    for old, new in zip(olds, kernel.results, strict=True):
+        new.name_hint = old.name_hint
+        old.replace_all_uses_with(new)
+    for op in reversed(group):
+        remove(op)

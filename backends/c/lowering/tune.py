@@ -1,0 +1,248 @@
+"""Measures the best candidates of every kernel, conversions around them included, and takes the fastest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import numpy as np
+from xdsl.dialects.builtin import StringAttr
+from xdsl.ir import Attribute, SSAValue
+
+from ....ir.kn.kernel import KernelOp
+from ....ir.kn.layout import layout_of, tensor_in
+from ....ir.operation import to_attribute
+from ....ir.program import Port, Program
+from ....ir.tn.constant import ConstantOp
+from ....ir.types import element_of, storage_dtype
+from ....passes.base import Pass
+from ..engine import AnyLayout, Dense, Engine, Kernel, LayoutRequest, Schedule
+from ..target import Target
+from .assign_layouts import AssignLayouts, Use, satisfies, wanted
+from .conversions import can_write, converted
+from .plan_memory import PlanMemory
+
+MOST_TIMES_SLOWER = 3.0
+"""An engine whose best schedule is predicted to be slower than that is not measured."""
+
+Times = tuple[tuple[float, float], ...]
+"""Of every candidate: cycles of the kernel, and of the conversions it causes."""
+
+
+class Bench(Protocol):
+    """Measures programs on this machine and remembers what it found."""
+
+    def recall(self, key: str) -> Times | None: ...
+
+    def remember(self, found: Mapping[str, Times]) -> None: ...
+
+    def measure(self, program: Program) -> Sequence[float]:
+        """The cycles of every step of a program with planned memory, the steps taking turns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate for a kernel."""
+
+    engine: Engine
+    schedule: Schedule
+    predicted: float
+
+    def __str__(self) -> str:
+        return f"{self.engine.name} {sorted(self.schedule.items())}"
+
+
+@dataclass
+class Layer:
+    """A kernel to be tuned. reads: the layout of every operand in the program as predicted. writes: its result's types.
+    converted: whether an operand's producer leaves it to a conversion to give it the layout that is wanted."""
+
+    op: KernelOp
+    trials: list[Trial]
+    reads: list[Attribute]
+    writes: list[Attribute]
+    converted: list[bool]
+    key: str = ""
+    kernels: list[int] = field(default_factory=list)  # the step of every trial
+    around: list[list[int]] = field(default_factory=list)  # the steps of the conversions that it causes
+
+
+class Tune(Pass):
+    """Without a bench it leaves the predicted choice as it is.
+
+    The operations of each kernel stay together; what changes is the engine and its schedule. candidates: of a kernel,
+    at most. The same measurements give the same choice.
+    """
+
+    name: ClassVar[str] = "tune"
+
+    def __init__(self, target: Target, engines: Sequence[Engine], bench: Bench | None, candidates: int) -> None:
+        self.target, self.engines, self.bench, self.candidates = target, list(engines), bench, candidates
+
+    def apply(self, program: Program) -> bool:
+        if self.bench is None:
+            return False
+        layers = self._layers(program)
+        known = {layer.key: times for layer in layers if (times := self.bench.recall(layer.key)) is not None}
+        unknown = {layer.key: layer for layer in layers if layer.key not in known}
+        if unknown:
+            found = self._measure(program, list(unknown.values()), self.bench)
+            self.bench.remember(found)
+            known |= found
+        for layer in layers:
+            install(layer, known[layer.key])
+        return bool(layers)
+
+    def _layers(self, program: Program) -> list[Layer]:
+        laid_out = program.clone()
+        AssignLayouts(self.target, self.engines).apply(laid_out)
+        after = {op.symbol.data: op for op in laid_out.ops if isinstance(op, KernelOp)}
+        layers = []
+        for op in (op for op in program.ops if isinstance(op, KernelOp)):
+            predicted = after[op.symbol.data]
+            reads, writes = [v.type for v in predicted.operands], [v.type for v in predicted.results]
+            converted = [not self._writes(program, v, kind) for v, kind in zip(op.operands, reads, strict=True)]
+            layer = Layer(op, self._trials(program, op), reads, writes, converted)
+            layer.key = _key(program, layer)
+            layers.append(layer)
+        return layers
+
+    def _trials(self, program: Program, op: KernelOp) -> list[Trial]:
+        """The best of every engine that may win, then the best of all, as predicted."""
+        view, best, others = Kernel(op, program.weights), list[Trial](), list[Trial]()
+        for engine in self.engines:
+            if engine.accepts(view, self.target):
+                continue
+            found = [
+                Trial(engine, dict(s), engine.cost(view, s, self.target).cycles)
+                for s in engine.schedules(view, self.target)
+            ]
+            found.sort(key=lambda trial: trial.predicted)
+            best.append(found[0])
+            others += found[1:]
+        limit = MOST_TIMES_SLOWER * min(trial.predicted for trial in best)
+        chosen = sorted((t for t in best if t.predicted <= limit), key=lambda trial: trial.predicted)
+        chosen += sorted(others, key=lambda trial: trial.predicted)
+        return chosen[: self.candidates]
+
+    def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
+        op = value.owner
+        if not isinstance(op, KernelOp):
+            return False
+        engine = next(e for e in self.engines if e.name == op.engine.data)
+        return can_write(engine, Kernel(op, program.weights), op.schedule_values, self.target, kind)
+
+    # -- the program that is measured ------------------------------------------------------------------------------
+
+    def _measure(self, program: Program, layers: Sequence[Layer], bench: Bench) -> dict[str, Times]:
+        trial_program = self._program(program, layers)
+        cycles = bench.measure(trial_program)
+        return {
+            layer.key: tuple(
+                (cycles[kernel], sum(cycles[i] for i in around))
+                for kernel, around in zip(layer.kernels, layer.around, strict=True)
+            )
+            for layer in layers
+        }
+
+    def _program(self, program: Program, layers: Sequence[Layer]) -> Program:
+        """Every candidate of every layer, one after the other, on inputs of the layers' shapes."""
+        ports = [
+            Port(f"l{i}_{j}", value.type, storage_dtype(element_of(value.type)))  # type: ignore[arg-type]
+            for i, layer in enumerate(layers)
+            for j, value in enumerate(layer.op.operands)
+        ]
+        made = Program(Program.new("tuning", ports).module, program.weights.copy())
+        arguments = iter(made.block.args)
+        for i, layer in enumerate(layers):
+            inputs = [next(arguments) for _ in layer.op.operands]
+            self._add_trials(made, layer, inputs, f"l{i:03}")
+        last = made.block.last_op
+        assert last is not None
+        result = last.results[0]
+        if layout_of(result.type) is not None:
+            result = _converted(made, result, tensor_in(result.type))
+        made.finish([("last", result, storage_dtype(element_of(result.type)))])
+        made.drop_unused_weights()
+        PlanMemory().apply(made)
+        made.verify()
+        return made
+
+    def _add_trials(self, made: Program, layer: Layer, inputs: Sequence[SSAValue], name: str) -> None:
+        view, dense = Kernel(layer.op, made.weights), [tensor_in(kind) for kind in layer.writes]
+        converts: dict[tuple[int, Attribute], SSAValue] = {}
+        for t, trial in enumerate(layer.trials):
+            operands, around = list(inputs), []
+            for j, request in enumerate(trial.engine.reads(view, trial.schedule, self.target)):
+                want = _wanted(inputs[j], request, layer.reads[j])
+                if want == inputs[j].type:
+                    continue
+                if (j, want) not in converts:
+                    converts[j, want] = _converted(made, inputs[j], want)
+                operands[j] = converts[j, want]
+                around += [_step(made, operands[j])] if layer.converted[j] else []
+            able = all(can_write(trial.engine, view, trial.schedule, self.target, kind) for kind in layer.writes)
+            writes = layer.writes if able else dense
+            body = layer.op.body.clone()
+            kernel = KernelOp.make(
+                f"{name}_{t}_{trial.engine.name}", trial.engine.name, trial.schedule, operands, writes,
+                body.detach_block(0), at=layer.op.location,
+            )  # fmt: skip
+            made.block.add_op(kernel)
+            layer.kernels.append(_step(made, kernel.results[0]))
+            for result, want in zip(kernel.results, layer.writes, strict=True):
+                if result.type != want:
+                    around.append(_step(made, _converted(made, result, want)))
+            layer.around.append(around)
+
+
+def install(layer: Layer, times: Times) -> None:
+    """Gives a kernel its fastest candidate; the first of equal ones."""
+    best = min(range(len(times)), key=lambda i: sum(times[i]))
+    trial, op = layer.trials[best], layer.op
+    op.properties |= {
+        "engine": StringAttr(trial.engine.name),
+        "schedule": KernelOp.schedule_attribute(trial.schedule),
+        "cycles": to_attribute(round(trial.predicted)),
+        "measured": to_attribute(round(times[best][0])),
+    }
+
+
+def _wanted(value: SSAValue, request: LayoutRequest, predicted: Attribute) -> Attribute:
+    """The type in which an operand is read: as in the predicted program where that will do."""
+    if isinstance(request, Dense):
+        return value.type
+    if satisfies(layout_of(predicted), request, value):
+        return predicted
+    if isinstance(request, AnyLayout):
+        return value.type
+    return wanted(value, request, [Use(value.owner, 0, request)])  # type: ignore[arg-type]
+
+
+def _converted(program: Program, value: SSAValue, want: Attribute) -> SSAValue:
+    path = converted(value, want)
+    program.block.add_ops(path)
+    return path[-1].y
+
+
+def _step(program: Program, value: SSAValue) -> int:
+    """The number of the step that makes a value."""
+    return next(i for i, op in enumerate(program.ops) if op is value.owner)
+
+
+def _key(program: Program, layer: Layer) -> str:
+    """SHA-256 of all that decides about a layer's times, but for this machine and the code of the engines."""
+    numbers: dict[SSAValue, int] = {v: i for i, v in enumerate(layer.op.block.args)}
+    lines = [f"{[str(t) for t in layer.trials]} {[str(v) for v in (*layer.reads, *layer.writes)]} {layer.converted}"]
+    for op in layer.op.block.ops:
+        numbers |= {v: len(numbers) + i for i, v in enumerate(op.results)}
+        properties = {name: str(value) for name, value in sorted(op.properties.items()) if name != "value"}
+        array = program.weights[op.get("value")] if isinstance(op, ConstantOp) else np.zeros(0)
+        lines.append(
+            f"{op.name} {properties} {[numbers[v] for v in op.operands]} {[str(v.type) for v in op.results]} "
+            f"{array.dtype} {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
+        )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

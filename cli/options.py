@@ -1,0 +1,305 @@
+"""The options of the command line. Imports nothing heavy: --help and completion are quick."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, TypeAlias
+
+from ..version import __version__
+
+USAGE = 2
+"""Exit code for usage and input errors."""
+
+Verb: TypeAlias = "Callable[[argparse.Namespace], int]"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors name the help of the verb that they are about, and what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"tercet: {message}\n  hint: {_meant(self, message)}see `{self.prog} --help`\n")
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Refuses unknown arguments itself, so that a verb's error comes from its own parser."""
+        known, rest = super().parse_known_args(None if args is None else list(args), namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return known, rest
+
+
+def _meant(parser: argparse.ArgumentParser, message: str) -> str:
+    """"did you mean X? ", for what looks like one of the parser's options, verbs or choices."""
+    unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s'=]+)", message)
+    if unknown is None:
+        return ""
+    known = [name for action in parser._actions for name in (*action.option_strings, *(action.choices or ()))]
+    close = difflib.get_close_matches(unknown[1], map(str, known), n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"want a whole number of 1 or more, have '{text}'")
+    return int(text)
+
+
+def _number(text: str, below: float, want: str) -> float:
+    """A number from 0 on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < below:
+        raise argparse.ArgumentTypeError(f"want {want}, have '{text}'")
+    return value
+
+
+def _tolerance(text: str) -> float:
+    return _number(text, 1, "a number from 0 to 1")
+
+
+def _share(text: str) -> float:
+    want = "a share such as 2% or 0.02"
+    if text.endswith("%"):
+        return _number(text[:-1], 100.0000001, want) / 100
+    return _number(text, 1.0000001, want)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 1e9, "seconds, 0 or more")
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """NAME=1,3,224,224 or 1,3,224,224 as (name or "", sizes); `?` as -1."""
+    name, _, sizes = text.rpartition("=")
+    words = [word.strip() for word in sizes.split(",")]
+    if not all(word in ("?", "-1") or (word.isascii() and word.isdigit() and int(word) > 0) for word in words):
+        raise argparse.ArgumentTypeError(f"want NAME=1,3,224,224 (`?` for a size that stays open), have '{text}'")
+    return name, tuple(-1 if word == "?" else int(word) for word in words)
+
+
+def _shapes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=_shape, default=[],
+        help="fix sizes that the model leaves open, as in image=?,3,224,224 (`?`: stays as it is); may be repeated; "
+        "NAME may be left out for a model with one input",
+    )  # fmt: skip
+
+
+def _common() -> _Parser:
+    """Options of every verb; SUPPRESS, so that they may stand before or after it."""
+    common, absent = _Parser(add_help=False), argparse.SUPPRESS
+    group = common.add_argument_group("general")
+    group.add_argument("-q", "--quiet", action="store_true", default=absent, help="print only what went wrong")
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default=absent, help="coloured output (default: auto)"
+    )
+    return common
+
+
+def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
+    """The whole command line; functions: what each verb runs."""
+    parser = _Parser(
+        prog="tercet",
+        description="Compile ternary, binary and few-bit neural networks to CPU kernels that avoid multiplications.",
+        epilog="`tercet VERB --help` shows a verb's options and examples. Exit codes: 0 fine, 1 a check failed, "
+        "2 usage or input error.",
+        parents=[_common()],
+    )
+    parser.add_argument("--version", action="version", version=f"tercet {__version__}")
+    parser.set_defaults(quiet=False, color="auto")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+
+    def verb(name: str, what: str, *examples: str) -> _Parser:
+        added = verbs.add_parser(
+            name, help=what, description=f"{what[0].upper()}{what[1:]}.", parents=[_common()],
+            epilog="examples:\n" + "\n".join(f"  tercet {name} {example}".rstrip() for example in examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        added.set_defaults(verb=functions[name])
+        return added
+
+    v = verb(
+        "compile", "compile an ONNX, QDQ or QONNX model to an artifact",
+        "model.onnx -o model.tercet",
+        "model.onnx -o build/model --directory --target x86-64-v3",
+        "model.onnx --tune",
+        "float.onnx --weights ternary --calibrate samples.npz --keep 'layer1.*'",
+        "model.onnx --dump-ir build/ir --print-ir-after thresholds",
+    )  # fmt: skip
+    v.add_argument("model", metavar="MODEL", help="an .onnx file")
+    v.add_argument("-o", "--output", metavar="OUT", help="the artifact (default: NAME.tercet in this folder)")
+    v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
+    v.add_argument("--name", help="name of the model, and of its C functions (default: the file's)")
+    _compiling(v)
+    _lossy(v, "keep")
+    v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one a CPU)")
+    v.add_argument(
+        "--tune", action="store_true",
+        help="measure the candidates of every layer on this machine and take the fastest; remembers what it measured",
+    )  # fmt: skip
+    v.add_argument(
+        "--tune-candidates", type=_count, metavar="N", help="with --tune: how many of a layer, at most (default: 6)"
+    )
+    v.add_argument(
+        "--threading", choices=("pool", "openmp", "none"), default="pool",
+        help="whose threads the model runs on: its own (default), those of OpenMP, or the caller's alone",
+    )  # fmt: skip
+    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument(
+        "--print-ir-after", metavar="PASS", action="append", default=[],
+        help="print the IR after a pass, by name or number; may be repeated; `all` prints every one",
+    )  # fmt: skip
+
+    v = verb(
+        "inspect", "show what an artifact holds, or what a model becomes; executes nothing from it",
+        "model.tercet",
+        "model.tercet --after thresholds --op conv2",
+        "model.onnx --diff recover-quantizers",
+        "model.onnx --repetition --budget 5 --html repetition.html",
+    )  # fmt: skip
+    v.add_argument("path", metavar="MODEL|ARTIFACT")
+    v.add_argument("--after", metavar="PASS", help="print the IR after a pass, by name or number")
+    v.add_argument("--diff", metavar="PASS", help="print what a pass changed in the IR, as a unified diff")
+    v.add_argument("--op", metavar="NAME", help="print the operations of a source node (at the end, or --after a pass)")
+    v.add_argument("--json", action="store_true", help="print summary and layers as JSON")
+    v.add_argument(
+        "--repetition", action="store_true",
+        help="print density, repeated patterns and additions with shared sums of layers with weights of -1, 0 and 1",
+    )  # fmt: skip
+    v.add_argument(
+        "--budget", type=_seconds, default=1.0, metavar="SECONDS",
+        help="with --repetition: CPU time to search for each coding of each layer (default: 1)",
+    )  # fmt: skip
+    v.add_argument("--bench", metavar="FILE", help="with --repetition: times from JSON of `tercet bench --per-layer`")
+    v.add_argument("--html", metavar="FILE", help="with --repetition: write the report, with a plot, as one HTML file")
+    _compiling(v)
+
+    v = verb(
+        "sensitivity", "show which layers of a float model to leave alone: changes one at a time and compares outputs",
+        "float.onnx --calibrate samples.npz",
+        "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
+    )  # fmt: skip
+    v.add_argument("model", metavar="MODEL", help="an .onnx file")
+    v.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    _shapes(v)
+    v.add_argument("--json", action="store_true", help="print the layers as JSON")
+    _lossy(v, "ternary")
+
+    v = verb(
+        "run", "run an artifact on arrays from files",
+        "model.tercet --input image.npy",
+        "model.tercet --input a=a.npy --input b=b.npy --output-dir results",
+    )  # fmt: skip
+    v.add_argument("artifact", metavar="ARTIFACT")
+    v.add_argument(
+        "--input", "-i", metavar="[NAME=]FILE", action="append", default=[], required=True,
+        help="an .npy file (NAME may be left out for a model with one input), or an .npz file with arrays named so",
+    )  # fmt: skip
+    v.add_argument("--output-dir", "-o", metavar="DIR", help="write every output to DIR/NAME.npy; else print a summary")
+    _threads(v)
+
+    v = verb(
+        "verify", "check that an artifact computes what its source model means",
+        "model.tercet --against model.onnx",
+        "model.tercet --against model.onnx --inputs samples.npz --per-layer",
+    )  # fmt: skip
+    v.add_argument("artifact", metavar="ARTIFACT")
+    v.add_argument("--against", metavar="MODEL", required=True, help="the .onnx file it was compiled from")
+    v.add_argument(
+        "--inputs", metavar="FILE", help="an .npz file with arrays named like the inputs; arrays named like outputs "
+        "(`output`, `logits`) are expected results (default: random inputs)",
+    )  # fmt: skip
+    v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
+    v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
+    v.add_argument(
+        "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
+        help="elements in which expected results may differ from the model and the artifact alike (default: 2%%)",
+    )  # fmt: skip
+    v.add_argument("--rtol", type=_tolerance, default=1e-5, help="for floats, of the largest magnitude (default: 1e-5)")
+    v.add_argument("--json", metavar="FILE", help="write the result as JSON")
+    _threads(v)
+
+    v = verb(
+        "bench", "time an artifact against other runtimes, in turns",
+        "model.onnx",
+        "model.tercet --source model.onnx --threads 2 --per-layer",
+        "model.onnx --batch 8 --json bench.json --html bench.html",
+    )  # fmt: skip
+    v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model that is compiled for this")
+    v.add_argument("--source", metavar="MODEL", help="the model that peers run, when an artifact is given")
+    v.add_argument("--against", metavar="PEERS", default="onnxruntime", help="onnxruntime (default) or none")
+    v.add_argument("--batch", type=_count, default=1, metavar="N", help="samples in one call (default: 1)")
+    v.add_argument("--repeats", type=_count, default=25, metavar="N", help="rounds (default: 25)")
+    v.add_argument("--per-layer", action="store_true", help="also time every layer")
+    v.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    v.add_argument("--html", metavar="FILE", help="write the report, with the layers, as one HTML file")
+    v.add_argument("--target", default="native", help="for a model: see `tercet targets` (default: native)")
+    _shapes(v)
+    _threads(v)
+
+    v = verb("targets", "list the targets, and what this machine can build and run", "", "--json")
+    v.add_argument("--json", action="store_true", help="print them as JSON")
+    v = verb(
+        "completion", "print the shell code that completes tercet's options",
+        "bash >> ~/.bashrc",
+        "fish > ~/.config/fish/completions/tercet.fish",
+    )  # fmt: skip
+    v.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return parser
+
+
+def _compiling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
+    parser.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    _shapes(parser)
+    parser.add_argument(
+        "--engine", dest="engines", metavar="NAME", action="append",
+        help="choose among these engines only; may be repeated (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--optimize", choices=("speed", "size"), default="speed",
+        help="speed (default): small layers become code, some 20 bits a weight; size: weights stay packed, at most 1.6",
+    )  # fmt: skip
+
+
+WEIGHTS = ("keep", "ternary", "twn", "ttq", "asymmetric", "uniform", "signed-binary")
+"""As `passes.ternarize.options.WEIGHTS`, which is too heavy to import here; a test compares them."""
+
+
+def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
+    group = parser.add_argument_group("changing weights and activations (lossy; see docs/ternarize.md)")
+    group.add_argument("--weights", choices=WEIGHTS, default=default, help=f"what they become (default: {default})")
+    group.add_argument(
+        "--calibrate", metavar="FILE", required=default != "keep",
+        help="an .npz file with samples of the inputs: weights are fitted to what the layers compute on them",
+    )  # fmt: skip
+    group.add_argument(
+        "--keep", metavar="LAYER", action="append", default=[],
+        help="leave a layer as it is; a node, its weights or a pattern such as 'layer1.*'; may be repeated",
+    )  # fmt: skip
+    if default == "keep":
+        group.add_argument("--all-layers", action="store_true", help="change the first and last layers too")
+    group.add_argument("--per", choices=("tensor", "channel"), default="channel", help="what shares a scale")
+    group.add_argument("--threshold", type=_tolerance, metavar="T", help="for ttq: t of t * max |w| (default: chosen)")
+    group.add_argument(
+        "--regions", default="filter", metavar="SHAPE",
+        help="for signed-binary: `filter`, or output by input channels as in 1x16, 4xall, allx8 (default: filter)",
+    )  # fmt: skip
+    group.add_argument(
+        "--assign", choices=("rule", "balanced", "free"), default="free",
+        help="signs of signed-binary regions: by turns, or of least error, half and half or freely (default: free)",
+    )  # fmt: skip
+    group.add_argument(
+        "--activations", choices=("keep", "int8", "int4", "ternary"), default="keep",
+        help="what layers with few-bit weights read (default: keep)",
+    )  # fmt: skip
+
+
+def _threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="threads (default: 1)")

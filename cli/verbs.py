@@ -1,0 +1,270 @@
+"""The verbs: each is a thin layer over the public function of the same name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..ir.errors import InputError
+
+if TYPE_CHECKING:
+    from ..api import LossyOptions
+    from ..ir.program import Program
+    from ..runtime.report.progress import Progress
+
+FINE, FAILED = 0, 1
+CANDIDATES = 6
+"""Of every layer, measured by --tune where it is not said how many."""
+
+
+def compile_verb(options: argparse.Namespace) -> int:
+    from ..api import compile
+    from ..runtime.report.losses_text import losses_text
+    from ..runtime.report.tables import seconds_text
+
+    lossy = _lossy_options(options)
+    wanted = _stages_to_print(options.print_ir_after, lossy=lossy.lossy)
+    with _progress(options) as progress:
+
+        def on_stage(label: str, program: Program | None, seconds: float) -> None:
+            progress.done(label, seconds)
+            if program is not None and label in wanted:
+                progress.print(f"// IR after {label}\n{program.text()}")
+
+        progress.begin("compiling")
+        made = compile(
+            options.model, options.output, target=options.target, batch=options.batch, shapes=_shapes(options),
+            name=options.name, jobs=options.jobs, as_directory=options.directory, engines=options.engines,
+            optimize=options.optimize, dump_ir=options.dump_ir, tune=_candidates(options),
+            threading=options.threading, weights=lossy, calibrate=options.calibrate, on_stage=on_stage,
+        )  # fmt: skip
+    for note in made.notes:
+        print(f"tercet: note: {note}", file=sys.stderr)
+    if not options.quiet:
+        for hint in made.hints:
+            print(f"tercet: hint: {hint}", file=sys.stderr)
+        if made.losses is not None:
+            print(losses_text(made.losses))
+        total = sum(seconds for _, seconds in made.stages)
+        path = f"{made.path} (replaced)" if made.replaced else str(made.path)
+        print(
+            f"{path}: {made.name} for {made.target}, {len(made.layers)} steps, {made.size} bytes, "
+            f"{made.arena_bytes} bytes of working memory, in {seconds_text(total)}"
+        )
+    return FINE
+
+
+def inspect_verb(options: argparse.Namespace) -> int:
+    from ..api import inspect
+    from ..runtime.report.text import inspection_text
+
+    if options.repetition:
+        return _repetition(options)
+    with _progress(options) as progress:
+        progress.begin("reading")
+        found = inspect(
+            options.path, target=options.target, batch=options.batch, shapes=_shapes(options),
+            engines=options.engines, optimize=options.optimize,
+        )  # fmt: skip
+    if options.diff is not None:
+        print(found.diff(options.diff) or "no change\n", end="")
+    elif options.op is not None:
+        print(found.operations(options.op, options.after), end="")
+    elif options.after is not None:
+        print(found.text_after(options.after), end="")
+    elif options.json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        print(inspection_text(found), end="")
+    return FINE
+
+
+def _repetition(options: argparse.Namespace) -> int:
+    from ..api import repetition
+    from ..runtime.report.outputs import check_outputs, write_bytes
+    from ..runtime.report.repetition_html import repetition_html
+    from ..runtime.report.repetition_text import HEADER, repetition_rows
+    from ..runtime.report.tables import table
+
+    check_outputs(options.html)
+    with _progress(options) as progress:
+        progress.begin("reading")
+        found = repetition(
+            options.path, budget=options.budget, bench=options.bench, target=options.target, batch=options.batch,
+            shapes=_shapes(options), engines=options.engines, optimize=options.optimize, on_layer=progress.begin,
+        )  # fmt: skip
+    if options.html is not None:
+        write_bytes(options.html, repetition_html(Path(options.path).stem, found).encode())
+    if options.json:
+        print(json.dumps([layer.to_json() for layer in found], indent=1))
+    elif not options.quiet:
+        print(table(HEADER, repetition_rows(found), "<<>>>>>>>>>>>><>>"))
+    return FINE
+
+
+def sensitivity_verb(options: argparse.Namespace) -> int:
+    from ..api import sensitivity
+    from ..runtime.report.losses_text import sensitivity_text
+
+    with _progress(options) as progress:
+        found = sensitivity(
+            options.model, options.calibrate, weights=_lossy_options(options), batch=options.batch,
+            shapes=_shapes(options), on_progress=lambda layer: progress.begin(f"changing {layer}"),
+        )  # fmt: skip
+    if options.json:
+        from dataclasses import asdict
+
+        print(json.dumps([asdict(layer) for layer in found], indent=1))
+    else:
+        print(sensitivity_text(found))
+    return FINE
+
+
+def run_verb(options: argparse.Namespace) -> int:
+    from ..api import load
+    from ..runtime.check.samples import named_inputs
+    from ..runtime.report.outputs import write_arrays
+    from ..runtime.report.tables import table, values_text
+
+    with load(options.artifact, threads=options.threads) as model:
+        outputs = model.run(named_inputs(options.input, [port.name for port in model.inputs]))
+    if options.output_dir is not None:
+        for path in write_arrays(options.output_dir, outputs):
+            if not options.quiet:
+                print(path)
+        return FINE
+    rows = [[name, str(a.dtype), str(list(a.shape)), values_text(a)] for name, a in outputs.items()]
+    print(table(("output", "dtype", "shape", "values"), rows, width=100))
+    return FINE
+
+
+def verify_verb(options: argparse.Namespace) -> int:
+    from ..api import verify
+    from ..runtime.report.outputs import check_outputs, write_json
+    from ..runtime.report.progress import colored
+    from ..runtime.report.verification_text import verification_text
+
+    check_outputs(options.json)
+    with _progress(options) as progress:
+        found = verify(
+            options.artifact, options.against, inputs=options.inputs, samples=options.samples,
+            per_layer=options.per_layer, threads=options.threads, rtol=options.rtol,
+            max_mismatch=options.max_mismatch, on_progress=progress.begin,
+        )  # fmt: skip
+    if options.json is not None:
+        write_json(options.json, found.to_json())
+    if not options.quiet or not found.ok:
+        print(colored(verification_text(found), sys.stdout, options.color), end="")
+    return FINE if found.ok else FAILED
+
+
+def bench_verb(options: argparse.Namespace) -> int:
+    from ..api import bench
+    from ..runtime.report.bench_html import bench_html
+    from ..runtime.report.outputs import check_outputs, write_bytes, write_json
+    from ..runtime.report.text import bench_text
+
+    check_outputs(options.json, options.html)
+    peers = [name for name in options.against.split(",") if name and name != "none"]
+    with _progress(options) as progress:
+        report = bench(
+            options.path, source=options.source, against=peers, target=options.target, shapes=_shapes(options),
+            threads=options.threads, batch=options.batch, repeats=options.repeats,
+            per_layer=options.per_layer or options.html is not None, on_progress=progress.begin,
+        )  # fmt: skip
+    if options.json is not None:
+        write_json(options.json, report.to_json())
+    if options.html is not None:
+        write_bytes(options.html, bench_html(report).encode())
+    if not options.quiet:
+        print(bench_text(report), end="")
+    return FINE
+
+
+def targets_verb(options: argparse.Namespace) -> int:
+    from ..api import targets
+    from ..runtime.report.tables import table
+
+    found = targets()
+    if options.json:
+        from dataclasses import asdict
+
+        print(json.dumps([asdict(target) for target in found], indent=1))
+        return FINE
+    rows = []
+    for t in found:
+        name, runs = f"{t.name} (native)" if t.native else t.name, "no" if t.problem else "yes"
+        rows.append([name, t.machine, str(t.vector_bits), runs, t.compiler])
+    print(table(("target", "machine", "vector bits", "runs here", "C compiler"), rows, "<<><<", width=60))
+    print("".join(f"\n{t.problem}" for t in found if t.problem))
+    print(f"\n{table(('engine', 'what it computes'), found[0].engines, width=120)}")
+    return FINE
+
+
+def completion_verb(options: argparse.Namespace) -> int:
+    import argcomplete
+
+    print(argcomplete.shellcode(["tercet"], shell=options.shell))
+    return FINE
+
+
+# -- what verbs share -------------------------------------------------------------------------------------------------
+
+
+def _lossy_options(options: argparse.Namespace) -> LossyOptions:
+    from ..api import LossyOptions
+
+    return LossyOptions(
+        options.weights, options.per, tuple(options.keep), getattr(options, "all_layers", True), options.threshold,
+        options.regions, options.assign, options.activations,
+    )  # fmt: skip
+
+
+def _shapes(options: argparse.Namespace) -> dict[str, tuple[int, ...]]:
+    """Raises InputError for an input that has two."""
+    found = dict(options.shapes)
+    if len(found) < len(options.shapes):
+        raise InputError("--shape: given twice for an input", hint="leave one of them out")
+    return found
+
+
+def _candidates(options: argparse.Namespace) -> int:
+    """How many candidates of a layer are measured. Raises InputError where none are, but a number was given."""
+    if options.tune_candidates is not None and not options.tune:
+        raise InputError("--tune-candidates does nothing without --tune", hint="add --tune, or leave it out")
+    return (options.tune_candidates or CANDIDATES) if options.tune else 0
+
+
+def _progress(options: argparse.Namespace) -> Progress:
+    from ..runtime.report.progress import Progress
+
+    return Progress(quiet=options.quiet, color=options.color)
+
+
+def _stages_to_print(names: Sequence[str], *, lossy: bool) -> set[str]:
+    """The labels that --print-ir-after means. Raises InputError for unknown passes before anything is compiled."""
+    if not names:
+        return set()
+    from ..api import stage_labels
+    from ..runtime.report.inspection import find_stages
+
+    labels = stage_labels(lossy=lossy)
+    if "all" in names:
+        return set(labels)
+    return {labels[i] for name in names for i in find_stages(labels, name)}
+
+
+VERBS = {
+    "compile": compile_verb,
+    "inspect": inspect_verb,
+    "sensitivity": sensitivity_verb,
+    "run": run_verb,
+    "verify": verify_verb,
+    "bench": bench_verb,
+    "targets": targets_verb,
+    "completion": completion_verb,
+}

@@ -1,0 +1,79 @@
+"""What the driver needs for lossy compilation: the pass from a user's wishes, and calibration data from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..ir.errors import InputError
+from ..ir.program import Program
+from ..passes.lossy.options import LossyOptions
+from ..passes.lossy.ternarize import Data, Ternarize
+from ..runtime.artifact.manifest import PortInfo
+from ..runtime.check.samples import Samples, array_samples, file_samples
+
+Calibration: TypeAlias = "str | Path | np.ndarray | Mapping[str, np.ndarray]"
+"""Samples: an .npz file (see `runtime.samples.file_samples`), arrays by input name, or the array of the only input."""
+
+MOST_SAMPLES = 512
+"""So many of the calibration samples are used, the first ones: all of them are in memory at once, layer by layer."""
+
+
+def lossy_options(weights: str | LossyOptions, keep: Sequence[str] = ()) -> LossyOptions:
+    """The options that `weights` names or is, with more layers to keep. Raises InputError."""
+    options = weights if isinstance(weights, LossyOptions) else LossyOptions(weights)
+    if isinstance(keep, str):
+        raise InputError(f"keep: want a sequence of names, have the string '{keep}'")
+    return replace(options, keep=(*options.keep, *keep)) if keep else options
+
+
+def lossy_pass(
+    weights: str | LossyOptions, keep: Sequence[str] = (), calibrate: Calibration | None = None
+) -> Ternarize | None:
+    """The pass that does what was asked for, None where nothing is to be lost. Raises InputError."""
+    options = lossy_options(weights, keep)
+    if options.lossy:
+        return Ternarize(options, None if calibrate is None else calibration_data(calibrate))
+    if calibrate is not None:
+        raise InputError("calibration data without anything to calibrate", hint="say which --weights to make")
+    return None
+
+
+def lossy_settings(options: LossyOptions) -> dict[str, Any]:
+    """The options that are not at their default, for the manifest."""
+    defaults = asdict(LossyOptions())
+    return {name: value for name, value in asdict(options).items() if value != defaults[name]}
+
+
+def calibration_data(source: Calibration) -> Data:
+    """What gives a program its samples: float32 or integer arrays of each input port's shape."""
+
+    def samples_for(program: Program) -> dict[str, list[np.ndarray]]:
+        found = _samples(source, program)
+        if program.batched:
+            (run,) = found.runs
+            samples = {name: [array[i : i + 1] for i in range(found.count)] for name, array in run.items()}
+        else:
+            samples = {name: [run[name] for run in found.runs] for name in found.runs[0]}
+        for name, arrays in samples.items():
+            if not all(np.isfinite(array).all() for array in arrays):
+                raise InputError(f"calibration samples for the input '{name}' are not all finite", where=_name(source))
+        return samples
+
+    return samples_for
+
+
+def _samples(source: Calibration, program: Program) -> Samples:
+    ports = [PortInfo.of(port) for port in program.inputs]
+    if isinstance(source, str | Path):
+        return file_samples(source, ports, [], batched=program.batched, limit=MOST_SAMPLES)
+    arrays = {"": source} if isinstance(source, np.ndarray) else {name: np.asarray(a) for name, a in source.items()}
+    return array_samples(arrays, _name(source), ports, [], batched=program.batched, limit=MOST_SAMPLES)
+
+
+def _name(source: Calibration) -> str:
+    return str(source) if isinstance(source, str | Path) else "calibration data"

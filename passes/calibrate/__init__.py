@@ -1,1 +1,0 @@
-"""Calibration: what lossy passes learn from data that the user gives."""

@@ -1,1 +1,0 @@
-"""Signed-binary weights: every region of a layer holds 0 and one of +a and -a."""

@@ -1,0 +1,1 @@
+"""The file format: what an artifact holds, written in one go and checked before it is believed."""

@@ -1,0 +1,1 @@
+"""What judges an artifact: samples, comparison with the source model (`verify/`), timing beside other runtimes."""

@@ -1,0 +1,119 @@
+"""onnxruntime as a second opinion (`verify`) and as a peer (`bench`). Imported only when used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...ir.errors import TercetError, UnsupportedError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+class Session:
+    """An onnxruntime session that takes and gives arrays by name."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.inputs: list[str] = [port.name for port in session.get_inputs()]
+        self.outputs: list[str] = [port.name for port in session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._session.run(None, dict(inputs)), strict=True))
+
+
+def custom_operators(model: ModelProto) -> list[str]:
+    """The operators of a model that are neither standard ONNX nor onnxruntime's own, each once."""
+    from onnx import defs
+
+    known = {(entry.domain, entry.name) for entry in defs.get_all_schemas()}
+    kinds = {node.op_type: ("" if node.domain == "ai.onnx" else node.domain, node.op_type) for node in model.graph.node}
+    return sorted(name for name, kind in kinds.items() if kind not in known and kind[0] != "com.microsoft")
+
+
+APPROXIMATE = frozenset(("QLinearAdd", "QLinearSoftmax"))
+"""Operators that onnxruntime's own kernels compute from tables or with other factors: an element may be a step off."""
+
+
+def approximate_operators(model: ModelProto) -> list[str]:
+    """Those of a model, each once."""
+    return sorted({node.op_type for node in model.graph.node if node.op_type in APPROXIMATE})
+
+
+def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: bool = True) -> Session:
+    """A session on the CPU with that many threads.
+
+    optimize: all of onnxruntime's graph optimisations (for speed), or none (for a reference: some are inexact).
+    Raises UnsupportedError where onnxruntime has no kernel for an operator, TercetError where it cannot be imported.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise TercetError(f"onnxruntime cannot be imported: {error}", hint="pip install onnxruntime") from error
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+    try:
+        return Session(ort.InferenceSession(source, options, providers=["CPUExecutionProvider"]))
+    except Exception as error:  # its exception classes have no common base below Exception
+        raise UnsupportedError(f"onnxruntime does not take the model: {_first_line(error)}") from error
+
+
+def open_probe(model: ModelProto | str | Path, nodes: Container[str]) -> Probe | None:
+    """A session (no optimisation) that also gives what the named nodes (`OpType:name`, where a node without a name is
+    called after its operator and first output) compute. None where that cannot be had."""
+    import onnx
+    from google.protobuf.message import EncodeError  # a model of over 2 GB cannot be handed over
+
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model if isinstance(model, onnx.ModelProto) else onnx.load(str(model)))
+    have, results = {port.name for port in proto.graph.output}, {}
+    for node in proto.graph.node:
+        name = next((output for output in node.output if output), "")
+        called = f"{node.op_type}:{node.name or f'{node.op_type}_{name}'}"
+        if name and called in nodes:
+            results[name] = called
+            if name not in have:
+                proto.graph.output.append(onnx.ValueInfoProto(name=name))
+    try:
+        return Probe(open_session(proto, optimize=False), results)
+    except (TercetError, EncodeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """session: gives intermediate results beside the outputs. results: the node `OpType:name` of each."""
+
+    session: Session
+    results: Mapping[str, str]
+
+
+def run_samples(session: Session, runs: Sequence[Mapping[str, np.ndarray]], batched: bool) -> dict[str, np.ndarray]:
+    """The outputs of all runs, as `verify` joins them. A batched run is given sample by sample: models whose file fixes
+    the batch to 1 take nothing else. Raises TercetError where onnxruntime fails."""
+    results = []
+    for run in runs:
+        count = len(next(iter(run.values()))) if batched and run else 1
+        for i in range(count):
+            inputs = {name: array[i : i + 1] if batched else array for name, array in run.items()}
+            try:
+                results.append(session.run(inputs))
+            except Exception as error:
+                raise TercetError(f"onnxruntime fails on the model: {_first_line(error)}") from error
+    join = np.concatenate if batched else np.stack
+    return {name: join([result[name] for result in results]) for name in session.outputs}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]

@@ -1,0 +1,1 @@
+"""Loading an artifact into this process and calling it."""

@@ -1,0 +1,114 @@
+"""The functions of a compiled model's library, called through ctypes. Statuses become exceptions here."""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...ir.errors import ArtifactError, InputError, TercetError
+from ...ir.host import scratch_folder
+from ..artifact.manifest import LIBRARY
+from ..artifact.schema import ALTERED
+
+BAD_ARGUMENT = 1
+
+
+class Library:
+    """One mapped library. `close` unmaps it; no model of it may exist then."""
+
+    def __init__(self, library: bytes, prefix: str, where: str) -> None:
+        self._where = where
+        self._dll = _map(library, where)
+        pointer, count, status = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+        self._create = self._function(f"{prefix}_create", status, pointer, status)
+        self._destroy = self._function(f"{prefix}_destroy", None, pointer)
+        self._run = self._function(
+            f"{prefix}_run_steps", status, pointer, count, pointer, pointer, status, pointer
+        )  # fmt: skip
+        self._text = self._function(f"{prefix}_status_text", ctypes.c_char_p, status)
+        self._threads = self._function(f"{prefix}_threads", status, pointer)
+        self._arena = self._function(f"{prefix}_arena", pointer, pointer)
+        self.arena_bytes: int = self._function(f"{prefix}_arena_bytes", count)()
+        self.step_count: int = self._function(f"{prefix}_step_count", status)()
+        self.input_bytes = self._function(f"{prefix}_input_bytes", count, status)
+        self.output_bytes = self._function(f"{prefix}_output_bytes", count, status)
+
+    def _function(self, name: str, result: type | None, *arguments: type) -> ctypes._NamedFuncPointer:
+        try:
+            function = self._dll[name]
+        except AttributeError as error:
+            raise ArtifactError(f"'{LIBRARY}' has no function {name}", where=self._where, hint=ALTERED) from error
+        function.restype, function.argtypes = result, list(arguments)
+        return function
+
+    def create(self, threads: int) -> int:
+        """The address of a new model."""
+        model = ctypes.c_void_p()
+        self._check(self._create(ctypes.addressof(model), threads))
+        return model.value or 0
+
+    def threads(self, model: int) -> int:
+        """How many threads its runs use."""
+        return self._threads(model)
+
+    def destroy(self, model: int) -> None:
+        self._destroy(model)
+
+    def run(
+        self,
+        model: int,
+        batch: int,
+        inputs: Sequence[np.ndarray],
+        outputs: Sequence[np.ndarray],
+        steps: int = -1,
+        seconds: np.ndarray | None = None,
+    ) -> None:
+        """Runs the first `steps` steps (-1: all). Arrays are contiguous, of the stored dtypes; outputs are written.
+
+        seconds: float64, one element per step, added to.
+        """
+        ins, outs = _pointers(inputs), _pointers(outputs)
+        timed = seconds.ctypes.data if seconds is not None else None
+        self._check(self._run(model, batch, ctypes.addressof(ins), ctypes.addressof(outs), steps, timed))
+
+    def arena(self, model: int, offset: int, size: int) -> np.ndarray:
+        """A copy of `size` bytes of the arena as uint8."""
+        if offset < 0 or size < 0 or offset + size > self.arena_bytes:
+            raise ArtifactError(f"no bytes {offset}..{offset + size} in the arena", where=self._where, hint=ALTERED)
+        copied = bytearray(ctypes.string_at(self._arena(model) + offset, size))
+        return np.frombuffer(copied, np.uint8)
+
+    def close(self) -> None:
+        _ctypes.dlclose(self._dll._handle)
+
+    def _check(self, status: int) -> None:
+        if status:
+            text = self._text(status).decode("ascii", "replace")
+            raise (InputError if status == BAD_ARGUMENT else TercetError)(text, where=self._where)
+
+
+def _pointers(arrays: Sequence[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * max(len(arrays), 1))(*(array.ctypes.data for array in arrays))
+
+
+def _map(library: bytes, where: str) -> ctypes.CDLL:
+    """Maps a library's bytes from a private file that is gone afterwards.
+
+    The file's name is new every time: the system's loader gives a name it has seen before the old library.
+    """
+    with scratch_folder() as folder:  # mode 0700
+        path = folder / "model.so"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700), "wb") as file:
+            file.write(library)
+        try:
+            return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
+        except OSError as error:
+            raise ArtifactError(
+                f"'{LIBRARY}' cannot be loaded: {str(error).replace(str(path), LIBRARY)}",
+                where=where,
+                hint="if the temporary folder forbids execution, set TMPDIR to one that allows it",
+            ) from error

@@ -1,0 +1,45 @@
+"""Whether this machine can run a library: its architecture and CPU features, asked before any code is mapped."""
+
+from __future__ import annotations
+
+import platform
+
+from ...ir.errors import ArtifactError
+from ...ir.host import cpu_features
+from ..artifact.manifest import LIBRARY, TargetInfo
+
+ELF_MACHINES = {3: "i686", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+
+
+def check_target(target: TargetInfo, where: str) -> None:
+    """Raises ArtifactError with what this machine lacks."""
+    machine = platform.machine()
+    if target.machine not in ("any", machine):
+        raise ArtifactError(
+            f"made for {target.machine} machines (target {target.name}); this is {machine}",
+            where=where,
+            hint="compile with --target native on this machine",
+        )
+    have = cpu_features()
+    if missing := [feature for feature in target.features if feature not in have]:
+        raise ArtifactError(
+            f"made for target {target.name}; this CPU lacks {', '.join(missing)}",
+            where=where,
+            hint="compile with --target native on this machine, or --target generic",
+        )
+
+
+def check_library(library: bytes, where: str) -> None:
+    """Refuses a library that this system's loader cannot map, on systems that use ELF."""
+    if platform.system() != "Linux":
+        return
+    if len(library) < 64 or library[:4] != b"\x7fELF":
+        raise ArtifactError(f"'{LIBRARY}' is not an ELF library", where=where, hint="compile it on or for Linux")
+    order = "big" if library[5] == 2 else "little"
+    number = int.from_bytes(library[18:20], order)
+    if (made_for := ELF_MACHINES.get(number, f"ELF machine {number}")) != platform.machine():
+        raise ArtifactError(
+            f"'{LIBRARY}' is machine code for {made_for}; this is {platform.machine()}",
+            where=where,
+            hint="compile with --target native on this machine",
+        )

@@ -1,0 +1,1 @@
+"""What people read: inspections, tables, pages, progress."""

@@ -1,0 +1,255 @@
+"""What `inspect` shows of an artifact, or of a source model after its passes: summary, layers, IR text, diffs.
+
+Nothing here executes anything from an artifact.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Attribute, Operation
+from xdsl.printer import Printer
+
+from ...ir.errors import ArtifactError, InputError
+from ...ir.kn.kernel import ConvertOp, KernelOp
+from ...ir.kn.layout import PlanesLayout, layout_of, tensor_in
+from ...ir.kn.memory import arena_bytes, live_bytes
+from ...ir.locations import source_names
+from ...ir.losses import Losses
+from ...ir.program import Port, Program
+from ...ir.tn.constant import ConstantOp
+from ...ir.types import element_of, is_float, shape_of
+from ...ir.weights import WeightStore
+from ..artifact.artifact import Artifact
+from ..artifact.layers import Layer
+from ..artifact.losses import LOSSES, losses_from_json
+from ..artifact.manifest import Manifest
+from ..artifact.stored_ir import kernel_program, stored_stages
+from ..artifact.weights import values_text, weights_of
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One step. inputs, outputs: shape, values and layout in words. weights: kind and number of weights, "" without.
+
+    bits_per_weight: of the weights as stored in the artifact; None where that is unknown, or where code holds them
+    (weights_in_code). stored_bytes: all constants of the step there, thresholds and scales too. live_bytes: of the
+    arena's values that are alive while the step runs. cycles: predicted for one sample on one core; measured: the same
+    by tuning; 0 where there is none.
+    """
+
+    symbol: str
+    engine: str
+    nodes: tuple[str, ...]
+    ops: tuple[str, ...]
+    schedule: Mapping[str, int | str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: str
+    weight_count: int
+    bits_per_weight: float | None
+    weights_in_code: bool
+    stored_bytes: int | None
+    live_bytes: int
+    cycles: float
+    measured: float
+
+
+@dataclass(frozen=True, repr=False)
+class Inspection:
+    """summary: label and text, in order. stages: label (`03-fold-constants`) and IR text after every pass, in order.
+    losses: what lossy passes did, None without."""
+
+    title: str
+    summary: tuple[tuple[str, str], ...]
+    layers: tuple[LayerRow, ...]
+    stages: tuple[tuple[str, str], ...]
+    losses: Losses | None = None
+
+    def __repr__(self) -> str:
+        return f"Inspection({self.title!r}, {len(self.layers)} layers, {len(self.stages)} stages)"
+
+    @property
+    def passes(self) -> list[str]:
+        return [label for label, _ in self.stages]
+
+    def text_after(self, name: str | None = None) -> str:
+        """The IR after a pass, by default the last. Raises InputError for unknown passes."""
+        return self.stages[self._last(name) if name is not None else -1][1]
+
+    def diff(self, name: str) -> str:
+        """A unified diff of the IR across every pass of that name; empty where nothing changed."""
+        parts = []
+        for i in find_stages(self.passes, name):
+            (old, before), (new, after) = self.stages[max(i - 1, 0)], self.stages[i]
+            lines = difflib.unified_diff(
+                before.splitlines(keepends=True), after.splitlines(keepends=True), f"after {old}", f"after {new}"
+            )
+            parts.append("".join(lines))
+        return "".join(parts)
+
+    def operations(self, node: str, after: str | None = None) -> str:
+        """The operations that come from a source node (`conv1` or `Conv:conv1`), after a pass (default: the last).
+
+        Raises InputError for a node that the IR does not name.
+        """
+        program = Program.parse(self.text_after(after), WeightStore(), origin=self.title)
+        found = [op for op in program.ops if any(_names(name, node) for name in source_names(op.location))]
+        if not found:
+            known = sorted({name for op in program.ops for name in source_names(op.location)})
+            raise InputError(f"no operation comes from a node '{node}'", hint=f"nodes: {', '.join(known)}")
+        return "\n".join(map(_text_of, found)) + "\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """Summary, layers and the names of the passes as plain values for json.dump."""
+        return {
+            "title": self.title,
+            "summary": dict(self.summary),
+            "layers": [asdict(row) for row in self.layers],
+            "passes": self.passes,
+            "losses": None if self.losses is None else asdict(self.losses),
+        }
+
+    def _last(self, name: str) -> int:
+        return find_stages(self.passes, name)[-1]
+
+
+def find_stages(labels: Sequence[str], name: str) -> list[int]:
+    """The indices of the stages that `name` means: `03-fold-constants`, `fold-constants` (each of that name) or `3`.
+
+    Raises InputError for a name that fits none.
+    """
+    found = [i for i, label in enumerate(labels) if label == name or label.partition("-")[2] == name]
+    if not found and name.isdigit():
+        found = [i for i, label in enumerate(labels) if int(label.partition("-")[0]) == int(name)]
+    if not found:
+        raise InputError(f"there is no pass '{name}'", hint=f"passes: {', '.join(labels)}")
+    return found
+
+
+def inspect_artifact(path: str | Path) -> Inspection:
+    """What an artifact says about itself. Raises ArtifactError where it is damaged."""
+    artifact = Artifact.open(path)
+    stages, program = tuple(stored_stages(artifact)), kernel_program(artifact)
+    rows = describe_steps(program, artifact.layers)
+    manifest, size = artifact.manifest, sum(info.bytes for info in artifact.manifest.files.values())
+    summary = (
+        *_artifact_summary(manifest, size), *_weight_summary(rows, artifact.layers), _memory_summary(rows, program),
+    )  # fmt: skip
+    losses = losses_from_json(artifact.read(LOSSES), f"{path}: {LOSSES}") if LOSSES in artifact.names else None
+    return Inspection(manifest.name, summary, rows, stages, losses)
+
+
+def inspect_program(program: Program, stages: Sequence[tuple[str, str]], target: str) -> Inspection:
+    """The same for a program at kernel level that is not compiled. stages: label and IR text after every pass."""
+    rows = describe_steps(program)
+    summary = (
+        ("model", program.name),
+        ("target", target),
+        ("batch", "any number of samples" if program.batched else "fixed"),
+        *(("input", _port(port)) for port in program.inputs),
+        *(("output", _port(port)) for port in program.outputs),
+        *_weight_summary(rows, ()),
+        _memory_summary(rows, program),
+    )
+    return Inspection(program.name, summary, rows, tuple(stages))
+
+
+def describe_steps(program: Program, layers: Sequence[Layer] = ()) -> tuple[LayerRow, ...]:
+    """A row for every kernel and conversion of a program at kernel level. layers: of the artifact, if there is one."""
+    ops = [op for op in program.ops if isinstance(op, KernelOp | ConvertOp)]
+    if layers and len(layers) != len(ops):
+        raise ArtifactError(f"the IR has {len(ops)} steps, layers.json {len(layers)}", where=program.name)
+    live = live_bytes(program.block)
+    return tuple(_row(op, program, layers[i] if layers else None, i, live[i]) for i, op in enumerate(ops))
+
+
+def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index: int, live: int) -> LayerRow:
+    kernel = op if isinstance(op, KernelOp) else None
+    inner = [o for o in kernel.inner if not isinstance(o, ConstantOp)] if kernel else []
+    kind, count = weights_of(inner, program)
+    return LayerRow(
+        symbol=layer.symbol if layer else kernel.symbol.data if kernel else f"t{index:02}_convert",
+        engine=kernel.engine.data if kernel else "convert",
+        nodes=tuple(source_names(op.location)),
+        ops=tuple(o.name for o in inner) or (op.name,),
+        schedule=kernel.schedule_values if kernel else {},
+        inputs=tuple(map(describe_type, (v.type for v in op.operands))),
+        outputs=tuple(map(describe_type, (v.type for v in op.results))),
+        weights=kind,
+        weight_count=count,
+        bits_per_weight=layer.bits_per_weight if layer else None,
+        weights_in_code=layer is not None and layer.weights_in_code,
+        stored_bytes=layer.weight_bytes_stored if layer else None,
+        live_bytes=layer.live_bytes if layer else live,
+        cycles=kernel.predicted_cycles if kernel else 0,
+        measured=kernel.measured_cycles if kernel else 0,
+    )
+
+
+def describe_type(kind: Attribute) -> str:
+    """A dense or laid-out tensor type in words: `1x64x30x30 int -1:1, planes`."""
+    tensor = tensor_in(kind)
+    shape = "x".join(map(str, shape_of(tensor))) or "scalar"
+    layout = layout_of(kind)
+    where = "" if layout is None else ", planes" if isinstance(layout, PlanesLayout) else ", bits"
+    return f"{shape} {values_text(element_of(tensor))}{where}"
+
+
+def _port(port: Port) -> str:
+    values = "" if is_float(port.type) else f", values {values_text(element_of(port.type))}"
+    return f"{port.name}  {port.dtype.name} [{', '.join(map(str, port.shape))}]{values}"
+
+
+def _artifact_summary(manifest: Manifest, size: int) -> tuple[tuple[str, str], ...]:
+    def ports(kind: str) -> list[tuple[str, str]]:
+        rest = 1 if manifest.batched else 0
+        found = manifest.inputs if kind == "input" else manifest.outputs
+        return [(kind, f"{p.name}  {p.dtype} [{', '.join([*['N'][:rest], *map(str, p.shape[rest:])])}]") for p in found]
+
+    target = manifest.target
+    return (
+        ("model", manifest.name),
+        ("target", f"{target.name}; machine {target.machine}; needs {' '.join(target.features) or 'no CPU features'}"),
+        ("batch", "any number of samples" if manifest.batched else "fixed"),
+        *ports("input"),
+        *ports("output"),
+        ("compiled by", f"tercet {manifest.tool_version} with {manifest.compiler.version}"),
+        ("source", f"SHA-256 {manifest.source_sha256}"),
+        ("size", f"{size} bytes in {len(manifest.files)} files"),
+    )
+
+
+def _weight_summary(rows: Sequence[LayerRow], layers: Sequence[Layer]) -> list[tuple[str, str]]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        if row.weight_count:
+            counts[row.weights] = counts.get(row.weights, 0) + row.weight_count
+    text = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
+    stored = sum(layer.weight_bytes_stored for layer in layers)
+    return [("weights", f"{text}; all constants {stored} bytes" if layers else text)]
+
+
+def _memory_summary(rows: Sequence[LayerRow], program: Program) -> tuple[str, str]:
+    most = max((row.live_bytes for row in rows), default=0)
+    return "arena", f"{arena_bytes(program.block)} bytes a sample; {most} of them alive at most"
+
+
+def _names(name: str, wanted: str) -> bool:
+    return wanted in (name, name.partition(":")[2])
+
+
+def _text_of(op: Operation) -> str:
+    """One operation with its location; operands defined elsewhere by their names."""
+    if isinstance(op, ReturnOp):
+        return ""
+    stream = io.StringIO()
+    printer = Printer(stream, print_debuginfo=True)
+    printer.print_op(op)
+    return stream.getvalue()

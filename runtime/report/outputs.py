@@ -1,0 +1,57 @@
+"""Files that a user asked for: written whole or not at all, and plain errors where they cannot be."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from ...ir.errors import InputError
+from ..artifact.atomic import atomic_file, check_writable
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
+    """Writes a file by atomic rename. Raises InputError where that fails."""
+    try:
+        with atomic_file(Path(path)) as file:
+            file.write(data)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+    return Path(path)
+
+
+def check_outputs(*paths: str | Path | None) -> None:
+    """Raises InputError for a file that cannot be written, before the work that it is to hold. None is no file."""
+    for path in paths:
+        if path is None:
+            continue
+        if Path(path).is_dir():
+            raise InputError("cannot be written: Is a directory", where=str(path))
+        try:
+            check_writable(Path(path))
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+
+
+def write_json(path: str | Path, value: Mapping[str, Any]) -> Path:
+    return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_arrays(folder: str | Path, arrays: Mapping[str, np.ndarray]) -> list[Path]:
+    """Writes NAME.npy for every array; characters that file names had better not have are percent-encoded."""
+    written = []
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        written.append(write_bytes(Path(folder) / f"{_file_name(name)}.npy", buffer.getvalue()))
+    return written
+
+
+def _file_name(name: str) -> str:
+    quoted = quote(name, safe=" ()[]+,=@")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
