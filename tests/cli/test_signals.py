@@ -68,7 +68,7 @@ MISSED = """
 import signal, sys, threading, time
 from pathlib import Path
 from tercet.backends.c.toolchain import compile_shared
-from tercet.runtime.signals import Terminated, tidy_ending
+from tercet.cli.signals import Terminated, tidy_ending
 
 folder, started = map(Path, sys.argv[1:])
 
@@ -101,7 +101,7 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_noticed(tmp_path: Path) 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     """As under nohup."""
     code = (
-        "import signal\nfrom tercet.runtime.signals import tidy_ending\n"
+        "import signal\nfrom tercet.cli.signals import tidy_ending\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "with tidy_ending():\n    signal.raise_signal(signal.SIGHUP)\n    print('goes on')\n"
         "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"

@@ -173,8 +173,8 @@ KILLED = """
 import os, signal, sys, zipfile
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from tercet.runtime.artifact import Artifact
-from tercet.runtime.manifest import Manifest
+from tercet.runtime.artifact.artifact import Artifact
+from tercet.runtime.artifact.manifest import Manifest
 source = Artifact.open(sys.argv[2])
 files = {name: source.read(name) for name in source.names}
 original, count = zipfile.ZipFile.writestr, 0
@@ -201,10 +201,10 @@ def test_killed_writing(tmp_path: Path) -> None:
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_artifact(tmp_path / "tiny.tercet")
-    monkeypatch.setattr("tercet.runtime.container.MOST_BYTES", 1000)
+    monkeypatch.setattr("tercet.runtime.artifact.container.MOST_BYTES", 1000)
     with pytest.raises(ArtifactError, match="bytes of files, at most 1000 are read"):
         Artifact.open(path)
-    monkeypatch.setattr("tercet.runtime.container.MOST_FILES", 3)
+    monkeypatch.setattr("tercet.runtime.artifact.container.MOST_FILES", 3)
     with pytest.raises(ArtifactError, match="files, at most 3 are read"):
         Artifact.open(path)
 
@@ -228,7 +228,7 @@ def tree(folder: Path) -> dict[str, bytes | str]:
 def test_opening_imports_nothing_heavy() -> None:
     room = str(Path(artifact_module.__file__).parents[2])
     code = (
-        f"import sys; sys.path.insert(0, {room!r}); import tercet.runtime.loader; "
+        f"import sys; sys.path.insert(0, {room!r}); import tercet.runtime.load.loader; "
         "assert not {'xdsl', 'onnx', 'onnxruntime'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
