@@ -109,7 +109,7 @@ MUTATIONS = (
         ("tests/c/test_table.py::test_kinds", "tests/c/test_table.py::test_all_schedules"),
     ),
     Mutation(
-        "dropped-last-block", ENGINES + "bit_sliced/bit_sliced.h",
+        "dropped-last-block", ENGINES + "bit_sliced/bit_tables.h",
         "if (whole < groups)\n", "if (whole + 1 < groups)\n",
         "a last chunk of one table is not counted",
         ("tests/c/test_bit_sliced.py::test_tables_behind_whole_chunks",),
@@ -139,7 +139,7 @@ MUTATIONS = (
         ("tests/c/test_epilogues.py::test_sums_at_their_thresholds",),
     ),
     Mutation(
-        "threshold-bits", ENGINES + "bit_sliced/bit_sliced.h",
+        "threshold-bits", ENGINES + "bit_sliced/bit_sliced_tile.h",
         "bits reached = ~(bits){0};\n", "bits reached = {0};\n",
         "a bit-sliced count equal to its threshold does not reach it",
         ("tests/c/test_bit_sliced.py::test_borders",),
