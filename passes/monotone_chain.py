@@ -252,8 +252,13 @@ def levels_of(end: Operation) -> Levels:
     return Levels(end.get("base"), end.get("step"), shape_of(end.thresholds)[1])
 
 
+WIDEST = 1 << 62
+"""Sums of two accumulators below this have 64 bits."""
+
+
 def integer_thresholds(chain: Chain, levels: Levels) -> tuple[np.ndarray, np.ndarray] | None:
-    """Thresholds int64 [channels, count], ascending, and signs [channels]; None for a chain that is not monotone.
+    """Thresholds int64 [channels, count], ascending, and signs [channels]; None for a chain that is not monotone,
+    and for accumulators of over 62 bits.
 
     With sign +1 the level index of v is #{T : v >= T}, with sign -1 it is count - #{T : v >= T}. A level that the
     range never reaches has a threshold one above the range.
@@ -262,6 +267,8 @@ def integer_thresholds(chain: Chain, levels: Levels) -> tuple[np.ndarray, np.nda
     if np.isnan(direction).any():
         return None
     lo, hi = range_of(element_of(chain.source))
+    if max(-lo, hi) >= WIDEST:
+        return None
     index = np.arange(1, levels.count + 1)
     rising = direction > 0
     # The first v whose index is >= k (rising) or <= count - k (falling), for k = 1 .. count.

@@ -18,7 +18,7 @@ from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
-from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
+from ..ir.types import contains, element_of, int_type, is_float, may_wrap, range_of, shape_of, values_of
 from .base import Pass
 from .monotone_chain import as_step, direction_of, varying_axes
 
@@ -35,10 +35,20 @@ def _dequantized(program: Program, value: SSAValue) -> tuple[DequantizeOp, np.nd
 
 
 def _dequantize_after(program: Program, op: Operation, integer: Operation, scale: np.ndarray, name: str) -> bool:
-    """Replaces `op` by a dequantize of the integer operation."""
+    """Replaces `op` by a dequantize of the integer operation, unless its sums may leave 64 bits."""
+    if _wraps(integer):
+        return False
     y = insert(op, integer)
     s = constant_before(program, op, name, scale.astype(np.float32), op.operands[0])
     return replace(op, insert(op, DequantizeOp.make(y, s, at=op)))
+
+
+def _wraps(integer: Operation) -> bool:
+    """Whether the sums of a new operation may leave 64 bits; it is dropped then."""
+    if not may_wrap(integer.results[0]):
+        return False
+    integer.erase()
+    return True
 
 
 def _product(s: np.ndarray, t: np.ndarray) -> np.ndarray | None:
@@ -64,7 +74,10 @@ def _integer_conv(program: Program, op: Operation) -> bool:
         return False
     scale = scale.reshape(()) if scale.size == 1 else scale.reshape(-1, *[1] * (rank - 2))
     attributes = {n: op.get(n) for n in ("strides", "pads", "dilations", "group")}
-    y = insert(op, ConvOp.make(a[0].q, b[0].q, at=op, **attributes))
+    integer = ConvOp.make(a[0].q, b[0].q, at=op, **attributes)
+    if _wraps(integer):
+        return False
+    y = insert(op, integer)
     s = constant_before(program, op, name_of(b[0].q) + ".out_scale", scale, op.w)
     value = insert(op, DequantizeOp.make(y, s, at=op))
     if op.bias is not None:

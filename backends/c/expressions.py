@@ -19,7 +19,7 @@ from ...ir.tn import elementwise as tn
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.logic import CompareOp, SelectOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
-from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
+from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, may_wrap, range_of, shape_of
 from .text import float_c, int_c, storage_c, value_c
 
 ELEMENT_HEADER = Path(__file__).parent / "tercet_element.h"
@@ -44,7 +44,7 @@ def _compute_type(op: Operation) -> str:
 
 def _wraps(op: Operation) -> bool:
     """Whether integer arithmetic may leave 64 bits, where it wraps like numpy's."""
-    return range_of(element_of(op.results[0])) == (INT64_MIN, INT64_MAX)
+    return may_wrap(op.results[0])
 
 
 def _arithmetic(sign: str) -> Callable[[Operation, str, str], str]:

@@ -57,9 +57,10 @@ def _concat(op: ConcatOp, count: int, *parts: np.ndarray) -> np.ndarray:
 
 
 def _matmul(op: MatMulOp, count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A row for each sample becomes a matrix for each: BLAS adds a row of many in another order than one alone."""
+    """A row for each sample becomes a matrix for each: BLAS adds a row of many in another order than one alone. A
+    constant matrix from the left is as it is: what it multiplies then has more axes."""
     function = MEANING[MatMulOp]
-    if a.ndim == 2 and a.dtype.kind == "f":
+    if a.ndim == 2 and b.ndim <= 2 and a.dtype.kind == "f":
         return np.asarray(function(op, a[:, None], b))[:, 0]
     return np.asarray(function(op, a, b))
 
