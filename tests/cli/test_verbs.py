@@ -227,7 +227,7 @@ class _Links(HTMLParser):
 
 def test_bench_reports_ratios_as_text_json_and_html(files: Files, tmp_path: Path, tercet_cli) -> None:
     done = tercet_cli(
-        "bench", files.artifact, "--source", files.model, "--repeats", "3", "--batch", "2", "--threads", "2",
+        "bench", files.artifact, "--source", files.model, "--repeats", "3", "--samples", "2", "--threads", "2",
         "--json", tmp_path / "b.json", "--html", tmp_path / "b.html",
     )  # fmt: skip
     assert done.code == 0

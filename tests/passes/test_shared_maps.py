@@ -16,7 +16,7 @@ from tercet.backends.c.lowering.assign_layouts import satisfies
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import find_target
 from tercet.backends.reference.interpreter import run
-from tercet.driver.compile import choose_engines
+from tercet.driver.c_backend import choose_engines
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.kn.layout import layout_of
 from tercet.ir.program import Program
