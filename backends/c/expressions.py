@@ -17,6 +17,7 @@ import numpy as np
 from xdsl.ir import Operation
 
 from ...ir.tn import elementwise as tn
+from ...ir.tn import functions as fn
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.logic import CompareOp, SelectOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
@@ -42,12 +43,19 @@ def expression(op: Operation, arguments: Sequence[str]) -> str:
 FUNCTIONS: dict[type[Operation], tuple[str, ...]] = {
     tn.HardSigmoidOp: ("tercet_hard_sigmoid", "alpha", "beta"),
     tn.HardSwishOp: ("tercet_hard_swish",),
+    fn.SqrtOp: ("sqrtf",),
 }
 """Operation -> C function of x, and the attributes that follow x."""
 
 EXPONENTIALS: dict[type[Operation], tuple[str, ...]] = {
     tn.SigmoidOp: ("tercet_sigmoid",),
     tn.TanhOp: ("tanhf",),
+    fn.ExpOp: ("expf",),
+    fn.LogOp: ("logf",),
+    fn.ErfOp: ("erff",),
+    fn.SoftplusOp: ("tercet_softplus",),
+    fn.EluOp: ("tercet_elu", "alpha"),
+    fn.MishOp: ("tercet_mish",),
 }
 """The same for functions that cost as much as an exponential, and call libm."""
 
@@ -124,6 +132,25 @@ def _prelu(op: Operation, a: str, b: str) -> str:
 @element(tn.ReluOp)
 def _relu(op: Operation, x: str) -> str:
     return f"{x} < 0 ? 0 : {x}"  # NaN stays
+
+
+@element(fn.GeluOp, cost="exponential", total=lambda op: False)
+def _gelu(op: fn.GeluOp, x: str) -> str:
+    return f"{'tercet_gelu_tanh' if op.get('mode') == 'tanh' else 'tercet_gelu'}({x})"
+
+
+@element(tn.PowOp, cost="exponential", total=lambda op: False)
+def _pow(op: tn.PowOp, a: str, b: str) -> str:
+    return f"powf({a}, {b})"
+
+
+@element(tn.AbsOp)
+def _abs(op: tn.AbsOp, x: str) -> str:
+    if is_float(op.x):
+        return f"fabsf({x})"
+    if _wraps(op):
+        return f"{x} < 0 ? (int64_t)(0 - (uint64_t){x}) : {x}"
+    return _narrowed(op, _compute_type(op), f"({x} < 0 ? -({_compute_type(op)}){x} : {x})")
 
 
 @element(tn.LeakyReluOp)

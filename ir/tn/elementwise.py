@@ -130,6 +130,23 @@ class PReluOp(BinaryOp):
         return min(corners), max(corners)
 
 
+@irdl_op_definition
+class PowOp(BinaryOp):
+    """a to the power of b, floats: as C's powf."""
+
+    name = "tn.pow"
+    IN_ORDER: ClassVar = False
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        """Of the exponent; the base may be negative."""
+        if constant is None or place == 0:
+            return UNKNOWN
+        return np.where(constant > 0, np.where(constant >= 1, 1.0, -1.0), np.nan)
+
+    def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        raise fail(self, "operands", "f32", "integers")
+
+
 class UnaryOp(ElementwiseOp):
     """A function of one float operand; the result has its shape."""
 
@@ -169,6 +186,23 @@ class ReluOp(RisingOp):
             return [tensor_of(self.x)]
         lo, hi = range_of(element_of(self.x))
         return [tensor_type(shape_of(self.x), int_type(max(lo, 0), max(hi, 0)))]
+
+
+@irdl_op_definition
+class AbsOp(UnaryOp):
+    """max(x, -x); integers too."""
+
+    name = "tn.abs"
+    IN_ORDER: ClassVar = True
+
+    def infer(self) -> Sequence[Tensor]:
+        if is_float(self.x):
+            return [tensor_of(self.x)]
+        lo, hi = range_of(element_of(self.x))
+        return [tensor_type(shape_of(self.x), int_type(max(lo, -hi, 0), max(-lo, hi)))]
+
+    def turns(self) -> Sequence[float]:
+        return (0.0,)
 
 
 @irdl_op_definition
@@ -296,6 +330,6 @@ class SoftmaxOp(TensorOperation):
 
 
 OPS = [
-    AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, PReluOp,
-    ReluOp, LeakyReluOp, SigmoidOp, HardSigmoidOp, HardSwishOp, TanhOp, RoundOp, ClipOp, CastOp, SoftmaxOp,
+    AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, PReluOp, PowOp,
+    ReluOp, AbsOp, LeakyReluOp, SigmoidOp, HardSigmoidOp, HardSwishOp, TanhOp, RoundOp, ClipOp, CastOp, SoftmaxOp,
 ]  # fmt: skip

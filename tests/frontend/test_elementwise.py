@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tercet.frontend.onnx import import_model
-from tercet.ir.errors import ModelError
+from tercet.ir.errors import ModelError, UnsupportedError
 from tercet.ir.tn.elementwise import CastOp
+from tercet.ir.types import element_of, int_type
 
 from .helpers import assert_like_onnxruntime, floats, integers, interpreted, model, node
 
@@ -51,6 +52,18 @@ def test_no_cast_where_the_range_fits() -> None:
 
 
 UNARY: dict[str, dict[str, Any]] = {
+    "Abs": {},
+    "Elu": {"alpha": 0.6},
+    "Erf": {},
+    "Exp": {},
+    "Gelu": {"approximate": "tanh"},
+    "Log": {},
+    "Mish": {},
+    "Neg": {},
+    "Reciprocal": {},
+    "Selu": {"alpha": 1.5, "gamma": 0.9},
+    "Softplus": {},
+    "Sqrt": {},
     "Relu": {},
     "LeakyRelu": {"alpha": 0.3},
     "Sigmoid": {},
@@ -69,8 +82,52 @@ UNARY: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("defaults", [True, False])
 def test_unary(op_type: str, defaults: bool) -> None:
     feeds = {"x": np.concatenate([floats(3, 40, scale=4), np.array([[0.5, 1.5, -0.5, -2.5] * 10], np.float32)])}
+    if op_type in ("Log", "Sqrt"):
+        feeds["x"] = np.abs(feeds["x"])
     attributes = {} if defaults else UNARY[op_type]
-    assert_like_onnxruntime(model(node(op_type, "x", **attributes), feeds), feeds)
+    assert_like_onnxruntime(model(node(op_type, "x", **attributes), feeds, opset=20), feeds)
+
+
+@pytest.mark.parametrize("op_type", ["Abs", "Neg"])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64])
+def test_magnitude_and_sign_of_integers(op_type: str, dtype: Any) -> None:
+    """Exact, with exact ranges; the lowest number wraps."""
+    info = np.iinfo(dtype)
+    feeds = {"x": np.array([info.min, info.min + 1, -3, 0, 7, info.max], dtype)}
+    source = model(node(op_type, "x"), feeds, outputs={"y": dtype})
+    assert_like_onnxruntime(source, feeds)
+    nodes = [node("Clip", "x lo hi", "c"), node(op_type, "c")]
+    source = model(nodes, feeds, {"lo": np.array(-5, dtype), "hi": np.array(2, dtype)}, outputs={"y": dtype})
+    kind = import_model(source).outputs[0].type
+    assert element_of(kind) == (int_type(0, 5) if op_type == "Abs" else int_type(-2, 5))
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 0.5, -1, 1.7, [1, 2, 0.25, -2]])
+def test_power(exponent: float | list[float]) -> None:
+    feeds = {"x": np.abs(floats(3, 4)) + np.float32(0.1)}
+    assert_like_onnxruntime(model(node("Pow", "x e"), feeds, {"e": np.array(exponent, np.float32)}), feeds)
+    feeds["e"] = np.broadcast_to(np.array(exponent, np.float32), (3, 4)).copy()
+    assert_like_onnxruntime(model(node("Pow", "x e"), feeds), feeds)
+
+
+def test_squares_are_products() -> None:
+    feeds = {"x": floats(3, 4)}
+    program = import_model(model(node("Pow", "x e"), feeds, {"e": np.array([2], np.int64)}))
+    assert [op.name for op in program.ops] == ["tn.mul"]
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 5, 31, [0, 1, 2, 3, 62]])
+def test_power_of_integers(exponent: int | list[int]) -> None:
+    feeds = {"x": np.array([-7, -1, 0, 2, 3], np.int64)}
+    source = model(node("Pow", "x e"), feeds, {"e": np.array(exponent)}, outputs={"y": np.int64})
+    np.testing.assert_array_equal(interpreted(source, feeds)["y"], feeds["x"] ** np.array(exponent))
+
+
+@pytest.mark.parametrize("exponent", [-1, 64, 0.5])
+def test_powers_of_integers_that_are_refused(exponent: float) -> None:
+    feeds = {"x": integers(-3, 3, 4)}
+    with pytest.raises(UnsupportedError, match="power of integers other than 0 to 63"):
+        import_model(model(node("Pow", "x e"), feeds, {"e": np.array(exponent)}, outputs={"y": np.int64}))
 
 
 @pytest.mark.parametrize("slope", [(), (3, 1, 1), (2, 3, 4, 4), (4,)])

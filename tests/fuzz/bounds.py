@@ -22,6 +22,7 @@ from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.operation import TensorOperation
 from tercet.ir.program import Program
 from tercet.ir.tn import elementwise as ew
+from tercet.ir.tn import functions
 from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.logic import CompareOp, SelectOp
@@ -165,6 +166,20 @@ def _cast(op: TensorOperation, x: Interval) -> Interval:
 
 def _smooth(function: Callable[[Array], Array]) -> Callable[[TensorOperation, Interval], Interval]:
     return lambda op, x: rounded(x.map(function), SMOOTH)
+
+
+def _function(op: ew.UnaryOp, x: Interval) -> Interval:
+    """Any function of one operand, by the interpreter's meaning at the ends and where it turns."""
+    ends = [x.lo, x.hi, *(np.clip(turn, x.lo, x.hi) for turn in op.turns())]
+    y = Interval.of(*(np.asarray(MEANING[type(op)](op, v)) for v in ends))
+    if op.IN_ORDER:
+        return _exact_or_rounded(op, y)
+    return rounded(y, SMOOTH * np.maximum(1, np.maximum(np.abs(y.lo), np.abs(y.hi))))
+
+
+def _power(op: TensorOperation, a: Interval, b: Interval) -> Interval:
+    y = _corners(np.power, a, b)
+    return rounded(y, SMOOTH * np.maximum(1, np.maximum(np.abs(y.lo), np.abs(y.hi))))
 
 
 def _softmax(op: TensorOperation, x: Interval) -> Interval:
@@ -316,6 +331,7 @@ RULES: dict[type[Operation], Callable[..., Any]] = {
     ew.MinOp: lambda op, a, b: Interval(np.minimum(a.lo, b.lo), np.minimum(a.hi, b.hi)),
     ew.ReluOp: lambda op, x: x.map(lambda v: np.maximum(v, 0)),
     ew.LeakyReluOp: _leaky, ew.HardSwishOp: _hard_swish, ew.HardSigmoidOp: _hard_sigmoid,
+    ew.PowOp: _power, **{kind: _function for kind in (ew.AbsOp, *functions.OPS)},
     ew.SigmoidOp: _smooth(lambda v: 1 / (1 + np.exp(-v))), ew.TanhOp: _smooth(np.tanh), ew.SoftmaxOp: _softmax,
     ew.RoundOp: lambda op, x: x.map(ROUNDINGS[op.get("mode")]), ew.ClipOp: _clip, ew.CastOp: _cast,
     QuantizeOp: _quantize, DequantizeOp: _mul, ThresholdOp: _threshold, SelectThresholdOp: _select_threshold,

@@ -29,9 +29,11 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Dropout": (1, 2),
     "Expand": (1,),
     "Pad": (1, 2, 3),
+    "Pow": (1,),
     "QLinearConv": (1, 2, 4, 5, 6, 7),
     "QLinearMatMul": (1, 2, 4, 5, 6, 7),
     "QuantizeLinear": (1, 2),
+    "Range": (0, 1, 2),
     "ReduceMax": (1,),
     "ReduceMean": (1,),
     "ReduceMin": (1,),
@@ -43,6 +45,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Tile": (1,),
     "TopK": (1,),
     "Unsqueeze": (1,),
+    "Upsample": (1,),
 }
 """For each operator the indices of the inputs that must be constant: shapes, axes, counts, bounds, scales."""
 

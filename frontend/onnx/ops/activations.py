@@ -16,15 +16,17 @@ from ....ir.tn.elementwise import (
     LeakyReluOp,
     MaxOp,
     MinOp,
+    MulOp,
     PReluOp,
     ReluOp,
     SigmoidOp,
     SoftmaxOp,
     TanhOp,
 )
+from ....ir.tn.functions import GELU_MODES, EluOp, ErfOp, ExpOp, GeluOp, LogOp, MishOp, SoftplusOp, SqrtOp
 from ..emitter import Emitter
 from ..node import Node
-from ..registry import imports, register
+from ..registry import MICROSOFT, imports, register
 from ..values import Value
 
 _EXACT_FLOAT = 2**53
@@ -42,11 +44,38 @@ _UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
     "HardSigmoid": (HardSigmoidOp, {"alpha": 0.2, "beta": 0.5}),
     "HardSwish": (HardSwishOp, {}),
     "Tanh": (TanhOp, {}),
+    "Exp": (ExpOp, {}),
+    "Log": (LogOp, {}),
+    "Sqrt": (SqrtOp, {}),
+    "Erf": (ErfOp, {}),
+    "Elu": (EluOp, {"alpha": 1.0}),
+    "Softplus": (SoftplusOp, {}),
+    "Mish": (MishOp, {}),
 }
 """Operator -> operation and its float attributes with their ONNX defaults."""
 
 for _op_type, (_kind, _defaults) in _UNARY.items():
     register(_op_type, partial(_unary, _kind, _defaults))
+
+
+@imports("Gelu")
+def gelu(e: Emitter, node: Node, x: Value) -> Value:
+    mode = node.text("approximate", "none")
+    if mode not in GELU_MODES:
+        raise node.error(f"attribute 'approximate' has the unknown value '{mode}'")
+    return e.op(GeluOp, x, mode=mode)
+
+
+@imports("Gelu", domains=MICROSOFT)
+def gelu_of_microsoft(e: Emitter, node: Node, x: Value) -> Value:
+    return e.op(GeluOp, x)
+
+
+@imports("Selu")
+def selu(e: Emitter, node: Node, x: Value) -> Value:
+    """gamma times an Elu."""
+    y = e.op(EluOp, x, alpha=node.float("alpha", 1.67326319217681884765625))
+    return e.op(MulOp, y, e.constant(node.float("gamma", 1.05070102214813232421875), "gamma"))
 
 
 @imports("PRelu")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import helper
 
@@ -66,14 +68,22 @@ def sum_(g: Graph, x: Value) -> Value:
     return g.op("Sum", parts, shape, size=size)
 
 
-_SMOOTH = {"Sigmoid": 1.0, "Tanh": 1.0, "HardSigmoid": 1.0, "HardSwish": None, "LeakyRelu": None}
+_SMOOTH = {
+    "Sigmoid": 1.0, "Tanh": 1.0, "HardSigmoid": 1.0, "HardSwish": None, "LeakyRelu": None, "Erf": 1.0, "Elu": None,
+    "Selu": None, "Softplus": None, "Mish": None, "Gelu": None,
+}  # fmt: skip
+_FIRST_OPSET = {"HardSwish": 14, "Mish": 18, "Gelu": 20}
 
 
 def _enter_activation(name: str) -> None:
     @rule(name, floats)
     def build(g: Graph, x: Value) -> Value:
-        g.need(name != "HardSwish" or g.opset >= 14)
-        attributes = {}
+        g.need(g.opset >= _FIRST_OPSET.get(name, 0))
+        attributes: dict[str, Any] = {}
+        if name == "Gelu" and g.chance(0.5):
+            attributes["approximate"] = g.pick(("none", "tanh"))
+        if name in ("Elu", "Selu") and g.chance(0.5):
+            attributes["alpha"] = g.pick((0.5, 1.5))
         if name == "LeakyRelu" and g.chance(0.7):
             attributes["alpha"] = g.pick((0.25, 0.125, 0.1, 1.5, -0.5))
         if name == "HardSigmoid" and g.chance(0.5):
@@ -83,6 +93,52 @@ def _enter_activation(name: str) -> None:
 
 for _name in _SMOOTH:
     _enter_activation(_name)
+
+
+@rule("Exp", both(floats, lambda g, x: x.size <= 8))
+def exp(g: Graph, x: Value) -> Value:
+    return g.op("Exp", [x], x.shape, size=float(np.exp(x.size)))
+
+
+@rule("Abs", lambda g, x: x.dtype.name in ("float32", "int8", "uint8", "int32", "int64"))
+def absolute(g: Graph, x: Value) -> Value:
+    return g.op("Abs", [x], x.shape)
+
+
+@rule("Neg", lambda g, x: x.dtype.name in ("float32", "int8", "int32", "int64"))
+def negative(g: Graph, x: Value) -> Value:
+    return g.op("Neg", [x], x.shape)
+
+
+def _enter_positive(name: str) -> None:
+    @rule(name, floats, ops=(name, "Abs", "Add"))
+    def build(g: Graph, x: Value) -> Value:
+        """Of magnitudes, mostly away from 0."""
+        y = g.op("Abs", [x], x.shape)
+        if name != "Sqrt" or g.chance(0.5):
+            y = g.op("Add", [y, g.constant(np.float32(0.5))], x.shape, size=x.size + 0.5)
+        if name == "Pow":
+            exponent = g.pick((0.5, 1.7, 2.0, 3.0, -1.0))
+            g.need(x.size <= 1000)
+            return g.op("Pow", [y, g.constant(np.float32(exponent))], x.shape, size=max(y.size**exponent, 4.0))
+        size = {"Log": abs(np.log(y.size + 1)), "Sqrt": np.sqrt(y.size), "Reciprocal": 2.0}[name]
+        return g.op(name, [y], x.shape, size=float(size))
+
+
+for _name in ("Log", "Sqrt", "Reciprocal", "Pow"):
+    _enter_positive(_name)
+
+
+@rule("Pow of integers", lambda g, x: x.dtype.name in ("int32", "int64"), weight=0.5, ops=("Pow",))
+def integer_power(g: Graph, x: Value) -> Value:
+    exponent = g.constant(np.array(g.pick((0, 1, 2, 3)), x.dtype))
+    g.need(x.size <= 1000)
+    return g.op("Pow", [x, exponent], x.shape, size=x.size**3)
+
+
+@rule("com.microsoft Gelu", floats, weight=0.3, ops=("Gelu",), domains=("com.microsoft",))
+def gelu_of_microsoft(g: Graph, x: Value) -> Value:
+    return g.op("Gelu", [x], x.shape, domain="com.microsoft")
 
 
 @rule("Relu", lambda g, x: x.is_float or (x.dtype.name in ("int8", "int32") and g.opset >= 14), weight=2)
