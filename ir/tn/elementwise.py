@@ -75,6 +75,8 @@ class MulOp(BinaryOp):
 
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         corners = [p * q for p in a for q in b]
+        if self.a is self.b:  # a square
+            return 0 if a[0] < 0 < a[1] else min(a[0] ** 2, a[1] ** 2), max(corners)
         return min(corners), max(corners)
 
 

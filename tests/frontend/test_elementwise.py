@@ -138,13 +138,48 @@ def test_prelu(slope: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
 @pytest.mark.parametrize("opset", [11, 13])
-def test_softmax(axis: int, opset: int) -> None:
+@pytest.mark.parametrize("op_type", ["Softmax", "LogSoftmax"])
+def test_softmax(op_type: str, axis: int, opset: int) -> None:
     """Before opset 13 all axes from `axis` on count as one."""
     if opset == 11 and axis == -1:
         axis = 2
     feeds = {"x": floats(2, 3, 4)}
-    assert_like_onnxruntime(model(node("Softmax", "x", axis=axis), feeds, opset=opset), feeds)
-    assert_like_onnxruntime(model(node("Softmax", "x"), feeds, opset=opset), feeds)
+    assert_like_onnxruntime(model(node(op_type, "x", axis=axis), feeds, opset=opset), feeds)
+    assert_like_onnxruntime(model(node(op_type, "x"), feeds, opset=opset), feeds)
+
+
+def test_log_softmax_of_large_numbers_is_finite() -> None:
+    feeds = {"x": np.array([[1000.0, -1000.0, 999.0]], np.float32)}
+    assert np.isfinite(assert_like_onnxruntime(model(node("LogSoftmax", "x"), feeds), feeds)["y"]).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 4, 3, 6), (2, 2, 2, 3, 4)])
+def test_instance_normalization(shape: tuple[int, ...]) -> None:
+    feeds = {"x": floats(*shape, scale=3)}
+    constants = {"s": floats(shape[1], seed=1), "b": floats(shape[1], seed=2)}
+    for extra in ({}, {"epsilon": 0.1}):
+        assert_like_onnxruntime(model(node("InstanceNormalization", "x s b", **extra), feeds, constants), feeds)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("inputs", ["x s", "x s b"])
+def test_layer_normalization(axis: int, inputs: str) -> None:
+    feeds = {"x": floats(2, 3, 4, scale=3)}
+    constants = {"s": floats(*(2, 3, 4)[axis:], seed=1), "b": floats(*(2, 3, 4)[axis:], seed=2)}
+    nodes = node("LayerNormalization", inputs, "y mean inverse", axis=axis, epsilon=1e-3)
+    outputs = {"y": np.float32, "mean": np.float32, "inverse": np.float32}
+    assert_like_onnxruntime(model(nodes, feeds, constants, outputs=outputs), feeds)
+
+
+@pytest.mark.parametrize("op_type", ["InstanceNormalization", "LayerNormalization", "LogSoftmax"])
+def test_normalization_keeps_samples_apart(op_type: str) -> None:
+    feeds, constants = {"x": floats(3, 4, 5)}, {"s": floats(4), "b": floats(4, seed=1)}
+    if op_type == "LayerNormalization":
+        constants = {"s": floats(5), "b": floats(5, seed=1)}
+    inputs = "x" if op_type == "LogSoftmax" else "x s b"
+    source = model(node(op_type, inputs), feeds, constants, symbolic=True)
+    assert import_model(source).batched
+    assert_like_onnxruntime(source, feeds)
 
 
 def test_clip_by_attributes() -> None:

@@ -10,13 +10,16 @@ from onnx import NodeProto
 
 from tercet.frontend.onnx import import_model
 from tercet.ir.errors import ModelError, UnsupportedError
+from tercet.ir.types import element_of, range_of
 
 from .helpers import assert_like_onnxruntime, floats, integers, interpreted, model, node
 
 I64 = np.int64
 
 
-def check(nodes: NodeProto, shape: tuple[int, ...], constants: dict[str, Any] | None = None, **options: Any) -> None:
+def check(
+    nodes: NodeProto | list[NodeProto], shape: tuple[int, ...], constants: dict[str, Any] | None = None, **options: Any
+) -> None:
     feeds = {"x": floats(*shape)}
     arrays = {name: np.array(value, I64) for name, value in (constants or {}).items()}
     assert_like_onnxruntime(model(nodes, feeds, arrays, **options), feeds)
@@ -147,12 +150,35 @@ def test_space_to_depth() -> None:
 
 @pytest.mark.parametrize(("axes", "keepdims"), [([1], 1), ([-1, 0], 0), (None, 1), (None, 0)])
 @pytest.mark.parametrize("opset", [13, 18])
-@pytest.mark.parametrize("op_type", ["ReduceMean", "ReduceMax", "ReduceMin"])
+@pytest.mark.parametrize("op_type", ["Mean", "Max", "Min", "Sum", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"])
 def test_reductions(op_type: str, axes: list[int] | None, keepdims: int, opset: int) -> None:
-    if opset == 18 and axes:
-        check(node(op_type, "x a", keepdims=keepdims), (2, 3, 4), {"a": axes}, opset=18)
+    op_type = f"Reduce{op_type}"
+    if op_type == "ReduceLogSum":
+        nodes = [node("Abs", "x", "m"), node(op_type, "m", keepdims=keepdims)]
+        check(nodes, (2, 3, 4), opset=opset)
+    elif (opset == 18 or op_type == "ReduceSum") and axes:
+        check(node(op_type, "x a", keepdims=keepdims), (2, 3, 4), {"a": axes}, opset=opset)
     else:
         check(node(op_type, "x", keepdims=keepdims, **({"axes": axes} if axes else {})), (2, 3, 4), opset=opset)
+
+
+@pytest.mark.parametrize("op_type", ["ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceSumSquare"])
+def test_reductions_of_integers(op_type: str) -> None:
+    """Exact, with the range of the elements' sum."""
+    feeds = {"x": integers(-9, 9, 2, 3, 4, dtype=np.int32)}
+    reduction = node(op_type, "x", keepdims=0)
+    assert_like_onnxruntime(model(reduction, feeds, outputs={"y": np.int32}, opset=18), feeds)
+    few = [node("Clip", "x lo hi", "c"), node(op_type, "c", keepdims=0)]
+    bounds = {"lo": np.array(-2, np.int32), "hi": np.array(1, np.int32)}
+    kind = import_model(model(few, feeds, bounds, outputs={"y": np.int32}, opset=18)).outputs[0].type
+    ranges = {"ReduceSum": (-48, 24), "ReduceL1": (0, 48), "ReduceSumSquare": (0, 96)}
+    assert range_of(element_of(kind)) == ranges.get(op_type, (-2, 1))
+
+
+def test_sums_of_integers_wrap() -> None:
+    feeds = {"x": np.full((4,), 2**31 - 1, np.int32)}
+    source = model(node("ReduceSum", "x", keepdims=0), feeds, outputs={"y": np.int32})
+    assert interpreted(source, feeds)["y"] == -4
 
 
 def test_reduce_mean_noop() -> None:

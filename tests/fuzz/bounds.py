@@ -88,7 +88,11 @@ def _matmul(op: MatMulOp, a: Interval, b: Interval) -> Interval:
 
 
 def _exact_or_rounded(op: TensorOperation, y: Interval) -> Interval:
-    return rounded(y) if is_float(op.results[0]) else y
+    """Integers beyond 2^53 may have wrapped, and float64 does not hold them: they may be anything."""
+    if is_float(op.results[0]):
+        return rounded(y)
+    beyond = (y.lo < -(2.0**53)) | (y.hi > 2.0**53)
+    return y.around(np.full((), -np.inf), beyond).around(np.full((), np.inf), beyond)
 
 
 def _add(op: TensorOperation, a: Interval, b: Interval) -> Interval:
@@ -240,6 +244,17 @@ def _reduce_mean(op: ReduceMeanOp, x: Interval) -> Interval:
     return _mean_of(op, x, x.map(mean), mean(np.maximum(np.abs(x.lo), np.abs(x.hi))), count)
 
 
+def _reduce_sum(op: ReduceSumOp, x: Interval) -> Interval:
+    if not is_float(op.results[0]):
+        return _integer_meaning(op, x)
+
+    def total(v: Array) -> Array:
+        return np.asarray(v.sum(axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
+
+    y = x.map(total)
+    return _mean_of(op, x, y, total(np.maximum(np.abs(x.lo), np.abs(x.hi))), x.lo.size // max(y.lo.size, 1))
+
+
 def _threshold(op: TensorOperation, x: Interval, thresholds: Interval, sign: Interval | None = None) -> Interval:
     function = MEANING[type(op)]
     extra = () if sign is None else (sign.lo.astype(np.int64),)
@@ -336,7 +351,7 @@ RULES: dict[type[Operation], Callable[..., Any]] = {
     ew.RoundOp: lambda op, x: x.map(ROUNDINGS[op.get("mode")]), ew.ClipOp: _clip, ew.CastOp: _cast,
     QuantizeOp: _quantize, DequantizeOp: _mul, ThresholdOp: _threshold, SelectThresholdOp: _select_threshold,
     ConvOp: _conv, MatMulOp: _matmul, BatchNormOp: _batch_norm,
-    CompareOp: _compare, SelectOp: _select, RequantizeOp: _integer_meaning, ReduceSumOp: _integer_meaning,
+    CompareOp: _compare, SelectOp: _select, RequantizeOp: _integer_meaning, ReduceSumOp: _reduce_sum,
     SumPoolOp: _integer_meaning, ReduceMaxOp: _meaning, ReduceMinOp: _meaning,
     MaxPoolOp: _meaning, AvgPoolOp: _avg_pool, ReduceMeanOp: _reduce_mean, ArgMaxOp: _arg_max, TopKOp: _top_k,
     ReshapeOp: _meaning, TransposeOp: _meaning, ConcatOp: _meaning, SliceOp: _meaning, PadOp: _meaning,

@@ -34,9 +34,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "QLinearMatMul": (1, 2, 4, 5, 6, 7),
     "QuantizeLinear": (1, 2),
     "Range": (0, 1, 2),
-    "ReduceMax": (1,),
-    "ReduceMean": (1,),
-    "ReduceMin": (1,),
+    **{f"Reduce{of}": (1,) for of in "L1 L2 LogSum LogSumExp Max Mean Min Sum SumSquare".split()},  # noqa: SIM905
     "Reshape": (1,),
     "Resize": (1, 2, 3),
     "Slice": (1, 2, 3, 4),

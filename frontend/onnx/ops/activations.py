@@ -21,9 +21,11 @@ from ....ir.tn.elementwise import (
     ReluOp,
     SigmoidOp,
     SoftmaxOp,
+    SubOp,
     TanhOp,
 )
 from ....ir.tn.functions import GELU_MODES, EluOp, ErfOp, ExpOp, GeluOp, LogOp, MishOp, SoftplusOp, SqrtOp
+from ....ir.tn.pool import ReduceMaxOp, ReduceSumOp
 from ..emitter import Emitter
 from ..node import Node
 from ..registry import MICROSOFT, imports, register
@@ -112,13 +114,26 @@ def _fits_float(bound: Value | None) -> bool:
     return bound.is_constant and (bound.is_float or max(map(abs, bound.range)) <= _EXACT_FLOAT)
 
 
-@imports("Softmax")
+@imports("Softmax", "LogSoftmax")
 def softmax(e: Emitter, node: Node, x: Value) -> Value:
     """Over one axis; before opset 13 over all axes from `axis` on, together."""
+    build = _log_softmax if node.op_type == "LogSoftmax" else _softmax
     if node.opset >= 13:
-        return e.op(SoftmaxOp, x, axis=e.axis(node.int("axis", -1), max(x.rank, 1)))
+        return build(e, x, e.axis(node.int("axis", -1), max(x.rank, 1)))
     axis = node.int("axis", 1)
     axis = x.rank if axis == x.rank else e.axis(axis, x.rank)
     e.keep_batch(x, axis)
     flat = e.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
-    return e.reshape(e.op(SoftmaxOp, flat, axis=1), x.shape)
+    return e.reshape(build(e, flat, 1), x.shape)
+
+
+def _softmax(e: Emitter, x: Value, axis: int) -> Value:
+    return e.op(SoftmaxOp, x, axis=axis)
+
+
+def _log_softmax(e: Emitter, x: Value, axis: int) -> Value:
+    """x - largest - log(sum(exp(x - largest)))."""
+    axes = (axis,) if x.rank else ()
+    below = e.op(SubOp, x, e.op(ReduceMaxOp, x, axes=axes, keepdims=1))
+    total = e.op(ReduceSumOp, e.op(ExpOp, below), axes=axes, keepdims=1)
+    return e.op(SubOp, below, e.op(LogOp, total))

@@ -9,7 +9,7 @@ from onnx import helper
 
 from .builder import BOOL, FLOAT, RANGES, Graph, Value
 from .numbers import real, scale
-from .rule import both, floats, full, movable, numbers, rule
+from .rule import both, floats, full, movable, numbers, rule, since
 
 
 def _other(g: Graph, x: Value) -> tuple[Value, tuple[int, ...]]:
@@ -201,11 +201,32 @@ def cast(g: Graph, x: Value) -> Value | list[Value]:
     return g.op("Cast", [x], x.shape, dtype=dtype, size=min(x.size, limit), to=helper.np_dtype_to_tensor_dtype(dtype))
 
 
-@rule("Softmax", both(floats, lambda g, x: x.rank >= (2 if g.batched else 1)))
-def softmax(g: Graph, x: Value) -> Value:
-    axis = g.integer(1 if g.batched or g.opset < 13 else 0, x.rank - 1) if x.rank > 1 else 0
-    g.need(x.shape[axis] > 0)
-    return g.op("Softmax", [x], x.shape, size=1, axis=axis)
+def _enter_softmax(name: str, size: float | None) -> None:
+    @rule(name, both(floats, lambda g, x: x.rank >= (2 if g.batched else 1)))
+    def build(g: Graph, x: Value) -> Value:
+        axis = g.integer(1 if g.batched or g.opset < 13 else 0, x.rank - 1) if x.rank > 1 else 0
+        g.need(x.shape[axis] > 0)
+        return g.op(name, [x], x.shape, size=size or 2 * x.size + 4, axis=axis)
+
+
+_enter_softmax("Softmax", 1)
+_enter_softmax("LogSoftmax", None)
+
+
+@rule("InstanceNormalization", lambda g, x: x.is_float and x.rank in (3, 4) and x.count > 0)
+def instance_normalization(g: Graph, x: Value) -> Value:
+    parameters = [g.constant(real(g, x.shape[1:2], 1.0)) for _ in range(2)]
+    return g.op("InstanceNormalization", [x, *parameters], x.shape, size=4, epsilon=g.pick((None, 0.1)))
+
+
+@rule("LayerNormalization", both(floats, full, since(17)))
+def layer_normalization(g: Graph, x: Value) -> Value:
+    first = 1 if g.batched else 0
+    g.need(x.rank > first)
+    axis = g.integer(first, x.rank - 1)
+    parameters = [g.constant(real(g, x.shape[axis:], 1.0)) for _ in range(g.integer(1, 2))]
+    given = g.pick((axis, axis - x.rank))
+    return g.op("LayerNormalization", [x, *parameters], x.shape, size=4, axis=given, epsilon=g.pick((None, 0.1)))
 
 
 @rule("BatchNormalization", lambda g, x: x.is_float and x.rank in (2, 3, 4), weight=2)

@@ -172,17 +172,30 @@ def global_max_pool(g: Graph, x: Value) -> Value:
     return g.op("GlobalMaxPool", [x], (*x.shape[:2], *(1,) * (x.rank - 2)))
 
 
-@rule("ReduceMean", both(floats, full), weight=1.5)
-def reduce_mean(g: Graph, x: Value) -> Value:
-    first = 1 if g.batched else 0
-    g.need(x.rank > first)
-    axes = sorted({g.integer(first, x.rank - 1) for _ in range(g.integer(1, 3))})
-    keep = int(g.chance(0.6))
-    shape = [1 if i in axes else d for i, d in enumerate(x.shape) if keep or i not in axes]
-    given = [a - x.rank if g.chance(0.3) else a for a in axes]
-    if g.opset >= 18:
-        return g.op("ReduceMean", [x, g.ints(given)], shape, keepdims=keep)
-    return g.op("ReduceMean", [x], shape, axes=given, keepdims=keep)
+def _enter_reduction(name: str, weight: float) -> None:
+    whole = name in ("ReduceSum", "ReduceL1", "ReduceSumSquare")
+
+    @rule(name, both(lambda g, x: x.is_float or (whole and x.dtype.name in ("int32", "int64")), full), weight=weight)
+    def build(g: Graph, x: Value) -> Value:
+        first = 1 if g.batched else 0
+        g.need(x.rank > first and (x.is_float or x.size < 1000))
+        if name == "ReduceLogSum":  # of what has a logarithm
+            x = g.op("Abs", [x], x.shape)
+            x = g.op("Add", [x, g.constant(np.float32(0.5))], x.shape, size=x.size + 0.5)
+        axes = sorted({g.integer(first, x.rank - 1) for _ in range(g.integer(1, 3))})
+        keep = int(g.chance(0.6))
+        shape = [1 if i in axes else d for i, d in enumerate(x.shape) if keep or i not in axes]
+        given = [a - x.rank if g.chance(0.3) else a for a in axes]
+        count = int(np.prod([x.shape[a] for a in axes]))
+        size = x.size * {"ReduceSum": count, "ReduceL1": count, "ReduceSumSquare": count * x.size}.get(name, 1)
+        if g.opset >= (13 if name == "ReduceSum" else 18):
+            return g.op(name, [x, g.ints(given)], shape, size=size, keepdims=keep)
+        return g.op(name, [x], shape, size=size, axes=given, keepdims=keep)
+
+
+for _name in ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"):
+    _enter_reduction(_name, 0.6)
+_enter_reduction("ReduceMean", 1.5)
 
 
 @rule("MatMul", both(floats, full), weight=4)

@@ -34,12 +34,13 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
 
 @root(ReduceSumOp)
 def emit_reduce_sum(scope: Scope, stage: Stage, op: ReduceSumOp) -> None:
-    total = scope.name("sum")
+    """Floats in double, as for the mean."""
+    total, kind = scope.name("sum"), "double" if is_float(op.x) else accumulator_c(op)
     with _results(scope, stage, op) as reduced:
-        scope.out.add(f"{accumulator_c(op)} {total} = 0;")
+        scope.out.add(f"{kind} {total} = 0;")
         with reduced.elements() as x:
             scope.out.add(f"{total} += {x};")
-        scope.element(stage, reduced.index, {op.y: total})
+        scope.element(stage, reduced.index, {op.y: f"(float){total}" if kind == "double" else total})
 
 
 @root(ReduceMaxOp, ReduceMinOp)
