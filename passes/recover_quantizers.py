@@ -16,7 +16,7 @@ from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, r
 from ..ir.tn import OPS, ElementwiseOp, MovementOp
 from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
-from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, TransposeOp
+from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
@@ -112,6 +112,18 @@ def _transpose_channels(program: Program, op: Operation) -> bool:
     full = scale.reshape((1,) * (len(shape_of(q)) - scale.ndim) + scale.shape)
     moved = TransposeOp.make(q, perm=op.get("perm"), at=op)
     return _dequantize_after(program, op, moved, full.transpose(op.get("perm")), name_of(found[0].scale) + ".t")
+
+
+def _slice_across_scales(program: Program, op: Operation) -> bool:
+    """A slice of q * s with scales along axes that it leaves whole is the slice of q, times s."""
+    assert isinstance(op, SliceOp)
+    found = _dequantized(program, op.x)
+    if found is None or shape_of(found[0].q) != shape_of(op.x):
+        return False
+    (q, scale), rank = (found[0].q, found[1]), len(shape_of(op.x))
+    along = {i + rank - scale.ndim for i, size in enumerate(scale.shape) if size > 1}
+    whole = {i for i in range(rank) if op.get("steps")[i] == 1 and op.get("sizes")[i] == shape_of(q)[i]}
+    return along <= whole and _dequantize_after(program, op, op.with_operands(q), scale, name_of(found[0].scale))
 
 
 def _order_preserving(program: Program, op: Operation) -> bool:
@@ -230,6 +242,7 @@ def _quantize_before_pool(program: Program, op: Operation) -> bool:
 MOVES: Rules = {
     **{kind: (_move,) for kind in OPS if issubclass(kind, MovementOp)},
     TransposeOp: (_move, _transpose_channels),
+    SliceOp: (_move, _slice_across_scales),
     MaxPoolOp: (_order_preserving,),
     ReluOp: (_order_preserving,),
     ConcatOp: (_concat,),

@@ -101,6 +101,28 @@ def conv(g: Graph, x: Value) -> Value:
     )  # fmt: skip
 
 
+@rule("ConvTranspose", both(floats, full, rank(3, 4), since(11)), weight=3)
+def conv_transpose(g: Graph, x: Value) -> Value:
+    group = g.pick([d for d in (1, 1, 2, x.shape[1]) if x.shape[1] % d == 0])
+    outputs, n = g.pick((1, 2, 3, 5)), x.rank - 2
+    kernel, strides = (tuple(g.pick(sizes) for _ in range(n)) for sizes in ((1, 2, 3), (1, 2, 2, 3)))
+    dilations = tuple(g.pick((1, 1, 1, 2)) for _ in range(n))
+    pads = [g.pick((0, 0, 1, 2)) for _ in range(2 * n)]
+    extra = tuple(g.integer(0, s - 1) for s in strides) if g.chance(0.3) else None
+    whole = [
+        (d - 1) * s + (k - 1) * step + 1 + (extra or (0,) * n)[i]
+        for i, (d, s, k, step) in enumerate(zip(x.shape[2:], strides, kernel, dilations, strict=True))
+    ]
+    size = [w - pads[i] - pads[n + i] for i, w in enumerate(whole)]
+    g.need(min(size) >= 1)
+    w = weight(g, (x.shape[1], outputs, *kernel), axis=1)
+    about = x.size * max(w.size, 1e-6) * np.sqrt(x.shape[1] // group * np.prod(kernel))
+    return g.op(
+        "ConvTranspose", [x, w, bias(g, outputs * group, about)], (x.shape[0], outputs * group, *size), size=about,
+        group=group, strides=strides, dilations=dilations, pads=pads, output_padding=extra,
+    )  # fmt: skip
+
+
 def _channels_last(g: Graph, x: Value, build: Any) -> Value:
     """build on [N, *S, C], between two transposes."""
     perm, back = (0, *range(2, x.rank), 1), (0, x.rank - 1, *range(1, x.rank - 1))
