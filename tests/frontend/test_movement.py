@@ -227,6 +227,52 @@ def test_resize_by_sizes(transform: str, sizes: list[int]) -> None:
     check(node("Resize", "x - - s", coordinate_transformation_mode=transform), (1, 2, 5, 6), {"s": sizes}, opset=19)
 
 
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("scales", [[1, 1, 2, 3], [1, 1, 0.5, 0.6], [1, 1, 1.7, 2.3], [1, 1, 1, 2]])
+def test_interpolation_by_scales(transform: str, mode: str, scales: list[float]) -> None:
+    feeds = {"x": floats(1, 2, 5, 6)}
+    resize = node("Resize", "x - s", coordinate_transformation_mode=transform, mode=mode)
+    assert_like_onnxruntime(model(resize, feeds, {"s": np.array(scales, np.float32)}, opset=19), feeds)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("attributes", [{}, {"exclude_outside": 1}, {"cubic_coeff_a": -0.5}])
+@pytest.mark.parametrize("sizes", [[1, 2, 7, 4], [1, 2, 1, 12], [1, 2, 9, 3]])
+def test_cubic_by_sizes(transform: str, attributes: dict[str, Any], sizes: list[int]) -> None:
+    resize = node("Resize", "x - - s", mode="cubic", coordinate_transformation_mode=transform, **attributes)
+    check(resize, (1, 2, 5, 6), {"s": sizes}, opset=19)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize(
+    "region", [(0.2, 0.6, 0.7, 0.9), (0.0, 0.0, 1.0, 1.0), (-0.3, 0.5, 0.4, 1.6), (0.8, 0.1, 0.1, 0.6)]
+)
+@pytest.mark.parametrize("sizes", [[1, 1, 3, 3], [1, 1, 4, 6], [1, 1, 7, 1]])
+def test_crop_and_resize(mode: str, region: tuple[float, ...], sizes: list[int]) -> None:
+    """Also turned round, and beyond the borders."""
+    feeds, (top, left, bottom, right) = {"x": floats(1, 1, 4, 5)}, region
+    resize = node(
+        "Resize", "x r - s", mode=mode, coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=7.0
+    )
+    roi = np.array([0, 0, top, left, 1, 1, bottom, right], np.float32)
+    assert_like_onnxruntime(model(resize, feeds, {"r": roi, "s": np.array(sizes)}, opset=19), feeds)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"antialias": 1, "mode": "linear"}, "antialias is not supported"),
+        ({"coordinate_transformation_mode": "tf_crop_and_resize"}, "tf_crop_and_resize with scales"),
+        ({"mode": "lanczos"}, "only nearest, linear and cubic"),
+    ],
+)
+def test_resizes_that_are_refused(attributes: dict[str, Any], message: str) -> None:
+    scales = {"s": np.array([1, 1, 2, 2], np.float32)}
+    with pytest.raises(UnsupportedError, match=message):
+        import_model(model(node("Resize", "x - s", **attributes), {"x": floats(1, 2, 3, 4)}, scales, opset=19))
+
+
 @pytest.mark.parametrize("policy", ["not_larger", "not_smaller", "stretch"])
 def test_resize_of_axes(policy: str) -> None:
     resize = node("Resize", "x - - s", axes=[2, 3], keep_aspect_ratio_policy=policy)

@@ -104,7 +104,7 @@ def _turned(e: Emitter, w: Value, group: int) -> Value:
     (inputs, outputs), kernel = w.shape[:2], w.shape[2:]
     if w.array is not None:
         parts = w.array.reshape(group, inputs // group, outputs, *kernel).swapaxes(1, 2)
-        turned = np.flip(parts.reshape(group * outputs, inputs // group, *kernel), range(2, w.rank))
+        turned = np.flip(parts.reshape(group * outputs, inputs // group, *kernel), tuple(range(2, w.rank)))
         return Value.constant(f"{w.name}.turned", np.ascontiguousarray(turned))
     if group == 1:
         w = e.transpose(w, (1, 0, *range(2, w.rank)))
