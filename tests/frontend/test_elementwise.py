@@ -267,3 +267,74 @@ def test_dtypes_must_agree() -> None:
     feeds = {"a": floats(2), "b": integers(0, 1, 2)}
     with pytest.raises(ModelError, match=r"node 'Add_y' \(Add\): operands have the dtypes float32 and int64"):
         import_model(model(node("Add", "a b"), feeds))
+
+
+EINSUMS = {
+    "ij,jk->ik": ((2, 3), (3, 4)),
+    "ij,jk": ((2, 3), (3, 4)),
+    "ij,kj->ki": ((2, 3), (4, 3)),
+    "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
+    "bhid,bhjd->bhij": ((2, 3, 4, 5), (2, 3, 6, 5)),
+    "bihd,bjhd->bhij": ((2, 4, 3, 5), (2, 6, 3, 5)),
+    "bhij,bjhd->bihd": ((2, 3, 4, 6), (2, 6, 3, 5)),
+    "nchw,oc->nohw": ((2, 3, 4, 5), (6, 3)),
+    "oc,nchw->nohw": ((6, 3), (2, 3, 4, 5)),
+    "bxd,de->bxe": ((2, 3, 4), (4, 5)),
+    "bij,ijk->bk": ((2, 3, 4), (3, 4, 5)),
+    "i,i->": ((4,), (4,)),
+    "i,j->ij": ((3,), (4,)),
+    "ij,ij->ij": ((3, 4), (3, 4)),
+    "ij,kl->ik": ((2, 3), (4, 5)),
+    "...ij,...jk->...ik": ((2, 3, 4, 5), (2, 3, 5, 6)),
+    "...j,jk->...k": ((2, 3, 4), (4, 5)),
+}
+
+
+@pytest.mark.parametrize("equation", EINSUMS)
+def test_einsum(equation: str) -> None:
+    a, b = EINSUMS[equation]
+    feeds = {"a": floats(*a), "b": floats(*b, seed=1)}
+    assert_like_onnxruntime(model(node("Einsum", "a b", equation=equation), feeds), feeds)
+    whole = {"a": integers(-9, 9, *a, dtype=np.int32), "b": integers(-9, 9, *b, dtype=np.int32, seed=1)}
+    source = model(node("Einsum", "a b", equation=equation), whole, outputs={"y": np.int32})
+    assert_like_onnxruntime(source, whole)
+
+
+@pytest.mark.parametrize("equation", ["ij->ji", "ijk->ki", "ij->", "ijk", "kji"])
+def test_einsum_of_one(equation: str) -> None:
+    feeds = {"x": floats(*(2, 3, 4)[: len(equation.split("-")[0])])}
+    assert_like_onnxruntime(model(node("Einsum", "x", equation=equation), feeds), feeds)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("bxd,de->bxe", ((3, 2, 4), (4, 5))),
+        ("de,bxd->bxe", ((4, 5), (3, 2, 4))),
+        ("oc,nchw->nohw", ((6, 3), (3, 3, 2, 2))),
+    ],
+)
+def test_einsum_keeps_samples_apart(equation: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    arrays = {"a": floats(*shapes[0]), "b": floats(*shapes[1], seed=1)}
+    name = max(arrays, key=lambda n: arrays[n].ndim)
+    feeds, constants = {name: arrays.pop(name)}, arrays
+    source = model(node("Einsum", "a b", equation=equation), feeds, constants, symbolic=True)
+    assert import_model(source).batched
+    assert_like_onnxruntime(source, feeds)
+
+
+@pytest.mark.parametrize(
+    ("equation", "error", "message"),
+    [
+        ("ii,ij->ij", UnsupportedError, "diagonal"),
+        ("ij,jk,kl->il", ModelError, "is for 3 operands"),
+        ("ij,kj->iz", ModelError, "unknown or repeated axes"),
+        ("ij;jk", ModelError, "no sum of products"),
+        ("ijk,jk->ik", ModelError, "another rank than 2"),
+        ("ij,ik->jk", ModelError, "differ"),
+    ],
+)
+def test_einsums_that_are_refused(equation: str, error: type[Exception], message: str) -> None:
+    feeds = {"a": floats(3, 3), "b": floats(4, 3)}
+    with pytest.raises(error, match=message):
+        import_model(model(node("Einsum", "a b", equation=equation), feeds))

@@ -28,6 +28,7 @@ EXCLUSIONS: dict[str, str] = {
     r"center_crop_pad_.*_expanded": "shapes computed at run time",
     r"equal_string(_broadcast)?": "strings",
     r"convtranspose_3d": "convolutions have one or two spatial axes",
+    r"einsum_batch_diagonal": "diagonals in Einsum",
     r"nonzero_example": "a shape that depends on values",
     r"not_[234]d": "opset 1",
 }

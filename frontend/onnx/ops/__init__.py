@@ -6,6 +6,7 @@ from . import (  # noqa: F401
     constants,
     convolution,
     dynamic_quantization,
+    einsum,
     elementwise,
     linear,
     logic,

@@ -241,6 +241,28 @@ def matmul(g: Graph, x: Value) -> Value:
     return g.op("MatMul", [x, w], (*x.shape[:-1], columns), size=size)
 
 
+@rule("Einsum", both(floats, full, since(12)), weight=1.5)
+def einsum(g: Graph, x: Value) -> Value:
+    """Over one axis of x and of a constant, or of one value."""
+    g.need(2 <= x.rank <= 4)
+    labels = "abcd"[: x.rank]
+    axis = g.integer(1, x.rank - 1)
+    inner, rest = labels[axis], labels.replace(labels[axis], "")
+    if g.chance(0.2):
+        shape = [d for i, d in enumerate(x.shape) if i != axis]
+        return g.op("Einsum", [x], shape, size=x.size * x.shape[axis], equation=f"{labels}->{rest}")
+    columns = g.pick((1, 3, 5))
+    w = weight(g, (x.shape[axis], columns), axis=1)
+    turned = g.chance(0.3)
+    result = f"{rest}y" if not turned else f"{rest[0]}y{rest[1:]}"
+    sizes = dict(zip(labels, x.shape, strict=True)) | {"y": columns}
+    size = x.size * max(w.size, 1e-6) * np.sqrt(x.shape[axis])
+    first = g.chance(0.7)
+    equation = f"{labels},{inner}y->{result}" if first else f"{inner}y,{labels}->{result}"
+    shape = [sizes[label] for label in result]
+    return g.op("Einsum", [x, w] if first else [w, x], shape, dtype=FLOAT, size=size, equation=equation)
+
+
 def _product_of_values(g: Graph, x: Value) -> Value:
     g.need(x.rank >= (3 if g.batched else 2))
     fits = [v for v in g.values if v.is_float and v.rank == x.rank and v.shape[:-2] == x.shape[:-2]]
