@@ -21,10 +21,10 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ...ir.kn.layout import PlanesLayout, planes_of, round_up
-from ...ir.tn.elementwise import DivOp, SigmoidOp, TanhOp
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
-from ...ir.types import element_of, is_float, shape_of, storage_dtype
+from ...ir.types import element_of, shape_of, storage_dtype
+from .elements import ELEMENTS
 from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
 from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
@@ -319,12 +319,9 @@ def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Gr
 
 
 def _total(op: Operation) -> bool:
-    """Whether the C of an elementwise operation can be, and is cheaply, computed for operands that are garbage. What
-    calls a function or searches a table is not cheap; what divides integers or reads a row chosen by an operand may
-    not come back."""
-    if isinstance(op, ThresholdOp | SelectThresholdOp):
-        return prod(shape_of(op.thresholds)[1:]) <= UNROLLED_THRESHOLDS
-    return not isinstance(op, SigmoidOp | TanhOp) and (not isinstance(op, DivOp) or is_float(op.results[0]))
+    """Whether C can compute the operation for what lies behind a run; the root's sums are computed already."""
+    code = ELEMENTS.get(type(op))
+    return code is None or code.total(op)
 
 
 def _value_type(value: SSAValue) -> str:

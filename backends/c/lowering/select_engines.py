@@ -21,28 +21,15 @@ from ....ir.order import dependents
 from ....ir.program import Program
 from ....ir.rewrite import remove
 from ....ir.tn.constant import ConstantOp
-from ....ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
+from ....ir.tn.elementwise import CastOp
 from ....ir.tn.linear import ConvOp, MatMulOp
-from ....ir.tn.logic import SelectOp
 from ....ir.tn.pool import MaxPoolOp
-from ....ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
+from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ....ir.types import shape_of
 from ....passes.base import Pass
+from ..elements import cycles_alone, may_join
 from ..engine import Engine, Kernel, Schedule
 from ..target import Target
-
-EPILOGUE = (
-    BinaryOp,
-    UnaryOp,
-    CastOp,
-    SelectOp,
-    DequantizeOp,
-    QuantizeOp,
-    RequantizeOp,
-    ThresholdOp,
-    SelectThresholdOp,
-)
-"""Operations that may join the kernel that computes their operand."""
 
 PRODUCTS = (ConvOp, MatMulOp)
 
@@ -54,9 +41,6 @@ PROVISIONAL = "candidate"
 
 CYCLES_PER_SPILLED_ELEMENT = 2.0
 """What it costs to store a feature map and read it again, for operations that are left out of a kernel."""
-
-CYCLES_PER_ELEMENT: dict[type[Operation], float] = {ThresholdOp: 2.0, SelectThresholdOp: 8.0}
-"""What such an operation costs itself, measured; others 1: a row of thresholds for every pixel does not vectorise."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +171,12 @@ def _joins(user: Operation, group: list[Operation]) -> bool:
     value, root = group[-1].results[0], group[0]
     if isinstance(user, MaxPoolOp):
         return isinstance(root, ConvOp) and not any(isinstance(op, MaxPoolOp) for op in group)
-    if not isinstance(user, EPILOGUE) or isinstance(user, SoftmaxOp):
+    if not may_join(user):
         return False
     others = [v for v in user.operands if v is not value]
     if isinstance(root, PRODUCTS):
         return shape_of(user.results[0]) == shape_of(value)
-    return all(isinstance(v.owner, ConstantOp) for v in others) or isinstance(root, EPILOGUE)
+    return all(isinstance(v.owner, ConstantOp) for v in others) or may_join(root)
 
 
 def symbol_name(kernel: KernelOp, number: int) -> str:
@@ -230,7 +214,7 @@ def left_out(group: Sequence[Operation], count: int) -> float:
     """Predicted cycles of a group's operations from `count` on, in a kernel of their own."""
     if count == len(group):
         return 0.0
-    own = sum(prod(shape_of(op.results[0])) * CYCLES_PER_ELEMENT.get(type(op), 1.0) for op in group[count:])
+    own = sum(prod(shape_of(op.results[0])) * cycles_alone(op) for op in group[count:])
     return own + prod(shape_of(group[count - 1].results[0])) * CYCLES_PER_SPILLED_ELEMENT
 
 

@@ -16,15 +16,19 @@ from ....ir.tn.elementwise import (
     LeakyReluOp,
     MaxOp,
     MinOp,
+    MulOp,
     PReluOp,
     ReluOp,
     SigmoidOp,
     SoftmaxOp,
+    SubOp,
     TanhOp,
 )
+from ....ir.tn.functions import GELU_MODES, EluOp, ErfOp, ExpOp, GeluOp, LogOp, MishOp, SoftplusOp, SqrtOp
+from ....ir.tn.pool import ReduceMaxOp, ReduceSumOp
 from ..emitter import Emitter
 from ..node import Node
-from ..registry import imports, register
+from ..registry import MICROSOFT, imports, register
 from ..values import Value
 
 _EXACT_FLOAT = 2**53
@@ -42,11 +46,38 @@ _UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
     "HardSigmoid": (HardSigmoidOp, {"alpha": 0.2, "beta": 0.5}),
     "HardSwish": (HardSwishOp, {}),
     "Tanh": (TanhOp, {}),
+    "Exp": (ExpOp, {}),
+    "Log": (LogOp, {}),
+    "Sqrt": (SqrtOp, {}),
+    "Erf": (ErfOp, {}),
+    "Elu": (EluOp, {"alpha": 1.0}),
+    "Softplus": (SoftplusOp, {}),
+    "Mish": (MishOp, {}),
 }
 """Operator -> operation and its float attributes with their ONNX defaults."""
 
 for _op_type, (_kind, _defaults) in _UNARY.items():
     register(_op_type, partial(_unary, _kind, _defaults))
+
+
+@imports("Gelu")
+def gelu(e: Emitter, node: Node, x: Value) -> Value:
+    mode = node.text("approximate", "none")
+    if mode not in GELU_MODES:
+        raise node.error(f"attribute 'approximate' has the unknown value '{mode}'")
+    return e.op(GeluOp, x, mode=mode)
+
+
+@imports("Gelu", domains=MICROSOFT)
+def gelu_of_microsoft(e: Emitter, node: Node, x: Value) -> Value:
+    return e.op(GeluOp, x)
+
+
+@imports("Selu")
+def selu(e: Emitter, node: Node, x: Value) -> Value:
+    """gamma times an Elu."""
+    y = e.op(EluOp, x, alpha=node.float("alpha", 1.67326319217681884765625))
+    return e.op(MulOp, y, e.constant(node.float("gamma", 1.05070102214813232421875), "gamma"))
 
 
 @imports("PRelu")
@@ -83,13 +114,26 @@ def _fits_float(bound: Value | None) -> bool:
     return bound.is_constant and (bound.is_float or max(map(abs, bound.range)) <= _EXACT_FLOAT)
 
 
-@imports("Softmax")
+@imports("Softmax", "LogSoftmax")
 def softmax(e: Emitter, node: Node, x: Value) -> Value:
     """Over one axis; before opset 13 over all axes from `axis` on, together."""
+    build = _log_softmax if node.op_type == "LogSoftmax" else _softmax
     if node.opset >= 13:
-        return e.op(SoftmaxOp, x, axis=e.axis(node.int("axis", -1), max(x.rank, 1)))
+        return build(e, x, e.axis(node.int("axis", -1), max(x.rank, 1)))
     axis = node.int("axis", 1)
     axis = x.rank if axis == x.rank else e.axis(axis, x.rank)
     e.keep_batch(x, axis)
     flat = e.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
-    return e.reshape(e.op(SoftmaxOp, flat, axis=1), x.shape)
+    return e.reshape(build(e, flat, 1), x.shape)
+
+
+def _softmax(e: Emitter, x: Value, axis: int) -> Value:
+    return e.op(SoftmaxOp, x, axis=axis)
+
+
+def _log_softmax(e: Emitter, x: Value, axis: int) -> Value:
+    """x - largest - log(sum(exp(x - largest)))."""
+    axes = (axis,) if x.rank else ()
+    below = e.op(SubOp, x, e.op(ReduceMaxOp, x, axes=axes, keepdims=1))
+    total = e.op(ReduceSumOp, e.op(ExpOp, below), axes=axes, keepdims=1)
+    return e.op(SubOp, below, e.op(LogOp, total))
