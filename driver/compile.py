@@ -18,6 +18,7 @@ from ..backends.c.emit import Emitted, emit_model
 from ..backends.c.engine import Engine
 from ..backends.c.engines import ENGINES
 from ..backends.c.lowering.pipeline import Tuning, stages
+from ..backends.c.plans import Plans
 from ..backends.c.target import MEASURED, Target, find_target, runs_here
 from ..backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
 from ..ir.errors import ArtifactError, InputError
@@ -167,9 +168,10 @@ def compile(
         timeline.mark(label, at)
 
     observe(IMPORT_LABEL, program)
-    chosen = stages(machine, *choices, Tuning(tuner, tune), [lossy] if lossy else [])
+    plans = Plans(machine, [*choices[0], *choices[1]])
+    chosen = stages(machine, *choices, Tuning(tuner, tune), [lossy] if lossy else [], plans)
     run_passes(program, chosen, observe)
-    emitted = emit_model(program, machine)
+    emitted = emit_model(program, machine, plans)
     timeline.mark("emit", program)
     contents, compiler = _build(program, machine, emitted, threads, jobs)
     timeline.mark("cc", None)

@@ -27,16 +27,13 @@ from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ...ir.types import element_of, is_float, shape_of, storage_dtype
 from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
+from .refusal import Refused
 from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
 
 BLOCK, BYTE_BLOCK = 16, 32
 """Results of a block, and where some are bytes: compilers take no more at once than a block has, and 16 bytes would be
 half a vector on AVX2."""
 HEADERS = (ELEMENT_HEADER, Path(__file__).parent / "planes.h", Path(__file__).parent / "epilogue.h")
-
-
-class Refused(Exception):
-    """Why an epilogue cannot be generated."""
 
 
 @dataclass(frozen=True)
@@ -305,6 +302,16 @@ class Epilogue:
             f"const {c_type} *restrict {name} = (const {c_type} *)(task->weights + {start}) + ({index}) * {n};"
         )
         return f"({name} + i * {n})" if moving else name
+
+
+def check_epilogue(kernel: Kernel, root: Operation, grid: Grid, offset: np.ndarray | None) -> None:
+    """Raises Refused where `Epilogue.build` would, whatever the layouts."""
+    shape = offset.shape if offset is not None and offset.any() else None
+
+    def build() -> None:
+        Epilogue(kernel, root, grid, 1).build(offset, Constants())
+
+    kernel.once(("epilogue", root, grid, shape), build)
 
 
 def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Grid) -> list[LayoutRequest]:

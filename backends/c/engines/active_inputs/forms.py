@@ -20,7 +20,7 @@ import numpy as np
 
 from .....ir.types import values_of
 from ...engine import Constant, Kernel
-from ...epilogue import Refused
+from ...refusal import Refused
 from ..popcount.emit import level_bits
 from ..popcount.problem import Levels, Problem, read_problem
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
 from .....ir.kn.bits import planes_in_bits
 from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Kernel, Schedule
+from ...engine import ALIGNMENT, Schedule
 from ...target import Target
 from ..popcount.problem import Problem
 from .forms import Form
@@ -107,12 +108,12 @@ class Plan:
 
     # -- cost -----------------------------------------------------------------------------------------------------
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. Each plane of weights of an active input takes a full adder: `add` for a whole vector, at least
         `issue`, and `miss` more where the weights of a tap leave L1; each call of it, a tap and pixel, `call` and each
         of its counters `load`; a threshold `level` a counter, or a sum for an epilogue `value`; an input `list`;
         weights of active inputs outside L2 `byte`."""
-        p, form, costs = self.problem, self.form, self.target.costs[NAME]
+        p, form = self.problem, self.form
         pairs = p.images * prod(sum(s.count * (s.end - s.begin) for s in p.spans(axis)) for axis in (0, 1))
         inputs, outputs = p.images * prod(p.size), p.images * prod(p.out)
         planes = p.channels * ACTIVE[p.planes] * form.planes + self.chunks * p.planes * BLOCK / 2
@@ -131,10 +132,10 @@ class Plan:
         if weights > self.target.l2 // 2:
             bands = p.images * -(-prod(p.out) // self.most)
             cycles = max(cycles, bands * weights * ACTIVE[p.planes] * costs["byte"])
-        return Cost(cycles + costs["kernel"], weights, self.scratch)
+        return cycles + costs["kernel"]
 
 
-def plans(form: Form, kernel: Kernel, target: Target) -> list[Plan]:
+def plans(form: Form, target: Target) -> list[Plan]:
     """The best widths and chunks, as predicted; the widest of equals, whose weights are longer runs."""
     sizes = {
         (width, min(-(-form.problem.words // parts), PLACES // (form.planes * width * 8) - 1))
@@ -143,4 +144,4 @@ def plans(form: Form, kernel: Kernel, target: Target) -> list[Plan]:
         for parts in (1, 2, 4, 8)
     }
     found = [Plan(form, target, width, words) for width, words in sorted(sizes, reverse=True)]
-    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

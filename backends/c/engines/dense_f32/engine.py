@@ -1,91 +1,78 @@
-"""The protocol of backends/c/engine.py for engines that compute dense products in register tiles."""
+"""Engines that compute dense products in register tiles: one for each choice of cells."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ...engine import Constants, Cost, Dense, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Epilogue, Refused, epilogue_reads
+from ...engine import Dense, Engine, Kernel, KernelCode, Plan, Schedule, any_planes, only_dense
+from ...epilogue import check_epilogue, epilogue_reads
+from ...refusal import Refused
 from ...target import Target
 from .emit import Packer, emit_conv, emit_matmul
-from .plan import Cell, ConvPlan, MatMulPlan, cost, plan_conv, plan_matmul, tile_schedules
+from .plan import Cell, ConvPlan, MatMulPlan, best_tiles, plan_conv, plan_matmul, predicted
 from .problem import Conv, MatMul, Problem, read_problem
 
+Cells = Callable[[Problem, Target], list[Cell]]
+"""The cells that compute a problem exactly, best first. Raises Refused where there is none."""
 
-class DenseEngine(ABC):
-    """Convolutions and matrix products over one or several kinds of cells."""
+PackerOf = Callable[[Kernel, Problem, Cell], Packer]
 
-    name: str
 
-    @abstractmethod
-    def cells(self, problem: Problem, target: Target) -> list[Cell]:
-        """The cells that compute the problem exactly, best first. Raises Refused where there is none."""
+@dataclass(frozen=True)
+class Tile:
+    """A problem with a schedule: cells, and the rows and vectors of a register tile."""
 
-    @abstractmethod
-    def packer(self, kernel: Kernel, problem: Problem, cell: Cell) -> Packer: ...
+    plan: ConvPlan | MatMulPlan
+    target: Target
+    rows: int
+    packer: PackerOf
 
-    # -- the protocol ---------------------------------------------------------------------------------------------
+    def schedule(self) -> Schedule:
+        cell = self.plan.cell.name.removeprefix("DENSE_").lower()
+        return {"cell": cell, "rows": self.rows, "width": self.plan.width}
 
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            problem = read_problem(kernel)
-            cell = self.cells(problem, target)[0]
-            Epilogue(kernel, problem.root, problem.grid, 1).build(
-                self.packer(kernel, problem, cell).offset, Constants()
-            )
-        except Refused as reason:
-            return str(reason)
-        return ""
+    def cost(self, costs: Mapping[str, float]) -> float:
+        return predicted(self.plan.problem, self.plan.cell, self.target, costs, self.rows, self.plan.width)
 
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
+
+def dense_engine(name: str, cells: Cells, packer: PackerOf) -> Engine:
+    """The engine of a name that computes convolutions and matrix products over such cells."""
+
+    def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
         problem = read_problem(kernel)
-        return [
-            {"cell": cell.name.removeprefix("DENSE_").lower(), **tile}
-            for cell in self.cells(problem, target)
-            for tile in tile_schedules(problem, cell, target)
-            if _has_plan(problem, cell, tile, target)
+        kinds, costs = cells(problem, target), target.costs[name]
+        check_epilogue(kernel, problem.root, problem.grid, packer(kernel, problem, kinds[0]).offset)
+        reads = epilogue_reads(kernel, problem.x, Dense(), problem.grid)
+        writes = any_planes if isinstance(problem, Conv) else only_dense
+        tiles = [
+            Tile(plan, target, rows, packer)
+            for cell in kinds
+            for rows, width in best_tiles(problem, cell, target, costs)
+            if (plan := _plan(problem, cell, rows, width, target)) is not None
         ]
+        return [Plan.of(name, tile, target, reads, writes, emit) for tile in tiles]
 
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        problem, cell = self._read(kernel, schedule, target)
-        return cost(problem, cell, schedule, target, _plan(problem, cell, schedule, target).scratch)
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        problem = read_problem(kernel)
-        return epilogue_reads(kernel, problem.x, Dense(), problem.grid)
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return isinstance(read_problem(kernel), Conv)
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        schedule: Schedule = kernel.op.schedule_values
-        problem, cell = self._read(kernel, schedule, target)
-        plan, packer = _plan(problem, cell, schedule, target), self.packer(kernel, problem, cell)
-        if isinstance(plan, ConvPlan):
-            return emit_conv(kernel, plan, packer)
-        return emit_matmul(kernel, plan, packer, target.lanes(np.int32))
-
-    def _read(self, kernel: Kernel, schedule: Schedule, target: Target) -> tuple[Problem, Cell]:
-        problem = read_problem(kernel)
-        wanted = f"DENSE_{schedule['cell']}".upper()
-        return problem, next(cell for cell in self.cells(problem, target) if cell.name == wanted)
+    return Engine(name, read)
 
 
-def _plan(problem: Problem, cell: Cell, schedule: Schedule, target: Target) -> ConvPlan | MatMulPlan:
+def emit(kernel: Kernel, tile: Tile) -> KernelCode:
+    packer = tile.packer(kernel, tile.plan.problem, tile.plan.cell)
+    if isinstance(tile.plan, ConvPlan):
+        return emit_conv(kernel, tile.plan, packer)
+    return emit_matmul(kernel, tile.plan, packer, tile.target.lanes(np.int32))
+
+
+def _plan(problem: Problem, cell: Cell, rows: int, width: int, target: Target) -> ConvPlan | MatMulPlan | None:
+    """None where planes are too large for the cell."""
     if isinstance(problem, MatMul):
-        return plan_matmul(problem, cell, schedule, target)
-    return plan_conv(problem, cell, schedule, target)
-
-
-def _has_plan(problem: Problem, cell: Cell, schedule: Schedule, target: Target) -> bool:
+        return plan_matmul(problem, cell, rows, width, target)
     try:
-        _plan(problem, cell, schedule, target)
+        return plan_conv(problem, cell, rows, width, target)
     except Refused:
-        return False
-    return True
+        return None
 
 
 def pack_function(symbol: str, call: str) -> str:

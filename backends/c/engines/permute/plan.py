@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -9,8 +10,8 @@ from math import prod
 import numpy as np
 
 from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Schedule
-from ...epilogue import Refused
+from ...engine import ALIGNMENT, Schedule
+from ...refusal import Refused
 from ...target import Target
 from .problem import Problem
 
@@ -115,11 +116,11 @@ class Plan:
     def schedule(self) -> Schedule:
         return {"pixels": self.pixels, "vectors": self.vectors}
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. A step, one table of each pixel of a tile, takes each pixel and vector of outputs a `look_up` and
         each table and vector of indices a `load`; sums that leave 16 bits `widen` a vector, a tile `tile`. A table
         takes `build` for each pair of its inputs and a `store`; a sum `value`; weights outside L2 `byte` each band."""
-        problem, conv, costs = self.problem, self.problem.conv, self.target.costs[NAME]
+        problem, conv = self.problem, self.problem.conv
         rows, columns = self.band
         height, width = conv.out
         bands = [
@@ -138,7 +139,7 @@ class Plan:
         weights = self.blocks * conv.groups * steps * self.lanes
         if weights > self.target.l2 // 2:
             cycles = max(cycles, len(bands) * weights * costs["byte"])
-        return Cost(conv.images * cycles + costs["kernel"], weights, self.scratch)
+        return conv.images * cycles + costs["kernel"]
 
 
 def plans(problem: Problem, target: Target) -> list[Plan]:
@@ -153,4 +154,4 @@ def plans(problem: Problem, target: Target) -> list[Plan]:
     found = [plan for plan in found if plan.scratch <= MOST_SCRATCH]
     if not found:
         raise Refused(f"tables of more than {MOST_SCRATCH} bytes")
-    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,7 +11,7 @@ import numpy as np
 
 from .....ir.kn.bits import planes_in_bits
 from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Kernel, Schedule
+from ...engine import ALIGNMENT, Schedule
 from ...target import Target
 from .forms import Form
 from .problem import Levels, Problem
@@ -120,12 +121,12 @@ class Plan:
 
     # -- cost -----------------------------------------------------------------------------------------------------
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, and
         each vector of weights a `load`; a tile `tile`, its pixels `pixel` each; a vector of results, `fold` to bring
         several into one, `level` for each threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words
         and taps of the inputs; weights outside L2 `byte`."""
-        problem, costs, form = self.problem, self.target.costs[NAME], self.form
+        problem, form = self.problem, self.form
         name = "popcount_u64" if "popcount_u64" in self.target.instructions else "popcount_u8"
         ones = self.target.instructions[name].ops if name in self.target.instructions else 10
         ops = form.operations + form.counts * ones
@@ -154,7 +155,7 @@ class Plan:
         if weights > self.target.l2 // 2:
             bands = -(-problem.out[0] // self.band[0]) * -(-problem.out[1] // self.band[1])
             cycles = max(cycles, problem.images * bands * weights * costs["byte"])
-        return Cost(cycles + costs["kernel"], weights, self.scratch)
+        return cycles + costs["kernel"]
 
     def _tiles(self, pixels: int) -> list[tuple[int, int]]:
         """Sizes of the tiles of so many pixels, and how many there are of each."""
@@ -167,7 +168,7 @@ def registers(form: Form, pixels: int, vectors: int) -> int:
     return pixels * vectors * form.counts + pixels * form.problem.planes + vectors * form.planes
 
 
-def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
+def plans(problem: Problem, target: Target) -> list[Plan]:
     """The best register tiles, as predicted."""
     form, lanes = Form.of(problem), target.lanes(np.uint64)
     sizes = [v for v in (1, 2, 4, 8) if v * lanes in (8, 16, 32, 64)]
@@ -181,4 +182,4 @@ def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
     ]
     widest = min(MOST_PIXELS, prod(problem.out))
     found = [plan for plan in found if plan.pixels <= widest]
-    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

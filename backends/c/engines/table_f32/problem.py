@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .....ir.types import is_float, shape_of
-from ...engine import Constants, Kernel
-from ...epilogue import Refused
-from ..table.convolution import Convolution, find_convolution, finish_function
+from ...engine import Kernel
+from ...refusal import Refused
+from ..table.convolution import Convolution, check_finish, find_convolution
 
 SAME = np.float32(4e-7)
 """Relative difference up to which weights count as equal: what scaling a float32 twice may leave, a few last bits."""
@@ -107,5 +107,5 @@ def read_problem(kernel: Kernel) -> Problem:
     if min(problem.pads) < 0:
         raise Refused("negative pads")
     _ = problem.stride
-    finish_function(kernel, conv, bias, 1, Constants())
+    check_finish(kernel, conv, bias)
     return problem
