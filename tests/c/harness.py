@@ -217,7 +217,7 @@ def _bits_out(plan: Plan, kind: Attribute) -> Attribute | None:
     if not planes_in_bits(element_of(kind)):
         return None
     found = [MapType(kind, BitsLayout.of(axis)) for axis in range(len(shape_of(kind)))]
-    if len(shape_of(kind)) == 4 and row_bits(element_of(kind)):
+    if len(shape_of(kind)) == 4 and shape_of(kind)[0] == 1 and row_bits(element_of(kind)):
         found.append(MapType(kind, BitRowsLayout.of(kind)))
     return next((bits for bits in found if can_write(plan, bits)), None)
 

@@ -12,11 +12,11 @@ from suite.layers import KINDS, Conv, Layer, kind_model
 from test_table import BORDERS, WEIGHTS, check_borders, conv_case
 
 import tercet
+from tercet.backends.c.convolutions.problem import read_problem
 from tercet.backends.c.engine import Kernel, Planes
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.bit_sliced import ENGINE
 from tercet.backends.c.engines.bit_sliced.forms import BLOCK, Form
-from tercet.backends.c.engines.table.problem import read_problem
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.kn.layout import bit_rows_of

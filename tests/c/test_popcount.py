@@ -14,12 +14,12 @@ from portable import portable
 from test_table import BORDERS, check_borders, conv_case
 from xdsl.dialects.builtin import f32
 
+from tercet.backends.c.bit_products.problem import read_problem
 from tercet.backends.c.emit import Emitted
 from tercet.backends.c.engine import Engine, Planes
 from tercet.backends.c.engines.popcount import ENGINE, as_plans
 from tercet.backends.c.engines.popcount.forms import Form
 from tercet.backends.c.engines.popcount.plan import NAME, Plan
-from tercet.backends.c.engines.popcount.problem import read_problem
 from tercet.backends.c.target import Target, find_target
 from tercet.ir.tn.elementwise import AddOp
 from tercet.ir.tn.linear import ConvOp, MatMulOp

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from ...bit_products.fields import offset_of
+from ...bit_products.problem import layout_requests, writes
 from ...engine import Bits, Engine, Kernel, Plan
 from ...epilogue import check_epilogue
 from ...target import Target
-from ..popcount.emit import offset_of
-from ..popcount.problem import layout_requests, writes
 from .emit import emit_active_inputs
 from .forms import read_form
 from .plan import NAME, plans

@@ -8,10 +8,10 @@ from functools import cached_property
 from math import prod
 
 from .....ir.kn.bits import planes_in_bits
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Schedule
+from ...bit_products.problem import Problem
+from ...engine import Schedule
+from ...scratch import Scratch
 from ...target import Target
-from ..popcount.problem import Problem
 from .forms import Form
 
 NAME = "active_inputs"
@@ -79,29 +79,20 @@ class Plan:
         return min(p.size[0], seen[0]) * (min(p.size[1], seen[1]) if p.out[0] == 1 else p.size[1])
 
     @cached_property
-    def parts(self) -> dict[str, tuple[int, int]]:
-        """Byte offset and size in scratch of the parts of active_layer."""
+    def scratch(self) -> Scratch:
+        """The parts that active_layer names."""
         levels, staged = self.problem.levels, self.problem.levels is None and not self.problem.rows
         words = 0
         if levels is not None:
             words = -(-self.problem.outputs // 64) * planes_in_bits(levels.element)
-        sizes = {
-            "counters": self.most * self.form.counters * self.bytes,
-            "lists": self.box * self.chunks * self.items * 2,
-            "differences": self.box * 4,
-            "starting": self.most * 4,
-            "sums": RUN * (self.most + SPARE) * 4 + SPARE * 4 if staged else 0,
-            "bits": self.most * words * 8,
-        }
-        found, at = {}, 0
-        for name, size in sizes.items():
-            found[name] = (at, size)
-            at = round_up(at + size, ALIGNMENT)
-        return found
-
-    @property
-    def scratch(self) -> int:
-        return round_up(max(at + size for at, size in self.parts.values()), ALIGNMENT)
+        return Scratch.of(
+            counters=self.most * self.form.counters * self.bytes,
+            lists=self.box * self.chunks * self.items * 2,
+            differences=self.box * 4,
+            starting=self.most * 4,
+            sums=RUN * (self.most + SPARE) * 4 + SPARE * 4 if staged else 0,
+            bits=self.most * words * 8,
+        )
 
     def schedule(self) -> Schedule:
         return {"bytes": self.bytes, "words": self.words}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...convolutions.problem import layout_requests
 from ...engine import Engine, Kernel, Plan, any_planes
 from ...refusal import Refused
 from ...target import Target
-from ..table.problem import layout_requests
 from .emit import emit_graph
 from .plan import CODE_SHARE_OF_L2, NAME, read_plan
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from .....ir.errors import IRError
 from .....ir.sum_graph import SumGraph, filter_matrix
+from ...convolutions.problem import Problem, read_problem
 from ...engine import Kernel, Schedule
 from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem, read_problem
 from .order import Traffic, components, evaluation_order, traffic
 
 NAME = "adder_graph"

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from .....ir.kn.layout import BitRowsLayout, Layout, PlanesLayout
 from .....ir.types import BIPOLAR, element_of
+from ...convolutions.problem import Problem, layout_requests, read_problem
 from ...engine import BitRows, Engine, Kernel, LayoutRequest, Plan, any_planes
 from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem, layout_requests, read_problem
 from .list_emit import emit_lists
 from .list_plan import NAME, ListPlan, list_plans
 from .table_emit import emit_tables

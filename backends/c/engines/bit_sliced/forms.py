@@ -13,9 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...convolutions.problem import Problem
 from ...engine import Constant
 from ...lists import Lists
-from ..table.problem import Problem
 
 BLOCK, MAX_COUNTER = 16, 16  # as in bit_sliced_sums.h
 

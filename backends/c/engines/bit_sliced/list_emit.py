@@ -10,10 +10,10 @@ from .....ir.kn.bit_rows import row_bits
 from .....ir.kn.layout import PlanesLayout, bit_rows_of, tensor_in
 from .....ir.types import element_of, values_of
 from ...bit_rows import BIT_ROWS_HEADERS, bit_rows_initialiser
+from ...convolutions.problem import Levels, results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import Levels, results_code
 from .forms import Source
 from .list_plan import ListPlan
 

@@ -12,10 +12,10 @@ from xdsl.ir import Attribute
 from .....ir.kn.bit_rows import BitRowsLayout, row_bits
 from .....ir.kn.layout import tensor_in
 from .....ir.types import element_of
+from ...convolutions.problem import Problem
 from ...engine import Schedule
 from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem
 from .forms import BLOCK, MAX_COUNTER, Form
 
 NAME = "bit_sliced"

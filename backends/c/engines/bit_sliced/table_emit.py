@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...convolutions.problem import results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import results_code
 from .table_plan import GROUP, TablePlan
 
 HEADER = Path(__file__).with_name("bit_tables.h")

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ...convolutions.problem import Problem
 from ...engine import Schedule
 from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem
 
 GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_tables.h
 CHUNKS = (8, 4)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from .....ir.types import is_float
+from ...dense.emit import Packer
+from ...dense.engine import dense_engine, pack_function
+from ...dense.plan import Cell
+from ...dense.problem import Conv, Problem
+from ...dense.weights import is_binary, is_ternary, store_bytes
 from ...engine import Constant, Kernel
 from ...refusal import Refused
 from ...target import Target
-from .emit import HERE, Packer
-from .engine import dense_engine, pack_function
-from .plan import Cell
-from .problem import Conv, Problem
-from .weights import is_binary, is_ternary, store_bytes
+
+HEADER = Path(__file__).with_name("dense_f32.h")
 
 
 def cells(problem: Problem, target: Target) -> list[Cell]:
@@ -47,7 +51,7 @@ def packer(kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
     if isinstance(problem, Conv):
         call = f"dense_pack_f32(to, (const float *)map + first, count, {problem.strides[1]});"
         declare = pack_function(kernel.symbol, call)
-    return Packer(store, declare, offset, (HERE / "dense_f32.h",))
+    return Packer(store, declare, offset, (HEADER,))
 
 
 ENGINE = dense_engine("dense_f32", cells, packer)

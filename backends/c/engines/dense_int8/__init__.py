@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.types import element_of, is_float, range_of, storage_dtype
+from ...dense.emit import Packer
+from ...dense.engine import dense_engine, pack_function
+from ...dense.plan import Cell
+from ...dense.problem import Conv, Problem
+from ...dense.weights import is_binary, store_bytes
 from ...engine import Constant, Kernel
 from ...refusal import Refused
 from ...target import Target
-from ..dense_f32.emit import Packer
-from ..dense_f32.engine import dense_engine, pack_function
-from ..dense_f32.plan import Cell
-from ..dense_f32.problem import Conv, Problem
-from ..dense_f32.weights import is_binary, store_bytes
 from . import couples
 
 

@@ -18,7 +18,7 @@ from math import prod
 
 import numpy as np
 
-from ..dense_f32.plan import ConvPlan
+from ...dense.plan import ConvPlan
 
 LONGEST = 256
 """Steps of a block at most: enough for nearly all to find partners, few enough to try them all."""

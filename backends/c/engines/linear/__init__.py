@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...dense.problem import read_matmul
 from ...engine import Dense, Engine, Kernel, Plan, only_dense
 from ...epilogue import check_epilogue
 from ...refusal import Refused
 from ...target import Target
-from ..dense_f32.problem import read_matmul
 from .emit import emit_linear
 from .plan import NAME, plans
 from .weights import Inputs, read_fields

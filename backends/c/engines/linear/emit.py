@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...dense.emit import TILE_HEADER
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
 from .plan import RUN, Plan
 
 HERE = Path(__file__).parent
-TILE_HEADERS = (HERE.parent / "dense_f32" / "dense_tile.h", HERE / "linear.h")
+TILE_HEADERS = (TILE_HEADER, HERE / "linear.h")
 SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .....ir.kn.layout import round_up
+from ...dense.plan import ENOUGH_JOBS, Panels
+from ...dense.problem import MatMul
 from ...engine import ALIGNMENT, Schedule
+from ...scratch import Scratch
 from ...target import Target
-from ..dense_f32.plan import ENOUGH_JOBS, Panels
-from ..dense_f32.problem import MatMul
 from .weights import Fields, Inputs
 
 NAME = "linear"
@@ -92,11 +93,10 @@ class Plan:
             group_panels = min(group_panels, -(-panels.panels // ENOUGH_JOBS))
         rows = min(problem.rows, group_panels * panels.tall)
         span = max(1, min(column_panels, target.l2 // 4 // (rows * lanes * 4)))
-        sizes = [rows * pitch, rows * 4, depth * step_bytes, rows * span * lanes * 4]
-        starts = [sum(round_up(size, ALIGNMENT) for size in sizes[:i]) for i in range(5)]
+        scratch = Scratch.of(x=rows * pitch, totals=rows * 4, cells=depth * step_bytes, sums=rows * span * lanes * 4)
         return cls(
             problem, fields, inputs, cell, target, panels, columns, column_panels, steps, depth, pitch, group_panels,
-            span, share_rows, grain, *starts,
+            span, share_rows, grain, *scratch.places,
         )  # fmt: skip
 
     @property

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .....ir.types import element_of, is_float, range_of, storage_dtype
+from ...dense.problem import MatMul
 from ...engine import Constant, Kernel
 from ...refusal import Refused
-from ..dense_f32.problem import MatMul
 
 INT32_MAX = 2**31 - 1
 FORMS = ((2, -1), (1, 0), (-1, 0))

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...dense.emit import TILE_HEADER
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines, float_c
 from .plan import Plan
 
 HERE = Path(__file__).parent
-TILE_HEADERS = (HERE.parent / "dense_f32" / "dense_tile.h", HERE / "linear_f32.h")
+TILE_HEADERS = (TILE_HEADER, HERE / "linear_f32.h")
 RUN = 128
 """LINEAR_F32_RUN of linear_f32.h."""
 

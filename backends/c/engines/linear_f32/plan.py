@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Schedule
+from ...dense.plan import ENOUGH_JOBS, Panels
+from ...engine import Schedule
+from ...scratch import Scratch
 from ...target import Target
-from ..dense_f32.plan import ENOUGH_JOBS, Panels
 from .problem import TABLE, Form, Problem
 
 NAME = "linear_f32"
@@ -61,10 +61,10 @@ class Plan:
             group_panels = min(group_panels, -(-panels.panels // ENOUGH_JOBS))
         rows = min(matmul.rows, group_panels * panels.tall)
         span = max(1, min(column_panels, target.l2 // 2 // (rows * lanes * 4)))
-        cells = round_up(depth * step_bytes, ALIGNMENT)
+        scratch = Scratch.of(cells=depth * step_bytes, sums=rows * span * lanes * 4)
         return cls(
             problem, form, target, panels, vectors, column_panels, steps, depth, group_panels, span, share_rows, grain,
-            cells, cells + round_up(rows * span * lanes * 4, ALIGNMENT),
+            scratch.offsets["sums"], scratch.bytes,
         )  # fmt: skip
 
     @property

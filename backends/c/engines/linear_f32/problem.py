@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 
 from .....ir.types import is_float
+from ...dense.problem import MatMul, read_matmul
+from ...digits import SAME, Digits, find_digits
 from ...engine import Constant, Kernel
 from ...refusal import Refused
-from ..dense_f32.problem import MatMul, read_matmul
-from ..table_f32.problem import SAME, Digits, find_digits
 
 TABLE = 32
 """Floats of a table: two registers of 64 bytes."""

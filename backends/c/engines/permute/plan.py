@@ -10,8 +10,9 @@ from math import prod
 import numpy as np
 
 from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Schedule
+from ...engine import Schedule
 from ...refusal import Refused
+from ...scratch import Scratch
 from ...target import Target
 from .problem import Problem
 
@@ -89,29 +90,19 @@ class Plan:
         return "COLUMNS" if height == 1 and width >= ENOUGH_JOBS * self.pixels else "BLOCKS"
 
     @cached_property
-    def parts(self) -> dict[str, int]:
-        """Byte offsets in scratch of the parts of permute_layer; `end` is their size."""
+    def scratch(self) -> Scratch:
+        """The parts that permute_layer names."""
         rows, columns = self.band
         row, pixels, taps = self.row_bytes(columns), rows * columns, rows * self.problem.conv.kernel[0]
-        sizes = {
-            "ring": self.ring * row,
-            "padding": row,
-            "cells": (self.columns(columns) + ROWS) * 8,
-            "held": self.ring * 4,
-            "taps": taps * 8,
-            "staged": (pixels + ROWS) * self.lanes * 4,
-            "sums": ROWS * (round_up(pixels, ROWS) + SPARE) * 4,
-            "end": 0,
-        }
-        found, at = {}, 0
-        for name, size in sizes.items():
-            found[name] = at
-            at = round_up(at + size, ALIGNMENT)
-        return found
-
-    @property
-    def scratch(self) -> int:
-        return self.parts["end"]
+        return Scratch.of(
+            ring=self.ring * row,
+            padding=row,
+            cells=(self.columns(columns) + ROWS) * 8,
+            held=self.ring * 4,
+            taps=taps * 8,
+            staged=(pixels + ROWS) * self.lanes * 4,
+            sums=ROWS * (round_up(pixels, ROWS) + SPARE) * 4,
+        )
 
     def schedule(self) -> Schedule:
         return {"pixels": self.pixels, "vectors": self.vectors}
@@ -151,7 +142,7 @@ def plans(problem: Problem, target: Target) -> list[Plan]:
         for pixels in range(1, widest + 1)
         if pixels * (vectors + 1) <= target.registers - TEMPORARIES
     ]
-    found = [plan for plan in found if plan.scratch <= MOST_SCRATCH]
+    found = [plan for plan in found if plan.scratch.bytes <= MOST_SCRATCH]
     if not found:
         raise Refused(f"tables of more than {MOST_SCRATCH} bytes")
     return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

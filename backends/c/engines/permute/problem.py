@@ -10,10 +10,10 @@ import numpy as np
 
 from .....ir.tn.linear import ConvOp
 from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
+from ...bit_products.problem import Problem as Convolution
+from ...bit_products.problem import read_convolution
 from ...engine import Kernel
 from ...refusal import Refused
-from ..popcount.problem import Problem as Convolution
-from ..popcount.problem import read_convolution
 
 INT16_MAX, INT32_MAX = 2**15 - 1, 2**31 - 1
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from ...bit_products.fields import offset_of
+from ...bit_products.problem import layout_requests, read_problem, writes
 from ...engine import Bits, Engine, Kernel, Plan
 from ...epilogue import check_epilogue
 from ...target import Target
-from .emit import emit_popcount, offset_of
+from .emit import emit_popcount
 from .plan import NAME, plans
 from .plan import Plan as Popcount
-from .problem import layout_requests, read_problem, writes
 
 
 def read(kernel: Kernel, target: Target) -> Sequence[Plan]:

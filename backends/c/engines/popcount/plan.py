@@ -10,11 +10,11 @@ from math import prod
 import numpy as np
 
 from .....ir.kn.bits import planes_in_bits
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Schedule
+from ...bit_products.problem import Levels, Problem
+from ...engine import Schedule
+from ...scratch import Scratch
 from ...target import Target
 from .forms import Form
-from .problem import Levels, Problem
 
 NAME = "popcount"
 MOST_PIXELS, SPARE, WORD_BITS = 8, 32, 64  # POPCOUNT_PIXELS, POPCOUNT_SPARE of popcount_tile.h
@@ -91,8 +91,8 @@ class Plan:
         return "BLOCKS"
 
     @cached_property
-    def parts(self) -> dict[str, tuple[int, int]]:
-        """Byte offset and size in scratch of the parts of popcount_layer."""
+    def scratch(self) -> Scratch:
+        """The parts that popcount_layer names."""
         rows, columns = self.band
         pixels, sizes = rows * columns, {"sums": (self.pixels * self.lanes + SPARE) * 4}
         staged = self.levels is None and not self.problem.rows
@@ -105,16 +105,7 @@ class Plan:
         words = 0
         if self.levels is not None:
             words = -(-self.problem.groups * self.problem.outputs // WORD_BITS) * planes_in_bits(self.levels.element)
-        sizes["bits"] = pixels * words * 8
-        found, at = {}, 0
-        for name, size in sizes.items():
-            found[name] = (at, size)
-            at = round_up(at + size, ALIGNMENT)
-        return found
-
-    @property
-    def scratch(self) -> int:
-        return round_up(max(at + size for at, size in self.parts.values()), ALIGNMENT)
+        return Scratch.of(**sizes, bits=pixels * words * 8)
 
     def schedule(self) -> Schedule:
         return {"pixels": self.pixels, "vectors": self.vectors}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...convolutions.problem import layout_requests, read_problem
 from ...engine import Engine, Kernel, Plan, any_planes
 from ...target import Target
 from .emit import emit_table
 from .plan import NAME, Planner
-from .problem import layout_requests, read_problem
 
 CANDIDATES = 4
 

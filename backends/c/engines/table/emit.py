@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.kn.layout import PlanesLayout
+from ...convolutions.problem import results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
 from .plan import Plan
-from .problem import results_code
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("table_sums.h", "table.h"))
 

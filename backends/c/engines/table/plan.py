@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ...convolutions.problem import Problem
 from ...engine import Schedule
 from ...target import Target
-from .problem import Problem
 
 NAME = "table"
 MAX_GROUP = {2: 8, 3: 5}

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...convolutions.convolution import epilogue_requests
 from ...engine import Engine, Kernel, Plan, any_planes
 from ...target import Target
-from ..table.convolution import epilogue_requests
 from .emit import emit_table
 from .plan import NAME, plans
 from .problem import read_problem

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...convolutions.convolution import finish_function
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines, float_c
-from ..table.convolution import finish_function
 from .plan import Cluster, Plan
 
 HEADER = Path(__file__).with_name("table_f32.h")

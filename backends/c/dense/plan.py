@@ -9,10 +9,11 @@ from math import prod
 
 import numpy as np
 
-from .....ir.kn.layout import TAIL_BYTES, round_up
-from ...engine import ALIGNMENT
-from ...refusal import Refused
-from ...target import Target
+from ....ir.kn.layout import TAIL_BYTES, round_up
+from ..engine import ALIGNMENT
+from ..refusal import Refused
+from ..scratch import Scratch
+from ..target import Target
 from .problem import Conv, MatMul, Problem
 
 MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
@@ -241,16 +242,16 @@ def plan_conv(problem: Conv, cell: Cell, rows: int, width: int, target: Target) 
     expands = cell.form != "DENSE_CELLS" or cell.binary
     every = problem.groups * problem.outputs * depth
     prepare_all = expands and every * 4 <= target.l2 // 4
-    sizes = [
-        0 if cell.couples else depth * 4,
-        (every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
-        0 if direct else (cells * phases * plane + tile + 16) * 4,
-        (panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,
-    ]
-    starts = [sum(round_up(s, ALIGNMENT) for s in sizes[:i]) for i in range(5)]
+    scratch = Scratch.of(
+        offsets=0 if cell.couples else depth * 4,
+        prepared=(every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
+        planes=0 if direct else (cells * phases * plane + tile + 16) * 4,
+        sums=(panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,
+    )
     return ConvPlan(
         problem, cell, panels, width, cells, direct, jobs < ENOUGH_JOBS and panels.panels > jobs, prepare_all,
-        block_rows, block_columns, pitch, plane_rows, plane, shared, block_depth, group_lanes, *starts,
+        block_rows, block_columns, pitch, plane_rows, plane, shared, block_depth, group_lanes,
+        *scratch.places,
     )  # fmt: skip
 
 

@@ -9,14 +9,14 @@ from math import prod
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from .....ir.kn.bits import BitsLayout, planes_in_bits
-from .....ir.kn.layout import Layout, PlanesLayout
-from .....ir.tn.linear import ConvOp, MatMulOp
-from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
-from .....ir.types import Element, element_of, range_of, shape_of, values_of
-from ...engine import Bits, Kernel, LayoutRequest, once_per_kernel
-from ...epilogue import Grid, epilogue_reads
-from ...refusal import Refused
+from ....ir.kn.bits import BitsLayout, planes_in_bits
+from ....ir.kn.layout import Layout, PlanesLayout
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
+from ....ir.types import Element, element_of, range_of, shape_of, values_of
+from ..engine import Bits, Kernel, LayoutRequest, once_per_kernel
+from ..epilogue import Grid, epilogue_reads
+from ..refusal import Refused
 
 INT32_MAX = 2**31 - 1
 MOST_THRESHOLDS = 4
@@ -130,8 +130,15 @@ class Problem:
                 found.append(Span(o, o + 1, first, count))
         return found
 
-    def macs(self) -> int:
-        return self.images * prod(self.out) * self.weights.size
+    def seen(self, taps: np.ndarray) -> np.ndarray:
+        """What filter taps [outputs, kernel height, kernel width] add up to for the pixels that see some of them alone:
+        [classes, outputs], classes row by row."""
+        rows, columns = (self.spans(axis) for axis in (0, 1))
+        return np.stack([
+            taps[:, r.first : r.first + r.count, c.first : c.first + c.count].sum(axis=(1, 2))
+            for r in rows
+            for c in columns
+        ])  # fmt: skip
 
 
 @once_per_kernel

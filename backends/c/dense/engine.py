@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...engine import Dense, Engine, Kernel, KernelCode, Plan, Schedule, any_planes, only_dense
-from ...epilogue import check_epilogue, epilogue_reads
-from ...refusal import Refused
-from ...target import Target
+from ..engine import Dense, Engine, Kernel, KernelCode, Plan, Schedule, any_planes, only_dense
+from ..epilogue import check_epilogue, epilogue_reads
+from ..refusal import Refused
+from ..target import Target
 from .emit import Packer, emit_conv, emit_matmul
 from .plan import Cell, ConvPlan, MatMulPlan, best_tiles, plan_conv, plan_matmul, predicted
 from .problem import Conv, MatMul, Problem, read_problem

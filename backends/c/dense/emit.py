@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...engine import Constant, Constants, Kernel, KernelCode
-from ...epilogue import HEADERS, Epilogue, narrowest_result
-from ...text import Lines
+from ..engine import Constant, Constants, Kernel, KernelCode
+from ..epilogue import HEADERS, Epilogue, narrowest_result
+from ..text import Lines
 from .plan import Cell, ConvPlan, MatMulPlan, Panels
 
 HERE = Path(__file__).parent
-CONV_HEADERS = (HERE / "dense_tile.h", HERE / "dense_conv.h")
+TILE_HEADER = HERE / "dense_tile.h"
+CONV_HEADERS = (TILE_HEADER, HERE / "dense_conv.h")
 MATMUL_HEADERS = (*CONV_HEADERS, HERE / "dense_matmul.h")
 
 WeightCells = Callable[[np.ndarray], Constant]

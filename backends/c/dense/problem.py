@@ -8,11 +8,11 @@ from math import gcd, prod
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from .....ir.tn.linear import ConvOp, MatMulOp
-from .....ir.types import shape_of
-from ...engine import Kernel, once_per_kernel
-from ...epilogue import Grid
-from ...refusal import Refused
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.types import shape_of
+from ..engine import Kernel, once_per_kernel
+from ..epilogue import Grid
+from ..refusal import Refused
 
 
 @dataclass(frozen=True)

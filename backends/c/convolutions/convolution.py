@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .....ir.kn.layout import PlanesLayout
-from .....ir.tn.linear import ConvOp
-from .....ir.types import shape_of
-from ...engine import Constants, Kernel, LayoutRequest, Planes
-from ...epilogue import Epilogue, Grid, check_epilogue, epilogue_reads
-from ...refusal import Refused
+from ....ir.kn.layout import PlanesLayout
+from ....ir.tn.linear import ConvOp
+from ....ir.types import shape_of
+from ..engine import Constants, Kernel, LayoutRequest, Planes
+from ..epilogue import Epilogue, Grid, check_epilogue, epilogue_reads
+from ..refusal import Refused
 
 
 @dataclass(frozen=True)
