@@ -44,9 +44,15 @@ class BitRowsLayout(ParametrizedAttribute):
 
     FIELDS: ClassVar = ("pitch", "size")
 
+    @staticmethod
+    def takes(tensor: Attribute) -> bool:
+        """Whether a tensor may lie in rows: a map [1, C, H, W] of two or three values of -1, 0 and 1, not empty."""
+        shape = shape_of(tensor)
+        return len(shape) == 4 and shape[0] == 1 and 0 not in shape and bool(row_bits(element_of(tensor)))
+
     @classmethod
     def of(cls, tensor: Attribute) -> BitRowsLayout:
-        """The smallest layout that holds a tensor [1, C, H, W]."""
+        """The smallest layout that holds a tensor that may lie in rows."""
         _, _, height, width = shape_of(tensor)
         pitch = -(-width // 8)
         return cls(IntAttr(pitch), IntAttr(-(-height * pitch // ALIGNMENT) * ALIGNMENT))

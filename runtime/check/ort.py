@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...ir.errors import TercetError, UnsupportedError
+from .ort_exact import saturates, with_unsigned_weights
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -49,11 +50,13 @@ def approximate_operators(model: ModelProto) -> list[str]:
 def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: bool = True) -> Session:
     """A session on the CPU with that many threads.
 
-    optimize: all of onnxruntime's graph optimisations (for speed), or none (for a reference: some are inexact).
+    optimize: all of onnxruntime's graph optimisations (for speed), or none (for a reference: some are inexact; 8-bit
+    weights then become unsigned where its kernels would saturate).
     Raises UnsupportedError where onnxruntime has no kernel for an operator, TercetError where it cannot be imported.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
+        import onnx
         import onnxruntime as ort
     except ImportError as error:
         raise TercetError(f"onnxruntime cannot be imported: {error}", hint="pip install onnxruntime") from error
@@ -62,6 +65,8 @@ def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: 
     options.log_severity_level = 4
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    if not optimize and saturates():
+        model = with_unsigned_weights(onnx.load(model) if isinstance(model, str | Path) else model)
     source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
     try:
         return Session(ort.InferenceSession(source, options, providers=["CPUExecutionProvider"]))

@@ -34,7 +34,7 @@ from tercet.backends.c.lowering.conversions import bits_type, can_write
 from tercet.backends.c.refusal import Refusal
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
-from tercet.ir.kn.bit_rows import BitRowsLayout, row_bits
+from tercet.ir.kn.bit_rows import BitRowsLayout
 from tercet.ir.kn.bits import BitsLayout, planes_in_bits
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
 from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
@@ -217,7 +217,7 @@ def _bits_out(plan: Plan, kind: Attribute) -> Attribute | None:
     if not planes_in_bits(element_of(kind)):
         return None
     found = [MapType(kind, BitsLayout.of(axis)) for axis in range(len(shape_of(kind)))]
-    if len(shape_of(kind)) == 4 and shape_of(kind)[0] == 1 and row_bits(element_of(kind)):
+    if BitRowsLayout.takes(kind):
         found.append(MapType(kind, BitRowsLayout.of(kind)))
     return next((bits for bits in found if can_write(plan, bits)), None)
 

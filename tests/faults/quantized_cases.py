@@ -11,8 +11,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imp
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import NodeProto, compose, helper, numpy_helper
+
+from tercet.runtime.check.ort import open_session
 
 F32, U8, I8 = np.float32, np.uint8, np.int8
 OPSET, IR_VERSION = 21, 10
@@ -71,12 +72,7 @@ def bundle(cases: Mapping[str, Case]) -> tuple[onnx.ModelProto, dict[str, np.nda
 
 
 def onnxruntime(model: onnx.ModelProto, feeds: Arrays) -> dict[str, np.ndarray]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level, options.intra_op_num_threads = 3, 1
-    session = ort.InferenceSession(model.SerializeToString(), options)
-    names = [output.name for output in session.get_outputs()]
-    return {name: np.asarray(y) for name, y in zip(names, session.run(names, dict(feeds)), strict=True)}
+    return {name: np.asarray(y) for name, y in open_session(model, optimize=False).run(feeds).items()}
 
 
 def floats(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:

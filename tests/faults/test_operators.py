@@ -12,12 +12,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imp
 import ml_dtypes
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 import tercet
 from tercet.backends.reference import interpreter
+from tercet.runtime.check.ort import open_session
 
 from .faults import check_compiled, compare
 
@@ -48,12 +48,7 @@ def network(
 
 
 def reference(model: onnx.ModelProto, feeds: Arrays) -> dict[str, np.ndarray]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options)
-    names = [output.name for output in session.get_outputs()]
-    return {n: np.asarray(a) for n, a in zip(names, session.run(names, dict(feeds)), strict=True)}
+    return {name: np.asarray(a) for name, a in open_session(model, optimize=False).run(feeds).items()}
 
 
 def check(model: onnx.ModelProto, feeds: Arrays, folder: Path, right: Arrays | None = None) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imported
 
 import numpy as np
-import onnxruntime as ort
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from tercet.backends.reference.interpreter import run
 from tercet.frontend.onnx import import_model
 from tercet.ir.program import Program
+from tercet.runtime.check.ort import open_session
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -67,13 +67,7 @@ def interpreted(source: ModelProto | Program, feeds: Arrays, **options: Any) -> 
 
 
 def onnxruntime(source: ModelProto | str, feeds: Arrays) -> dict[str, np.ndarray]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(source if isinstance(source, str) else source.SerializeToString(), options)
-    names = [output.name for output in session.get_outputs()]
-    return {name: np.asarray(y) for name, y in zip(names, session.run(names, dict(feeds)), strict=True)}
+    return {name: np.asarray(y) for name, y in open_session(source, optimize=False).run(feeds).items()}
 
 
 def assert_close(have: np.ndarray, want: np.ndarray, *, relative: float = 1e-5) -> None:

@@ -17,8 +17,9 @@ from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.locations import node_location
 from tercet.ir.program import Port, Program
 from tercet.ir.tn.linear import ConvOp
+from tercet.ir.tn.movement import SliceOp
 from tercet.ir.tn.quant import ThresholdOp
-from tercet.ir.types import TERNARY, storage_dtype, tensor_type
+from tercet.ir.types import BIPOLAR, TERNARY, storage_dtype, tensor_type
 from tercet.passes.pipeline import run_passes
 
 AT = node_location("Test", "chain")
@@ -51,11 +52,10 @@ def chain() -> Program:
 
 
 def target(conversion: float) -> Target:
-    """Where bit-sliced kernels of 1 x 1 with tables, which have no maps in bits, are the fastest alone, and conversions
-    cost so many cycles a bit."""
+    """Where bit-sliced kernels of 1 x 1 are the fastest alone, and conversions cost so many cycles a bit."""
     made = find_target("x86-64-v4-vnni")
     costs = {name: dict(numbers) for name, numbers in made.costs.items()}
-    costs["bit_sliced"] = {name: 1e-6 for name in costs["bit_sliced"]} | {"operation": 0.6, "level": 0.1, "add": 1e3}
+    costs["bit_sliced"] = {name: 1e-6 for name in costs["bit_sliced"]} | {"operation": 0.6, "level": 0.1, "add": 50}
     costs["popcount"]["tile"] = 60
     costs["bit_maps"] = {"pack": conversion, "unpack": conversion}
     return replace(made, costs=costs)
@@ -90,3 +90,15 @@ def test_what_is_settled_stays() -> None:
     text = program.text()
     assert not SettleEngines(Plans(made, CHOICE), CHOICE).apply(program)
     assert program.text() == text
+
+
+def test_empty_maps_have_no_bits() -> None:
+    """Of two values, as what a split leaves of a binary map may be."""
+    kind = tensor_type((1, 2, 3, 1), BIPOLAR)
+    program = Program.new("empty", [Port("x", kind, storage_dtype(BIPOLAR))])
+    piece = SliceOp.make(program.block.args[0], starts=[0, 0, 3, 0], sizes=[1, 2, 0, 1], steps=[1] * 4, at=AT)
+    program.block.add_op(piece)
+    piece_type = piece.results[0].type
+    program.finish([("y", piece.results[0], storage_dtype(BIPOLAR))])
+    run_passes(program, stages(find_target("x86-64-v3"), ENGINES))
+    assert [str(op.results[0].type) for op in program.ops] == [str(piece_type)]

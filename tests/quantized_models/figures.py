@@ -15,9 +15,9 @@ from pathlib import Path
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imported
 
 import numpy as np
-import onnxruntime as ort
 
 import tercet
+from tercet.runtime.check.ort import open_session
 
 from .networks import NETWORKS, Network, Shared
 from .quantizers import QUANTIZERS, quantized
@@ -103,13 +103,9 @@ def measure(name: str, network: Network, quantizer: str, folder: Path) -> Figure
 
 def onnxruntime(model: Path, x: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs, sample by sample, without graph optimisation. x: [samples, ...] of the only input."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level, options.intra_op_num_threads = 3, 1
-    session = ort.InferenceSession(str(model), options)
-    name, outputs = session.get_inputs()[0].name, [port.name for port in session.get_outputs()]
-    results = [session.run(outputs, {name: sample[None]}) for sample in x]
-    return {port: np.concatenate(parts) for port, parts in zip(outputs, zip(*results, strict=True), strict=True)}
+    session = open_session(model, optimize=False)
+    results = [session.run({session.inputs[0]: sample[None]}) for sample in x]
+    return {port: np.concatenate([result[port] for result in results]) for port in session.outputs}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from math import prod
 
 from xdsl.ir import Attribute, SSAValue
 
-from ....ir.kn.bit_rows import BitRowsLayout, row_bits
+from ....ir.kn.bit_rows import BitRowsLayout
 from ....ir.kn.bits import BitsLayout, planes_in_bits
 from ....ir.kn.kernel import ConvertOp, KernelOp
 from ....ir.kn.layout import MapType, layout_of, tensor_in
@@ -58,9 +58,8 @@ class Side:
 
     def writes_bits(self, value: SSAValue) -> bool:
         """In rows, or along any axis."""
-        shape = shape_of(value.type)
-        rows = [BitRows()] if len(shape) == 4 and shape[0] == 1 and row_bits(element_of(value)) else []
-        return any(self.writes(value, request) for request in (*rows, *map(Bits, range(len(shape)))))
+        rows = [BitRows()] if BitRowsLayout.takes(tensor_in(value.type)) else []
+        return any(self.writes(value, request) for request in (*rows, *map(Bits, range(len(shape_of(value.type))))))
 
     def reads(self, index: int) -> LayoutRequest:
         return Dense() if self.plan is None else self.plan.reads[index]

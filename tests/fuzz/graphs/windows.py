@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -277,6 +278,7 @@ def top_k(g: Graph, x: Value) -> list[Value]:
     values, indices = g.ops(
         "TopK", [x, g.ints([k])], [(shape, x.dtype), (shape, np.dtype(np.int64))], axis=axis, largest=largest
     )
+    indices = g.info[indices.name] = replace(indices, size=float(x.shape[axis]))
     return [values, indices] if g.chance(0.4) else [values]
 
 
