@@ -12,6 +12,7 @@ import numpy as np
 
 from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.lowering.pipeline import stages
+from .backends.c.plans import Plans
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
 from .driver.compile import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
@@ -97,9 +98,10 @@ def inspect(
         return inspect_artifact(path)
     machine, program = find_target(target), import_onnx(path, batch=batch, shapes=shapes)
     texts = [(IMPORT_LABEL, program.text())]
-    chosen = stages(machine, *choose_engines(engines, optimize))
-    run_passes(program, chosen, lambda label, at: texts.append((label, at.text())))
-    return inspect_program(program, texts, machine.name)
+    choices = choose_engines(engines, optimize)
+    plans = Plans(machine, [*choices[0], *choices[1]])
+    run_passes(program, stages(machine, *choices, plans=plans), lambda label, at: texts.append((label, at.text())))
+    return inspect_program(program, texts, machine.name, plans.all_candidates(program))
 
 
 @_quiet

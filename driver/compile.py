@@ -175,7 +175,7 @@ def compile(
     timeline.mark("emit", program)
     contents, compiler = _build(program, machine, emitted, threads, jobs)
     timeline.mark("cc", None)
-    layers = describe_layers(program, emitted.layers)
+    layers = describe_layers(program, emitted.layers, plans.all_candidates(program))
     contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
     options = {"batch": batch, "shapes": shape_texts(shapes), "engines": _names(engines), "tune": tune or None}
     options |= {"threading": threading} if threads else {}

@@ -10,8 +10,9 @@ from ...ir.errors import IRError
 from ...ir.kn.kernel import KernelOp
 from ...ir.locations import describe
 from ...ir.operation import to_attribute
+from ...ir.program import Program
 from ...ir.weights import WeightStore
-from .engine import Engine, Kernel, Plan
+from .engine import Engine, Kernel, Plan, Schedule
 from .refusal import Refusal
 from .target import Target
 
@@ -59,11 +60,39 @@ class Plans:
             )
         return plan
 
+    def candidates(self, op: KernelOp, weights: WeightStore) -> list[dict[str, object]]:
+        """What layers.json says of every engine: its best plan, those that were measured and the chosen one, or why it
+        refuses."""
+        rows, chosen = list[dict[str, object]](), self.chosen(op, weights)
+        for engine in self.engines:
+            found = self.of(op, weights, engine)
+            if isinstance(found, Refusal):
+                rows.append(_candidate(engine.name, {}, refusal=found.reason))
+                continue
+            best = min(found, key=lambda plan: plan.cycles)
+            shown = [plan for plan in found if plan in (best, chosen) or plan in self.measured]
+            rows += [_candidate(p.engine, p.schedule, p.cycles, self.measured.get(p, 0.0)) for p in shown]
+        return rows
+
+    def all_candidates(self, program: Program) -> dict[str, list[dict[str, object]]]:
+        """`candidates` of every kernel of a program, by its symbol."""
+        kernels = (op for op in program.ops if isinstance(op, KernelOp))
+        return {op.symbol.data: self.candidates(op, program.weights) for op in kernels}
+
     def forget(self, op: KernelOp) -> None:
         """Drops what is known of a kernel that is in no program any longer."""
         self._kernels.pop(op, None)
         for engine in self.engines:
             self._found.pop((op, engine.name), None)
+
+
+def _candidate(
+    engine: str, schedule: Schedule, cycles: float = 0.0, measured: float = 0.0, refusal: str = ""
+) -> dict[str, object]:
+    return {
+        "engine": engine, "schedule": schedule, "cycles": float(round(cycles)), "measured": float(round(measured)),
+        "refusal": refusal,
+    }  # fmt: skip
 
 
 def choose(op: KernelOp, plan: Plan) -> None:
