@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...ir.errors import IRError
+from ...ir.kn.buffers import ALIGNMENT, TAIL_BYTES, round_up
 from ...ir.kn.kernel import ConvertOp, KernelOp
-from ...ir.kn.layout import TAIL_BYTES, buffer_bytes, round_up
+from ...ir.kn.layout import buffer_bytes
 from ...ir.locations import describe, source_names
 from ...ir.operation import from_attribute
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
-from .engine import ALIGNMENT, KernelCode
+from .engine import KernelCode
 from .engines import ENGINES, find_engine
 from .gaps import Gap
 from .instructions import target_header
@@ -172,8 +173,13 @@ def _commented(step: _Step) -> str:
 
 
 def _file(steps: list[_Step]) -> str:
+    defines = {name: value for step in steps for name, value in step.code.defines.items()}
     headers = dict.fromkeys(["tercet_kernel.h", *(header.name for step in steps for header in step.code.headers)])
-    return "".join(f'#include "{name}"\n' for name in headers) + "\n" + "\n".join(map(_commented, steps))
+    head = [
+        *(f"#define {name} {value}" for name, value in defines.items()),
+        *(f'#include "{name}"' for name in headers),
+    ]
+    return "\n".join([*head, "", *map(_commented, steps)])
 
 
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:

@@ -12,8 +12,9 @@ import numpy as np
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from ...ir.kn.buffers import ALIGNMENT, round_up
 from ...ir.kn.kernel import KernelOp
-from ...ir.kn.layout import Layout, PlanesLayout, round_up
+from ...ir.kn.layout import Layout, PlanesLayout
 from ...ir.sum_graph import SumGraph
 from ...ir.tn.constant import ConstantOp
 from ...ir.tn.linear import ConvOp
@@ -24,7 +25,6 @@ from .target import Target
 
 T = TypeVar("T")
 Schedule: TypeAlias = "dict[str, int | str]"
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,8 @@ class Constants:
 class KernelCode:
     """C for one kernel: a definition of `void SYMBOL(const struct tercet_task *task)` and what it needs.
 
-    headers: files copied beside the generated source, included in order. scratch: bytes per part, 64-byte aligned.
+    defines: constants that its headers and Python share. headers: files copied beside the generated source, included in
+    order. scratch: bytes per part, 64-byte aligned.
     parallel: False when only part 0 does work (the runtime then skips the other threads).
     """
 
@@ -207,6 +208,7 @@ class KernelCode:
     headers: tuple[Path, ...] = ()
     scratch: int = 0
     parallel: bool = True
+    defines: Mapping[str, int] = field(default_factory=dict)
 
 
 class Choices(Protocol):

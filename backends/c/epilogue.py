@@ -20,16 +20,18 @@ from pathlib import Path
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from ...ir.kn.layout import planes_of, round_up
+from ...ir.kn.buffers import round_up
+from ...ir.kn.layout import planes_of
 from ...ir.tn.elementwise import DivOp, SigmoidOp, TanhOp
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ...ir.types import element_of, is_float, shape_of, storage_dtype
 from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
+from .limits import INT32_MAX
 from .planes import PLANES_HEADER, planes_initialiser
 from .refusal import Refused
-from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
+from .text import Lines, float_c, int_c, storage_c, value_c
 
 BLOCK, BYTE_BLOCK = 16, 32
 """Results of a block, and where some are bytes: compilers take no more at once than a block has, and 16 bytes would be

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...ir.kn.layout import round_up
-from .engine import ALIGNMENT
+from ...ir.kn.buffers import ALIGNMENT, round_up
 
 
 @dataclass(frozen=True)

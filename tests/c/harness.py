@@ -36,8 +36,9 @@ from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
 from tercet.ir.kn.bit_rows import BitRowsLayout
 from tercet.ir.kn.bits import BitsLayout, planes_in_bits
+from tercet.ir.kn.buffers import TAIL_BYTES, round_up
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
-from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
+from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes
 from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program

@@ -19,8 +19,9 @@ from tercet.backends.c.plans import Plans
 from tercet.backends.c.refusal import Refused
 from tercet.backends.c.target import TARGETS
 from tercet.ir.errors import UnsupportedError
+from tercet.ir.kn.buffers import TAIL_BYTES
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
-from tercet.ir.kn.layout import TAIL_BYTES, buffer_bytes, layout_of
+from tercet.ir.kn.layout import buffer_bytes, layout_of
 from tercet.ir.kn.memory import arena_bytes, live_bytes
 from tercet.ir.program import Program
 from tercet.passes.pipeline import run_passes

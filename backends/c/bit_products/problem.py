@@ -16,9 +16,9 @@ from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import Element, element_of, range_of, shape_of, values_of
 from ..engine import Bits, Kernel, LayoutRequest, once_per_kernel
 from ..epilogue import Grid, epilogue_reads
+from ..limits import INT32_MAX
 from ..refusal import Refused
 
-INT32_MAX = 2**31 - 1
 MOST_THRESHOLDS = 4
 MOST_CLASSES = 1024
 """Rectangles of pixels that see the same filter taps, at most: constants of outputs are stored for each."""

@@ -12,12 +12,12 @@ from ....ir.tn.linear import ConvOp
 from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
 from ..engine import Constants, Kernel, LayoutRequest, Planes, once_per_kernel
+from ..limits import INT32_MAX
 from ..planes import planes_initialiser
 from ..refusal import Refused
 from .convolution import Convolution, check_finish, epilogue_requests, find_convolution, finish_function
 
 MAX_THRESHOLDS = 32
-INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ from math import prod
 
 import numpy as np
 
-from ....ir.kn.layout import TAIL_BYTES, round_up
-from ..engine import ALIGNMENT
+from ....ir.kn.buffers import ALIGNMENT, TAIL_BYTES, round_up
 from ..refusal import Refused
 from ..scratch import Scratch
 from ..target import Target
 from .problem import Conv, MatMul, Problem
 
-MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
+MAX_ROWS, MAX_WIDTH = 12, 8
+"""Rows and vectors of the largest tile."""
+DEFINES = {"DENSE_ROWS": MAX_ROWS, "DENSE_WIDTH": MAX_WIDTH}
 MAX_SUMS = 1024  # kept together for one panel
 LANES, COUPLE_LANES = 64, 224  # that a panel computes before the next one, at most
 LONG_RUN = 192

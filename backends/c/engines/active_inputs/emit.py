@@ -15,7 +15,7 @@ from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import Epilogue
 from ...text import Lines
 from .forms import STARTS
-from .plan import RUN, Plan
+from .plan import DEFINES, RUN, Plan
 
 HERE = Path(__file__).parent
 HEADERS = (*BIT_MAP_HEADERS, *(HERE / f"active_{name}.h" for name in ("lists", "adders", "inputs")))
@@ -25,7 +25,6 @@ def emit_active_inputs(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its operand must be in bits."""
     problem, form, symbol, levels = plan.problem, plan.form, kernel.symbol, plan.problem.levels
     constants, out = Constants(), Lines()
-    out.add(f"#define ACTIVE_BYTES {plan.bytes}", *(f'#include "{h.name}"' for h in HEADERS[-2:]), "")
     places = {"weights": constants.add(form.packed(plan.lanes, plan.words))}
     finish, clears, thresholds, planes = "NULL", [], 0, 0
     if levels is not None:
@@ -55,7 +54,9 @@ def emit_active_inputs(kernel: Kernel, plan: Plan) -> KernelCode:
             f"active_product(task, &{symbol}_layer, {symbol}_add, {finish}, {form.counters}, {problem.planes}, {two}, "
             f"{thresholds}, {planes}, ACTIVE_{results});",
         )
-    return KernelCode(out.text(), constants, HEADERS, plan.scratch.bytes)
+    return KernelCode(
+        out.text(), constants, HEADERS, plan.scratch.bytes, defines={**DEFINES, "ACTIVE_BYTES": plan.bytes}
+    )
 
 
 def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:

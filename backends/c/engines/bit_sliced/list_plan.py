@@ -12,14 +12,18 @@ from xdsl.ir import Attribute
 from .....ir.kn.bit_rows import BitRowsLayout, row_bits
 from .....ir.kn.layout import tensor_in
 from .....ir.types import element_of
-from ...convolutions.problem import Problem
+from ...bit_rows import DEFINES as BIT_ROWS
+from ...bit_rows import RUN
+from ...convolutions.problem import MAX_THRESHOLDS, Problem
 from ...engine import Schedule
 from ...refusal import Refused
 from ...target import Target
 from .forms import BLOCK, MAX_COUNTER, Form
 
 NAME = "bit_sliced"
-WORD, RUN = 8, 64  # as in bit_rows.h
+WORD = 8
+"""Bytes that are written together, at most."""
+DEFINES = {**BIT_ROWS, "BITS_MAX_COUNTER": MAX_COUNTER, "BITS_BLOCK": BLOCK, "BITS_STEPS": MAX_THRESHOLDS}
 NUMBERS = 2**16
 MOST_CLASSES = 64
 CLASS_BYTES = 16  # of struct bits_run

@@ -12,9 +12,14 @@ from ...convolutions.problem import Problem
 from ...engine import Schedule
 from ...refusal import Refused
 from ...target import Target
+from .forms import MAX_COUNTER
 
-GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_tables.h
+GROUP, STAGED = 3, 8
+"""Inputs of a table; channels that are finished before they are stored."""
 CHUNKS = (8, 4)
+DEFINES = {
+    "BITS_GROUP": GROUP, "BITS_STAGED": STAGED, "BITS_MAX_COUNTER": MAX_COUNTER, "BITS_MAX_CHUNK": max(CHUNKS),
+}  # fmt: skip
 TABLE_SHARE_OF_L1 = 0.9
 
 

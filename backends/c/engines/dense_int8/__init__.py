@@ -22,6 +22,7 @@ from ...dense.plan import Cell
 from ...dense.problem import Conv, Problem
 from ...dense.weights import is_binary, store_bytes
 from ...engine import Constant, Kernel
+from ...limits import INT16_MAX, INT32_MAX
 from ...refusal import Refused
 from ...target import Target
 from . import couples
@@ -45,7 +46,6 @@ QUADS = (
     Quad("madd_u8", "DENSE_U8_QUAD", 0, narrow=True),
 )
 QUAD_DEPTH = 4
-INT16, INT32 = 2**15 - 1, 2**31 - 1
 HEADERS = tuple(Path(__file__).parent / name for name in ("dense_int8.h", "dense_couples.h"))
 ELEMENTS = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t"}
 SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
@@ -57,10 +57,10 @@ def cells(problem: Problem, target: Target) -> list[Cell]:
     lo, hi = _padded_range(problem)
     weights = problem.weights
     largest = max(abs(int(weights.min())), abs(int(weights.max())))
-    if storage_dtype(element_of(problem.x)).name not in ELEMENTS or largest > INT16:
+    if storage_dtype(element_of(problem.x)).name not in ELEMENTS or largest > INT16_MAX:
         raise Refused("operands beyond 16 bits")
     terms, size = weights.size // _outputs(problem), max(abs(lo), abs(hi))
-    if terms * size * largest > INT32 or 2 * size * largest > INT32:
+    if terms * size * largest > INT32_MAX or 2 * size * largest > INT32_MAX:
         raise Refused("sums beyond 32 bits")
     binary, byte = is_binary(weights), weights.min() >= -128 and weights.max() <= 127
     found = []
@@ -69,7 +69,7 @@ def cells(problem: Problem, target: Target) -> list[Cell]:
         if instruction is None or not byte or hi - lo > 255 or weights.min() < quad.weight:
             continue
         shift = 0 if quad.input <= lo and hi <= quad.input + 255 else quad.input - lo
-        steps = INT16 // max(2 * (hi - lo) * largest, 1) if quad.narrow else 1 << 30
+        steps = INT16_MAX // max(2 * (hi - lo) * largest, 1) if quad.narrow else 1 << 30
         if steps >= QUAD_DEPTH:
             ops = instruction.ops + quad.narrow
             found.append(
@@ -123,7 +123,7 @@ def _offset(kernel: Kernel, problem: Problem, cell: Cell) -> np.ndarray | None:
     terms = weights.size // _outputs(problem)
     largest = int(np.abs(weights).max())
     span = max(abs(v) for v in range_of(element_of(problem.x))) + abs(cell.border)
-    if terms * span * largest + int(np.abs(offset).max(initial=0)) > INT32:
+    if terms * span * largest + int(np.abs(offset).max(initial=0)) > INT32_MAX:
         raise Refused("sums beyond 32 bits")
     if isinstance(problem, Conv) or problem.root.name == "tn.conv":
         return offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))

@@ -19,6 +19,7 @@ from math import prod
 import numpy as np
 
 from ...dense.plan import ConvPlan
+from ...limits import INT16_MAX
 
 LONGEST = 256
 """Steps of a block at most: enough for nearly all to find partners, few enough to try them all."""
@@ -28,7 +29,7 @@ SAMPLE = 3, 128
 
 def capacity(span: int) -> int:
     """How much weights of one sign may add up to in an int16 sum over inputs of 0..span, span at most 255."""
-    return (2**15 - 1) // max(span, 1)
+    return INT16_MAX // max(span, 1)
 
 
 def loads(cells: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from ...dense.emit import TILE_HEADER
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
-from .plan import RUN, Plan
+from .plan import DEFINES, RUN, Plan
 
 HERE = Path(__file__).parent
 TILE_HEADERS = (TILE_HEADER, HERE / "linear.h")
@@ -56,7 +56,7 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
             f"               {', '.join(tiles)}, {lanes}, {8 // plan.fields.bits // plan.columns}, {plan.cell.kind}, "
             f"{int(plan.fields.uniform)});",
         )
-    return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch)
+    return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch, defines=DEFINES)
 
 
 def _heights(plan: Plan) -> list[tuple[str, int]]:

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .....ir.kn.layout import round_up
+from .....ir.kn.buffers import ALIGNMENT, round_up
+from ...dense.plan import DEFINES as DENSE
 from ...dense.plan import ENOUGH_JOBS, Panels
 from ...dense.problem import MatMul
-from ...engine import ALIGNMENT, Schedule
+from ...engine import Schedule
 from ...scratch import Scratch
 from ...target import Target
 from .weights import Fields, Inputs
 
 NAME = "linear"
-MAX_ROWS, MAX_COLUMNS, RUN = 8, 4, 64  # LINEAR_ROWS, LINEAR_COLUMNS and LINEAR_RUN of linear.h
+MAX_ROWS, MAX_COLUMNS, RUN = 8, 4, 64
+"""Rows and vectors of columns of the largest tile; columns that are finished together, at most."""
+DEFINES = {**DENSE, "LINEAR_ROWS": MAX_ROWS, "LINEAR_COLUMNS": MAX_COLUMNS, "LINEAR_RUN": RUN}
 SPARE = 5
 """Registers beside the sums: inputs, packed weights, fields, the mask, a product."""
 WORTH_SHARING = 1 << 20
@@ -139,7 +142,7 @@ class Plan:
 def plans(problem: MatMul, fields: Fields, inputs: Inputs, target: Target) -> list[Plan]:
     """Register tiles: rows of x by vectors of columns. The more of the one, the fewer of the other."""
     found = list[Plan]()
-    for columns in (4, 2, 1):
+    for columns in (MAX_COLUMNS, 2, 1):
         tallest = min(MAX_ROWS, (target.registers - SPARE) // columns, problem.rows)
         if columns == 1 or problem.columns > (columns // 2) * target.lanes(np.int32):
             found.append(Plan.of(problem, fields, inputs, tallest, columns, target))

@@ -9,9 +9,9 @@ import numpy as np
 from .....ir.types import element_of, is_float, range_of, storage_dtype
 from ...dense.problem import MatMul
 from ...engine import Constant, Kernel
+from ...limits import INT32_MAX
 from ...refusal import Refused
 
-INT32_MAX = 2**31 - 1
 FORMS = ((2, -1), (1, 0), (-1, 0))
 """scale and rest of the columns that one bit serves: weights of {-1, 1}, {0, 1} and {0, -1}."""
 

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...dense.plan import DEFINES as DENSE
 from ...dense.plan import ENOUGH_JOBS, Panels
 from ...engine import Schedule
 from ...scratch import Scratch
 from ...target import Target
-from .problem import TABLE, Form, Problem
+from .problem import TABLE, TABLES, Form, Problem
 
 NAME = "linear_f32"
-MAX_ROWS, MAX_VECTORS = 8, 8  # LINEAR_F32_ROWS and LINEAR_F32_VECTORS of linear_f32.h
+MAX_ROWS, MAX_VECTORS, RUN = 8, 8, 128
+"""Rows and vectors of columns of the largest tile; columns that are finished together, at most."""
+DEFINES = {
+    **DENSE, "LINEAR_F32_ROWS": MAX_ROWS, "LINEAR_F32_VECTORS": MAX_VECTORS, "LINEAR_F32_RUN": RUN,
+    "LINEAR_F32_TABLE": TABLE, "LINEAR_F32_GROUP": max(form.group for form in TABLES.values()),
+}  # fmt: skip
 GROUP_ROWS = 32
 """Rows whose sums are in scratch together: so many that weights from memory cost little beside."""
 WORTH_SHARING = 1 << 20
@@ -107,7 +113,7 @@ def plans(problem: Problem, target: Target) -> list[Plan]:
     """Register tiles, rows by vectors of columns, the cheapest first."""
     form = problem.form("tables") if PERMUTE in target.instructions else problem.fields
     columns, found = -(-problem.matmul.columns // target.lanes(np.float32)), list[Plan]()
-    for vectors in (8, 4, 2, 1):
+    for vectors in (MAX_VECTORS, 4, 2, 1):
         held = 2 if form.tables else 0  # registers of a row beside its sums
         spare = vectors + 2 if form.tables else SPARE
         tallest = min(MAX_ROWS, (target.registers - spare) // (vectors + held), problem.matmul.rows)

@@ -9,7 +9,7 @@ import numpy as np
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
-from .plan import Plan
+from .plan import DEFINES, Plan
 from .problem import BINARY, SIGNED, Problem
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def emit_permute(kernel: Kernel, plan: Plan) -> KernelCode:
             f"permute_conv(task, &{symbol}_layer, {symbol}_tile, {symbol}_finish, {plan.pixels}, {plan.lanes}, "
             f"{problem.digits.group}, {problem.digits.words});",
         )
-    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch.bytes)
+    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch.bytes, defines=DEFINES)
 
 
 def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from .....ir.kn.layout import round_up
+from .....ir.kn.buffers import round_up
 from ...engine import Schedule
 from ...refusal import Refused
 from ...scratch import Scratch
@@ -17,7 +17,12 @@ from ...target import Target
 from .problem import Problem
 
 NAME = "permute"
-MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32  # PERMUTE_PIXELS .. of permute_tile.h and permute.h
+MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32
+"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums behind a run that an
+epilogue may read."""
+DEFINES = {
+    "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_SPARE": SPARE,
+}  # fmt: skip
 STAGED_BYTES = 28 * 1024
 """Of the sums of a block of outputs and a band of pixels: they stay in L1."""
 FEWEST_COLUMNS, MOST_SCRATCH = 16, 16 * 1024 * 1024

@@ -13,9 +13,8 @@ from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtyp
 from ...bit_products.problem import Problem as Convolution
 from ...bit_products.problem import read_convolution
 from ...engine import Kernel
+from ...limits import INT16_MAX, INT32_MAX
 from ...refusal import Refused
-
-INT16_MAX, INT32_MAX = 2**15 - 1, 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .....ir.kn.layout import round_up
+from .....ir.kn.buffers import round_up
 from .....ir.tn.pool import MaxPoolOp
 from .....ir.types import element_of, is_float, shape_of, storage_dtype
 from ...engine import Engine, Kernel, KernelCode, Plan, Planes, Schedule, any_planes

@@ -21,7 +21,7 @@ from ...bit_products.problem import Levels, Span
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import Epilogue
 from ...text import Lines
-from .plan import Plan
+from .plan import DEFINES, Plan
 
 HERE = Path(__file__).parent
 HEADERS = (*BIT_MAP_HEADERS, HERE / "popcount_tile.h", HERE / "popcount.h")
@@ -59,7 +59,7 @@ def emit_popcount(kernel: Kernel, plan: Plan) -> KernelCode:
             f"popcount_product(task, &{symbol}_layer, {symbol}_tiles, {finish}, {plan.pixels}, {plan.vectors}, "
             f"{form.planes}, {int(form.product == 'SIGNS')}, POPCOUNT_{results});",
         )
-    return KernelCode(out.text(), constants, HEADERS, plan.scratch.bytes)
+    return KernelCode(out.text(), constants, HEADERS, plan.scratch.bytes, defines=DEFINES)
 
 
 def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:

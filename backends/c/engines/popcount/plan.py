@@ -17,7 +17,9 @@ from ...target import Target
 from .forms import Form
 
 NAME = "popcount"
-MOST_PIXELS, SPARE, WORD_BITS = 8, 32, 64  # POPCOUNT_PIXELS, POPCOUNT_SPARE of popcount_tile.h
+MOST_PIXELS, MOST_VECTORS, SPARE, WORD_BITS = 8, 8, 32, 64
+"""Pixels and vectors of the largest tile; sums behind a run that an epilogue may read; channels of a word."""
+DEFINES = {"POPCOUNT_PIXELS": MOST_PIXELS, "POPCOUNT_VECTORS": MOST_VECTORS, "POPCOUNT_SPARE": SPARE}
 FEWEST, STAGED_BYTES = 128, 24 * 1024
 """Pixels of a band, at least; bytes of the sums of a block of outputs that stay in L1, where an epilogue takes them."""
 ENOUGH_JOBS = 8
@@ -162,7 +164,7 @@ def registers(form: Form, pixels: int, vectors: int) -> int:
 def plans(problem: Problem, target: Target) -> list[Plan]:
     """The best register tiles, as predicted."""
     form, lanes = Form.of(problem), target.lanes(np.uint64)
-    sizes = [v for v in (1, 2, 4, 8) if v * lanes in (8, 16, 32, 64)]
+    sizes = [v for v in (1, 2, 4, MOST_VECTORS) if v * lanes in (8, 16, 32, 64)]
     if problem.levels is not None and problem.groups > 1:
         sizes = [v for v in sizes if problem.outputs % (v * lanes) == 0] or sizes
     found = [

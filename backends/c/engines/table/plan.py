@@ -15,7 +15,9 @@ from ...target import Target
 NAME = "table"
 MAX_GROUP = {2: 8, 3: 5}
 MAX_CHUNK = 64
-STAGED = 16  # TABLE_STAGED of table.h
+MAX_VECTORS, STAGED = 4, 16
+"""Vectors of a tile, at most; channels that are finished before they are stored."""
+DEFINES = {"TABLE_MAX_GROUP": max(MAX_GROUP.values()), "TABLE_MAX_VECTORS": MAX_VECTORS, "TABLE_STAGED": STAGED}
 MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
 TABLE_SHARE_OF_L1 = 0.8
 
@@ -156,7 +158,7 @@ class Planner:
                 continue
             for group in range(1, min(MAX_GROUP[self.digits.radix], self.problem.inputs) + 1):
                 longest = self.longest_chunk(lane, group)
-                found += [p for v in (1, 2, 4) if (p := self._plan(lane, group, longest, v)) is not None]
+                found += [p for v in (1, 2, MAX_VECTORS) if (p := self._plan(lane, group, longest, v)) is not None]
         return sorted(found, key=lambda plan: plan.cost(self.target.costs[NAME]))
 
     def _plan(self, lane: int, group: int, longest: int, vectors: int) -> Plan | None:

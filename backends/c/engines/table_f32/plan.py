@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import groupby
 
-from .....ir.kn.layout import round_up
+from .....ir.kn.buffers import round_up
 from ...engine import Schedule
 from ...target import Target
 from .problem import Problem
@@ -17,6 +17,9 @@ VECTOR_BYTES = 32
 """A wider vector at a shifted place would always cross a cache line."""
 LINE_BYTES = 64
 MAX_GROUP = {2: 5, 3: 4}
+MAX_TILE = 12
+"""Vectors of sums of a tile."""
+DEFINES = {"TABLE_F32_MAX_GROUP": max(MAX_GROUP.values()), "TABLE_F32_MAX_SUMS": MAX_TILE}
 MAX_UNITS = 64
 MAX_SUMS = 128 * 1024
 MAX_RUN = 512
@@ -177,7 +180,7 @@ def plans(problem: Problem, target: Target) -> list[Plan]:
 
 def _plans(problem: Problem, target: Target) -> Iterator[Plan]:
     vector = min(target.vector_bytes, VECTOR_BYTES)
-    registers = min(target.registers - 3, 12)
+    registers = min(target.registers - 3, MAX_TILE)
     for pitch in (p for p in (1, 2, 4) if p * vector <= LINE_BYTES):
         for vectors in range(1, pitch + 1):
             for reach in sorted({0, (problem.weights.shape[2] - 1) * problem.dilations[0] // problem.stride}):
