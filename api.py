@@ -14,6 +14,7 @@ import numpy as np
 from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
+from .driver.backend import Compilation
 from .driver.backends import find_backend
 from .driver.compile import (
     IMPORT_LABEL,
@@ -136,8 +137,8 @@ def inspect(path: str | Path, *, options: CompileOptions | None = None, **choice
         _refuse_choices(chosen)
         return inspect_artifact(path)
     texts: list[tuple[str, str]] = []
-    program, target = _lowered(path, chosen, lambda label, at: texts.append((label, at.text())))
-    return inspect_program(program, texts, target)
+    program, compilation = _lowered(path, chosen, lambda label, at: texts.append((label, at.text())))
+    return inspect_program(program, texts, compilation.target, compilation.candidates(program))
 
 
 @_quiet
@@ -339,14 +340,14 @@ def stage_labels(*, lossy: bool = False) -> list[str]:
     return [IMPORT_LABEL, *(stage.label for stage in stages_of(compilation, change))]
 
 
-def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, str]:
-    """The program of a model after all passes, and the name of its target."""
+def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, Compilation]:
+    """The program of a model after all passes, and the compilation that made it."""
     compilation = find_backend(options.backend).open(options.lowering, build=False)
     program = imported(path, options)
     if observe is not None:
         observe(IMPORT_LABEL, program)
     run_passes(program, stages_of(compilation, lossy_pass(options.lossy)), observe)
-    return program, compilation.target
+    return program, compilation
 
 
 def _refuse_choices(options: CompileOptions) -> None:

@@ -150,12 +150,17 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.tercet",
         "model.tercet --after thresholds --op conv2",
         "model.onnx --diff recover-quantizers",
+        "model.tercet --why conv2",
         "model.onnx --repetition --budget 5 --html repetition.html",
     )  # fmt: skip
     v.add_argument("path", metavar="MODEL|ARTIFACT")
     v.add_argument("--after", metavar="PASS", help="print the IR after a pass, by name or number")
     v.add_argument("--diff", metavar="PASS", help="print what a pass changed in the IR, as a unified diff")
     v.add_argument("--op", metavar="NAME", help="print the operations of a source node (at the end, or --after a pass)")
+    v.add_argument(
+        "--why", metavar="LAYER",
+        help="print what every engine says of a layer: schedule, predicted and measured cycles, or why it refuses",
+    )  # fmt: skip
     v.add_argument("--json", action="store_true", help="print summary and layers as JSON")
     v.add_argument(
         "--repetition", action="store_true",

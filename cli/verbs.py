@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,7 +59,7 @@ def compile_verb(options: argparse.Namespace) -> int:
 
 def inspect_verb(options: argparse.Namespace) -> int:
     from ..api import inspect
-    from ..runtime.report.text import inspection_text
+    from ..runtime.report.text import inspection_text, why_text
 
     if options.repetition:
         return _repetition(options)
@@ -71,6 +72,9 @@ def inspect_verb(options: argparse.Namespace) -> int:
         print(found.operations(options.op, options.after), end="")
     elif options.after is not None:
         print(found.text_after(options.after), end="")
+    elif options.why is not None:
+        rows = found.why(options.why)
+        print(json.dumps(list(map(asdict, rows)), indent=1) if options.json else why_text(rows).rstrip())
     elif options.json:
         print(json.dumps(found.to_json(), indent=1))
     else:

@@ -53,6 +53,11 @@ class Compilation(Protocol):
         """The backend's own passes, after those of the graph."""
         ...
 
+    def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        """By symbol of each kernel of a lowered program: what it could have been, as runtime/artifact/layers.py
+        stores it."""
+        ...
+
     def build(self, program: Program, mark: Callable[[str], None]) -> Built:
         """Code for a program after all passes. mark: told the name of each stage when it has ended."""
         ...

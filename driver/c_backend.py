@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..backends.c.costs import read_costs
 from ..backends.c.emit import emit_model
 from ..backends.c.engine import Engine
 from ..backends.c.engines import ENGINES
 from ..backends.c.lowering.pipeline import Tuning, kernel_passes
+from ..backends.c.plans import Plans
 from ..backends.c.target import MEASURED, Target, find_target, runs_here
 from ..backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
 from ..ir.errors import InputError
@@ -52,6 +53,7 @@ class CCompilation:
             find_compiler(self._machine)
         self._tuner = Tuner(self._machine, jobs) if lowering.tune else None
         self._candidates = lowering.tune
+        self._plans = Plans(self._machine, [*self._engines[0], *self._engines[1]])
 
     @property
     def target(self) -> str:
@@ -75,10 +77,13 @@ class CCompilation:
         )
 
     def passes(self) -> Sequence[Pass]:
-        return kernel_passes(self._machine, *self._engines, Tuning(self._tuner, self._candidates))
+        return kernel_passes(self._machine, *self._engines, Tuning(self._tuner, self._candidates), self._plans)
+
+    def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        return self._plans.all_candidates(program)
 
     def build(self, program: Program, mark: Callable[[str], None]) -> Built:
-        emitted = emit_model(program, self._machine)
+        emitted = emit_model(program, self._machine, self._plans)
         mark("emit")
         interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
         sources = merge_sources(emitted.sources, interface)
@@ -90,7 +95,7 @@ class CCompilation:
         mark("cc")
         return Built(
             artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags]),
-            describe_layers(program, emitted.layers),
+            describe_layers(program, emitted.layers, self.candidates(program)),
             TargetInfo(self._machine.name, _machine(self._machine), self._machine.features),
             CompilerInfo(compiler.name, compiler.version),
             arena_bytes(program.block),

@@ -23,8 +23,8 @@ from ....ir.rewrite import insert, retype
 from ....ir.tn.movement import ReshapeOp
 from ....ir.types import shape_of
 from ....passes.base import Pass
-from ..engine import AnyLayout, BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
-from ..target import Target
+from ..engine import AnyLayout, BitRows, Bits, Dense, LayoutRequest, Planes
+from ..plans import Plans
 from .conversions import bits_layout, bits_type, can_write, converted
 from .select_engines import build_kernel
 
@@ -46,8 +46,8 @@ class AssignLayouts(Pass):
 
     name: ClassVar[str] = "assign-layouts"
 
-    def __init__(self, target: Target, engines: Sequence[Engine]) -> None:
-        self.target, self.engines = target, {e.name: e for e in engines}
+    def __init__(self, plans: Plans) -> None:
+        self.plans = plans
 
     def apply(self, program: Program) -> bool:
         for argument in list(program.block.args):
@@ -86,20 +86,12 @@ class AssignLayouts(Pass):
         for use in sorted(value.uses, key=lambda u: (order[u.operation], u.index)):
             request: LayoutRequest = Dense()
             if isinstance(use.operation, KernelOp):
-                request = self._reads(program, use.operation)[use.index]
+                request = self.plans.chosen(use.operation, program.weights).reads[use.index]
             uses.append(Use(use.operation, use.index, request))
         return uses
 
-    def _reads(self, program: Program, op: KernelOp) -> Sequence[LayoutRequest]:
-        engine = self.engines[op.engine.data]
-        return engine.reads(Kernel(op, program.weights), op.schedule_values, self.target)
-
     def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
-        op = value.owner
-        if not isinstance(op, KernelOp):
-            return False
-        view = Kernel(op, program.weights)
-        return can_write(self.engines[op.engine.data], view, op.schedule_values, self.target, kind)
+        return isinstance(value.owner, KernelOp) and can_write(self.plans.chosen(value.owner, program.weights), kind)
 
     def _convert(self, value: SSAValue, uses: list[Use]) -> None:
         """One conversion per layout that some use wants and the value does not have."""

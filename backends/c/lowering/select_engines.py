@@ -16,7 +16,6 @@ from ....ir.errors import UnsupportedError
 from ....ir.kn.kernel import KernelOp, YieldOp
 from ....ir.locations import describe, fused_location, source_names
 from ....ir.names import identifier
-from ....ir.operation import to_attribute
 from ....ir.order import dependents
 from ....ir.program import Program
 from ....ir.rewrite import remove
@@ -28,8 +27,9 @@ from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ....ir.types import shape_of
 from ....passes.base import Pass
 from ..elements import cycles_alone, may_join
-from ..engine import Engine, Kernel, Schedule
-from ..target import Target
+from ..engine import Engine, Plan
+from ..plans import Plans, choose
+from ..refusal import Refusal
 
 PRODUCTS = (ConvOp, MatMulOp)
 
@@ -45,15 +45,12 @@ CYCLES_PER_SPILLED_ELEMENT = 2.0
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine for the first `count` operations of a group, with the predicted cycles of all of them
-    (`cycles`) and of the kernel alone (`own_cycles`)."""
+    """A plan for the first `count` operations of a group, with the predicted cycles of all of them."""
 
-    engine: Engine
+    plan: Plan
     kernel: KernelOp
-    schedule: Schedule
     count: int
     cycles: float
-    own_cycles: float
 
 
 class SelectEngines(Pass):
@@ -65,8 +62,8 @@ class SelectEngines(Pass):
 
     name: ClassVar[str] = "select-engines"
 
-    def __init__(self, target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
-        self.target, self.engines, self.fallback = target, engines, fallback
+    def __init__(self, plans: Plans, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
+        self.plans, self.engines, self.fallback = plans, engines, fallback
 
     def apply(self, program: Program) -> bool:
         refused: list[str] = []
@@ -99,27 +96,24 @@ class SelectEngines(Pass):
     ) -> tuple[Candidate | None, list[str]]:
         best: Candidate | None = None
         reasons: dict[str, str] = {}
+        kernels: dict[int, KernelOp] = {}
         for engine in engines:
             for count in range(len(group), 0, -1):
-                kernel = build_kernel(group[:count], PROVISIONAL, engine.name)
-                view = Kernel(kernel, program.weights)
-                reason = engine.accepts(view, self.target)
-                if reason:
-                    reasons.setdefault(engine.name, reason)
-                    discard(kernel)
+                if count not in kernels:
+                    kernels[count] = build_kernel(group[:count], PROVISIONAL, engine.name)
+                plans = self.plans.of(kernels[count], program.weights, engine)
+                if isinstance(plans, Refusal):
+                    reasons.setdefault(engine.name, plans.reason)
                     continue
-                schedule, cycles = min(
-                    ((s, engine.cost(view, s, self.target).cycles) for s in engine.schedules(view, self.target)),
-                    key=lambda pair: pair[1],
-                )
-                total = cycles + left_out(group, count)
-                loser = kernel
+                plan = min(plans, key=lambda plan: plan.cycles)
+                total = plan.cycles + left_out(group, count)
                 if best is None or total < best.cycles:
-                    loser = best.kernel if best is not None else None
-                    best = Candidate(engine, kernel, schedule, count, total, cycles)
-                if loser is not None:
-                    discard(loser)
+                    best = Candidate(plan, kernels[count], count, total)
                 break
+        for kernel in kernels.values():
+            if best is None or kernel is not best.kernel:
+                self.plans.forget(kernel)
+                discard(kernel)
         return best, [f"{name}: {reason}" for name, reason in reasons.items()]
 
 
@@ -243,8 +237,7 @@ def _install(group: Sequence[Operation], best: Candidate) -> None:
     """Puts the chosen kernel where the group ends and removes the group. What stands before that end and needs one of
     the kernel's results moves behind it."""
     last, kernel, olds = group[-1], best.kernel, results_of(group)
-    kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
-    kernel.properties["cycles"] = to_attribute(round(best.own_cycles))
+    choose(kernel, best.plan)
     block = last.parent
     assert block is not None
     later = [op for op in dependents(group[0], last, set(olds)) if op not in group]
