@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from ..artifact.schema import ALTERED
 
 BAD_ARGUMENT = 1
 
-_addressof, _first_byte = ctypes.addressof, ctypes.c_char.from_buffer
+_addressof = ctypes.addressof
+_first_byte: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 
 
 class Library:
