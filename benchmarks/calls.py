@@ -45,7 +45,7 @@ class CFunction:
 
     def __init__(self, folder: Path, prefix: str, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         self._loop = ctypes.CDLL(str(compile_shared({"loop.c": LOOP}, folder / "loop"))).calls
-        (library,) = (folder / "artifact" / "lib").glob("*.so")
+        (library,) = (folder / "artifact" / "lib").glob("lib*.so")
         dll = ctypes.CDLL(str(library))
         self._model = ctypes.c_void_p()
         assert dll[f"{prefix}_create"](ctypes.byref(self._model), 1) == 0

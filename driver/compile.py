@@ -31,7 +31,7 @@ from ..passes.pipeline import run_passes
 from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.layers import Layer, describe_layers, layers_to_json
 from ..runtime.artifact.losses import LOSSES, losses_to_json
-from ..runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
+from ..runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of, soname
 from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
 from ..version import __version__
 from .lossy import Calibration, lossy_pass, lossy_settings
@@ -292,7 +292,8 @@ def _build(
     compiler = find_compiler(target)
     flags = (*target_flags(target, compiler), *threads)
     with scratch_folder() as folder:
-        library = compile_shared(sources, folder, flags, jobs, compiler=compiler, layers=emitted.nodes)
+        name = soname(prefix_of(program.name))
+        library = compile_shared(sources, folder, flags, jobs, compiler=compiler, layers=emitted.nodes, soname=name)
         binary = library.read_bytes()
     contents = artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags])
     return contents, CompilerInfo(compiler.name, compiler.version)

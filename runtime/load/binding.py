@@ -13,7 +13,6 @@ import numpy as np
 
 from ...ir.errors import ArtifactError, InputError, TercetError
 from ...ir.host import scratch_folder
-from ..artifact.manifest import LIBRARY
 from ..artifact.schema import ALTERED
 
 BAD_ARGUMENT = 1
@@ -47,7 +46,7 @@ class Library:
         try:
             function = self._dll[name]
         except AttributeError as error:
-            raise ArtifactError(f"'{LIBRARY}' has no function {name}", where=self._where, hint=ALTERED) from error
+            raise ArtifactError(f"the library has no function {name}", where=self._where, hint=ALTERED) from error
         function.restype, function.argtypes = result, list(arguments)
         return function
 
@@ -152,7 +151,7 @@ def _map(library: bytes, where: str) -> ctypes.CDLL:
             return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
         except OSError as error:
             raise ArtifactError(
-                f"'{LIBRARY}' cannot be loaded: {str(error).replace(str(path), LIBRARY)}",
+                f"the library cannot be loaded: {str(error).replace(str(path), path.name)}",
                 where=where,
                 hint="if the temporary folder forbids execution, set TMPDIR to one that allows it",
             ) from error

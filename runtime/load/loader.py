@@ -17,7 +17,7 @@ import numpy as np
 from ...ir.errors import ArtifactError, InputError
 from ..artifact.artifact import Artifact
 from ..artifact.layers import Layer
-from ..artifact.manifest import LIBRARY, Manifest, PortInfo
+from ..artifact.manifest import Manifest, PortInfo
 from ..artifact.schema import ALTERED
 from .binding import Call, Library
 from .bound import BoundModel, bind_arrays
@@ -40,7 +40,7 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
         raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
     artifact = Artifact.open(path)
     check_target(artifact.manifest.target, str(path))
-    code = artifact.read(LIBRARY)
+    code = artifact.read(artifact.manifest.library)
     check_library(code, str(path))
     return LoadedModel(artifact, Library(code, artifact.manifest.prefix, str(path)), threads)
 
@@ -228,7 +228,7 @@ class LoadedModel:
 
     def __copy__(self) -> LoadedModel:
         with self._running():  # what is closed has no copies
-            code = self.artifact.read(LIBRARY)
+            code = self.artifact.read(self.manifest.library)
         return LoadedModel(self.artifact, Library(code, self.manifest.prefix, self._where), self._wanted)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LoadedModel:
