@@ -19,7 +19,7 @@ from ..ir.kn.memory import arena_bytes
 from ..ir.program import Program
 from ..passes.base import Pass
 from ..runtime.artifact.layers import describe_layers
-from ..runtime.artifact.manifest import CompilerInfo, TargetInfo
+from ..runtime.artifact.manifest import CompilerInfo, TargetInfo, prefix_of, soname
 from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
 from ..version import __version__
 from .backend import Built, Lowering
@@ -90,7 +90,10 @@ class CCompilation:
         compiler = find_compiler(self._machine)
         flags = (*target_flags(self._machine, compiler), *self._threads)
         with scratch_folder() as folder:
-            library = compile_shared(sources, folder, flags, self._jobs, compiler=compiler, layers=emitted.nodes)
+            name = soname(prefix_of(program.name))
+            library = compile_shared(
+                sources, folder, flags, self._jobs, compiler=compiler, layers=emitted.nodes, soname=name
+            )
             binary = library.read_bytes()
         mark("cc")
         return Built(

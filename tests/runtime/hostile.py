@@ -149,7 +149,7 @@ def overlapping(folder: Path) -> Path:
 
 
 def flip(files: dict[str, bytes]) -> None:
-    files["lib/model.so"] = files["lib/model.so"][:-1] + bytes([files["lib/model.so"][-1] ^ 1])
+    files["lib/libtiny.so"] = files["lib/libtiny.so"][:-1] + bytes([files["lib/libtiny.so"][-1] ^ 1])
 
 
 def bomb() -> bytes:
@@ -215,7 +215,7 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "no zip": (with_bytes(lambda _: b"#!/bin/sh\nreboot\n"), "not a complete zip file"),
     "cut short": (with_bytes(lambda data: data[: len(data) // 2]), "not a complete zip file"),
     "beginning lost": (with_bytes(lambda data: data[100:]), "the beginning of the file is missing"),
-    "encrypted": (with_bytes(encrypted), "entry 'cmake/tinyConfig.cmake' is encrypted"),
+    "encrypted": (with_bytes(encrypted), "entry 'include/tiny.h' is encrypted"),
     "compressed": (lambda f: rezip(f / "bad.tercet", compression=zipfile.ZIP_DEFLATED), r"is compressed \(\d+ to 1\)"),
     "overlapping": (overlapping, "share the same bytes.*zip bomb"),
     "weight bomb": (with_store(bomb), "array 'w.npy' unpacks to .* zip bomb"),
@@ -238,18 +238,18 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "linked file": (in_folder(link_file), "'layers.json' is a symbolic link"),
     "linked folder": (in_folder(link_folder), "'lib' is a symbolic link"),
     "fifo in folder": (in_folder(lambda p: os.mkfifo(p / "x")), "'x' is not a regular file"),
-    "file lost": (in_folder(lambda p: (p / "lib/model.so").unlink()), "lists 'lib/model.so', which is missing"),
+    "file lost": (in_folder(lambda p: (p / "lib/libtiny.so").unlink()), "lists 'lib/libtiny.so', which is missing"),
     "file added": (in_folder(lambda p: (p / "run.sh").touch()), "'run.sh' is not listed in the manifest"),
     "file grown": (in_folder(lambda p: (p / "layers.json").write_bytes(b"[]" * 9000)), "the manifest says"),
     "backslash in folder": (in_folder(lambda p: (p / "a\\b").touch()), "holds a backslash"),
     "empty folder": (in_folder(lambda p: (shutil.rmtree(p), p.mkdir())), "not an artifact: it has no manifest.json"),
     # contents
-    "altered code": (with_files(flip), "'lib/model.so' is not the file that was compiled"),
-    "entry lost": (with_files(drop("lib/model.so")), "the manifest lists 'lib/model.so', which is missing"),
+    "altered code": (with_files(flip), "'lib/libtiny.so' is not the file that was compiled"),
+    "entry lost": (with_files(drop("lib/libtiny.so")), "the manifest lists 'lib/libtiny.so', which is missing"),
     "entry added": (with_files(lambda f: f.update({"x": b""})), "'x' is not listed in the manifest"),
     "no manifest": (with_files(drop("manifest.json")), "it has no manifest.json"),
-    "no library": (with_manifest(lambda m: m["files"].pop("lib/model.so")), "'lib/model.so' is not listed"),
-    "other prefix": (with_manifest(put(prefix="other")), "an artifact needs 'include/other.h'"),
+    "no library": (with_manifest(lambda m: m["files"].pop("lib/libtiny.so")), "'lib/libtiny.so' is not listed"),
+    "other prefix": (with_manifest(put(prefix="other")), "an artifact needs 'lib/libother.so'"),
     # the manifest
     "not JSON": (with_manifest(lambda m: b"{"), "manifest.json: not valid JSON"),
     "not UTF-8": (with_manifest(lambda m: b"\xff{}"), "not valid JSON"),
