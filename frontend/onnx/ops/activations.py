@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....ir.operation import TensorOperation
+from ....ir.tn import functions as fn
 from ....ir.tn.elementwise import (
     ClipOp,
     HardSigmoidOp,
@@ -24,7 +25,6 @@ from ....ir.tn.elementwise import (
     SubOp,
     TanhOp,
 )
-from ....ir.tn.functions import GELU_MODES, EluOp, ErfOp, ExpOp, GeluOp, LogOp, MishOp, SoftplusOp, SqrtOp
 from ....ir.tn.pool import ReduceMaxOp, ReduceSumOp
 from ..emitter import Emitter
 from ..node import Node
@@ -39,44 +39,44 @@ def _unary(kind: type[TensorOperation], defaults: dict[str, float], e: Emitter, 
     return e.op(kind, x, **attributes)
 
 
-_UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
+UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
     "Relu": (ReluOp, {}),
     "LeakyRelu": (LeakyReluOp, {"alpha": 0.01}),
     "Sigmoid": (SigmoidOp, {}),
     "HardSigmoid": (HardSigmoidOp, {"alpha": 0.2, "beta": 0.5}),
     "HardSwish": (HardSwishOp, {}),
     "Tanh": (TanhOp, {}),
-    "Exp": (ExpOp, {}),
-    "Log": (LogOp, {}),
-    "Sqrt": (SqrtOp, {}),
-    "Erf": (ErfOp, {}),
-    "Elu": (EluOp, {"alpha": 1.0}),
-    "Softplus": (SoftplusOp, {}),
-    "Mish": (MishOp, {}),
+    "Exp": (fn.ExpOp, {}),
+    "Log": (fn.LogOp, {}),
+    "Sqrt": (fn.SqrtOp, {}),
+    "Erf": (fn.ErfOp, {}),
+    "Elu": (fn.EluOp, {"alpha": 1.0}),
+    "Softplus": (fn.SoftplusOp, {}),
+    "Mish": (fn.MishOp, {}),
 }
 """Operator -> operation and its float attributes with their ONNX defaults."""
 
-for _op_type, (_kind, _defaults) in _UNARY.items():
+for _op_type, (_kind, _defaults) in UNARY.items():
     register(_op_type, partial(_unary, _kind, _defaults))
 
 
 @imports("Gelu")
 def gelu(e: Emitter, node: Node, x: Value) -> Value:
     mode = node.text("approximate", "none")
-    if mode not in GELU_MODES:
+    if mode not in fn.GELU_MODES:
         raise node.error(f"attribute 'approximate' has the unknown value '{mode}'")
-    return e.op(GeluOp, x, mode=mode)
+    return e.op(fn.GeluOp, x, mode=mode)
 
 
 @imports("Gelu", domains=MICROSOFT)
 def gelu_of_microsoft(e: Emitter, node: Node, x: Value) -> Value:
-    return e.op(GeluOp, x)
+    return e.op(fn.GeluOp, x)
 
 
 @imports("Selu")
 def selu(e: Emitter, node: Node, x: Value) -> Value:
     """gamma times an Elu."""
-    y = e.op(EluOp, x, alpha=node.float("alpha", 1.67326319217681884765625))
+    y = e.op(fn.EluOp, x, alpha=node.float("alpha", 1.67326319217681884765625))
     return e.op(MulOp, y, e.constant(node.float("gamma", 1.05070102214813232421875), "gamma"))
 
 
@@ -135,5 +135,5 @@ def _log_softmax(e: Emitter, x: Value, axis: int) -> Value:
     """x - largest - log(sum(exp(x - largest)))."""
     axes = (axis,) if x.rank else ()
     below = e.op(SubOp, x, e.op(ReduceMaxOp, x, axes=axes, keepdims=1))
-    total = e.op(ReduceSumOp, e.op(ExpOp, below), axes=axes, keepdims=1)
-    return e.op(SubOp, below, e.op(LogOp, total))
+    total = e.op(ReduceSumOp, e.op(fn.ExpOp, below), axes=axes, keepdims=1)
+    return e.op(SubOp, below, e.op(fn.LogOp, total))
