@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from math import prod
 from typing import Any
@@ -57,10 +58,10 @@ UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
 """Operator -> operation and its float attributes with their ONNX defaults."""
 
 for _op_type, (_kind, _defaults) in UNARY.items():
-    register(_op_type, partial(_unary, _kind, _defaults))
+    register(_op_type, partial(_unary, _kind, _defaults), folds=_kind in fn.OPS)
 
 
-@imports("Gelu")
+@imports("Gelu", folds=True)
 def gelu(e: Emitter, node: Node, x: Value) -> Value:
     mode = node.text("approximate", "none")
     if mode not in fn.GELU_MODES:
@@ -73,7 +74,7 @@ def gelu_of_microsoft(e: Emitter, node: Node, x: Value) -> Value:
     return e.op(fn.GeluOp, x)
 
 
-@imports("Selu")
+@imports("Selu", folds=True)
 def selu(e: Emitter, node: Node, x: Value) -> Value:
     """gamma times an Elu."""
     y = e.op(fn.EluOp, x, alpha=node.float("alpha", 1.67326319217681884765625))
@@ -114,21 +115,25 @@ def _fits_float(bound: Value | None) -> bool:
     return bound.is_constant and (bound.is_float or max(map(abs, bound.range)) <= _EXACT_FLOAT)
 
 
-@imports("Softmax", "LogSoftmax")
+@imports("Softmax")
 def softmax(e: Emitter, node: Node, x: Value) -> Value:
+    return _along(e, node, x, lambda part, axis: e.op(SoftmaxOp, part, axis=axis))
+
+
+@imports("LogSoftmax", folds=True)
+def log_softmax(e: Emitter, node: Node, x: Value) -> Value:
+    return _along(e, node, x, lambda part, axis: _log_softmax(e, part, axis))
+
+
+def _along(e: Emitter, node: Node, x: Value, build: Callable[[Value, int], Value]) -> Value:
     """Over one axis; before opset 13 over all axes from `axis` on, together."""
-    build = _log_softmax if node.op_type == "LogSoftmax" else _softmax
     if node.opset >= 13:
-        return build(e, x, e.axis(node.int("axis", -1), max(x.rank, 1)))
+        return build(x, e.axis(node.int("axis", -1), max(x.rank, 1)))
     axis = node.int("axis", 1)
     axis = x.rank if axis == x.rank else e.axis(axis, x.rank)
     e.keep_batch(x, axis)
     flat = e.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
-    return e.reshape(build(e, flat, 1), x.shape)
-
-
-def _softmax(e: Emitter, x: Value, axis: int) -> Value:
-    return e.op(SoftmaxOp, x, axis=axis)
+    return e.reshape(build(flat, 1), x.shape)
 
 
 def _log_softmax(e: Emitter, x: Value, axis: int) -> Value:
