@@ -87,4 +87,6 @@ class MishOp(UnaryOp):
         return (-1.1924069,)
 
 
-OPS = [ExpOp, LogOp, SqrtOp, ErfOp, SoftplusOp, EluOp, GeluOp, MishOp]
+OPS = [
+    ExpOp, LogOp, SqrtOp, ErfOp, SoftplusOp, EluOp, GeluOp, MishOp,
+]  # fmt: skip

@@ -177,8 +177,8 @@ MUTATIONS = (
         ("tests/passes/test_refine_ranges.py",),
     ),
     Mutation(
-        "falling-chain", PASSES + "monotone_chain.py",
-        "    DequantizeOp: _sign,\n", "    DequantizeOp: _same,\n",
+        "falling-chain", "ir/tn/quant.py",
+        "        return factor_direction(constant)\n", "        return RISES\n",
         "a negative scale before a quantizer counts as a rising one",
         ("tests/passes/test_thresholds.py",),
     ),
@@ -189,8 +189,8 @@ MUTATIONS = (
         ("tests/passes/test_shortcut_thresholds.py",),
     ),
     Mutation(
-        "batch-reduced", "ir/batching.py",
-        'return "it reduces the batch axis" if 0 in op.get("axes") else ""', 'return ""',
+        "batch-reduced", "ir/tn/pool.py",
+        'return "it reduces the batch axis" if 0 in self.get("axes") else ""', 'return ""',
         "a mean over the batch counts as one for each sample",
         ("tests/ir/test_batching.py",),
     ),

@@ -47,13 +47,13 @@ for _op_type, _mode in {"Round": "round", "Ceil": "ceil", "Floor": "floor"}.item
     register(_op_type, partial(_round, _mode))
 
 
-@imports("Abs")
+@imports("Abs", folds=True)
 def absolute(e: Emitter, node: Node, x: Value) -> Value:
     y = e.op(AbsOp, x)
     return y if x.is_float else e.wrapped(y, x.dtype)
 
 
-@imports("Neg")
+@imports("Neg", folds=True)
 def negative(e: Emitter, node: Node, x: Value) -> Value:
     """Floats times -1, which is exact; 0 - x for integers, which wraps."""
     if x.is_float:
@@ -61,12 +61,12 @@ def negative(e: Emitter, node: Node, x: Value) -> Value:
     return e.wrapped(e.op(SubOp, e.constant(np.zeros((), x.dtype), "zero"), x), x.dtype)
 
 
-@imports("Reciprocal")
+@imports("Reciprocal", folds=True)
 def reciprocal(e: Emitter, node: Node, x: Value) -> Value:
     return e.op(DivOp, e.constant(1.0, "one"), x, dtype=x.dtype)
 
 
-@imports("Pow")
+@imports("Pow", folds=True)
 def power(e: Emitter, node: Node, x: Value, exponent: Value) -> Value:
     """Of x's dtype. Squares and cubes are products; integers take constant whole exponents, exactly."""
     if not x.is_float:

@@ -43,10 +43,10 @@ def _reduce(kind: type[TensorOperation], e: Emitter, node: Node, x: Value, axes:
 register("ReduceMean", partial(_reduce, ReduceMeanOp))
 register("ReduceMax", partial(_reduce, ReduceMaxOp))
 register("ReduceMin", partial(_reduce, ReduceMinOp))
-register("ReduceSum", partial(_reduce, ReduceSumOp))
+register("ReduceSum", partial(_reduce, ReduceSumOp), folds=True)
 
 
-@imports("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
+@imports("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", folds=True)
 def reduce_norm(e: Emitter, node: Node, x: Value, axes: Value | None = None) -> Value:
     """A function of the sum of magnitudes, squares or elements. Integers are exact, where their dtype holds them."""
     over = _axes(e, node, x, axes)
@@ -63,7 +63,7 @@ def reduce_norm(e: Emitter, node: Node, x: Value, axes: Value | None = None) -> 
     return y if after is None else e.op(after, y)
 
 
-@imports("ReduceLogSumExp")
+@imports("ReduceLogSumExp", folds=True)
 def reduce_log_sum_exp(e: Emitter, node: Node, x: Value, axes: Value | None = None) -> Value:
     """Of the differences to the largest element, so that no exponential overflows."""
     over = _axes(e, node, x, axes)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
+from tercet.frontend.onnx.ops.activations import UNARY
+
 from .builder import BOOL, FLOAT, RANGES, Graph, Value
 from .numbers import real, scale
 from .rule import both, floats, full, movable, numbers, rule, since
@@ -68,10 +70,9 @@ def sum_(g: Graph, x: Value) -> Value:
     return g.op("Sum", parts, shape, size=size)
 
 
-_SMOOTH = {
-    "Sigmoid": 1.0, "Tanh": 1.0, "HardSigmoid": 1.0, "HardSwish": None, "LeakyRelu": None, "Erf": 1.0, "Elu": None,
-    "Selu": None, "Softplus": None, "Mish": None, "Gelu": None,
-}  # fmt: skip
+_OWN_RULE = ("Relu", "Exp", "Log", "Sqrt")
+_SIZES = {"Sigmoid": 1.0, "Tanh": 1.0, "HardSigmoid": 1.0, "Erf": 1.0}
+"""How large results are at most, where they do not grow with x."""
 _FIRST_OPSET = {"HardSwish": 14, "Mish": 18, "Gelu": 20}
 
 
@@ -88,11 +89,12 @@ def _enter_activation(name: str) -> None:
             attributes["alpha"] = g.pick((0.25, 0.125, 0.1, 1.5, -0.5))
         if name == "HardSigmoid" and g.chance(0.5):
             attributes |= {"alpha": 0.25, "beta": 0.5}
-        return g.op(name, [x], x.shape, size=_SMOOTH[name] or x.size, **attributes)
+        return g.op(name, [x], x.shape, size=_SIZES.get(name) or x.size, **attributes)
 
 
-for _name in _SMOOTH:
-    _enter_activation(_name)
+for _name in (*UNARY, "Gelu", "Selu"):
+    if _name not in _OWN_RULE:
+        _enter_activation(_name)
 
 
 @rule("Exp", both(floats, lambda g, x: x.size <= 8))
