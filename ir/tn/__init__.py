@@ -2,8 +2,9 @@
 
 from xdsl.ir import Dialect
 
+from ..literals import ValuesAttr
 from ..types import IntType, SetType
 from . import constant, elementwise, linear, logic, movement, pool, quant
 
 OPS = [op for family in (constant, linear, elementwise, logic, quant, pool, movement) for op in family.OPS]
-TN = Dialect("tn", OPS, [IntType, SetType])
+TN = Dialect("tn", OPS, [IntType, SetType, ValuesAttr])
