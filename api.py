@@ -14,8 +14,10 @@ from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.lowering.pipeline import stages
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
-from .driver.compile import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
+from .driver.compile import Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
+from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_options
+from .driver.opt import opt
 from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
@@ -47,6 +49,7 @@ __all__ = [
     "import_onnx",
     "inspect",
     "load",
+    "opt",
     "repetition",
     "run",
     "sensitivity",

@@ -181,6 +181,26 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _compiling(v)
 
     v = verb(
+        "opt", "run passes on a model or its IR, and print the IR that they leave",
+        "model.onnx -p 'recover-quantizers,thresholds{most-levels=15}'",
+        "ir/05-recover-quantizers -p fold-batch-norm -o after --verify-passes",
+        "model.onnx --target generic --engine loops --dump-ir ir",
+    )  # fmt: skip
+    v.add_argument(
+        "path", metavar="MODEL|IR", help="a model, an .mlir file (weights.npz beside it), or a folder of --dump-ir"
+    )
+    v.add_argument(
+        "-p", "--passes", metavar="PASSES",
+        help="'name{option=value,..},name,..'; see docs/passes.md (default: all that `compile` runs)",
+    )  # fmt: skip
+    v.add_argument("-o", "--output", metavar="DIR", help="write program.mlir and weights.npz to DIR, print nothing")
+    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument(
+        "--verify-passes", action="store_true", help="check after every pass that what it ensures is so"
+    )
+    _compiling(v)
+
+    v = verb(
         "sensitivity", "show which layers of a float model to leave alone: changes one at a time and compares outputs",
         "float.onnx --calibrate samples.npz",
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",

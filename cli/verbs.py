@@ -106,6 +106,21 @@ def _repetition(options: argparse.Namespace) -> int:
     return FINE
 
 
+def opt_verb(options: argparse.Namespace) -> int:
+    from ..api import opt
+
+    with _progress(options) as progress:
+        progress.begin("running passes")
+        program = opt(
+            options.path, options.passes, target=options.target, engines=options.engines, optimize=options.optimize,
+            batch=options.batch, shapes=_shapes(options), output=options.output, dump_ir=options.dump_ir,
+            verify_passes=options.verify_passes,
+        )  # fmt: skip
+    if options.output is None:
+        print(program.text(), end="")
+    return FINE
+
+
 def sensitivity_verb(options: argparse.Namespace) -> int:
     from ..api import sensitivity
     from ..runtime.report.losses_text import sensitivity_text
@@ -261,6 +276,7 @@ def _stages_to_print(names: Sequence[str], *, lossy: bool) -> set[str]:
 VERBS = {
     "compile": compile_verb,
     "inspect": inspect_verb,
+    "opt": opt_verb,
     "sensitivity": sensitivity_verb,
     "run": run_verb,
     "verify": verify_verb,

@@ -34,6 +34,7 @@ from ..runtime.artifact.losses import LOSSES, losses_to_json
 from ..runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
 from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
 from ..version import __version__
+from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass, lossy_settings
 from .tuning import Tuner
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 StageObserver = Callable[[str, "Program | None", float], None]
 """Called after every stage of a compilation with its label, the program (None once it is C) and the seconds it took."""
-
-IMPORT_LABEL = "00-import"
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,7 +157,7 @@ def compile(
     replaced = Artifact.check_output(path, as_folder=as_directory or None)
     digest = source_hash(model, program)
     program = program.clone()
-    dump = _IRDump(dump_ir)
+    dump = IRDump(dump_ir)
     texts: dict[str, bytes] = {}
 
     def observe(label: str, at: Program) -> None:
@@ -180,7 +179,7 @@ def compile(
     options |= {"optimize": optimize} if optimize != "speed" else {}
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
-        options |= lossy_settings(lossy.options)
+        options |= lossy_settings(lossy.wanted)
     manifest = _manifest(program, machine, compiler, digest, options)
     Artifact.write(path, contents, manifest, as_folder=as_directory or None)
     timeline.mark("pack", None)
@@ -265,21 +264,6 @@ class _Timeline:
         if self.observer is not None:
             self.observer(label, program, now - self.last)
         self.last = time.perf_counter()
-
-
-class _IRDump:
-    """Writes DIR/LABEL.mlir after every pass, and the weights that the last one uses to DIR/LABEL.npz."""
-
-    def __init__(self, folder: str | Path | None) -> None:
-        self.folder = None if folder is None else Path(folder)
-
-    def write(self, label: str, program: Program) -> None:
-        if self.folder is None:
-            return
-        try:
-            program.save(self.folder / label)
-        except OSError as error:
-            raise InputError(f"cannot write the IR: {error.strerror}", where=str(self.folder)) from error
 
 
 def _build(

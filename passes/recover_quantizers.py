@@ -6,21 +6,23 @@ maxima, products and sums of integers), and meets the next quantize, threshold o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
-from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace, sole_user
 from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
-from .base import Pass
+from .base import RewritePass
 from .monotone_chain import as_step, direction_of, varying_axes
+from .properties import NO_KERNELS
 
 MAX_PAIRS = 1 << 20
 
@@ -253,10 +255,12 @@ RULES: Rules = {
 }
 
 
-class RecoverQuantizers(Pass):
+@dataclass(frozen=True)
+class RecoverQuantizers(RewritePass):
     """Moves dequantize down, so that convolutions and products between quantizers become integer ones."""
 
     name: ClassVar[str] = "recover-quantizers"
+    requires: ClassVar = (NO_KERNELS,)
 
-    def apply(self, program: Program) -> bool:
-        return apply_rules(program, RULES)
+    def rules(self) -> Rules:
+        return RULES

@@ -28,7 +28,7 @@ BY_NAME: dict[str, Engine] = {engine.name: engine for engine in ENGINES}
 
 def lowered(network: Network) -> Program:
     program = network.program.clone()
-    run_passes(program, stages(TARGET, list(ENGINES)))
+    run_passes(program, stages(TARGET, list(ENGINES)), contracts=True)
     return program
 
 

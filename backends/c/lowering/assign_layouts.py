@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
@@ -22,7 +23,8 @@ from ....ir.program import Program
 from ....ir.rewrite import insert, retype
 from ....ir.tn.movement import ReshapeOp
 from ....ir.types import shape_of
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
 from ..engine import AnyLayout, BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
 from ..target import Target
 from .conversions import bits_layout, bits_type, can_write, converted
@@ -41,13 +43,20 @@ class Use:
     request: LayoutRequest
 
 
+@dataclass(frozen=True)
 class AssignLayouts(Pass):
     """Gives kernel results their layouts and inserts kn.convert."""
 
     name: ClassVar[str] = "assign-layouts"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS,)
 
-    def __init__(self, target: Target, engines: Sequence[Engine]) -> None:
-        self.target, self.engines = target, {e.name: e for e in engines}
+    target: Target = field(metadata=GIVEN)
+    engines: Sequence[Engine] = field(metadata=GIVEN)
+
+    @cached_property
+    def by_name(self) -> dict[str, Engine]:
+        return {engine.name: engine for engine in self.engines}
 
     def apply(self, program: Program) -> bool:
         for argument in list(program.block.args):
@@ -91,7 +100,7 @@ class AssignLayouts(Pass):
         return uses
 
     def _reads(self, program: Program, op: KernelOp) -> Sequence[LayoutRequest]:
-        engine = self.engines[op.engine.data]
+        engine = self.by_name[op.engine.data]
         return engine.reads(Kernel(op, program.weights), op.schedule_values, self.target)
 
     def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
@@ -99,7 +108,7 @@ class AssignLayouts(Pass):
         if not isinstance(op, KernelOp):
             return False
         view = Kernel(op, program.weights)
-        return can_write(self.engines[op.engine.data], view, op.schedule_values, self.target, kind)
+        return can_write(self.by_name[op.engine.data], view, op.schedule_values, self.target, kind)
 
     def _convert(self, value: SSAValue, uses: list[Use]) -> None:
         """One conversion per layout that some use wants and the value does not have."""

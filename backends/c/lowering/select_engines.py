@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cmp_to_key
 from math import prod
 from typing import ClassVar
@@ -27,7 +27,8 @@ from ....ir.tn.logic import SelectOp
 from ....ir.tn.pool import MaxPoolOp
 from ....ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
 from ....ir.types import shape_of
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS, NO_KERNELS, OUTPUTS_FINISHED
 from ..engine import Engine, Kernel, Schedule
 from ..target import Target
 
@@ -72,6 +73,7 @@ class Candidate:
     own_cycles: float
 
 
+@dataclass(frozen=True)
 class SelectEngines(Pass):
     """Every operation ends up in exactly one kn.kernel; constants move into the kernels that use them.
 
@@ -80,9 +82,12 @@ class SelectEngines(Pass):
     """
 
     name: ClassVar[str] = "select-engines"
+    requires: ClassVar = (NO_KERNELS, OUTPUTS_FINISHED)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
-        self.target, self.engines, self.fallback = target, engines, fallback
+    target: Target = field(metadata=GIVEN)
+    engines: Sequence[Engine] = field(metadata=GIVEN)
+    fallback: Sequence[Engine] = field(default=(), metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         refused: list[str] = []

@@ -7,6 +7,8 @@ that wants bytes has to win more than the conversions cost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 from ....ir.kn.bits import planes_in_bits
@@ -14,31 +16,38 @@ from ....ir.kn.kernel import KernelOp
 from ....ir.operation import to_attribute
 from ....ir.program import Program
 from ....ir.types import element_of
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
 from ..engine import Engine, Kernel, Schedule
 from ..target import Target
 from .conversions import Side, conversion_cycles
 
-SWEEPS = 4
-"""A kernel's choice may change those of its neighbours; chains settle in two or three."""
 
-
+@dataclass(frozen=True)
 class SettleEngines(Pass):
     """Sweeps over the kernels that read or write maps of few values until none changes.
 
-    engines: what to choose from. fallback: engines that other kernels may have.
+    engines: what to choose from. fallback: engines that other kernels may have. sweeps: at most; a kernel's choice may
+    change those of its neighbours, and chains settle in two or three.
     """
 
     name: ClassVar[str] = "settle-engines"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
-        self.target, self.engines = target, engines
-        self.by_name = {engine.name: engine for engine in (*fallback, *engines)}
+    target: Target = field(metadata=GIVEN)
+    engines: Sequence[Engine] = field(metadata=GIVEN)
+    fallback: Sequence[Engine] = field(default=(), metadata=GIVEN)
+    sweeps: int = 4
+
+    @cached_property
+    def by_name(self) -> dict[str, Engine]:
+        return {engine.name: engine for engine in (*self.fallback, *self.engines)}
 
     def apply(self, program: Program) -> bool:
         kernels = [op for op in program.ops if isinstance(op, KernelOp) and _few_values(op)]
         changed = False
-        for _ in range(SWEEPS):
+        for _ in range(self.sweeps):
             moved = [op for op in kernels if self._choose(program, op)]
             changed |= bool(moved)
             if not moved:

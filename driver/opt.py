@@ -1,0 +1,74 @@
+"""Passes one by one: from a model or the text of its IR to the IR that they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..backends.c.lowering.pipeline import known_passes, stages
+from ..backends.c.target import find_target
+from ..ir.errors import InputError
+from ..ir.program import TEXT_FILE, WEIGHTS_FILE, Program
+from ..ir.weights import WeightStore
+from ..passes.pipeline import check_properties, numbered, run_passes
+from ..passes.pipeline_text import parse_pipeline
+from .compile import choose_engines, import_onnx
+from .ir_dump import IMPORT_LABEL, IRDump, save_program
+
+IR_SUFFIX = ".mlir"
+
+
+@np.errstate(all="ignore")  # constants may overflow as they do in float32
+def opt(
+    source: str | Path | Program,
+    passes: str | None = None,
+    *,
+    target: str = "native",
+    engines: str | Sequence[str] | None = None,
+    optimize: str = "speed",
+    batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    output: str | Path | None = None,
+    dump_ir: str | Path | None = None,
+    verify_passes: bool = False,
+) -> Program:
+    """Runs passes on a program and gives what they leave.
+
+    source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, or a
+    program, which stays as it is. passes: a pipeline's text (`pipeline_text.py`); absent: all passes of `compile`.
+    target, engines, optimize: for passes of the C backend, as for `compile`. batch, shapes: for models, as there.
+    output: a folder that gets the result. dump_ir: a folder that gets the IR after every pass. verify_passes: also
+    checks what passes ensure. Raises TercetError: for the source, the pipeline, and a pass that lacks what it requires.
+    """
+    machine, choices = find_target(target), choose_engines(engines, optimize)
+    known = known_passes(machine, *choices)
+    chosen = stages(machine, *choices) if passes is None else numbered(parse_pipeline(passes, known))
+    program = source.clone() if isinstance(source, Program) else read_program(Path(source), batch, shapes)
+    dump = IRDump(dump_ir)
+    dump.write(IMPORT_LABEL, program)
+    for stage in chosen:
+        check_properties(program, stage.step.requires, f"pass '{stage.name}' requires")
+        run_passes(program, [stage], dump.write, contracts=verify_passes)
+    if output is not None:
+        save_program(program, Path(output))
+    return program
+
+
+def read_program(path: Path, batch: int | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> Program:
+    """The program of a model, an .mlir file or a folder of `--dump-ir`. Raises TercetError where it cannot be read."""
+    if path.is_dir():
+        path = path / TEXT_FILE
+    if path.suffix != IR_SUFFIX:
+        return import_onnx(path, batch=batch, shapes=shapes)
+    if batch is not None or shapes:
+        raise InputError("a batch and shapes are for models; IR has them already", where=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the IR: {error}", where=str(path)) from error
+    beside = path.with_name(WEIGHTS_FILE)
+    program = Program.parse(text, WeightStore.open(beside) if beside.exists() else WeightStore(), origin=str(path))
+    program.verify()
+    return program
