@@ -47,6 +47,7 @@ from .types import (
     contains,
     element_of_array,
     shape_of,
+    storage_dtype,
     tensor_of,
     tensor_type,
     values_of,
@@ -338,7 +339,7 @@ def _ports(attributes: ArrayAttr[DictionaryAttr] | None, types: Sequence[Tensor]
             Port(
                 decode_name(name.data) if isinstance(name, StringAttr) else f"{prefix}{i}",
                 kind,
-                np.dtype(dtype.data if isinstance(dtype, StringAttr) else "float32"),
+                np.dtype(dtype.data) if isinstance(dtype, StringAttr) else storage_dtype(kind.element_type),
             )
         )
     return ports
