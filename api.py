@@ -174,6 +174,7 @@ def verify(
     threads: int = 1,
     rtol: float = 1e-5,
     max_mismatch: float = 0.02,
+    bisect: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
@@ -182,11 +183,13 @@ def verify(
     inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md; absent: random ones. samples: how
     many; default 8 random ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be
     equal. per_layer: also compares every layer. max_mismatch: the share of elements in which expected results may
-    differ from the model and the artifact alike. on_progress: told what is being done. A difference is no error: see
+    differ from the model and the artifact alike. bisect: the notes name the passes after which the interpreter's result
+    is another one. on_progress: told what is being done. A difference is no error: see
     `Verification.ok`.
     """
     from .runtime.artifact.stored_ir import kernel_program
     from .runtime.check.samples import file_samples, random_samples
+    from .runtime.check.verify.bisect import bisection_notes, changing_passes
     from .runtime.check.verify.check import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
@@ -218,6 +221,10 @@ def verify(
             original, reference, second = reference, kernel_program(loaded.artifact), None
             chosen = replace(chosen, expected={})
             notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
+        if bisect:
+            imported = None if LOSSES in loaded.artifact.names else reference
+            tell = on_progress or (lambda what: None)
+            notes += bisection_notes(changing_passes(loaded.artifact, imported, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
             max_mismatch=max_mismatch, on_progress=on_progress,

@@ -187,8 +187,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.onnx --target generic --engine loops --dump-ir ir",
     )  # fmt: skip
     v.add_argument(
-        "path", metavar="MODEL|IR", help="a model, an .mlir file (weights.npz beside it), or a folder of --dump-ir"
-    )
+        "path", metavar="MODEL|IR",
+        help="a model, an .mlir file (weights.npz beside it), a folder of --dump-ir, or an artifact",
+    )  # fmt: skip
+    v.add_argument("--after", metavar="PASS", help="of an artifact: begin after this pass (default: the import)")
     v.add_argument(
         "-p", "--passes", metavar="PASSES",
         help="'name{option=value,..},name,..'; see docs/passes.md (default: all that `compile` runs)",
@@ -237,6 +239,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
     v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
+    v.add_argument("--bisect", action="store_true", help="name the passes that change what the interpreter computes")
     v.add_argument(
         "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
         help="elements in which expected results may differ from the model and the artifact alike (default: 2%%)",

@@ -114,7 +114,7 @@ def opt_verb(options: argparse.Namespace) -> int:
         program = opt(
             options.path, options.passes, target=options.target, engines=options.engines, optimize=options.optimize,
             batch=options.batch, shapes=_shapes(options), output=options.output, dump_ir=options.dump_ir,
-            verify_passes=options.verify_passes,
+            after=options.after, verify_passes=options.verify_passes,
         )  # fmt: skip
     if options.output is None:
         print(program.text(), end="")
@@ -168,7 +168,7 @@ def verify_verb(options: argparse.Namespace) -> int:
         found = verify(
             options.artifact, options.against, inputs=options.inputs, samples=options.samples,
             per_layer=options.per_layer, threads=options.threads, rtol=options.rtol,
-            max_mismatch=options.max_mismatch, on_progress=progress.begin,
+            max_mismatch=options.max_mismatch, bisect=options.bisect, on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, found.to_json())

@@ -33,6 +33,7 @@ from ..runtime.artifact.layers import Layer, describe_layers, layers_to_json
 from ..runtime.artifact.losses import LOSSES, losses_to_json
 from ..runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
 from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
+from ..runtime.artifact.stored_ir import StageWriter
 from ..version import __version__
 from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass, lossy_settings
@@ -158,10 +159,12 @@ def compile(
     digest = source_hash(model, program)
     program = program.clone()
     dump = IRDump(dump_ir)
-    texts: dict[str, bytes] = {}
+    ir = StageWriter()
 
     def observe(label: str, at: Program) -> None:
-        texts[f"ir/{label}.mlir"] = at.text().encode()
+        if lossy and label.endswith(lossy.name):
+            ir.drop_constants()
+        ir.add(label, at)
         dump.write(label, at)
         timeline.mark(label, at)
 
@@ -173,7 +176,7 @@ def compile(
     contents, compiler = _build(program, machine, emitted, threads, jobs)
     timeline.mark("cc", None)
     layers = describe_layers(program, emitted.layers)
-    contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
+    contents |= {**ir.contents(), "layers.json": layers_to_json(layers)}
     options = {"batch": batch, "shapes": shape_texts(shapes), "engines": _names(engines), "tune": tune or None}
     options |= {"threading": threading} if threads else {}
     options |= {"optimize": optimize} if optimize != "speed" else {}

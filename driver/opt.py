@@ -14,6 +14,10 @@ from ..ir.program import TEXT_FILE, WEIGHTS_FILE, Program
 from ..ir.weights import WeightStore
 from ..passes.pipeline import check_properties, numbered, run_passes
 from ..passes.pipeline_text import parse_pipeline
+from ..runtime.artifact.artifact import SUFFIX, Artifact
+from ..runtime.artifact.manifest import MANIFEST
+from ..runtime.artifact.stored_ir import read_stages, stage_programs
+from ..runtime.report.inspection import find_stages
 from .compile import choose_engines, import_onnx
 from .ir_dump import IMPORT_LABEL, IRDump, save_program
 
@@ -28,6 +32,7 @@ def opt(
     target: str = "native",
     engines: str | Sequence[str] | None = None,
     optimize: str = "speed",
+    after: str | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     output: str | Path | None = None,
@@ -36,16 +41,17 @@ def opt(
 ) -> Program:
     """Runs passes on a program and gives what they leave.
 
-    source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, or a
-    program, which stays as it is. passes: a pipeline's text (`pipeline_text.py`); absent: all passes of `compile`.
-    target, engines, optimize: for passes of the C backend, as for `compile`. batch, shapes: for models, as there.
-    output: a folder that gets the result. dump_ir: a folder that gets the IR after every pass. verify_passes: also
-    checks what passes ensure. Raises TercetError: for the source, the pipeline, and a pass that lacks what it requires.
+    source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, an artifact
+    (after: the pass to begin after; default: the import), or a program, which stays as it is. passes: a pipeline's text
+    (`pipeline_text.py`); absent: all passes of `compile`. target, engines, optimize: for passes of the C backend, as
+    for `compile`. batch, shapes: for models, as there. output: a folder that gets the result. dump_ir: a folder that
+    gets the IR after every pass. verify_passes: also checks what passes ensure. Raises TercetError: for the source, the
+    pipeline, and a pass that lacks what it requires.
     """
     machine, choices = find_target(target), choose_engines(engines, optimize)
     known = known_passes(machine, *choices)
     chosen = stages(machine, *choices) if passes is None else numbered(parse_pipeline(passes, known))
-    program = source.clone() if isinstance(source, Program) else read_program(Path(source), batch, shapes)
+    program = source.clone() if isinstance(source, Program) else read_program(Path(source), batch, shapes, after)
     dump = IRDump(dump_ir)
     dump.write(IMPORT_LABEL, program)
     for stage in chosen:
@@ -56,8 +62,21 @@ def opt(
     return program
 
 
-def read_program(path: Path, batch: int | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> Program:
-    """The program of a model, an .mlir file or a folder of `--dump-ir`. Raises TercetError where it cannot be read."""
+def read_program(
+    path: Path,
+    batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    after: str | None = None,
+) -> Program:
+    """The program of a model, an .mlir file, a folder of `--dump-ir` or, after a pass, of an artifact. Raises
+    TercetError where it cannot be read."""
+    if path.suffix == SUFFIX or (path / MANIFEST).exists():
+        artifact = Artifact.open(path)
+        stages = read_stages(artifact)
+        chosen = stages[find_stages([stage.label for stage in stages], after)[-1]] if after is not None else stages[0]
+        return stage_programs(artifact, [chosen])[0]
+    if after is not None:
+        raise InputError("only an artifact has passes to begin after", where=str(path))
     if path.is_dir():
         path = path / TEXT_FILE
     if path.suffix != IR_SUFFIX:

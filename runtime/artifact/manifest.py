@@ -18,7 +18,7 @@ from .schema import ALTERED, array, boolean, either, integer, mapping, matching,
 if TYPE_CHECKING:
     from ...ir.program import Port
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 LIBRARY, LAYERS, MANIFEST = "lib/model.so", "layers.json", "manifest.json"
 MOST_JSON_BYTES = 64 << 20
 MOST_FILES = 10_000
