@@ -10,11 +10,12 @@ from xdsl.ir import Operation
 
 from ..ir.program import Program
 from ..ir.rewrite import Rules, constant_before, insert, name_of, replace
-from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, ReluOp, SubOp
+from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, MaxOp, MinOp, ReluOp, SubOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
-from ..ir.tn.quant import DequantizeOp, ThresholdOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, is_float, range_of, shape_of
 from .base import RewritePass
+from .bound_rules import bound_by_constant, nested_bounds, quantize_of_bounds
 from .level_rules import clip_of_quantize, sum_of_thresholds, threshold_of_threshold
 from .properties import NO_KERNELS
 
@@ -134,8 +135,11 @@ RULES: Rules = {
     SliceOp: (_whole_slice,),
     PadOp: (_no_pad,),
     ConcatOp: (_single_concat,),
-    ReluOp: (_no_relu,),
-    ClipOp: (_no_clip, clip_of_quantize),
+    ReluOp: (_no_relu, nested_bounds),
+    ClipOp: (_no_clip, nested_bounds, clip_of_quantize),
+    MaxOp: (bound_by_constant,),
+    MinOp: (bound_by_constant,),
+    QuantizeOp: (quantize_of_bounds,),
     ThresholdOp: (threshold_of_threshold,),
     CastOp: (_no_cast, _cast_of_integers),
     SubOp: (_subtract_constant, sum_of_thresholds),

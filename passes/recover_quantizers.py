@@ -21,6 +21,8 @@ from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
 from .base import RewritePass
+from .bound_rules import clip_of_dequantize, quantize_of_bounds
+from .level_rules import clip_of_quantize
 from .monotone_chain import as_step, direction_of, varying_axes
 from .properties import NO_KERNELS
 
@@ -246,11 +248,12 @@ ROUNDING_CHAINS: Rules = {ClipOp: (_rounding_chain,), RoundOp: (_rounding_chain,
 RULES: Rules = {
     **MOVES,
     **ROUNDING_CHAINS,
+    ClipOp: (*ROUNDING_CHAINS[ClipOp], clip_of_dequantize, clip_of_quantize),
     ConvOp: (_integer_conv,),
     MatMulOp: (_integer_matmul,),
     AddOp: (_add,),
     SubOp: (_add,),
-    QuantizeOp: (_requantize, _quantize_before_pool),
+    QuantizeOp: (_requantize, _quantize_before_pool, quantize_of_bounds),
     ThresholdOp: (_quantize_before_pool,),
 }
 

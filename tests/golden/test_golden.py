@@ -1,7 +1,7 @@
 """The C that each engine writes for one small layer, on each kind of target, is what it was.
 
-`pytest tests/golden --update-golden` writes the files anew, for changes that are meant: read their diff before you commit
-layers/*.mlir are the layers; ENGINE.TARGET.c is the kernel's C.
+`pytest tests/golden --update-golden` writes the files anew, for changes that are meant: read the diff before you
+commit. layers/*.mlir are the layers; ENGINE.TARGET.c is the kernel's C.
 """
 
 from __future__ import annotations
