@@ -17,7 +17,6 @@ from .backends.c.toolchain import find_compiler
 from .driver.backend import Compilation
 from .driver.backends import find_backend
 from .driver.compile import (
-    IMPORT_LABEL,
     Compiled,
     StageObserver,
     compile_model,
@@ -26,7 +25,9 @@ from .driver.compile import (
     source_hash,
     stages_of,
 )
+from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_pass
+from .driver.opt import run_opt
 from .driver.options import Choices, CompileOptions
 from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
@@ -60,6 +61,7 @@ __all__ = [
     "import_onnx",
     "inspect",
     "load",
+    "opt",
     "repetition",
     "run",
     "sensitivity",
@@ -141,6 +143,35 @@ def inspect(path: str | Path, *, options: CompileOptions | None = None, **choice
     return inspect_program(program, texts, compilation.target, compilation.candidates(program))
 
 
+def opt(
+    source: str | Path | Program,
+    passes: str | None = None,
+    *,
+    after: str | None = None,
+    output: str | Path | None = None,
+    dump_ir: str | Path | None = None,
+    verify_passes: bool = False,
+    options: CompileOptions | None = None,
+    **choices: Unpack[Choices],
+) -> Program:
+    """Runs passes on a program and gives what they leave.
+
+    source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, an artifact,
+        or a program, which stays as it is.
+    passes: a pipeline's text, see docs/passes.md; absent: all passes of `compile`.
+    after: of an artifact, the pass to begin after (default: the import).
+    output: a folder that gets the result. dump_ir: a folder that gets the IR after every pass.
+    verify_passes: also check what passes ensure.
+    options, choices: as for `compile`.
+
+    Raises TercetError: for the source, the pipeline, and a pass that lacks what it requires.
+    """
+    return run_opt(
+        source, passes, CompileOptions.of(options, choices), after=after, output=output, dump_ir=dump_ir,
+        verify_passes=verify_passes,
+    )  # fmt: skip
+
+
 @_quiet
 def repetition(
     path: str | Path,
@@ -209,6 +240,7 @@ def verify(
     threads: int = 1,
     rtol: float = 1e-5,
     max_mismatch: float = 0.02,
+    bisect: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
@@ -217,11 +249,13 @@ def verify(
     inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md; absent: random ones. samples: how
     many; default 8 random ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be
     equal. per_layer: also compares every layer. max_mismatch: the share of elements in which expected results may
-    differ from the model and the artifact alike. on_progress: told what is being done. A difference is no error: see
+    differ from the model and the artifact alike. bisect: the notes name the passes after which the interpreter's result
+    is another one. on_progress: told what is being done. A difference is no error: see
     `Verification.ok`.
     """
     from .runtime.artifact.stored_ir import kernel_program
     from .runtime.check.samples import file_samples, random_samples
+    from .runtime.check.verify.bisect import bisection_notes, changing_passes
     from .runtime.check.verify.check import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
@@ -253,6 +287,10 @@ def verify(
             original, reference, second = reference, kernel_program(loaded.artifact), None
             chosen = replace(chosen, expected={})
             notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
+        if bisect:
+            imported = None if LOSSES in loaded.artifact.names else reference
+            tell = on_progress or (lambda what: None)
+            notes += bisection_notes(changing_passes(loaded.artifact, imported, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
             max_mismatch=max_mismatch, on_progress=on_progress,

@@ -175,6 +175,28 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _compiling(v)
 
     v = verb(
+        "opt", "run passes on a model or its IR, and print the IR that they leave",
+        "model.onnx -p 'recover-quantizers,thresholds{most-levels=15}'",
+        "ir/05-recover-quantizers -p fold-batch-norm -o after --verify-passes",
+        "model.onnx --target generic --engine loops --dump-ir ir",
+    )  # fmt: skip
+    v.add_argument(
+        "path", metavar="MODEL|IR",
+        help="a model, an .mlir file (weights.npz beside it), a folder of --dump-ir, or an artifact",
+    )  # fmt: skip
+    v.add_argument("--after", metavar="PASS", help="of an artifact: begin after this pass (default: the import)")
+    v.add_argument(
+        "-p", "--passes", metavar="PASSES",
+        help="'name{option=value,..},name,..'; see docs/passes.md (default: all that `compile` runs)",
+    )  # fmt: skip
+    v.add_argument("-o", "--output", metavar="DIR", help="write program.mlir and weights.npz to DIR, print nothing")
+    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument(
+        "--verify-passes", action="store_true", help="check after every pass that what it ensures is so"
+    )
+    _compiling(v)
+
+    v = verb(
         "sensitivity", "show which layers of a float model to leave alone: changes one at a time and compares outputs",
         "float.onnx --calibrate samples.npz",
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
@@ -211,6 +233,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
     v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
+    v.add_argument("--bisect", action="store_true", help="name the passes that change what the interpreter computes")
     v.add_argument(
         "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
         help="elements in which expected results may differ from the model and the artifact alike (default: 2%%)",

@@ -104,6 +104,20 @@ def _repetition(options: argparse.Namespace) -> int:
     return FINE
 
 
+def opt_verb(options: argparse.Namespace) -> int:
+    from ..api import opt
+
+    with _progress(options) as progress:
+        progress.begin("running passes")
+        program = opt(
+            options.path, options.passes, options=_chosen(options), output=options.output, dump_ir=options.dump_ir,
+            after=options.after, verify_passes=options.verify_passes,
+        )  # fmt: skip
+    if options.output is None:
+        print(program.text(), end="")
+    return FINE
+
+
 def sensitivity_verb(options: argparse.Namespace) -> int:
     from ..api import sensitivity
     from ..runtime.report.losses_text import sensitivity_text
@@ -151,7 +165,7 @@ def verify_verb(options: argparse.Namespace) -> int:
         found = verify(
             options.artifact, options.against, inputs=options.inputs, samples=options.samples,
             per_layer=options.per_layer, threads=options.threads, rtol=options.rtol,
-            max_mismatch=options.max_mismatch, on_progress=progress.begin,
+            max_mismatch=options.max_mismatch, bisect=options.bisect, on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, found.to_json())
@@ -273,6 +287,7 @@ def _stages_to_print(names: Sequence[str], *, lossy: bool) -> set[str]:
 VERBS = {
     "compile": compile_verb,
     "inspect": inspect_verb,
+    "opt": opt_verb,
     "sensitivity": sensitivity_verb,
     "run": run_verb,
     "verify": verify_verb,

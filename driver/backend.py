@@ -49,8 +49,13 @@ class Compilation(Protocol):
     @property
     def hints(self) -> Sequence[str]: ...
 
-    def passes(self) -> Sequence[Pass]:
-        """The backend's own passes, after those of the graph."""
+    def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
+        """All passes in order: those of the graph, with options that suit the backend, then its own. lossy: passes
+        that a user asked for."""
+        ...
+
+    def known_passes(self) -> Mapping[str, Pass]:
+        """By name, every pass that a pipeline's text can name, with its default options."""
         ...
 
     def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:

@@ -9,7 +9,7 @@ from ..backends.c.costs import read_costs
 from ..backends.c.emit import emit_model
 from ..backends.c.engine import Engine
 from ..backends.c.engines import ENGINES
-from ..backends.c.lowering.pipeline import Tuning, kernel_passes
+from ..backends.c.lowering.pipeline import Tuning, known_passes, stages
 from ..backends.c.plans import Plans
 from ..backends.c.target import MEASURED, Target, find_target, runs_here
 from ..backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
@@ -76,8 +76,12 @@ class CCompilation:
             f"costs for {self._machine.name} were not measured, so those of another target chose the engines; {advice}",
         )
 
-    def passes(self) -> Sequence[Pass]:
-        return kernel_passes(self._machine, *self._engines, Tuning(self._tuner, self._candidates), self._plans)
+    def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
+        tuning = Tuning(self._tuner, self._candidates)
+        return [stage.step for stage in stages(self._machine, *self._engines, tuning, lossy, self._plans)]
+
+    def known_passes(self) -> Mapping[str, Pass]:
+        return known_passes(self._machine, *self._engines)
 
     def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
         return self._plans.all_candidates(program)

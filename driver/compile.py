@@ -17,14 +17,16 @@ from ..ir.losses import Losses
 from ..ir.program import Program
 from ..passes.base import Pass
 from ..passes.exact_averages import ExactAverages
-from ..passes.pipeline import Stage, graph_passes, numbered, run_passes
+from ..passes.pipeline import Stage, numbered, run_passes
 from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.layers import Layer, layers_to_json
 from ..runtime.artifact.losses import LOSSES, losses_to_json
 from ..runtime.artifact.manifest import Manifest, PortInfo, prefix_of
+from ..runtime.artifact.stored_ir import StageWriter
 from ..version import __version__
 from .backend import Built, Compilation
 from .backends import find_backend
+from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass
 from .options import DEFAULTS, CompileOptions
 
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 StageObserver = Callable[[str, "Program | None", float], None]
 """Called after every stage of a compilation with its label, the program (None once it is C) and the seconds it took."""
-
-IMPORT_LABEL = "00-import"
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,18 +125,20 @@ def compile_model(
     replaced = Artifact.check_output(path, as_folder=as_directory or None)
     digest = source_hash(model, program)
     program = program.clone()
-    dump = _IRDump(dump_ir)
-    texts: dict[str, bytes] = {}
+    dump = IRDump(dump_ir)
+    ir = StageWriter()
 
     def observe(label: str, at: Program) -> None:
-        texts[f"ir/{label}.mlir"] = at.text().encode()
+        if lossy and label.endswith(lossy.name):
+            ir.drop_constants()
+        ir.add(label, at)
         dump.write(label, at)
         timeline.mark(label, at)
 
     observe(IMPORT_LABEL, program)
     run_passes(program, stages_of(compilation, lossy), observe)
     built = compilation.build(program, lambda label: timeline.mark(label, program if label == "emit" else None))
-    contents = {**built.contents, **texts, "ir/weights.npz": program.weights.to_bytes()}
+    contents = {**built.contents, **ir.contents()}
     contents["layers.json"] = layers_to_json(built.layers)
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
@@ -158,7 +160,7 @@ def imported(model: ModelProto | Program | str | Path, options: CompileOptions, 
 
 def stages_of(compilation: Compilation, lossy: Pass | None = None) -> list[Stage]:
     """All passes of a compilation, numbered."""
-    return numbered([*graph_passes([lossy] if lossy else []), *compilation.passes()])
+    return numbered(compilation.passes([lossy] if lossy else []))
 
 
 def source_hash(model: ModelProto | Program | str | Path, program: Program) -> str:
@@ -182,21 +184,6 @@ class _Timeline:
         if self.observer is not None:
             self.observer(label, program, now - self.last)
         self.last = time.perf_counter()
-
-
-class _IRDump:
-    """Writes DIR/LABEL.mlir after every pass, and the weights that the last one uses to DIR/LABEL.npz."""
-
-    def __init__(self, folder: str | Path | None) -> None:
-        self.folder = None if folder is None else Path(folder)
-
-    def write(self, label: str, program: Program) -> None:
-        if self.folder is None:
-            return
-        try:
-            program.save(self.folder / label)
-        except OSError as error:
-            raise InputError(f"cannot write the IR: {error.strerror}", where=str(self.folder)) from error
 
 
 def _manifest(program: Program, built: Built, source_hash: str, options: CompileOptions) -> Manifest:

@@ -18,6 +18,7 @@ from ..ir.tn.constant import ConstantOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import DequantizeOp
 from .base import Pass
+from .properties import NO_KERNELS
 
 MAX_LEVEL = 127
 
@@ -67,10 +68,12 @@ def _with_one_scale(rows: np.ndarray) -> Integers | None:
     return None
 
 
+@dataclass(frozen=True)
 class ClassifyWeights(Pass):
     """Float constants that convolutions and products multiply by become dequantized integers where that is exact."""
 
     name: ClassVar[str] = "classify-weights"
+    requires: ClassVar = (NO_KERNELS,)
 
     def apply(self, program: Program) -> bool:
         changed = False
@@ -79,8 +82,7 @@ class ClassifyWeights(Pass):
                 changed |= _classify(program, op, op.w, axis=0)
             elif isinstance(op, MatMulOp):
                 changed |= _classify(program, op, op.b, axis=-1)
-        erase_dead(program)
-        return changed
+        return changed | erase_dead(program)
 
 
 def _classify(program: Program, op: Operation, value: SSAValue, axis: int) -> bool:

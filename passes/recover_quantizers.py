@@ -6,13 +6,14 @@ maxima, products and sums of integers), and meets the next quantize, threshold o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
-from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace, sole_user
 from ..ir.tn import OPS, ElementwiseOp, MovementOp
 from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
@@ -20,8 +21,11 @@ from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, may_wrap, range_of, shape_of, values_of
-from .base import Pass
+from .base import RewritePass
+from .bound_rules import clip_of_dequantize, quantize_of_bounds
+from .level_rules import clip_of_quantize
 from .monotone_chain import as_step, varying_axes
+from .properties import NO_KERNELS
 
 MAX_PAIRS = 1 << 20
 
@@ -268,19 +272,22 @@ ROUNDING_CHAINS: Rules = {ClipOp: (_rounding_chain,), RoundOp: (_rounding_chain,
 RULES: Rules = {
     **MOVES,
     **ROUNDING_CHAINS,
+    ClipOp: (*ROUNDING_CHAINS[ClipOp], clip_of_dequantize, clip_of_quantize),
     ConvOp: (_integer_conv,),
     MatMulOp: (_integer_matmul,),
     AddOp: (_add,),
     SubOp: (_add,),
-    QuantizeOp: (_requantize, _quantize_before_pool),
+    QuantizeOp: (_requantize, _quantize_before_pool, quantize_of_bounds),
     ThresholdOp: (_quantize_before_pool,),
 }
 
 
-class RecoverQuantizers(Pass):
+@dataclass(frozen=True)
+class RecoverQuantizers(RewritePass):
     """Moves dequantize down, so that convolutions and products between quantizers become integer ones."""
 
     name: ClassVar[str] = "recover-quantizers"
+    requires: ClassVar = (NO_KERNELS,)
 
-    def apply(self, program: Program) -> bool:
-        return apply_rules(program, RULES)
+    def rules(self) -> Rules:
+        return RULES

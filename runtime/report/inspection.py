@@ -6,15 +6,12 @@ Nothing here executes anything from an artifact.
 from __future__ import annotations
 
 import difflib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Attribute, Operation
-from xdsl.printer import Printer
+from xdsl.ir import Attribute
 
 from ...ir.errors import ArtifactError, InputError
 from ...ir.kn.kernel import ConvertOp, KernelOp
@@ -105,7 +102,7 @@ class Inspection:
         if not found:
             known = sorted({name for op in program.ops for name in source_names(op.location)})
             raise InputError(f"no operation comes from a node '{node}'", hint=f"nodes: {', '.join(known)}")
-        return "\n".join(map(_text_of, found)) + "\n"
+        return "\n".join(map(program.text_of, found)) + "\n"
 
     def why(self, layer: str) -> list[LayerRow]:
         """The steps of a layer, whose candidates say why each is computed as it is. layer: a source node (`conv1` or
@@ -270,13 +267,3 @@ def _memory_summary(rows: Sequence[LayerRow], program: Program) -> tuple[str, st
 
 def _names(name: str, wanted: str) -> bool:
     return wanted in (name, name.partition(":")[2])
-
-
-def _text_of(op: Operation) -> str:
-    """One operation with its location; operands defined elsewhere by their names."""
-    if isinstance(op, ReturnOp):
-        return ""
-    stream = io.StringIO()
-    printer = Printer(stream, print_debuginfo=True)
-    printer.print_op(op)
-    return stream.getvalue()

@@ -31,7 +31,7 @@ TARGET = TARGETS["x86-64-v3"]
 
 def lowered(network: Network) -> Program:
     program = network.program.clone()
-    run_passes(program, stages(TARGET, list(ENGINES)))
+    run_passes(program, stages(TARGET, list(ENGINES)), contracts=True)
     return program
 
 

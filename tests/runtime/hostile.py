@@ -260,7 +260,7 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "oversized JSON": (with_manifest(lambda m: b" " * (65 << 20)), "bytes, at most"),
     "no object": (with_manifest(lambda m: b"[]"), "want an object with the fields"),
     "newer format": (with_manifest(put(format_version=4)), "format version 4; this tercet reads version 3"),
-    "older format": (with_manifest(put(format_version=1)), "format version 1"),
+    "older format": (with_manifest(put(format_version=2)), "format version 2"),
     "bad format": (with_manifest(put(format_version="1")), r"format_version: want an integer in 3\.\.3"),
     "true format": (with_manifest(put(format_version=True)), r"format_version: want an integer in 3\.\.3"),
     "field lost": (with_manifest(lambda m: m.pop("prefix")), "field 'prefix' is missing"),

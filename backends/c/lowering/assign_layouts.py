@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
@@ -22,7 +22,8 @@ from ....ir.program import Program
 from ....ir.rewrite import insert, retype
 from ....ir.tn.movement import ReshapeOp
 from ....ir.types import shape_of
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
 from ..engine import AnyLayout, BitRows, Bits, Dense, LayoutRequest, Planes
 from ..plans import Plans
 from .conversions import bits_layout, bits_type, can_write, converted
@@ -41,13 +42,15 @@ class Use:
     request: LayoutRequest
 
 
+@dataclass(frozen=True)
 class AssignLayouts(Pass):
     """Gives kernel results their layouts and inserts kn.convert."""
 
     name: ClassVar[str] = "assign-layouts"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS,)
 
-    def __init__(self, plans: Plans) -> None:
-        self.plans = plans
+    plans: Plans = field(metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         for argument in list(program.block.args):

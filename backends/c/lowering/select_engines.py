@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cmp_to_key
 from math import prod
 from typing import ClassVar
@@ -25,7 +25,8 @@ from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.tn.pool import MaxPoolOp
 from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ....ir.types import shape_of
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS, NO_KERNELS, OUTPUTS_FINISHED
 from ..elements import cycles_alone, may_join
 from ..engine import Engine, Plan
 from ..plans import Plans, choose
@@ -53,6 +54,7 @@ class Candidate:
     cycles: float
 
 
+@dataclass(frozen=True)
 class SelectEngines(Pass):
     """Every operation ends up in exactly one kn.kernel; constants move into the kernels that use them.
 
@@ -61,9 +63,12 @@ class SelectEngines(Pass):
     """
 
     name: ClassVar[str] = "select-engines"
+    requires: ClassVar = (NO_KERNELS, OUTPUTS_FINISHED)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, plans: Plans, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
-        self.plans, self.engines, self.fallback = plans, engines, fallback
+    plans: Plans = field(metadata=GIVEN)
+    engines: Sequence[Engine] = field(metadata=GIVEN)
+    fallback: Sequence[Engine] = field(default=(), metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         refused: list[str] = []

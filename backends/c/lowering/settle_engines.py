@@ -7,37 +7,41 @@ that wants bytes has to win more than the conversions cost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ....ir.kn.bits import planes_in_bits
 from ....ir.kn.kernel import KernelOp
 from ....ir.program import Program
 from ....ir.types import element_of
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
 from ..engine import Engine, Plan
 from ..plans import Plans, choose
 from ..refusal import Refusal
 from .conversions import conversion_cycles
 
-SWEEPS = 4
-"""A kernel's choice may change those of its neighbours; chains settle in two or three."""
 
-
+@dataclass(frozen=True)
 class SettleEngines(Pass):
     """Sweeps over the kernels that read or write maps of few values until none changes.
 
-    engines: what to choose from.
+    engines: what to choose from. sweeps: at most; a kernel's choice may change those of its neighbours, and chains
+    settle in two or three.
     """
 
     name: ClassVar[str] = "settle-engines"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, plans: Plans, engines: Sequence[Engine]) -> None:
-        self.plans, self.engines = plans, engines
+    plans: Plans = field(metadata=GIVEN)
+    engines: Sequence[Engine] = field(metadata=GIVEN)
+    sweeps: int = 4
 
     def apply(self, program: Program) -> bool:
         kernels = [op for op in program.ops if isinstance(op, KernelOp) and _few_values(op)]
         changed = False
-        for _ in range(SWEEPS):
+        for _ in range(self.sweeps):
             moved = [op for op in kernels if self._choose(program, op)]
             changed |= bool(moved)
             if not moved:

@@ -16,7 +16,8 @@ from ....ir.operation import to_attribute
 from ....ir.program import Port, Program
 from ....ir.tn.constant import ConstantOp
 from ....ir.types import element_of, storage_dtype
-from ....passes.base import Pass
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
 from ..engine import AnyLayout, Dense, LayoutRequest, Plan
 from ..plans import Plans, choose
 from ..refusal import Refusal
@@ -58,6 +59,7 @@ class Layer:
     around: list[list[int]] = field(default_factory=list)  # the steps of the conversions that it causes
 
 
+@dataclass(frozen=True)
 class Tune(Pass):
     """Without a bench it leaves the predicted choice as it is.
 
@@ -66,9 +68,12 @@ class Tune(Pass):
     """
 
     name: ClassVar[str] = "tune"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, plans: Plans, bench: Bench | None, candidates: int) -> None:
-        self.plans, self.bench, self.candidates = plans, bench, candidates
+    plans: Plans = field(metadata=GIVEN)
+    bench: Bench | None = field(default=None, metadata=GIVEN)
+    candidates: int = 0
 
     def apply(self, program: Program) -> bool:
         if self.bench is None:
