@@ -193,16 +193,21 @@ def _corners(
 
 
 def _rounding(op: Operation, operands: Sequence[Bounds], lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """How far the float32 roundings of an operation may move its result."""
+    """How far the float32 roundings of an operation may move its result, where that is finite."""
     with np.errstate(all="ignore"):
-        size = np.maximum(np.abs(lo), np.abs(hi))
+        size = np.maximum(_finite(lo), _finite(hi))
         if isinstance(op, ONE_ROUNDING):
-            return np.where(np.isfinite(size), UNIT * size, 0)
+            return UNIT * size
         largest = _wide(op, [_magnitude(b) for b in operands])
         terms = max((b.own.size for b in operands), default=0) / max(size.size, 1)
         if len(largest) == 1:  # what cancels inside counts with its magnitude
-            size = np.fmax(size, np.abs(largest[0]))
-        return np.where(np.isfinite(size), (OTHER_ROUNDINGS + 2 * np.sqrt(terms)) * UNIT * size, 0)
+            size = np.maximum(size, _finite(largest[0]))
+        return (OTHER_ROUNDINGS + 2 * np.sqrt(terms)) * UNIT * size
+
+
+def _finite(x: np.ndarray) -> np.ndarray:
+    """Magnitudes; 0 for what is not finite."""
+    return np.where(np.isfinite(x), np.abs(x), 0)
 
 
 def _magnitude(b: Bounds) -> np.ndarray:
