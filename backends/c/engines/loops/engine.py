@@ -9,6 +9,7 @@ from math import prod
 from xdsl.ir import Operation
 
 from .....ir.kn.layout import layout_of
+from .....ir.kn.requests import Dense
 from .....ir.tn.elementwise import SigmoidOp, SoftmaxOp, TanhOp
 from .....ir.tn.linear import ConvOp, MatMulOp
 from .....ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
@@ -25,7 +26,7 @@ from .....ir.tn.pool import (
     TopKOp,
 )
 from .....ir.types import shape_of
-from ...engine import Dense, Engine, Kernel, KernelCode, Plan, Schedule, only_dense
+from ...engine import Engine, Kernel, KernelCode, Plan, Schedule, only_dense
 from ...expressions import ELEMENT_HEADER, helpers, is_elementwise
 from ...refusal import Refused
 from ...target import Target
