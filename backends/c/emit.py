@@ -18,7 +18,7 @@ from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
 from .engine import KernelCode
-from .engines import ENGINES, find_engine
+from .engines import ENGINES
 from .gaps import Gap
 from .instructions import target_header
 from .lists import Lists
@@ -153,9 +153,7 @@ def _emit_step(op: Operation, index: int, program: Program, plans: Plans) -> _St
         return _Step(op, symbol, "convert", emit_convert(op, symbol))
     if not isinstance(op, KernelOp):
         raise IRError(f"{op.name} is not at kernel level", where=describe(op))
-    if (engine := find_engine(op.engine.data)) is None:
-        raise IRError(f"unknown engine '{op.engine.data}'", where=describe(op))
-    symbol = check_symbol(op.symbol.data)
+    engine, symbol = plans.engine(op), check_symbol(op.symbol.data)
     code = plans.chosen(op, program.weights).emit(plans.kernel(op, program.weights))
     return _Step(op, symbol, engine.name, code, engine.packed)
 

@@ -22,11 +22,12 @@ from xdsl.ir import Operation, SSAValue
 
 from ...ir.kn.buffers import round_up
 from ...ir.kn.layout import planes_of
+from ...ir.kn.requests import AnyLayout, Dense, LayoutRequest
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ...ir.types import element_of, shape_of, storage_dtype
 from .elements import ELEMENTS
-from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
+from .engine import Constant, Constants, Kernel
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
 from .limits import INT32_MAX
 from .planes import PLANES_HEADER, planes_initialiser

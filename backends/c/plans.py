@@ -30,6 +30,13 @@ class Plans:
         self._kernels: dict[KernelOp, Kernel] = {}
         self._found: dict[tuple[KernelOp, str], Sequence[Plan] | Refusal] = {}
 
+    def engine(self, op: KernelOp) -> Engine:
+        """A kernel's engine. Raises IRError for one that is not known here."""
+        name = op.engine.data
+        if (engine := next((engine for engine in self.engines if engine.name == name), None)) is None:
+            raise IRError(f"unknown engine '{name}'", where=describe(op))
+        return engine
+
     def kernel(self, op: KernelOp, weights: WeightStore) -> Kernel:
         """A kernel as engines see it."""
         if op not in self._kernels:
@@ -46,10 +53,7 @@ class Plans:
     def chosen(self, op: KernelOp, weights: WeightStore) -> Plan:
         """The plan that a kernel's engine and schedule name. Raises IRError where there is none."""
         name, schedule = op.engine.data, op.schedule_values
-        engine = next((engine for engine in self.engines if engine.name == name), None)
-        if engine is None:
-            raise IRError(f"unknown engine '{name}'", where=describe(op))
-        found = self.of(op, weights, engine)
+        found = self.of(op, weights, self.engine(op))
         if isinstance(found, Refusal):
             raise IRError(f"engine '{name}' refuses this kernel: {found.reason}", where=describe(op))
         plan = next((plan for plan in found if plan.schedule == schedule), None)

@@ -15,7 +15,7 @@ from xdsl.ir import Attribute
 
 from ...ir.errors import ArtifactError, InputError
 from ...ir.kn.kernel import ConvertOp, KernelOp
-from ...ir.kn.layout import PlanesLayout, layout_of, tensor_in
+from ...ir.kn.layout import layout_of, tensor_in
 from ...ir.kn.memory import arena_bytes, live_bytes
 from ...ir.locations import source_names
 from ...ir.losses import Losses
@@ -222,7 +222,7 @@ def describe_type(kind: Attribute) -> str:
     tensor = tensor_in(kind)
     shape = "x".join(map(str, shape_of(tensor))) or "scalar"
     layout = layout_of(kind)
-    where = "" if layout is None else ", planes" if isinstance(layout, PlanesLayout) else ", bits"
+    where = "" if layout is None else f", {layout.WORDS}"
     return f"{shape} {values_text(element_of(tensor))}{where}"
 
 

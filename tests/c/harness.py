@@ -29,8 +29,9 @@ from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import AnyLayout, BitRows, Bits, Engine, Kernel, LayoutRequest, Plan, Planes, Schedule
-from tercet.backends.c.lowering.conversions import bits_type, can_write
+from tercet.backends.c.engine import Engine, Kernel, Plan, Schedule
+from tercet.backends.c.lowering.assign_layouts import wanted_type
+from tercet.backends.c.lowering.conversions import can_write
 from tercet.backends.c.refusal import Refusal
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
@@ -39,6 +40,7 @@ from tercet.ir.kn.bits import BitsLayout, planes_in_bits
 from tercet.ir.kn.buffers import TAIL_BYTES, round_up
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
 from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes
+from tercet.ir.kn.requests import AnyLayout, BitRows, Bits, LayoutRequest, Planes
 from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
@@ -201,7 +203,7 @@ def _kernel(
 def _converted(program: Program, value: SSAValue, request: LayoutRequest, slack: int) -> SSAValue:
     if not isinstance(request, Planes | Bits | BitRows):
         return value
-    kind = planes_type(value.type, request, slack) if isinstance(request, Planes) else bits_type(value, request)
+    kind = planes_type(value.type, request, slack) if isinstance(request, Planes) else wanted_type(value, request)
     (result,) = _append(program, ConvertOp.create(operands=[value], result_types=[kind]))
     return result
 

@@ -13,11 +13,12 @@ from test_table import BORDERS, check_borders, conv_case
 from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import Engine, Planes
+from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.active_inputs import ENGINE, as_plans
 from tercet.backends.c.engines.active_inputs.forms import read_form
 from tercet.backends.c.engines.active_inputs.plan import NAME, Plan
 from tercet.backends.c.target import Target, find_target
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, Element, int_type, shape_of
 

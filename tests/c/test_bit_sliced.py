@@ -13,13 +13,14 @@ from test_table import BORDERS, WEIGHTS, check_borders, conv_case
 
 import tercet
 from tercet.backends.c.convolutions.problem import read_problem
-from tercet.backends.c.engine import Kernel, Planes
+from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.bit_sliced import ENGINE
 from tercet.backends.c.engines.bit_sliced.forms import BLOCK, Form
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.kn.layout import bit_rows_of
+from tercet.ir.kn.requests import Planes
 from tercet.ir.program import Program
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, element_of, int_type
 from tercet.passes.pipeline import run_passes

@@ -16,11 +16,12 @@ from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.bit_products.problem import read_problem
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import Engine, Planes
+from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.popcount import ENGINE, as_plans
 from tercet.backends.c.engines.popcount.forms import Form
 from tercet.backends.c.engines.popcount.plan import NAME, Plan
 from tercet.backends.c.target import Target, find_target
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.elementwise import AddOp
 from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.tn.quant import SelectThresholdOp, ThresholdOp

@@ -24,12 +24,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xdsl.ir import SSAValue
 
-from tercet.backends.c.engine import Engine, Planes
+from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.loops import ENGINE as LOOPS
 from tercet.backends.c.engines.table import ENGINE
 from tercet.backends.c.target import find_target
 from tercet.ir.kn.kernel import KernelOp, planned_offsets
 from tercet.ir.kn.layout import pack
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.elementwise import ReluOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import ThresholdOp

@@ -11,10 +11,11 @@ from xdsl.ir import Operation, SSAValue
 
 from ....ir.kn.bits import BitsLayout, planes_in_bits
 from ....ir.kn.layout import Layout, PlanesLayout
+from ....ir.kn.requests import Bits, LayoutRequest
 from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import Element, element_of, range_of, shape_of, values_of
-from ..engine import Bits, Kernel, LayoutRequest, once_per_kernel
+from ..engine import Kernel, once_per_kernel
 from ..epilogue import Grid, epilogue_reads
 from ..limits import INT32_MAX
 from ..refusal import Refused

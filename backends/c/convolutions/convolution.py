@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....ir.kn.layout import PlanesLayout
+from ....ir.kn.requests import LayoutRequest, Planes
 from ....ir.tn.linear import ConvOp
 from ....ir.types import shape_of
-from ..engine import Constants, Kernel, LayoutRequest, Planes
+from ..engine import Constants, Kernel
 from ..epilogue import Epilogue, Grid, check_epilogue, epilogue_reads
 from ..refusal import Refused
 
@@ -73,15 +74,12 @@ class Convolution:
 
     def taps(self, layout: PlanesLayout) -> list[int]:
         """The element offset of every filter tap, rows first, from the lane y * pitch + x of output pixel (y, x)."""
-        s, offsets = layout.field("stride"), []
-        phase_size = layout.field("size") // (s * s)
         _, _, rows, columns = self.weights.shape
-        for ky in range(rows):
-            y = ky * self.dilations[0] - self.pads[0] + layout.field("top")
-            for kx in range(columns):
-                x = kx * self.dilations[1] - self.pads[1] + layout.field("left")
-                offsets.append((y % s * s + x % s) * phase_size + y // s * layout.field("pitch") + x // s)
-        return offsets
+        return [
+            layout.place(ky * self.dilations[0] - self.pads[0], kx * self.dilations[1] - self.pads[1])
+            for ky in range(rows)
+            for kx in range(columns)
+        ]
 
 
 def finish_function(

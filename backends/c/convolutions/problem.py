@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
+from ....ir.kn.requests import LayoutRequest, Planes
 from ....ir.tn.linear import ConvOp
 from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
-from ..engine import Constants, Kernel, LayoutRequest, Planes, once_per_kernel
+from ..engine import Constants, Kernel, once_per_kernel
 from ..limits import INT32_MAX
 from ..planes import planes_initialiser
 from ..refusal import Refused

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine import Dense, Engine, Kernel, KernelCode, Plan, Schedule, any_planes, only_dense
+from ....ir.kn.requests import Dense
+from ..engine import Engine, Kernel, KernelCode, Plan, Schedule, any_planes, only_dense
 from ..epilogue import check_epilogue, epilogue_reads
 from ..refusal import Refused
 from ..target import Target

@@ -8,12 +8,13 @@ from math import prod
 from xdsl.ir import Attribute, SSAValue
 
 from ....ir.kn.bit_rows import BitRowsLayout
-from ....ir.kn.bits import BitsLayout, planes_in_bits
+from ....ir.kn.bits import planes_in_bits
 from ....ir.kn.kernel import ConvertOp, KernelOp
-from ....ir.kn.layout import MapType, layout_of, tensor_in
+from ....ir.kn.layout import layout_of, tensor_in, wanted
+from ....ir.kn.requests import BitRows, Bits, Dense, LayoutRequest
 from ....ir.types import element_of, shape_of
 from ....ir.weights import WeightStore
-from ..engine import BitRows, Bits, Dense, LayoutRequest, Plan
+from ..engine import Plan
 from ..plans import Plans
 from ..target import Target
 
@@ -25,16 +26,6 @@ def can_write(plan: Plan, kind: Attribute) -> bool:
     """Whether a kernel can write its result in a type, dense or laid out."""
     layout = layout_of(kind)
     return layout is None or plan.writes(layout)
-
-
-def bits_type(value: SSAValue, request: Bits | BitRows) -> MapType:
-    return MapType(tensor_in(value.type), bits_layout(value, request))
-
-
-def bits_layout(value: SSAValue, request: Bits | BitRows) -> BitsLayout | BitRowsLayout:
-    if isinstance(request, BitRows):
-        return BitRowsLayout.of(tensor_in(value.type))
-    return BitsLayout.of(request.axis, request.groups)
 
 
 def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
@@ -54,7 +45,8 @@ class Side:
     plan: Plan | None
 
     def writes(self, value: SSAValue, request: Bits | BitRows) -> bool:
-        return self.plan is not None and self.plan.writes(bits_layout(value, request))
+        layout = wanted(tensor_in(value.type), request)
+        return self.plan is not None and layout is not None and self.plan.writes(layout)
 
     def writes_bits(self, value: SSAValue) -> bool:
         """In rows, or along any axis."""

@@ -11,17 +11,18 @@ import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
 from ....ir.kn.kernel import KernelOp
-from ....ir.kn.layout import layout_of, tensor_in
+from ....ir.kn.layout import layout_of, satisfies, tensor_in
+from ....ir.kn.requests import AnyLayout, Dense, LayoutRequest
 from ....ir.operation import to_attribute
 from ....ir.program import Port, Program
 from ....ir.tn.constant import ConstantOp
 from ....ir.types import element_of, storage_dtype
 from ....passes.base import GIVEN, Pass
 from ....passes.properties import DENSE_MAPS, IN_KERNELS
-from ..engine import AnyLayout, Dense, LayoutRequest, Plan
+from ..engine import Plan
 from ..plans import Plans, choose
 from ..refusal import Refusal
-from .assign_layouts import AssignLayouts, Use, satisfies, wanted
+from .assign_layouts import AssignLayouts, wanted_type
 from .conversions import can_write, converted
 from .plan_memory import PlanMemory
 
@@ -198,11 +199,11 @@ def _wanted(value: SSAValue, request: LayoutRequest, predicted: Attribute) -> At
     """The type in which an operand is read: as in the predicted program where that will do."""
     if isinstance(request, Dense):
         return value.type
-    if satisfies(layout_of(predicted), request, value):
+    if satisfies(predicted, request):
         return predicted
     if isinstance(request, AnyLayout):
         return value.type
-    return wanted(value, request, [Use(value.owner, 0, request)])  # type: ignore[arg-type]
+    return wanted_type(value, request)
 
 
 def _converted(program: Program, value: SSAValue, want: Attribute) -> SSAValue:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .....ir.kn.layout import BitRowsLayout, Layout, PlanesLayout
+from .....ir.kn.requests import BitRows, LayoutRequest
 from .....ir.types import BIPOLAR, element_of
 from ...convolutions.problem import Problem, layout_requests, read_problem
-from ...engine import BitRows, Engine, Kernel, LayoutRequest, Plan, any_planes
+from ...engine import Engine, Kernel, Plan, any_planes
 from ...refusal import Refused
 from ...target import Target
 from .list_emit import emit_lists

@@ -90,9 +90,8 @@ def _width(out: Lines, symbol: str, size: int, finish: str) -> str:
 
 def _offset(source: Source, layout: PlanesLayout) -> int:
     """The element of a plane that output pixel 0 sees first, in the source's phase."""
-    s, top, left = (layout.field(name) for name in ("stride", "top", "left"))
-    y, x = source.row * s + source.phase[0] + top, source.column * s + source.phase[1] + left
-    return (y % s * s + x % s) * (layout.field("size") // (s * s)) + y // s * layout.field("pitch") + x // s
+    stride = layout.field("stride")
+    return layout.place(source.row * stride + source.phase[0], source.column * stride + source.phase[1])
 
 
 def _steps(kernel: Kernel, plan: ListPlan) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .....ir.kn.requests import Dense
 from ...dense.problem import read_matmul
-from ...engine import Dense, Engine, Kernel, Plan, only_dense
+from ...engine import Engine, Kernel, Plan, only_dense
 from ...epilogue import check_epilogue
 from ...refusal import Refused
 from ...target import Target

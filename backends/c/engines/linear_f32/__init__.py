@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...engine import Dense, Engine, Kernel, Plan, only_dense
+from .....ir.kn.requests import Dense
+from ...engine import Engine, Kernel, Plan, only_dense
 from ...epilogue import check_epilogue
 from ...target import Target
 from .emit import emit_linear

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from xdsl.ir import Operation
 
 from .....ir.kn.layout import layout_of
+from .....ir.kn.requests import Dense
 from ...elements import ELEMENTS
-from ...engine import Dense, Engine, Kernel, KernelCode, Plan, Schedule, only_dense
+from ...engine import Engine, Kernel, KernelCode, Plan, Schedule, only_dense
 from ...expressions import ELEMENT_HEADER, helpers, is_elementwise
 from ...refusal import Refused
 from ...target import Target

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...engine import Dense, Engine, Kernel, Plan, any_planes
+from .....ir.kn.requests import Dense
+from ...engine import Engine, Kernel, Plan, any_planes
 from ...epilogue import check_epilogue, epilogue_reads
 from ...refusal import Refused
 from ...target import Target

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.kn.buffers import round_up
+from .....ir.kn.requests import Planes
 from .....ir.tn.pool import MaxPoolOp
 from .....ir.types import element_of, is_float, shape_of, storage_dtype
-from ...engine import Engine, Kernel, KernelCode, Plan, Planes, Schedule, any_planes
+from ...engine import Engine, Kernel, KernelCode, Plan, Schedule, any_planes
 from ...planes import PLANES_HEADER, planes_initialiser
 from ...refusal import Refused
 from ...target import Target

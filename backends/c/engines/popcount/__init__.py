@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from .....ir.kn.requests import Bits
 from ...bit_products.fields import offset_of
 from ...bit_products.problem import layout_requests, read_problem, writes
-from ...engine import Bits, Engine, Kernel, Plan
+from ...engine import Engine, Kernel, Plan
 from ...epilogue import check_epilogue
 from ...target import Target
 from .emit import emit_popcount
