@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from ..backends.c.lowering.pipeline import known_passes, stages
-from ..backends.c.target import find_target
 from ..ir.errors import InputError
 from ..ir.program import TEXT_FILE, WEIGHTS_FILE, Program
 from ..ir.weights import WeightStore
-from ..passes.pipeline import check_properties, numbered, run_passes
+from ..passes.pipeline import KNOWN, check_properties, numbered, run_passes
 from ..passes.pipeline_text import parse_pipeline
 from ..runtime.artifact.artifact import SUFFIX, Artifact
 from ..runtime.artifact.manifest import MANIFEST
 from ..runtime.artifact.stored_ir import read_stages, stage_programs
 from ..runtime.report.inspection import find_stages
-from .compile import choose_engines, import_onnx
+from .backends import find_backend
+from .compile import import_onnx, stages_of
 from .ir_dump import IMPORT_LABEL, IRDump, save_program
+from .options import Choices, CompileOptions
 
 IR_SUFFIX = ".mlir"
 
@@ -29,28 +30,27 @@ def opt(
     source: str | Path | Program,
     passes: str | None = None,
     *,
-    target: str = "native",
-    engines: str | Sequence[str] | None = None,
-    optimize: str = "speed",
     after: str | None = None,
-    batch: int | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
     output: str | Path | None = None,
     dump_ir: str | Path | None = None,
     verify_passes: bool = False,
+    options: CompileOptions | None = None,
+    **choices: Unpack[Choices],
 ) -> Program:
     """Runs passes on a program and gives what they leave.
 
     source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, an artifact
     (after: the pass to begin after; default: the import), or a program, which stays as it is. passes: a pipeline's text
-    (`pipeline_text.py`); absent: all passes of `compile`. target, engines, optimize: for passes of the C backend, as
-    for `compile`. batch, shapes: for models, as there. output: a folder that gets the result. dump_ir: a folder that
-    gets the IR after every pass. verify_passes: also checks what passes ensure. Raises TercetError: for the source, the
-    pipeline, and a pass that lacks what it requires.
+    (`pipeline_text.py`); absent: all passes of `compile`. output: a folder that gets the result. dump_ir: a folder that
+    gets the IR after every pass. verify_passes: also checks what passes ensure. options, choices: as for `compile`;
+    batch and shapes are for models only. Raises TercetError: for the source, the pipeline, and a pass that lacks what
+    it requires.
     """
-    machine, choices = find_target(target), choose_engines(engines, optimize)
-    known = known_passes(machine, *choices)
-    chosen = stages(machine, *choices) if passes is None else numbered(parse_pipeline(passes, known))
+    made = CompileOptions.of(options, choices)
+    compilation = find_backend(made.backend).open(made.lowering, build=False)
+    known = {step.name: step for step in (*KNOWN, *compilation.passes())}
+    chosen = stages_of(compilation) if passes is None else numbered(parse_pipeline(passes, known))
+    batch, shapes = made.batch, made.shapes_by_name
     program = source.clone() if isinstance(source, Program) else read_program(Path(source), batch, shapes, after)
     dump = IRDump(dump_ir)
     dump.write(IMPORT_LABEL, program)

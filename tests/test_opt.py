@@ -12,7 +12,7 @@ from tercet.api import opt
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS
 from tercet.cli import main
-from tercet.driver.compile import choose_engines
+from tercet.driver.c_backend import choose_engines
 from tercet.driver.opt import read_program
 from tercet.ir.errors import InputError, IRError
 from tercet.ir.program import Port, Program
@@ -44,7 +44,7 @@ def test_opt_makes_the_dumps_of_compile(dumps: Path, tmp_path: Path) -> None:
     assert files_of(tmp_path / "last") == files_of(dumps / "18-plan-memory")
 
 
-@pytest.mark.parametrize("stage", stages(TARGETS[TARGET], *choose_engines("loops")), ids=lambda stage: stage.label)
+@pytest.mark.parametrize("stage", stages(TARGETS[TARGET], *choose_engines(["loops"])), ids=lambda stage: stage.label)
 def test_each_pass_alone_makes_the_next_dump(stage, dumps: Path, tmp_path: Path) -> None:
     before = next(dumps.glob(f"{stage.number - 1:02d}-*"))
     opt(before, str(stage.step), target=TARGET, engines="loops", output=tmp_path)
@@ -92,7 +92,7 @@ def test_contracts_hold_on_the_way_and_wrong_ones_are_seen() -> None:
     relu = ReluOp.make(program.block.args[0])
     program.block.add_op(relu)
     program.finish([("y", relu.result, np.dtype(np.float32))])
-    steps = stages(TARGETS["generic"], *choose_engines("loops"))
+    steps = stages(TARGETS["generic"], *choose_engines(["loops"]))
     with pytest.raises(IRError, match="pass 'assign-layouts' requires 'in kernels'"):
         run_passes(program.clone(), [stage for stage in steps if stage.name == "assign-layouts"], contracts=True)
     run_passes(program, steps, contracts=True)

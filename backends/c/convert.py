@@ -10,6 +10,7 @@ from ...ir.types import element_of, shape_of, storage_dtype
 from .bit_maps import emit_bits_convert
 from .bit_rows import emit_bit_rows_convert
 from .engine import KernelCode
+from .planes import layout_or_dense
 from .text import Lines, storage_c
 
 
@@ -25,7 +26,7 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     if planes_of(op.x.type) is None and planes_of(op.y.type) is None:
         return _copy(symbol, shape, c_type)
     _, channels, height, width = shape
-    source, target = (planes_of(kind) or _dense(height, width) for kind in (op.x.type, op.y.type))
+    source, target = layout_or_dense(op.x.type), layout_or_dense(op.y.type)
 
     out = Lines()
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
@@ -39,11 +40,6 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
             with out.block(f"for (int64_t y = 0; y < {height}; y++)"):
                 _copy_row(out, source, target, width, item)
     return KernelCode(out.text())
-
-
-def _dense(height: int, width: int) -> PlanesLayout:
-    """Dense rows as planes without a border."""
-    return PlanesLayout.of(top=0, left=0, pitch=max(width, 1), size=max(height * width, 1), zero=0)
 
 
 def _row(layout: PlanesLayout) -> str:

@@ -15,7 +15,7 @@ PLANES_HEADER = Path(__file__).with_name("planes.h")
 def layout_or_dense(kind: Attribute) -> PlanesLayout:
     """The layout of a map [1, C, H, W]; a dense map is planes without any border."""
     _, _, height, width = shape_of(tensor_in(kind))
-    return planes_of(kind) or PlanesLayout.of(top=0, left=0, pitch=width, size=height * width, zero=0)
+    return planes_of(kind) or PlanesLayout.of(top=0, left=0, pitch=max(width, 1), size=max(height * width, 1), zero=0)
 
 
 def planes_initialiser(kind: Attribute, item: int | None = None) -> str:

@@ -16,8 +16,7 @@ from ...ir.kn.layout import BitRowsLayout, BitsLayout, Layout, layout_of, tensor
 from ...ir.locations import source_names
 from ...ir.names import identifier
 from ...ir.types import Element, element_of, range_of, shape_of, storage_dtype
-
-INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+from .limits import INT32_MAX, INT32_MIN
 
 
 class Lines:

@@ -44,7 +44,6 @@ THREADING: Mapping[str, tuple[str, ...]] = {
     "none": ("-DTERCET_NO_THREADS",),
 }
 """Where a model's threads come from, and the flags of it: threads of its own, those of OpenMP, or there are none."""
-LIBRARY = "model.so"
 WHERE_TO_GET_ONE = "install gcc or clang (Debian: apt install gcc), or `pip install ziglang`, or set TERCET_CC"
 TIMEOUT_SECONDS = 600
 
@@ -145,11 +144,13 @@ def compile_shared(
     *,
     compiler: Compiler | None = None,
     layers: Mapping[str, str] | None = None,
+    soname: str = "",
 ) -> Path:
     """Writes `sources` (file name -> content) to `folder`, compiles every .c and .S of them and links one library.
 
     flags: added to COMMON_FLAGS, see `target_flags`. jobs: compilers at a time, default one per core. layers: file name
-    -> source layers, for errors. Returns the library's path in `folder`; its bytes do not depend on folder or run.
+    -> source layers, for errors. soname: what programs that are linked to the library record, and the file's name.
+    Returns the library's path in `folder`; its bytes do not depend on folder or run.
     Raises ToolchainError with the compiler's first lines.
     """
     compiler = compiler or find_compiler()
@@ -180,11 +181,13 @@ def compile_shared(
     objects = [f"{unit}.o" for unit in units]
     for name in objects:
         _check_written(folder / name, compiler)
-    _call(running, [*compiler.argv, *LINK_FLAGS, *flags, "-o", LIBRARY, *objects, "-lm"], folder, where="linking")
-    _check_written(folder / LIBRARY, compiler)
+    library = soname or "model.so"
+    linking = [*LINK_FLAGS, *([f"-Wl,-soname,{soname}"] if soname else []), *flags]
+    _call(running, [*compiler.argv, *linking, "-o", library, *objects, "-lm"], folder, where="linking")
+    _check_written(folder / library, compiler)
     for name in objects:
         (folder / name).unlink()
-    return folder / LIBRARY
+    return folder / library
 
 
 def _check_written(path: Path, compiler: Compiler) -> None:

@@ -13,9 +13,7 @@ from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from ..types import Element, element_of, shape_of, storage_dtype, values_of
-
-ALIGNMENT = 64
-"""Bytes that the size of a plane is a multiple of, so that whole vectors may be stored at its end."""
+from .buffers import ALIGNMENT
 
 
 def row_bits(element: Element) -> int:

@@ -19,13 +19,6 @@ from ..types import Element, Tensor, element_of, range_of, shape_of, storage_dty
 from .bit_rows import BitRowsLayout
 from .bits import BitsLayout
 
-TAIL_BYTES = 256
-"""Readable bytes after every buffer, so that a vector load may run past its end."""
-
-
-def round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
 
 @irdl_attr_definition
 class PlanesLayout(ParametrizedAttribute):

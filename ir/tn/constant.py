@@ -27,5 +27,8 @@ class ConstantOp(TensorOperation):
     def infer(self) -> Sequence[Tensor]:
         return [tensor_of(result) for result in self.results]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ""  # there are none
+
 
 OPS = [ConstantOp]

@@ -1,9 +1,9 @@
 """The artifact: one file `NAME.tercet` (a zip, stored) or a folder with the same content.
 
     manifest.json            what it is, for which CPU, and the SHA-256 of every other file
-    lib/model.so             the compiled model, complete with its weights
+    lib/libPREFIX.so         the compiled model, complete with its weights
     include/PREFIX.h         its C functions
-    cmake/, pkgconfig/       for C programs that link to it
+    lib/cmake/PREFIX/        for C programs that link to it; so is lib/pkgconfig/
     src/                     the C it was compiled from, and how to build that again
     ir/                      the program after every pass, and the weights of all (stored_ir.py)
     layers.json              what each step computes
@@ -24,7 +24,7 @@ from ...ir.errors import ArtifactError
 from .atomic import atomic_file, atomic_folder, check_writable
 from .container import Container, check_name, check_store, open_container
 from .layers import Layer, layers_from_json
-from .manifest import LAYERS, LIBRARY, MANIFEST, MOST_JSON_BYTES, FileInfo, Manifest
+from .manifest import LAYERS, MANIFEST, MOST_JSON_BYTES, FileInfo, Manifest
 from .schema import ALTERED
 
 SUFFIX = ".tercet"
@@ -159,7 +159,7 @@ def _check_files(container: Container, manifest: Manifest, path: Path) -> None:
 
 
 def _check_required(manifest: Manifest, where: str) -> None:
-    for name in (LIBRARY, manifest.header, LAYERS):
+    for name in (manifest.library, manifest.header, LAYERS):
         if name not in manifest.files:
             raise ArtifactError(f"an artifact needs '{name}', which is missing", where=where, hint=ALTERED)
     if MANIFEST in manifest.files:

@@ -18,8 +18,8 @@ from .schema import ALTERED, array, boolean, either, integer, mapping, matching,
 if TYPE_CHECKING:
     from ...ir.program import Port
 
-FORMAT_VERSION = 3
-LIBRARY, LAYERS, MANIFEST = "lib/model.so", "layers.json", "manifest.json"
+FORMAT_VERSION = 4
+LAYERS, MANIFEST = "layers.json", "manifest.json"
 MOST_JSON_BYTES = 64 << 20
 MOST_FILES = 10_000
 STORED_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float32")
@@ -43,6 +43,11 @@ def prefix_of(name: str) -> str:
     prefix = identifier(name)[:100] or "model"
     reserved = f" {prefix.lower()} " in SYSTEM_HEADERS or prefix.lower().startswith("tercet")
     return f"{prefix}_model" if reserved else prefix
+
+
+def soname(prefix: str) -> str:
+    """The name of a model's shared library, as programs that are linked to it record it."""
+    return f"lib{prefix}.so"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,10 @@ class Manifest:
     @property
     def header(self) -> str:
         return f"include/{self.prefix}.h"
+
+    @property
+    def library(self) -> str:
+        return f"lib/{soname(self.prefix)}"
 
     def to_json(self) -> bytes:
         return schema.dump_json(asdict(self))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...ir.errors import InputError
-from .manifest import LIBRARY, prefix_of
+from .manifest import prefix_of, soname
 from .public_header import comment_text, glue, public_header, tools_header
 
 if TYPE_CHECKING:
@@ -19,41 +19,75 @@ if TYPE_CHECKING:
 C_FOLDER = Path(__file__).parents[1] / "c"
 
 CMAKE_CONFIG = """\
-# find_package({p}) with this artifact's folder in CMAKE_PREFIX_PATH (or {p}_DIR set to this folder) gives {p}::{p}.
+# find_package({p}) with this artifact's folder in CMAKE_PREFIX_PATH (or {p}_DIR set to this folder) gives {p}::{p}, and
+# {p}::static where lib{p}.a was installed from src/. Paths follow from this file's place, so that all may move.
+get_filename_component({p}_ROOT "${{CMAKE_CURRENT_LIST_DIR}}/../../.." ABSOLUTE)
 if(NOT TARGET {p}::{p})
-  get_filename_component({p}_ROOT "${{CMAKE_CURRENT_LIST_DIR}}/.." ABSOLUTE)
   add_library({p}::{p} SHARED IMPORTED)
   set_target_properties({p}::{p} PROPERTIES
-    IMPORTED_LOCATION "${{{p}_ROOT}}/{library}"
+    IMPORTED_LOCATION "${{{p}_ROOT}}/lib/{so}"
+    IMPORTED_SONAME "{so}"
     INTERFACE_INCLUDE_DIRECTORIES "${{{p}_ROOT}}/include")
+endif()
+if(NOT TARGET {p}::static AND EXISTS "${{{p}_ROOT}}/lib/lib{p}.a")
+  add_library({p}::static STATIC IMPORTED)
+  set_target_properties({p}::static PROPERTIES
+    IMPORTED_LOCATION "${{{p}_ROOT}}/lib/lib{p}.a"
+    INTERFACE_INCLUDE_DIRECTORIES "${{{p}_ROOT}}/include"
+    INTERFACE_LINK_LIBRARIES "{static_links}")
 endif()
 """
 
-# The library has no soname, so a program that is linked to this path records it and needs no rpath; two models, both
-# called model.so, stay apart in one program.
 PKG_CONFIG = """\
-prefix=${{pcfiledir}}/..
+prefix=${{pcfiledir}}/../..
+libdir=${{prefix}}/lib
+includedir=${{prefix}}/include
 
 Name: {p}
 Description: {title}, a model compiled by tercet
 Version: {version}
-Cflags: -I${{prefix}}/include
-Libs: ${{prefix}}/{library}
+Cflags: -I${{includedir}}
+Libs: -L${{libdir}} -l{p}
+Libs.private: {static_links}
 """
 
+# All symbols but the public ones become local in the static library: two models in one program have a runtime each.
 CMAKE_LISTS = """\
-# Builds model.so from these sources: cmake -B build && cmake --build build
+# Builds {so} and lib{p}.a from these sources: cmake -B build && cmake --build build
+# cmake --install build --prefix DIR puts them into DIR, with the header and packages for CMake and pkg-config.
 cmake_minimum_required(VERSION 3.13)
 project({p} C ASM)
 find_package(Threads REQUIRED)
 
-add_library({p} SHARED
+add_library({p}_objects OBJECT
   {units})
-set_target_properties({p} PROPERTIES PREFIX "" OUTPUT_NAME model SUFFIX .so NO_SONAME TRUE)
-target_include_directories({p} PRIVATE "${{CMAKE_CURRENT_SOURCE_DIR}}" "${{CMAKE_CURRENT_SOURCE_DIR}}/../include")
-target_compile_options({p} PRIVATE
+set_target_properties({p}_objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
+target_include_directories({p}_objects PRIVATE
+  "${{CMAKE_CURRENT_SOURCE_DIR}}" "${{CMAKE_CURRENT_SOURCE_DIR}}/../include")
+target_compile_options({p}_objects PRIVATE
   {flags})
+
+add_library({p} SHARED $<TARGET_OBJECTS:{p}_objects>)
+set_target_properties({p} PROPERTIES LINKER_LANGUAGE C)
 target_link_libraries({p} PRIVATE {libraries})
+
+if(NOT CMAKE_OBJCOPY)
+  message(FATAL_ERROR "objcopy is needed for lib{p}.a: install binutils or set CMAKE_OBJCOPY")
+endif()
+set(whole "${{CMAKE_CURRENT_BINARY_DIR}}/{p}.o")
+add_custom_command(OUTPUT "${{whole}}"
+  COMMAND "${{CMAKE_C_COMPILER}}" -r -nostdlib -o "${{whole}}" $<TARGET_OBJECTS:{p}_objects>
+  COMMAND "${{CMAKE_OBJCOPY}}" --localize-hidden "${{whole}}"
+  DEPENDS $<TARGET_OBJECTS:{p}_objects> COMMAND_EXPAND_LISTS VERBATIM)
+set_source_files_properties("${{whole}}" PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+add_library({p}_static STATIC "${{whole}}")
+set_target_properties({p}_static PROPERTIES OUTPUT_NAME {p} LINKER_LANGUAGE C)
+
+set(artifact "${{CMAKE_CURRENT_SOURCE_DIR}}/..")
+install(TARGETS {p} {p}_static LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
+install(FILES "${{artifact}}/include/{p}.h" DESTINATION include)
+install(FILES "${{artifact}}/lib/cmake/{p}/{p}Config.cmake" DESTINATION lib/cmake/{p})
+install(FILES "${{artifact}}/lib/pkgconfig/{p}.pc" DESTINATION lib/pkgconfig)
 """
 
 
@@ -83,25 +117,33 @@ def merge_sources(*groups: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
     return merged
 
 
-def cmake_config(name: str) -> str:
-    """`cmake/PREFIXConfig.cmake`: an imported target PREFIX::PREFIX."""
-    return CMAKE_CONFIG.format(p=prefix_of(name), library=LIBRARY)
+def cmake_config(name: str, flags: Sequence[str] = ()) -> str:
+    """`lib/cmake/PREFIX/PREFIXConfig.cmake`: imported targets. flags: what the C compiler was given."""
+    p = prefix_of(name)
+    return CMAKE_CONFIG.format(p=p, so=soname(p), static_links=";".join(_static_links(flags)))
 
 
-def pkg_config(name: str, version: str) -> str:
-    """`pkgconfig/PREFIX.pc`. version: of tercet."""
-    return PKG_CONFIG.format(p=prefix_of(name), title=comment_text(name), version=version, library=LIBRARY)
+def pkg_config(name: str, version: str, flags: Sequence[str] = ()) -> str:
+    """`lib/pkgconfig/PREFIX.pc`. version: of tercet. flags: what the C compiler was given."""
+    links = " ".join(_static_links(flags))
+    return PKG_CONFIG.format(p=prefix_of(name), title=comment_text(name), version=version, static_links=links)
+
+
+def _static_links(flags: Sequence[str]) -> list[str]:
+    """What a program links beside the static library."""
+    return [*(["-fopenmp"] if "-fopenmp" in flags else []), "-pthread", "-lm"]
 
 
 def cmake_lists(name: str, sources: Sequence[str], flags: Sequence[str]) -> str:
     """`src/CMakeLists.txt`. sources: the file names in src/. flags: what the C compiler was given."""
+    p = prefix_of(name)
     units = sorted(s for s in sources if s.endswith((".c", ".S")))
     linking = [flag for flag in flags if flag == "-fopenmp" or flag.startswith("-Wl,")]
     quoted = [f'"{flag}"' for flag in flags if not flag.startswith("-Wl,")]
     # .incbin looks for weights.bin where the assembler is told to
     quoted += ['"-Wa,-I,${CMAKE_CURRENT_SOURCE_DIR}"'] if any(u.endswith(".S") for u in units) else []
     return CMAKE_LISTS.format(
-        p=prefix_of(name), units="\n  ".join(units), flags="\n  ".join(quoted),
+        p=p, so=soname(p), units="\n  ".join(units), flags="\n  ".join(quoted),
         libraries=" ".join(["Threads::Threads", "m", *linking]),
     )  # fmt: skip
 
@@ -113,16 +155,17 @@ def artifact_contents(
     library: bytes,
     flags: Sequence[str],
 ) -> dict[str, bytes]:
-    """The files of an artifact that follow from a compiled model's sources: lib/, include/, src/, cmake/, pkgconfig/.
+    """The files of an artifact that follow from a compiled model's sources: lib/, include/ and src/, laid out as in a
+    folder that programs are installed to.
 
     sources: all files that were compiled in one folder, `interface_sources` among them. The public header goes to
     include/ and not to src/. The caller adds ir/ and layers.json.
     """
     p = prefix_of(name)
     packaged: dict[str, str | bytes] = {
-        LIBRARY: library,
-        f"cmake/{p}Config.cmake": cmake_config(name),
-        f"pkgconfig/{p}.pc": pkg_config(name, version),
+        f"lib/{soname(p)}": library,
+        f"lib/cmake/{p}/{p}Config.cmake": cmake_config(name, flags),
+        f"lib/pkgconfig/{p}.pc": pkg_config(name, version, flags),
         "src/CMakeLists.txt": cmake_lists(name, list(sources), flags),
     }
     for file, content in sources.items():

@@ -6,7 +6,7 @@ import platform
 
 from ...ir.errors import ArtifactError
 from ...ir.host import cpu_features
-from ..artifact.manifest import LIBRARY, TargetInfo
+from ..artifact.manifest import TargetInfo
 
 ELF_MACHINES = {3: "i686", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
@@ -34,12 +34,12 @@ def check_library(library: bytes, where: str) -> None:
     if platform.system() != "Linux":
         return
     if len(library) < 64 or library[:4] != b"\x7fELF":
-        raise ArtifactError(f"'{LIBRARY}' is not an ELF library", where=where, hint="compile it on or for Linux")
+        raise ArtifactError("the library is not an ELF library", where=where, hint="compile it on or for Linux")
     order = "big" if library[5] == 2 else "little"
     number = int.from_bytes(library[18:20], order)
     if (made_for := ELF_MACHINES.get(number, f"ELF machine {number}")) != platform.machine():
         raise ArtifactError(
-            f"'{LIBRARY}' is machine code for {made_for}; this is {platform.machine()}",
+            f"the library is machine code for {made_for}; this is {platform.machine()}",
             where=where,
             hint="compile with --target native on this machine",
         )

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -16,11 +17,12 @@ import numpy as np
 from ...ir.errors import ArtifactError, InputError
 from ..artifact.artifact import Artifact
 from ..artifact.layers import Layer
-from ..artifact.manifest import LIBRARY, Manifest, PortInfo
+from ..artifact.manifest import Manifest, PortInfo
 from ..artifact.schema import ALTERED
-from .binding import Library
+from .binding import Call, Library
+from .bound import BoundModel, bind_arrays
 from .cpu import check_library, check_target
-from .tensors import gather_inputs
+from .tensors import InputReader
 
 Inputs: TypeAlias = "Mapping[str, Any] | Sequence[Any] | Any"
 MOST_THREADS = 1024
@@ -38,7 +40,7 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
         raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
     artifact = Artifact.open(path)
     check_target(artifact.manifest.target, str(path))
-    code = artifact.read(LIBRARY)
+    code = artifact.read(artifact.manifest.library)
     check_library(code, str(path))
     return LoadedModel(artifact, Library(code, artifact.manifest.prefix, str(path)), threads)
 
@@ -91,6 +93,12 @@ class LoadedModel:
             library.close()
             raise
         self.threads = library.threads(self._model)
+        self._reader = InputReader(self.inputs, self.manifest.batched)
+        self._call = library.call(self._model, len(self.inputs), len(self.outputs))
+        self._batched = self.manifest.batched
+        rest = 1 if self._batched else 0
+        self._stored = [(port.shape[rest:], np.dtype(port.stored)) for port in self.outputs]
+        self._results = [(port.name, np.dtype(port.dtype)) for port in self.outputs]
 
     @property
     def manifest(self) -> Manifest:
@@ -120,12 +128,35 @@ class LoadedModel:
         in exactly the dtypes of `inputs`. In a batched model the leading axis may have any size, 0 too. Outputs are
         new NumPy arrays (which offer __dlpack__). Raises InputError for inputs that do not fit.
         """
+        arrays, batch = self._reader.read(inputs)
+        stored = self._new_outputs(batch)
+        with self._lock:
+            self._check_open()
+            self._call.set(batch, arrays, stored)
+            self._call.run()
+        return {
+            name: array if array.dtype == dtype else array.astype(dtype)
+            for (name, dtype), array in zip(self._results, stored, strict=True)
+        }
+
+    def bind(self, inputs: Inputs, outputs: Inputs | None = None) -> BoundModel:
+        """The model with arrays to read from and to write to: calling what it returns runs it, with next to no Python.
+
+        inputs, outputs: as for `run`, NumPy arrays only, contiguous and of the dtype `stored` of their ports, which is
+        what the C functions take; without outputs new ones are made. Both may be refilled in place between calls. In a
+        batched model the leading axis may have any size, the same for all. Raises InputError for arrays that do not
+        fit, outputs that cannot be written and those that share memory with another array.
+        """
         with self._running() as model:
-            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
-            stored = self._new_outputs(batch)
-            self._library.run(model, batch, arrays, stored)
-        pairs = zip(self.outputs, stored, strict=True)
-        return {port.name: array.astype(port.dtype, copy=False) for port, array in pairs}
+            batch, arrays, results = bind_arrays(self.manifest, inputs, outputs)
+            call = self._library.call(model, len(arrays), len(results))
+            call.set(batch, list(arrays.values()), list(results.values()))
+        return BoundModel(partial(self._run_bound, call), self.inputs, arrays, results)
+
+    def _run_bound(self, call: Call) -> None:
+        with self._lock:
+            self._check_open()
+            call.run()
 
     def run_until(self, step: int | str, inputs: Inputs) -> list[np.ndarray]:
         """The results of one step (its number or symbol) for one sample, in the dtypes they have in memory.
@@ -134,19 +165,19 @@ class LoadedModel:
         """
         index = self._step(step)
         with self._running() as model:
-            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            arrays, batch = self._reader.read(inputs)
             if batch != 1:
                 raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
             stored = self._new_outputs(1)
             self._library.run(model, 1, arrays, stored, steps=index + 1)
-            return self._results(self.layers[index], model, stored)
+            return self._results_of(self.layers[index], model, stored)
 
     def results(self, inputs: Inputs) -> list[list[np.ndarray]]:
         """The results of every step for one sample, as `run_until` gives them. Runs as often as memory is reused: each
         run ends before the first step that overwrites what has not been read."""
         found: list[list[np.ndarray] | None] = [None] * len(self.layers)
         with self._running() as model:
-            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            arrays, batch = self._reader.read(inputs)
             if batch != 1:
                 raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
             stored = self._new_outputs(1)
@@ -158,7 +189,7 @@ class LoadedModel:
                     for i in reversed(range(last + 1)):
                         kept = not any(a < d and c < b for a, b in places[i] for c, d in written)
                         if found[i] is None and kept:
-                            found[i] = [y.copy() for y in self._results(self.layers[i], model, stored)]
+                            found[i] = [y.copy() for y in self._results_of(self.layers[i], model, stored)]
                         written += places[i]
         return [results for results in found if results is not None]
 
@@ -169,7 +200,7 @@ class LoadedModel:
             raise InputError(f"repeats: want at least 1, have {repeats}")
         seconds = np.zeros((repeats + 1, len(self.layers)))
         with self._running() as model:
-            arrays, batch = gather_inputs(inputs, self.inputs, self.manifest.batched)
+            arrays, batch = self._reader.read(inputs)
             stored = self._new_outputs(batch)
             for row in seconds:
                 self._library.run(model, batch, arrays, stored, seconds=row)
@@ -197,7 +228,7 @@ class LoadedModel:
 
     def __copy__(self) -> LoadedModel:
         with self._running():  # what is closed has no copies
-            code = self.artifact.read(LIBRARY)
+            code = self.artifact.read(self.manifest.library)
         return LoadedModel(self.artifact, Library(code, self.manifest.prefix, self._where), self._wanted)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LoadedModel:
@@ -214,14 +245,15 @@ class LoadedModel:
     def _running(self) -> Iterator[int]:
         """The model's address while no other run and no close can happen."""
         with self._lock:
-            if not self._model:
-                raise InputError("the model is closed", where=self._where)
+            self._check_open()
             yield self._model
 
+    def _check_open(self) -> None:
+        if not self._model:
+            raise InputError("the model is closed", where=self._where)
+
     def _new_outputs(self, batch: int) -> list[np.ndarray]:
-        lead = (batch,) if self.manifest.batched else ()
-        rest = 1 if self.manifest.batched else 0
-        return [np.empty((*lead, *port.shape[rest:]), port.stored) for port in self.outputs]
+        return [np.empty((batch, *shape) if self._batched else shape, dtype) for shape, dtype in self._stored]
 
     def _check_library(self) -> None:
         """The library must agree with the manifest on every size, or memory would be overrun."""
@@ -248,13 +280,14 @@ class LoadedModel:
 
     def _places(self, layer: Layer) -> list[tuple[int, int]]:
         """Begin and end of the arena bytes that a step writes."""
-        from ...ir.kn.layout import TAIL_BYTES, buffer_bytes  # imports xDSL
+        from ...ir.kn.buffers import TAIL_BYTES
+        from ...ir.kn.layout import buffer_bytes  # imports xDSL
         from ..artifact.kinds import parse_kind
 
         sizes = [buffer_bytes(parse_kind(text, self._where)) + TAIL_BYTES for text in layer.results]
         return [(at, at + size) for at, size in zip(layer.offsets, sizes, strict=True) if at >= 0]
 
-    def _results(self, layer: Layer, model: int, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _results_of(self, layer: Layer, model: int, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
         from ...ir.kn.layout import buffer_bytes, buffer_dtype, tensor_in, unpack  # imports xDSL
         from ..artifact.kinds import parse_kind
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ...ir.tn.constant import ConstantOp
 from ...ir.types import element_of, is_float, shape_of
 from ...ir.weights import WeightStore
 from ..artifact.artifact import Artifact
-from ..artifact.layers import Layer
+from ..artifact.layers import CANDIDATE, Candidate, Layer
 from ..artifact.losses import LOSSES, losses_from_json
 from ..artifact.manifest import Manifest
 from ..artifact.stored_ir import kernel_program, stored_stages
@@ -38,7 +38,7 @@ class LayerRow:
     bits_per_weight: of the weights as stored in the artifact; None where that is unknown, or where code holds them
     (weights_in_code). stored_bytes: all constants of the step there, thresholds and scales too. live_bytes: of the
     arena's values that are alive while the step runs. cycles: predicted for one sample on one core; measured: the same
-    by tuning; 0 where there is none.
+    by tuning; 0 where there is none. candidates: what every engine says of the step.
     """
 
     symbol: str
@@ -56,6 +56,7 @@ class LayerRow:
     live_bytes: int
     cycles: float
     measured: float
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,6 +104,22 @@ class Inspection:
             raise InputError(f"no operation comes from a node '{node}'", hint=f"nodes: {', '.join(known)}")
         return "\n".join(map(program.text_of, found)) + "\n"
 
+    def why(self, layer: str) -> list[LayerRow]:
+        """The steps of a layer, whose candidates say why each is computed as it is. layer: a source node (`conv1` or
+        `Conv:conv1`), a step's symbol, or its number.
+
+        Raises InputError for what names no step.
+        """
+        found = [
+            row
+            for i, row in enumerate(self.layers)
+            if layer in (row.symbol, str(i)) or any(_names(name, layer) for name in row.nodes)
+        ]
+        if not found:
+            known = [f"{i} {row.symbol}" for i, row in enumerate(self.layers)]
+            raise InputError(f"there is no layer '{layer}'", hint=f"layers: {', '.join(known)}")
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Summary, layers and the names of the passes as plain values for json.dump."""
         return {
@@ -143,9 +160,18 @@ def inspect_artifact(path: str | Path) -> Inspection:
     return Inspection(manifest.name, summary, rows, stages, losses)
 
 
-def inspect_program(program: Program, stages: Sequence[tuple[str, str]], target: str) -> Inspection:
-    """The same for a program at kernel level that is not compiled. stages: label and IR text after every pass."""
-    rows = describe_steps(program)
+def inspect_program(
+    program: Program,
+    stages: Sequence[tuple[str, str]],
+    target: str,
+    candidates: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Inspection:
+    """The same for a program at kernel level that is not compiled. stages: label and IR text after every pass.
+    candidates: of each kernel, by its symbol."""
+    rows = tuple(
+        replace(row, candidates=tuple(CANDIDATE(c, row.symbol) for c in candidates.get(row.symbol, ())))
+        for row in describe_steps(program)
+    )
     summary = (
         ("model", program.name),
         ("target", target),
@@ -187,6 +213,7 @@ def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index:
         live_bytes=layer.live_bytes if layer else live,
         cycles=kernel.predicted_cycles if kernel else 0,
         measured=kernel.measured_cycles if kernel else 0,
+        candidates=layer.candidates if layer else (),
     )
 
 

@@ -27,14 +27,14 @@ ENGINES = C + "engines/"
 MUTATIONS = (
     # -- geometry
     Mutation(
-        "pad-off-by-one", ENGINES + "table/convolution.py",
+        "pad-off-by-one", C + "convolutions/convolution.py",
         'x = kx * self.dilations[1] - self.pads[1] + layout.field("left")',
         'x = kx * self.dilations[1] - self.pads[1] + layout.field("left") + (self.pads[1] > 1)',
         "convolutions by tables read one pixel too far right where the left pad is two or more",
         ("tests/c/test_table.py::test_geometries",),
     ),
     Mutation(
-        "dilation-ignored", ENGINES + "dense_f32/dense_conv.h",
+        "dilation-ignored", C + "dense/dense_conv.h",
         "x * c->dilation_x / c->stride_x;", "x / c->stride_x;",
         "dense convolutions ignore the horizontal dilation",
         ("tests/c/test_dense_f32.py::test_equals_the_interpreter",),
@@ -96,7 +96,7 @@ MUTATIONS = (
         ("tests/c/test_dense_couples.py",),
     ),
     Mutation(
-        "weight-sign-extension", ENGINES + "dense_f32/dense_tile.h",
+        "weight-sign-extension", C + "dense/dense_tile.h",
         "typedef int8_t dense_half ", "typedef uint8_t dense_half ",
         "int8 weights are widened to int16 without their sign",
         ("tests/c/test_dense_int8.py::test_planes",),
@@ -177,8 +177,8 @@ MUTATIONS = (
         ("tests/passes/test_refine_ranges.py",),
     ),
     Mutation(
-        "falling-chain", PASSES + "monotone_chain.py",
-        "    DequantizeOp: _sign,\n", "    DequantizeOp: _same,\n",
+        "falling-chain", "ir/tn/quant.py",
+        "        return factor_direction(constant)\n", "        return RISES\n",
         "a negative scale before a quantizer counts as a rising one",
         ("tests/passes/test_thresholds.py",),
     ),
@@ -189,8 +189,8 @@ MUTATIONS = (
         ("tests/passes/test_shortcut_thresholds.py",),
     ),
     Mutation(
-        "batch-reduced", "ir/batching.py",
-        'return "it reduces the batch axis" if 0 in op.get("axes") else ""', 'return ""',
+        "batch-reduced", "ir/tn/pool.py",
+        'return "it reduces the batch axis" if 0 in self.get("axes") else ""', 'return ""',
         "a mean over the batch counts as one for each sample",
         ("tests/ir/test_batching.py",),
     ),

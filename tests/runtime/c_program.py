@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tercet.runtime.artifact.artifact import Artifact
 from tercet.runtime.artifact.manifest import Manifest
 
 PROGRAM = """\
@@ -84,7 +83,10 @@ cmake_minimum_required(VERSION 3.13)
 project(consumer C)
 find_package(@p@ REQUIRED)
 add_executable(program program.c)
-target_link_libraries(program PRIVATE @p@::@p@)
+target_link_libraries(program PRIVATE @p@::@library@)
+set_target_properties(program PROPERTIES INSTALL_RPATH "\\$ORIGIN/../lib")
+install(TARGETS program DESTINATION bin)
+install(FILES $<TARGET_FILE:@p@::@library@> DESTINATION lib)
 """
 
 
@@ -92,31 +94,53 @@ def fill(template: str, prefix: str) -> str:
     return template.replace("@p@", prefix).replace("@P@", prefix.upper())
 
 
-def build_with_cmake(artifact: Path, work: Path) -> Path:
-    """The program, built by a CMake project that calls find_package. artifact: a folder. work: an empty folder."""
-    prefix = Artifact.open(artifact).manifest.prefix
+def build_with_cmake(artifact: Path, work: Path, *, library: str = "") -> Path:
+    """The program, built by a CMake project that calls find_package. artifact: a folder that an artifact was written or
+    installed to. work: an empty folder. library: `static` links that one."""
+    prefix = prefix_in(artifact)
     (work / "program.c").write_text(fill(PROGRAM, prefix))
-    (work / "CMakeLists.txt").write_text(fill(CMAKE_PROJECT, prefix))
+    (work / "CMakeLists.txt").write_text(fill(CMAKE_PROJECT, prefix).replace("@library@", library or prefix))
     _call("cmake", "-S", work, "-B", work / "build", f"-DCMAKE_PREFIX_PATH={artifact}")
     _call("cmake", "--build", work / "build")
     return work / "build" / "program"
 
 
-def build_with_pkg_config(artifact: Path, work: Path, compiler: str = "cc") -> Path:
-    """The program, built by one compiler call with what pkg-config says."""
-    prefix = Artifact.open(artifact).manifest.prefix
+def build_with_pkg_config(artifact: Path, work: Path, compiler: str = "cc", *, static: bool = False) -> Path:
+    """The program, built by one compiler call with what pkg-config says. It looks for the library where it lies from
+    its own place. artifact: a folder, as for CMake."""
+    prefix = prefix_in(artifact)
     (work / "program.c").write_text(fill(PROGRAM, prefix))
-    environment = {**os.environ, "PKG_CONFIG_PATH": str(artifact / "pkgconfig")}
-    flags = _call("pkg-config", "--cflags", "--libs", prefix, environment=environment).split()
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(artifact / "lib" / "pkgconfig")}
+    ask = ["--cflags", "--libs", *(["--static"] if static else [])]
+    flags = _call("pkg-config", *ask, prefix, environment=environment).split()
+    flags += ["-static"] if static else [f"-Wl,-rpath,$ORIGIN/{os.path.relpath(artifact / 'lib', work)}"]
     _call(compiler, "-Wall", "-Wextra", "-Werror", work / "program.c", *flags, "-o", work / "program")
     return work / "program"
 
 
+def install_program(program: Path, place: Path) -> Path:
+    """What `build_with_cmake` built, installed with its library."""
+    _call("cmake", "--install", program.parent, "--prefix", place)
+    return place / "bin" / "program"
+
+
+def prefix_in(artifact: Path) -> str:
+    """The prefix of the one model whose header lies in a folder."""
+    (header,) = (artifact / "include").glob("*.h")
+    return header.stem
+
+
 def build_library(artifact: Path, work: Path) -> Path:
-    """`model.so`, built again from the artifact's src/ with the command its CMakeLists.txt documents."""
+    """The shared library, built again from the artifact's src/ with the command its CMakeLists.txt documents."""
     _call("cmake", "-S", artifact / "src", "-B", work)
     _call("cmake", "--build", work)
-    return work / "model.so"
+    return work / f"lib{prefix_in(artifact)}.so"
+
+
+def install_library(work: Path, place: Path) -> Path:
+    """Installs what `build_library` built in `work`."""
+    _call("cmake", "--install", work, "--prefix", place)
+    return place
 
 
 def run_program(

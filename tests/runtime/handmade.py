@@ -19,7 +19,7 @@ from tercet.ir.program import Port
 from tercet.ir.types import element_of_dtype, int_type, tensor_type
 from tercet.runtime.artifact.artifact import Artifact
 from tercet.runtime.artifact.layers import Layer, layers_to_json
-from tercet.runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of
+from tercet.runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of, soname
 from tercet.runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
 
 RNG = np.random.default_rng(7)
@@ -164,14 +164,14 @@ def library() -> bytes:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        return compile_shared(sources(), Path(folder), FLAGS).read_bytes()
+        return compile_shared(sources(), Path(folder), FLAGS, soname=soname("tiny")).read_bytes()
 
 
 def layers() -> tuple[Layer, ...]:
     def layer(symbol: str, kind: str, offset: int, output: int, parallel: bool) -> Layer:
         return Layer(
             symbol, "hand", {"lanes": 4}, (f"Node:{symbol}",), (f"tn.{symbol}",), (kind,), (offset,), (output,),
-            0, 0, 0, 0, 24, 0, parallel, 10.0, 0.0,
+            0, 0, 0, 0, 24, 0, parallel, 10.0, 0.0, (),
         )  # fmt: skip
 
     return (

@@ -62,6 +62,11 @@ def with_manifest(change: Callable[[Fields], Any]) -> Maker:
     return with_files(edit)
 
 
+def candidate(**changed: object) -> Fields:
+    sound = {"engine": "table", "schedule": {}, "cycles": 1.0, "measured": 0.0, "refusal": ""}
+    return {**sound, **changed}
+
+
 def with_layers(change: Callable[[list[Fields]], Any]) -> Maker:
     """Changes layers.json, hashes kept right: as somebody would who means it."""
 
@@ -144,7 +149,7 @@ def overlapping(folder: Path) -> Path:
 
 
 def flip(files: dict[str, bytes]) -> None:
-    files["lib/model.so"] = files["lib/model.so"][:-1] + bytes([files["lib/model.so"][-1] ^ 1])
+    files["lib/libtiny.so"] = files["lib/libtiny.so"][:-1] + bytes([files["lib/libtiny.so"][-1] ^ 1])
 
 
 def bomb() -> bytes:
@@ -210,7 +215,7 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "no zip": (with_bytes(lambda _: b"#!/bin/sh\nreboot\n"), "not a complete zip file"),
     "cut short": (with_bytes(lambda data: data[: len(data) // 2]), "not a complete zip file"),
     "beginning lost": (with_bytes(lambda data: data[100:]), "the beginning of the file is missing"),
-    "encrypted": (with_bytes(encrypted), "entry 'cmake/tinyConfig.cmake' is encrypted"),
+    "encrypted": (with_bytes(encrypted), "entry 'include/tiny.h' is encrypted"),
     "compressed": (lambda f: rezip(f / "bad.tercet", compression=zipfile.ZIP_DEFLATED), r"is compressed \(\d+ to 1\)"),
     "overlapping": (overlapping, "share the same bytes.*zip bomb"),
     "weight bomb": (with_store(bomb), "array 'w.npy' unpacks to .* zip bomb"),
@@ -233,18 +238,18 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "linked file": (in_folder(link_file), "'layers.json' is a symbolic link"),
     "linked folder": (in_folder(link_folder), "'lib' is a symbolic link"),
     "fifo in folder": (in_folder(lambda p: os.mkfifo(p / "x")), "'x' is not a regular file"),
-    "file lost": (in_folder(lambda p: (p / "lib/model.so").unlink()), "lists 'lib/model.so', which is missing"),
+    "file lost": (in_folder(lambda p: (p / "lib/libtiny.so").unlink()), "lists 'lib/libtiny.so', which is missing"),
     "file added": (in_folder(lambda p: (p / "run.sh").touch()), "'run.sh' is not listed in the manifest"),
     "file grown": (in_folder(lambda p: (p / "layers.json").write_bytes(b"[]" * 9000)), "the manifest says"),
     "backslash in folder": (in_folder(lambda p: (p / "a\\b").touch()), "holds a backslash"),
     "empty folder": (in_folder(lambda p: (shutil.rmtree(p), p.mkdir())), "not an artifact: it has no manifest.json"),
     # contents
-    "altered code": (with_files(flip), "'lib/model.so' is not the file that was compiled"),
-    "entry lost": (with_files(drop("lib/model.so")), "the manifest lists 'lib/model.so', which is missing"),
+    "altered code": (with_files(flip), "'lib/libtiny.so' is not the file that was compiled"),
+    "entry lost": (with_files(drop("lib/libtiny.so")), "the manifest lists 'lib/libtiny.so', which is missing"),
     "entry added": (with_files(lambda f: f.update({"x": b""})), "'x' is not listed in the manifest"),
     "no manifest": (with_files(drop("manifest.json")), "it has no manifest.json"),
-    "no library": (with_manifest(lambda m: m["files"].pop("lib/model.so")), "'lib/model.so' is not listed"),
-    "other prefix": (with_manifest(put(prefix="other")), "an artifact needs 'include/other.h'"),
+    "no library": (with_manifest(lambda m: m["files"].pop("lib/libtiny.so")), "'lib/libtiny.so' is not listed"),
+    "other prefix": (with_manifest(put(prefix="other")), "an artifact needs 'lib/libother.so'"),
     # the manifest
     "not JSON": (with_manifest(lambda m: b"{"), "manifest.json: not valid JSON"),
     "not UTF-8": (with_manifest(lambda m: b"\xff{}"), "not valid JSON"),
@@ -254,10 +259,10 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "repeated key": (with_manifest(lambda m: b'{"a": 1, "a": 2}'), "repeats a key"),
     "oversized JSON": (with_manifest(lambda m: b" " * (65 << 20)), "bytes, at most"),
     "no object": (with_manifest(lambda m: b"[]"), "want an object with the fields"),
-    "newer format": (with_manifest(put(format_version=4)), "format version 4; this tercet reads version 3"),
-    "older format": (with_manifest(put(format_version=2)), "format version 2"),
-    "bad format": (with_manifest(put(format_version="1")), r"format_version: want an integer in 3\.\.3"),
-    "true format": (with_manifest(put(format_version=True)), r"format_version: want an integer in 3\.\.3"),
+    "newer format": (with_manifest(put(format_version=5)), "format version 5; this tercet reads version 4"),
+    "older format": (with_manifest(put(format_version=1)), "format version 1"),
+    "bad format": (with_manifest(put(format_version="1")), r"format_version: want an integer in 4\.\.4"),
+    "true format": (with_manifest(put(format_version=True)), r"format_version: want an integer in 4\.\.4"),
     "field lost": (with_manifest(lambda m: m.pop("prefix")), "field 'prefix' is missing"),
     "field added": (with_manifest(put(extra=1)), "unknown field 'extra'"),
     "bad prefix": (with_manifest(put(prefix="a; system")), "prefix: want a C identifier"),
@@ -297,5 +302,18 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "bad symbol": (with_layers(lambda x: x[0].update(symbol="")), r"layers\.json\[0\]\.symbol: want a C identifier"),
     "bad offsets": (with_layers(lambda x: x[0].update(offsets=[])), "one offset and one output for each result"),
     "bad schedule": (with_layers(lambda x: x[0].update(schedule={"a": []})), r"schedule\.a: want a string"),
+    "bad candidates": (with_layers(lambda x: x[0].update(candidates={})), r"candidates: want an array"),
+    "bad candidate": (
+        with_layers(lambda x: x[0].update(candidates=[{"engine": "table"}])),
+        r"candidates\[0\]: field 'schedule' is missing",
+    ),
+    "bad refusal": (
+        with_layers(lambda x: x[0].update(candidates=[candidate(refusal=7)])),
+        r"candidates\[0\]\.refusal: want a string",
+    ),
+    "bad prediction": (
+        with_layers(lambda x: x[0].update(candidates=[candidate(cycles=[])])),
+        r"candidates\[0\]\.cycles: want a number",
+    ),
     "bad cycles": (with_layers(lambda x: x[0].update(cycles="1")), r"cycles: want a number"),
 }  # fmt: skip

@@ -78,21 +78,21 @@ def test_changes_after_opening(tmp_path: Path) -> None:
     """What is used is what was verified: later changes of the files are noticed."""
     path = write_artifact(tmp_path / "tiny", as_folder=True)
     artifact = Artifact.open(path)
-    library = (path / "lib/model.so").read_bytes()
-    (path / "lib/model.so").write_bytes(library[:-1] + b"!")
+    library = (path / "lib/libtiny.so").read_bytes()
+    (path / "lib/libtiny.so").write_bytes(library[:-1] + b"!")
     with pytest.raises(ArtifactError, match="is not the file that was compiled"):
-        artifact.read("lib/model.so")
-    (path / "lib/model.so").unlink()
-    os.symlink("/etc/passwd", path / "lib/model.so")
+        artifact.read("lib/libtiny.so")
+    (path / "lib/libtiny.so").unlink()
+    os.symlink("/etc/passwd", path / "lib/libtiny.so")
     with pytest.raises(ArtifactError, match="symbolic link"):
-        artifact.read("lib/model.so")
+        artifact.read("lib/libtiny.so")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"../x": b""}, "climbs out"),
-        ({"lib/model.so": None}, "needs 'lib/model.so'"),
+        ({"lib/libtiny.so": None}, "needs 'lib/libtiny.so'"),
         ({"manifest.json": b"{}"}, "cannot list itself"),
         ({"layers.json": b"{}"}, "want an array"),
     ],

@@ -59,7 +59,7 @@ def test_rebuild(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("nm") is None, reason="nm is not installed")
 def test_visible_symbols(folder: Path) -> None:
     done = subprocess.run(
-        ["nm", "-D", "--defined-only", folder / "lib/model.so"], capture_output=True, text=True, check=True
+        ["nm", "-D", "--defined-only", folder / "lib/libtiny.so"], capture_output=True, text=True, check=True
     )
     names = {line.split()[-1] for line in done.stdout.splitlines()}
     suffixes = "create run destroy status_text input_bytes output_bytes run_steps step_count threads arena arena_bytes"

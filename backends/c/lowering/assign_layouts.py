@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
@@ -25,8 +24,8 @@ from ....ir.tn.movement import ReshapeOp
 from ....ir.types import shape_of
 from ....passes.base import GIVEN, Pass
 from ....passes.properties import DENSE_MAPS, IN_KERNELS
-from ..engine import AnyLayout, BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
-from ..target import Target
+from ..engine import AnyLayout, BitRows, Bits, Dense, LayoutRequest, Planes
+from ..plans import Plans
 from .conversions import bits_layout, bits_type, can_write, converted
 from .select_engines import build_kernel
 
@@ -51,12 +50,7 @@ class AssignLayouts(Pass):
     requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
     ensures: ClassVar = (IN_KERNELS,)
 
-    target: Target = field(metadata=GIVEN)
-    engines: Sequence[Engine] = field(metadata=GIVEN)
-
-    @cached_property
-    def by_name(self) -> dict[str, Engine]:
-        return {engine.name: engine for engine in self.engines}
+    plans: Plans = field(compare=False, metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         for argument in list(program.block.args):
@@ -95,20 +89,12 @@ class AssignLayouts(Pass):
         for use in sorted(value.uses, key=lambda u: (order[u.operation], u.index)):
             request: LayoutRequest = Dense()
             if isinstance(use.operation, KernelOp):
-                request = self._reads(program, use.operation)[use.index]
+                request = self.plans.chosen(use.operation, program.weights).reads[use.index]
             uses.append(Use(use.operation, use.index, request))
         return uses
 
-    def _reads(self, program: Program, op: KernelOp) -> Sequence[LayoutRequest]:
-        engine = self.by_name[op.engine.data]
-        return engine.reads(Kernel(op, program.weights), op.schedule_values, self.target)
-
     def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
-        op = value.owner
-        if not isinstance(op, KernelOp):
-            return False
-        view = Kernel(op, program.weights)
-        return can_write(self.by_name[op.engine.data], view, op.schedule_values, self.target, kind)
+        return isinstance(value.owner, KernelOp) and can_write(self.plans.chosen(value.owner, program.weights), kind)
 
     def _convert(self, value: SSAValue, uses: list[Use]) -> None:
         """One conversion per layout that some use wants and the value does not have."""

@@ -10,6 +10,7 @@ from ....passes.pipeline import KNOWN, Stage, graph_passes, numbered
 from ....passes.sum_merge import SumMerge
 from ....passes.thresholds import Thresholds
 from ..engine import Engine
+from ..plans import Plans
 from ..sum_search import compiled_search
 from ..target import Target
 from .assign_layouts import AssignLayouts
@@ -41,16 +42,22 @@ holds near: no faster as code."""
 
 
 def kernel_passes(
-    target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = (), tuning: Tuning = NO_TUNING
+    target: Target,
+    engines: Sequence[Engine],
+    fallback: Sequence[Engine] = (),
+    tuning: Tuning = NO_TUNING,
+    plans: Plans | None = None,
 ) -> list[Pass]:
-    """From `tn` to `kn`: kernels, layouts, memory. fallback: engines for operations that no other engine takes."""
+    """From `tn` to `kn`: kernels, layouts, memory. fallback: engines for operations that no other engine takes. plans:
+    gets what the passes ask engines about; of these engines."""
+    plans = plans or Plans(target, [*engines, *fallback])
     return [
         FinishOutputs(),
         replace(SUM_MERGE, search=compiled_search() if any(not engine.packed for engine in engines) else None),
-        SelectEngines(target, engines, fallback),
-        SettleEngines(target, engines, fallback),
-        Tune(target, [*engines, *(e for e in fallback if e not in engines)], tuning.bench, tuning.candidates),
-        AssignLayouts(target, [*engines, *fallback]),
+        SelectEngines(plans, engines, fallback),
+        SettleEngines(plans, engines),
+        Tune(plans, tuning.bench, tuning.candidates),
+        AssignLayouts(plans),
         PlanMemory(),
     ]
 
@@ -61,9 +68,10 @@ def stages(
     fallback: Sequence[Engine] = (),
     tuning: Tuning = NO_TUNING,
     lossy: Sequence[Pass] = (),
+    plans: Plans | None = None,
 ) -> list[Stage]:
     """All passes, numbered from 1 (the imported program is number 0)."""
-    return numbered([*graph_passes(lossy, THRESHOLDS), *kernel_passes(target, engines, fallback, tuning)])
+    return numbered([*graph_passes(lossy, THRESHOLDS), *kernel_passes(target, engines, fallback, tuning, plans)])
 
 
 def known_passes(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> dict[str, Pass]:

@@ -10,12 +10,12 @@ from .....ir.kn.bit_rows import row_bits
 from .....ir.kn.layout import PlanesLayout, bit_rows_of, tensor_in
 from .....ir.types import element_of, values_of
 from ...bit_rows import BIT_ROWS_HEADERS, bit_rows_initialiser
+from ...convolutions.problem import Levels, results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import Levels, results_code
 from .forms import Source
-from .list_plan import ListPlan
+from .list_plan import DEFINES, ListPlan
 
 HERE = Path(__file__).parent
 NEVER = 2**40
@@ -70,7 +70,9 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
             *results.clears,
             f"bits_conv(&{symbol}_layer, task, {widths[0]}, {widths[-1]}, {int(results.finish != 'NULL')});",
         )
-    return KernelCode(out.text(), constants, (*BIT_ROWS_HEADERS, HERE / "bit_sliced.h", TILE), plan.scratch)
+    return KernelCode(
+        out.text(), constants, (*BIT_ROWS_HEADERS, HERE / "bit_sliced.h", TILE), plan.scratch, defines=DEFINES
+    )
 
 
 def _width(out: Lines, symbol: str, size: int, finish: str) -> str:

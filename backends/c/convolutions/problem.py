@@ -8,16 +8,16 @@ from functools import cached_property
 import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
-from .....ir.tn.linear import ConvOp
-from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
-from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
-from ...engine import Constants, Kernel, LayoutRequest, Planes
-from ...epilogue import Refused
-from ...planes import planes_initialiser
-from .convolution import Convolution, epilogue_requests, find_convolution, finish_function
+from ....ir.tn.linear import ConvOp
+from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
+from ....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
+from ..engine import Constants, Kernel, LayoutRequest, Planes, once_per_kernel
+from ..limits import INT32_MAX
+from ..planes import planes_initialiser
+from ..refusal import Refused
+from .convolution import Convolution, check_finish, epilogue_requests, find_convolution, finish_function
 
 MAX_THRESHOLDS = 32
-INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class Problem(Convolution):
         return largest
 
 
+@once_per_kernel
 def read_problem(kernel: Kernel) -> Problem:
     """The problem of a kernel that begins with a convolution. Raises Refused with the reason for any other."""
     ops, conv = kernel.ops, find_convolution(kernel)
     x, y = shape_of(conv.x), shape_of(conv.y)
     if is_float(conv.x) or storage_dtype(element_of(conv.x)).itemsize != 1:
         raise Refused(f"want activations of 8 bits, have {element_of(conv.x)}")
-    weights = kernel.array(conv.w)
-    if weights is None or not np.isin(weights, (-1, 0, 1)).all():
+    if (weights := kernel.ternary(conv.w)) is None:
         raise Refused("want constant weights of {-1, 0, 1}")
     bias = kernel.array(conv.bias) if conv.bias is not None else np.zeros(len(weights), np.int64)
     if bias is None:
@@ -102,7 +102,7 @@ def read_problem(kernel: Kernel) -> Problem:
     levels = _levels(kernel, conv)
     finish = levels is None and len(ops) > 1
     problem = Problem(
-        root=conv, weights=weights.astype(np.int8), bias=bias.astype(np.int64), levels=levels, finish=finish,
+        root=conv, weights=weights, bias=bias.astype(np.int64), levels=levels, finish=finish,
         size=(x[2], x[3]), out=(y[2], y[3]), group=conv.get("group"), strides=conv.get("strides"),
         pads=conv.get("pads"), dilations=conv.get("dilations"), lo=min(lo, 0), hi=max(hi, 0),
         unsigned=storage_dtype(element_of(conv.x)).kind == "u",
@@ -114,7 +114,7 @@ def read_problem(kernel: Kernel) -> Problem:
         raise Refused("results beyond 32 bits")
     _ = problem.stride
     if finish:
-        finish_function(kernel, conv, problem.bias, 1, Constants())
+        check_finish(kernel, conv, problem.bias)
     elif list(kernel.op.yielded) != [ops[-1].results[0]]:
         raise Refused("want one result")
     return problem
@@ -154,9 +154,8 @@ def _selector(kernel: Kernel, problem: Problem) -> str:
     return f"{{{choice}, .map = {planes_initialiser(kernel.inputs[operand])}}}"
 
 
-def layout_requests(kernel: Kernel) -> list[LayoutRequest]:
+def layout_requests(kernel: Kernel, problem: Problem) -> list[LayoutRequest]:
     """The layouts that a kernel wants of its operands."""
-    problem = read_problem(kernel)
     if problem.levels is not None and problem.levels.selector is not None:
         return [problem.request(), *([Planes()] if len(kernel.inputs) > 1 else [])]
     return epilogue_requests(kernel, problem)

@@ -13,8 +13,7 @@
 #define DENSE_INLINE static inline __attribute__((always_inline))
 #define DENSE_UNROLL _Pragma("GCC unroll 16")
 #define DENSE_LANES (TERCET_VECTOR_BYTES / 4)
-#define DENSE_ROWS 12 /* the largest tile */
-#define DENSE_WIDTH 8
+/* DENSE_ROWS and DENSE_WIDTH, the largest tile, are defined where this is included. */
 #define DENSE_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define DENSE_MAX(a, b) ((a) > (b) ? (a) : (b))
 

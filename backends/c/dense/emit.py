@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...engine import Constant, Constants, Kernel, KernelCode
-from ...epilogue import HEADERS, Epilogue, narrowest_result
-from ...text import Lines
-from .plan import Cell, ConvPlan, MatMulPlan, Panels
+from ..engine import Constant, Constants, Kernel, KernelCode
+from ..epilogue import HEADERS, Epilogue, narrowest_result
+from ..text import Lines
+from .plan import DEFINES, Cell, ConvPlan, MatMulPlan, Panels
 
 HERE = Path(__file__).parent
-CONV_HEADERS = (HERE / "dense_tile.h", HERE / "dense_conv.h")
+TILE_HEADER = HERE / "dense_tile.h"
+CONV_HEADERS = (TILE_HEADER, HERE / "dense_conv.h")
 MATMUL_HEADERS = (*CONV_HEADERS, HERE / "dense_matmul.h")
 
 WeightCells = Callable[[np.ndarray], Constant]
@@ -76,7 +77,7 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
     )
     tiles = Tiles("DENSE_INPUT_LANES", cell, plan.panels, plan.width, plan.group_lanes, None)
     _main(out, kernel, epilogue, "dense_conv", start, packer, tiles)
-    return KernelCode(out.text(), constants, (*CONV_HEADERS, *HEADERS, *packer.headers), plan.scratch)
+    return KernelCode(out.text(), constants, (*CONV_HEADERS, *HEADERS, *packer.headers), plan.scratch, defines=DEFINES)
 
 
 def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) -> KernelCode:
@@ -105,7 +106,9 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
     )
     tiles = Tiles("DENSE_WEIGHT_LANES", cell, plan.panels, plan.width, plan.width * lanes, plan.depth)
     _main(out, kernel, epilogue, "dense_matmul", start, packer, tiles)
-    return KernelCode(out.text(), constants, (*MATMUL_HEADERS, *HEADERS, *packer.headers), plan.scratch)
+    return KernelCode(
+        out.text(), constants, (*MATMUL_HEADERS, *HEADERS, *packer.headers), plan.scratch, defines=DEFINES
+    )
 
 
 def _outputs(weights: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:

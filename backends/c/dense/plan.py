@@ -9,13 +9,15 @@ from math import prod
 
 import numpy as np
 
-from .....ir.kn.layout import TAIL_BYTES, round_up
-from ...engine import ALIGNMENT, Cost, Schedule
-from ...epilogue import Refused
-from ...target import Target
+from ....ir.kn.buffers import ALIGNMENT, TAIL_BYTES, round_up
+from ..refusal import Refused
+from ..scratch import Scratch
+from ..target import Target
 from .problem import Conv, MatMul, Problem
 
-MAX_ROWS, MAX_WIDTH = 12, 8  # DENSE_ROWS and DENSE_WIDTH of dense_tile.h
+MAX_ROWS, MAX_WIDTH = 12, 8
+"""Rows and vectors of the largest tile."""
+DEFINES = {"DENSE_ROWS": MAX_ROWS, "DENSE_WIDTH": MAX_WIDTH}
 MAX_SUMS = 1024  # kept together for one panel
 LANES, COUPLE_LANES = 64, 224  # that a panel computes before the next one, at most
 LONG_RUN = 192
@@ -48,10 +50,6 @@ class Cell:
     border: int = 0
     couples: bool = False
     steps: Callable[[int], float] = lambda rows: 1.0
-
-    def costs(self, target: Target) -> Mapping[str, float]:
-        """Those of the engine that has such cells."""
-        return target.costs["dense_f32" if self.name == "DENSE_F32" else "dense_int8"]
 
     @property
     def weight_bytes(self) -> int:
@@ -92,10 +90,9 @@ def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[
             yield min(tallest, rows), width
 
 
-def step_cycles(rows: int, width: int, cell: Cell, target: Target) -> float:
+def step_cycles(rows: int, width: int, cell: Cell, target: Target, costs: Mapping[str, float]) -> float:
     """Core cycles of one step of depth: `busy` times those of the busiest unit, of which a vector operation takes `op`,
     any instruction `issue`, a load half a one, float sums that wait for each other 4; and `load` for each load."""
-    costs = cell.costs(target)
     macs = rows * width
     broadcast = 1 if target.vector_bytes > 16 else 2
     held = rows < width and not cell.couples  # compilers then read the passing vectors from memory again for every row
@@ -118,9 +115,11 @@ def _shared(problem: Conv, cell: Cell) -> int:
     return problem.shared_border if cell.couples else 0
 
 
-def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, width: int) -> float:
+def _tile_cycles(
+    problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], tallest: int, width: int
+) -> float:
     """`sum` is one vector's way to memory and back, `tile` a call."""
-    tile, depth, costs = width * target.lanes(np.int32), depth_of(problem, cell), cell.costs(target)
+    tile, depth = width * target.lanes(np.int32), depth_of(problem, cell)
     if isinstance(problem, MatMul):
         sizes, columns, repeats = Panels.of(problem.rows, tallest).sizes(), -(-problem.columns // tile), 1
     else:
@@ -130,25 +129,25 @@ def _tile_cycles(problem: Problem, cell: Cell, target: Target, tallest: int, wid
         repeats = problem.groups * problem.images
     cycles = 0.0
     for rows, panels in Counter(sizes).items():
-        steps = depth * cell.steps(rows) * step_cycles(rows, width, cell, target)
+        steps = depth * cell.steps(rows) * step_cycles(rows, width, cell, target, costs)
         cycles += panels * (steps + rows * width * costs["sum"] + costs["tile"])
     return cycles * columns * repeats
 
 
-def tile_schedules(problem: Problem, cell: Cell, target: Target, best: int = 2) -> list[Schedule]:
-    """The best few register tiles, best first."""
+def best_tiles(
+    problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], most: int = 2
+) -> list[tuple[int, int]]:
+    """The best few register tiles (rows, vectors), best first."""
     rows = problem.rows if isinstance(problem, MatMul) else problem.outputs
     lanes = problem.columns if isinstance(problem, MatMul) else prod(problem.out)
-    found = sorted(set(tiles(target, cell, rows, lanes)), key=lambda t: (_tile_cycles(problem, cell, target, *t), t))
-    return [{"rows": rows, "width": width} for rows, width in found[:best]]
+    found = set(tiles(target, cell, rows, lanes))
+    return sorted(found, key=lambda tile: (_tile_cycles(problem, cell, target, costs, *tile), tile))[:most]
 
 
-def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scratch: int) -> Cost:
+def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], rows: int, width: int) -> float:
     """One sample: the tiles, the copy of each `input`, the epilogue of a vector of `output`s, the rest of a `kernel`;
     weights that leave the L2 cache are streamed, each `byte`."""
-    costs = cell.costs(target)
-    rows, width = int(schedule["rows"]), int(schedule["width"])
-    cycles = _tile_cycles(problem, cell, target, rows, width)
+    cycles = _tile_cycles(problem, cell, target, costs, rows, width)
     weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
     outputs = prod(problem.grid.shape)
     if isinstance(problem, MatMul):
@@ -159,7 +158,7 @@ def cost(problem: Problem, cell: Cell, schedule: Schedule, target: Target, scrat
     cycles += inputs * costs["input"] + outputs * costs["output"] / target.lanes(np.int32) + costs["kernel"]
     if weights > target.l2 // 2:
         cycles = max(cycles, weights_read * costs["byte"])
-    return Cost(cycles, weights, scratch)
+    return cycles
 
 
 @dataclass(frozen=True)
@@ -189,10 +188,9 @@ class ConvPlan:
     scratch: int
 
 
-def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> ConvPlan:
+def plan_conv(problem: Conv, cell: Cell, rows: int, width: int, target: Target) -> ConvPlan:
     """Raises Refused where planes are too large for couples."""
-    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes(np.int32)
-    panels = Panels.of(problem.outputs, int(schedule["rows"]))
+    tile, panels = width * target.lanes(np.int32), Panels.of(problem.outputs, rows)
     cells, depth = -(-problem.channels // cell.per), depth_of(problem, cell)
     (height, columns), (reach_y, reach_x), phases = problem.out, problem.reach, prod(problem.phases)
     direct = (
@@ -245,16 +243,16 @@ def plan_conv(problem: Conv, cell: Cell, schedule: Schedule, target: Target) -> 
     expands = cell.form != "DENSE_CELLS" or cell.binary
     every = problem.groups * problem.outputs * depth
     prepare_all = expands and every * 4 <= target.l2 // 4
-    sizes = [
-        0 if cell.couples else depth * 4,
-        (every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
-        0 if direct else (cells * phases * plane + tile + 16) * 4,
-        (panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,
-    ]
-    starts = [sum(round_up(s, ALIGNMENT) for s in sizes[:i]) for i in range(5)]
+    scratch = Scratch.of(
+        offsets=0 if cell.couples else depth * 4,
+        prepared=(every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
+        planes=0 if direct else (cells * phases * plane + tile + 16) * 4,
+        sums=(panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,
+    )
     return ConvPlan(
         problem, cell, panels, width, cells, direct, jobs < ENOUGH_JOBS and panels.panels > jobs, prepare_all,
-        block_rows, block_columns, pitch, plane_rows, plane, shared, block_depth, group_lanes, *starts,
+        block_rows, block_columns, pitch, plane_rows, plane, shared, block_depth, group_lanes,
+        *scratch.places,
     )  # fmt: skip
 
 
@@ -292,9 +290,9 @@ class MatMulPlan:
     scratch: int
 
 
-def plan_matmul(problem: MatMul, cell: Cell, schedule: Schedule, target: Target) -> MatMulPlan:
-    width, tile = int(schedule["width"]), int(schedule["width"]) * target.lanes(np.int32)
-    panels, depth = Panels.of(problem.rows, int(schedule["rows"])), depth_of(problem, cell)
+def plan_matmul(problem: MatMul, cell: Cell, tallest: int, width: int, target: Target) -> MatMulPlan:
+    tile = width * target.lanes(np.int32)
+    panels, depth = Panels.of(problem.rows, tallest), depth_of(problem, cell)
     direct = cell.name == "DENSE_F32"
     block_depth = depth
     if panels.panels > 1:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from .....ir.kn.bits import planes_in_bits
-from .....ir.tn.linear import ConvOp, MatMulOp
-from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
-from .....ir.types import Element, element_of, range_of, shape_of, values_of
-from ...engine import Kernel
-from ...epilogue import Grid, Refused
+from ....ir.kn.bits import BitsLayout, planes_in_bits
+from ....ir.kn.layout import Layout, PlanesLayout
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
+from ....ir.types import Element, element_of, range_of, shape_of, values_of
+from ..engine import Bits, Kernel, LayoutRequest, once_per_kernel
+from ..epilogue import Grid, epilogue_reads
+from ..limits import INT32_MAX
+from ..refusal import Refused
 
-INT32_MAX = 2**31 - 1
 MOST_THRESHOLDS = 4
 MOST_CLASSES = 1024
 """Rectangles of pixels that see the same filter taps, at most: constants of outputs are stored for each."""
@@ -127,10 +130,18 @@ class Problem:
                 found.append(Span(o, o + 1, first, count))
         return found
 
-    def macs(self) -> int:
-        return self.images * prod(self.out) * self.weights.size
+    def seen(self, taps: np.ndarray) -> np.ndarray:
+        """What filter taps [outputs, kernel height, kernel width] add up to for the pixels that see some of them alone:
+        [classes, outputs], classes row by row."""
+        rows, columns = (self.spans(axis) for axis in (0, 1))
+        return np.stack([
+            taps[:, r.first : r.first + r.count, c.first : c.first + c.count].sum(axis=(1, 2))
+            for r in rows
+            for c in columns
+        ])  # fmt: skip
 
 
+@once_per_kernel
 def read_problem(kernel: Kernel) -> Problem:
     """The problem of a kernel. Raises Refused with the reason where it is another one."""
     roots = [op for op in kernel.ops if isinstance(op, ConvOp | MatMulOp)]
@@ -138,16 +149,15 @@ def read_problem(kernel: Kernel) -> Problem:
         raise Refused(f"want one conv or matmul, have {len(roots)}")
     root = roots[0]
     x, weights = root.operands[:2]
-    array = kernel.array(weights)
-    if kernel.input_index(x) is None or array is None:
+    stored = kernel.array(weights)
+    if kernel.input_index(x) is None or stored is None:
         raise Refused(f"{root.name}: want an operand of the kernel and constant weights")
-    if 0 in (*shape_of(x), *array.shape, *shape_of(root.results[0])):
+    if 0 in (*shape_of(x), *stored.shape, *shape_of(root.results[0])):
         raise Refused("an empty tensor")
     if not planes_in_bits(element_of(x)):
         raise Refused(f"want activations of two values or of -1, 0 and 1, have {element_of(x)}")
-    if array.dtype.kind == "f" or not np.isin(array, (-1, 0, 1)).all():
+    if (array := kernel.ternary(weights)) is None:
         raise Refused("want weights of {-1, 0, 1}")
-    array = array.astype(np.int8)
     problem = read_convolution(kernel, root, array) if isinstance(root, ConvOp) else _product(root, array)
     if len(problem.spans(0)) * len(problem.spans(1)) > MOST_CLASSES:
         raise Refused("a filter of too many taps")
@@ -158,6 +168,21 @@ def read_problem(kernel: Kernel) -> Problem:
     if levels is None and any(v is x for op in kernel.ops if op is not root for v in op.operands):
         raise Refused("an epilogue that reads the activations")
     return replace(problem, levels=levels)
+
+
+def layout_requests(kernel: Kernel, problem: Problem, levels: Levels | None, request: Bits) -> Sequence[LayoutRequest]:
+    """The layouts that a kernel wants of its operands: `request` for the activations. levels: what the engine itself
+    compares."""
+    if levels is None:
+        return epilogue_reads(kernel, problem.x, request, problem.grid)
+    return [request if v is problem.x else Bits(problem.out_axis) for v in kernel.op.block.args]
+
+
+def writes(problem: Problem, levels: Levels | None, layout: Layout) -> bool:
+    """Whether results can lie in a layout. levels: what the engine itself compares."""
+    if isinstance(layout, PlanesLayout):
+        return problem.levels is None or problem.out_axis == 1
+    return levels is not None and layout == BitsLayout.of(problem.out_axis)
 
 
 def read_convolution(kernel: Kernel, root: ConvOp, weights: np.ndarray) -> Problem:

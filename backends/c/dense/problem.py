@@ -8,10 +8,11 @@ from math import gcd, prod
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from .....ir.tn.linear import ConvOp, MatMulOp
-from .....ir.types import shape_of
-from ...engine import Kernel
-from ...epilogue import Grid, Refused
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.types import shape_of
+from ..engine import Kernel, once_per_kernel
+from ..epilogue import Grid
+from ..refusal import Refused
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Conv:
 Problem = Conv | MatMul
 
 
+@once_per_kernel
 def read_problem(kernel: Kernel) -> Problem:
     """The kernel's root as a problem. Raises Refused where it is none of the two."""
     roots = [op for op in kernel.ops if isinstance(op, ConvOp | MatMulOp)]
@@ -116,6 +118,14 @@ def read_problem(kernel: Kernel) -> Problem:
     if 0 in (*shape_of(x), *array.shape, *shape_of(root.results[0])):
         raise Refused("an empty tensor")
     return _read_conv(root, x, array) if isinstance(root, ConvOp) else _read_matmul(root, x, array)
+
+
+def read_matmul(kernel: Kernel) -> MatMul:
+    """The kernel's root as a matrix product. Raises Refused where it is none."""
+    problem = read_problem(kernel)
+    if not isinstance(problem, MatMul):
+        raise Refused("want a matrix product")
+    return problem
 
 
 def _read_matmul(root: MatMulOp, x: SSAValue, weights: np.ndarray) -> MatMul:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...engine import Constant
+from ..engine import Constant
 
 SLACK = 64
 """Bytes behind weights that are expanded vector by vector."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .....ir.kn.layout import PlanesLayout
-from .....ir.tn.linear import ConvOp
-from .....ir.types import shape_of
-from ...engine import Constants, Kernel, LayoutRequest, Planes
-from ...epilogue import Epilogue, Grid, Refused, epilogue_reads
+from ....ir.kn.layout import PlanesLayout
+from ....ir.tn.linear import ConvOp
+from ....ir.types import shape_of
+from ..engine import Constants, Kernel, LayoutRequest, Planes
+from ..epilogue import Epilogue, Grid, check_epilogue, epilogue_reads
+from ..refusal import Refused
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def finish_function(
     """
     epilogue = Epilogue(kernel, root, Grid(shape_of(root.y), 2), longest)
     return epilogue.build(None if bias is None else bias.reshape(-1, 1, 1), constants), epilogue.clears()
+
+
+def check_finish(kernel: Kernel, root: ConvOp, bias: np.ndarray | None) -> None:
+    """Raises Refused where `finish_function` would."""
+    check_epilogue(kernel, root, Grid(shape_of(root.y), 2), None if bias is None else bias.reshape(-1, 1, 1))
 
 
 def epilogue_requests(kernel: Kernel, problem: Convolution) -> list[LayoutRequest]:
