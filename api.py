@@ -288,9 +288,9 @@ def verify(
             chosen = replace(chosen, expected={})
             notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
         if bisect:
-            imported = None if LOSSES in loaded.artifact.names else reference
+            before = None if LOSSES in loaded.artifact.names else reference
             tell = on_progress or (lambda what: None)
-            notes += bisection_notes(changing_passes(loaded.artifact, imported, chosen, rtol, tell))
+            notes += bisection_notes(changing_passes(loaded.artifact, before, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
             max_mismatch=max_mismatch, on_progress=on_progress,

@@ -114,7 +114,7 @@ def damaged_artifact(rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     stages = sorted(n for n in files if n.endswith(".mlir"))  # the last is what `inspect` parses
-    name = rng.choice((stages[-1], stages[-1], rng.choice(stages), "layers.json", "ir/weights.npz"))
+    name = rng.choice((stages[-1], stages[-1], rng.choice(stages), "layers.json", "ir/stages.json", "ir/weights.npz"))
     files[name] = damaged(files[name], rng)
     if not name.endswith(".npz"):
         files[name] = bytes(byte & 0x7F for byte in files[name])  # other text, not bytes that are none

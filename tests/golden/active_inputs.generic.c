@@ -1,3 +1,7 @@
+#define ACTIVE_BLOCK 16
+#define ACTIVE_SPARE 32
+#define ACTIVE_RUN 32
+#define ACTIVE_BYTES 16
 #include "tercet_kernel.h"
 #include "tercet_element.h"
 #include "planes.h"
@@ -8,10 +12,6 @@
 #include "active_inputs.h"
 
 /* no source node: matmul, threshold; 1x8 ternary in bits of axis 1, 1 groups -> 1x8 ternary; constants 8x8 ternary, 1x2 int -1..2; engine active_inputs */
-#define ACTIVE_BYTES 16
-#include "active_adders.h"
-#include "active_inputs.h"
-
 static const struct active_span k00_tn_matmul_rows[] = {{0, 1}};
 static const struct active_span k00_tn_matmul_columns[] = {{0, 1}};
 static const struct active_layer k00_tn_matmul_layer = {
@@ -26,8 +26,10 @@ static const struct active_layer k00_tn_matmul_layer = {
     .outputs = 8, .blocks = 1, .step = 4,
     .starts = ACTIVE_WHOLE, .odd = 0,
     .row_spans = 1, .column_spans = 1,
-    .rows = k00_tn_matmul_rows, .columns = k00_tn_matmul_columns, .classes = 0,
-    .most = 1, .items = 128, .choices = 1,
+    .rows = k00_tn_matmul_rows, .columns = k00_tn_matmul_columns,
+    .classes = 0,
+    .most = 1, .items = 128,
+    .choices = 1,
     .bytes = {.channels = 8, .height = 1, .width = 1, .pitch = 1, .size = 1, .stride = 1, .item = 1},
     .selector = {.planes = 0}, .out = {.channels = 8, .groups = 1, .words = 1, .planes = 2, .shift = {0, 7}, .invert = {0, 0}, .low = -1, .high = 1},
     .weights = 0,

@@ -1,3 +1,7 @@
+#define BIT_ROWS_RUN 64
+#define BITS_MAX_COUNTER 16
+#define BITS_BLOCK 16
+#define BITS_STEPS 32
 #include "tercet_kernel.h"
 #include "tercet_element.h"
 #include "planes.h"

@@ -1,3 +1,5 @@
+#define DENSE_ROWS 12
+#define DENSE_WIDTH 8
 #include "tercet_kernel.h"
 #include "dense_tile.h"
 #include "dense_conv.h"

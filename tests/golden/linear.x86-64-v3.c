@@ -1,3 +1,8 @@
+#define DENSE_ROWS 12
+#define DENSE_WIDTH 8
+#define LINEAR_ROWS 8
+#define LINEAR_COLUMNS 4
+#define LINEAR_RUN 64
 #include "tercet_kernel.h"
 #include "dense_tile.h"
 #include "linear.h"

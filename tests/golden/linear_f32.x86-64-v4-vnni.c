@@ -1,3 +1,10 @@
+#define DENSE_ROWS 12
+#define DENSE_WIDTH 8
+#define LINEAR_F32_ROWS 8
+#define LINEAR_F32_VECTORS 8
+#define LINEAR_F32_RUN 128
+#define LINEAR_F32_TABLE 32
+#define LINEAR_F32_GROUP 5
 #include "tercet_kernel.h"
 #include "dense_tile.h"
 #include "linear_f32.h"

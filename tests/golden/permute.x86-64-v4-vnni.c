@@ -1,3 +1,7 @@
+#define PERMUTE_PIXELS 8
+#define PERMUTE_VECTORS 4
+#define PERMUTE_ROWS 16
+#define PERMUTE_SPARE 32
 #include "tercet_kernel.h"
 #include "tercet_element.h"
 #include "planes.h"

@@ -1,3 +1,6 @@
+#define POPCOUNT_PIXELS 8
+#define POPCOUNT_VECTORS 8
+#define POPCOUNT_SPARE 32
 #include "tercet_kernel.h"
 #include "tercet_element.h"
 #include "planes.h"

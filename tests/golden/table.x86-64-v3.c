@@ -1,3 +1,6 @@
+#define TABLE_MAX_GROUP 8
+#define TABLE_MAX_VECTORS 4
+#define TABLE_STAGED 16
 #include "tercet_kernel.h"
 #include "tercet_element.h"
 #include "planes.h"

@@ -1,3 +1,5 @@
+#define TABLE_F32_MAX_GROUP 5
+#define TABLE_F32_MAX_SUMS 12
 #include "tercet_kernel.h"
 #include "tercet_element.h"
 #include "planes.h"

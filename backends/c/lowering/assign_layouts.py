@@ -48,7 +48,7 @@ class AssignLayouts(Pass):
     requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
     ensures: ClassVar = (IN_KERNELS,)
 
-    plans: Plans = field(metadata=GIVEN)
+    plans: Plans = field(compare=False, metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         for argument in list(program.block.args):

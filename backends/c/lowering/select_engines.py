@@ -66,7 +66,7 @@ class SelectEngines(Pass):
     requires: ClassVar = (NO_KERNELS, OUTPUTS_FINISHED)
     ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    plans: Plans = field(metadata=GIVEN)
+    plans: Plans = field(compare=False, metadata=GIVEN)
     engines: Sequence[Engine] = field(metadata=GIVEN)
     fallback: Sequence[Engine] = field(default=(), metadata=GIVEN)
 

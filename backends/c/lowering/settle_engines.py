@@ -34,7 +34,7 @@ class SettleEngines(Pass):
     requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
     ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    plans: Plans = field(metadata=GIVEN)
+    plans: Plans = field(compare=False, metadata=GIVEN)
     engines: Sequence[Engine] = field(metadata=GIVEN)
     sweeps: int = 4
 

@@ -72,7 +72,7 @@ class Tune(Pass):
     requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
     ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    plans: Plans = field(metadata=GIVEN)
+    plans: Plans = field(compare=False, metadata=GIVEN)
     bench: Bench | None = field(default=None, metadata=GIVEN)
     candidates: int = 0
 
