@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from tercet.backends.c.costs import FILE, costs_text, read_costs
+from tercet.backends.c.elements import ELEMENTS
 from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.engines.loops.roots import ROOTS
 from tercet.backends.c.target import TARGETS, Target
 
 FORMULAS = {"dense_f32": "dense", "dense_int8": "dense"}
 """The folders of formulas that engines share."""
+REGISTERED = {"loops": {code.cost for code in (*ROOTS.values(), *ELEMENTS.values())}}
+"""Numbers that operations name beside their C."""
 NEEDS = {"permute": "permute_i16"}
 """Engines of targets that have an instruction; the others have no costs for them."""
 
@@ -20,7 +24,7 @@ NEEDS = {"permute": "permute_i16"}
 @pytest.mark.parametrize("engine", [engine.name for engine in ENGINES])
 def test_every_number_is_used_and_none_is_missing(engine: str) -> None:
     sources = (FILE.parent / FORMULAS.get(engine, f"engines/{engine}")).glob("*.py")
-    used = {name for path in sources for name in _names(path)}
+    used = {name for path in sources for name in _names(path)} | REGISTERED.get(engine, set())
     for target in _targets(engine):
         assert set(target.costs[engine]) == used
         assert all(0 < value < math.inf for value in target.costs[engine].values())
