@@ -19,7 +19,7 @@ import numpy as np
 from tercet.backends.c.sum_search import NativeSearch
 from tercet.passes.sum_merge import merge_sums
 
-# (outputs, inputs): adds to stay below, by kind (shared docs/factoring.md; the large ones 25% below grouped columns)
+# (outputs, inputs): adds to stay below, by kind (the large ones 25% below grouped columns)
 BARS = {
     (32, 288): {"binary": 1762, "ternary": 2126, "signed-binary": 1690},
     (64, 576): {"binary": 6110, "ternary": 7473, "signed-binary": 5913},

@@ -1,7 +1,7 @@
 """Chains of float32 steps between an integer tensor and a quantizer, evaluated as the model computes them.
 
 Every step of a chain is monotone in exact arithmetic. Where it is correctly rounded it is monotone in float32 as well,
-so a bisection finds each integer at which the quantized level changes (design contract 4). Where it is not (exp, say),
+so a bisection finds each integer at which the quantized level changes. Where it is not (exp, say),
 the thresholds are compared with the chain on every integer of the range.
 """
 

@@ -1,4 +1,4 @@
-"""Exact integer thresholds (design contract 4).
+"""Exact integer thresholds.
 
 Between an integer accumulator and the next quantizer lies a chain of float32 steps: scale, bias, batch norm,
 activation. The chain is evaluated on integers of the accumulator's range (monotone_chain.py), and the accumulator

@@ -1,4 +1,4 @@
-"""The QONNX operators: Quant, BipolarQuant, Trunc, MultiThreshold. Meanings: shared docs/import-semantics.md."""
+"""The QONNX operators: Quant, BipolarQuant, Trunc, MultiThreshold."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Few-valued activations and weights: the weights of inputs that are not zero are added, outputs in lanes.
 
-Source: docs/kernels-avx512.md, "C".
+docs/engines.md has the measurements.
 """
 
 from __future__ import annotations

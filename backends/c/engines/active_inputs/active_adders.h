@@ -5,7 +5,7 @@
  * a - b = ~(~a + b).
  *
  * A kernel says its width with ACTIVE_BYTES: narrower vectors than the target's leave no lanes idle
- * where a layer has fewer outputs. Source: docs/kernels-avx512.md, "C". */
+ * where a layer has fewer outputs. */
 #ifndef TERCET_ACTIVE_ADDERS_H
 #define TERCET_ACTIVE_ADDERS_H
 

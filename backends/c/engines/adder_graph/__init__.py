@@ -1,7 +1,6 @@
 """The adder-graph engine: small ternary convolutions as straight-line additions of shared sums, pixels in the lanes.
 
-Source: docs/sum-merge.md; the graphs come from the pass sum-merge. The prior work is "Straight-line adder graph" of
-docs/kernels.md.
+Source: docs/sum-merge.md; the graphs come from the pass sum-merge.
 """
 
 from __future__ import annotations

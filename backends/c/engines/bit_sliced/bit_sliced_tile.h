@@ -2,7 +2,7 @@
  *
  * A full adder makes of three bits of weight one one of weight one and one of weight two, and so on up: sixteen planes
  * become sixteen adders. Counts are modulo 2^counters, and a - b = ~(~a + b), so that one kind of adder does.
- * A kernel includes this once for each width of its tiles. Source: docs/kernels-avx512.md, "B". */
+ * A kernel includes this once for each width of its tiles. */
 #ifdef BITS_BYTES
 
 #ifndef TERCET_BIT_SLICED_TILE_H

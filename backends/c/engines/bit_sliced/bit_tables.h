@@ -4,8 +4,7 @@
  * three inputs (tables of bit planes); every output channel adds one entry per group to counters, whose planes hold the
  * bits of a count, with full adders. Thresholds are compared with the counter planes, again bit by bit.
  *
- * Bit j of byte i of a plane is pixel j * TERCET_VECTOR_BYTES + i of the tile: packing and unpacking are shifts.
- * Source: "Bit-sliced with group tables" of docs/kernels.md. */
+ * Bit j of byte i of a plane is pixel j * TERCET_VECTOR_BYTES + i of the tile: packing and unpacking are shifts. */
 #ifndef TERCET_BIT_TABLES_H
 #define TERCET_BIT_TABLES_H
 

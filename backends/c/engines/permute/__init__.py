@@ -1,6 +1,6 @@
 """8-bit activations, weights of {-1, 0, 1}: sums of a few inputs in a register, looked up by a permutation.
 
-Source: docs/kernels-avx512.md, "E"; look-ups of shared sums: see the table engine.
+docs/engines.md has the measurements; look-ups of shared sums: see the table engine.
 """
 
 from __future__ import annotations

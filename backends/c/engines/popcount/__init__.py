@@ -1,6 +1,6 @@
 """Activations and weights of {-1, 0, 1}: bits of channels side by side, ones counted.
 
-Source: docs/kernels-avx512.md, "A"; counting the ones of an exclusive or is XNOR-Net's (Rastegari et al. 2016).
+Source: counting the ones of an exclusive or is XNOR-Net's (Rastegari et al. 2016).
 """
 
 from __future__ import annotations

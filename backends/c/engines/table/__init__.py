@@ -1,6 +1,6 @@
 """The table engine: ternary and binary convolutions by look-ups of partial sums, neighbouring pixels in the lanes.
 
-Source: the prior work in docs/kernels.md, "Table, pixels in lanes"; the shared sums go back to UCNN (Hegde et al. 2018)
+Source: the shared sums go back to UCNN (Hegde et al. 2018)
 and to table look-ups for binary weights, e.g. BiQGEMM (Jeon et al. 2020).
 """
 

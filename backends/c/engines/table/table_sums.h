@@ -2,8 +2,7 @@
  *
  * For a group of a few inputs, the sums of all their possible weight patterns are built once for a tile of pixels.
  * Every output channel then adds one table row per group instead of multiplying each input. A chunk of groups has its
- * tables in the first-level cache; its sum provably fits a narrow lane (chosen by plan.py) and is widened once.
- * Source: "Table, pixels in lanes" of docs/kernels.md. */
+ * tables in the first-level cache; its sum provably fits a narrow lane (chosen by plan.py) and is widened once. */
 #ifndef TERCET_TABLE_SUMS_H
 #define TERCET_TABLE_SUMS_H
 
