@@ -1,4 +1,4 @@
-"""The QONNX operators against the formulas of import-semantics.md, written out in numpy."""
+"""The QONNX operators against the formulas of QONNX, written out in numpy."""
 
 from __future__ import annotations
 

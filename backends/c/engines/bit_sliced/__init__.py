@@ -1,7 +1,7 @@
 """The bit-sliced engine: activations and weights of {-1, 0, 1}, pixels in the bits of vectors.
 
-Lists name the planes that an output adds, tables hold the sums of three inputs for all weights. Bit-serial counting with carry-save adders is Harley-Seal's
-population count (Mula, Kurz, Lemire 2018).
+Lists name the planes that an output adds, tables hold the sums of three inputs for all weights. Bit-serial counting
+with carry-save adders is Harley-Seal's population count (Mula, Kurz, Lemire 2018).
 """
 
 from __future__ import annotations
