@@ -28,7 +28,7 @@ from .driver.compile import (
 from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_pass
 from .driver.opt import run_opt
-from .driver.options import Choices, CompileOptions
+from .driver.options import DEFAULTS, Choices, CompileOptions
 from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
@@ -390,7 +390,7 @@ def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None
 
 def _refuse_choices(options: CompileOptions) -> None:
     """Raises InputError where something was chosen for an artifact, which is compiled already."""
-    if options != CompileOptions():
+    if options != DEFAULTS:
         raise InputError(
             f"an artifact is compiled already, so this does nothing: {options}", hint="leave it out, or give the model"
         )

@@ -25,14 +25,14 @@ import tercet
 from tercet.backends.c.costs import FILE, costs_text, read_costs
 from tercet.backends.c.engine import Plan
 from tercet.backends.c.engines import ENGINES
-from tercet.backends.c.lowering.pipeline import Tuning, stages
+from tercet.backends.c.lowering.pipeline import Tuning, all_passes
 from tercet.backends.c.lowering.tune import Times
 from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import Target, find_target
 from tercet.driver.tuning import Tuner
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
-from tercet.passes.pipeline import run_passes
+from tercet.passes.pipeline import numbered, run_passes
 
 CHAINS = (
     (Conv(16, 64, 3, 1, 56), Conv(64, 64, 3, 1, 56), Conv(64, 128, 3, 2, 56), Conv(128, 128, 3, 1, 28)),
@@ -126,7 +126,7 @@ def measure(target: Target, names: Sequence[str], kinds: str, candidates: int) -
                 print(f"left out: {layer.name}, {kind}: {error}")
                 continue
             recorder.subject, tuning = f"{layer.name}, {kind}", Tuning(recorder, candidates)
-            run_passes(program, stages(target, engines, tuning=tuning))
+            run_passes(program, numbered(all_passes(target, engines, tuning=tuning)))
             print(f"{layer.name}, {kind}: {len(recorder.samples)} kernels", flush=True)
     return [sample for sample in recorder.samples if sample.plan.engine in names]
 

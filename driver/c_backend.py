@@ -9,7 +9,7 @@ from ..backends.c.costs import read_costs
 from ..backends.c.emit import emit_model
 from ..backends.c.engine import Engine
 from ..backends.c.engines import ENGINES
-from ..backends.c.lowering.pipeline import Tuning, known_passes, stages
+from ..backends.c.lowering.pipeline import Tuning, all_passes, known_passes
 from ..backends.c.plans import Plans
 from ..backends.c.target import MEASURED, Target, find_target, runs_here
 from ..backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
@@ -78,7 +78,7 @@ class CCompilation:
 
     def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
         tuning = Tuning(self._tuner, self._candidates)
-        return [stage.step for stage in stages(self._machine, *self._engines, tuning, lossy, self._plans)]
+        return all_passes(self._machine, *self._engines, tuning, lossy, self._plans)
 
     def known_passes(self) -> Mapping[str, Pass]:
         return known_passes(self._machine, *self._engines)

@@ -38,6 +38,8 @@ def with_unsigned_weights(model: ModelProto) -> ModelProto:
     """A copy of a model, or the model itself where no operator of the table has constant int8 weights."""
     from onnx import ModelProto, TensorProto, numpy_helper, shape_inference
 
+    if not any(_kind(node) in WEIGHTS for node in model.graph.node):
+        return model
     made = ModelProto()
     made.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in made.graph.initializer}
@@ -55,7 +57,7 @@ def with_unsigned_weights(model: ModelProto) -> ModelProto:
         return shifted[name]
 
     for node in made.graph.node:
-        places = WEIGHTS.get((node.domain.replace("ai.onnx", ""), node.op_type))
+        places = WEIGHTS.get(_kind(node))
         if places is None:
             continue
         weights, zero = (constants.get(_input(node, place)) for place in places[:2])
@@ -68,6 +70,10 @@ def with_unsigned_weights(model: ModelProto) -> ModelProto:
         none = np.zeros((), np.int8)
         node.input[places[1]] = shift(*((none, "none") if zero is None else (numpy_helper.to_array(zero), zero.name)))
     return made if shifted else model
+
+
+def _kind(node: NodeProto) -> tuple[str, str]:
+    return node.domain.replace("ai.onnx", ""), node.op_type
 
 
 def _input(node: NodeProto, place: int) -> str:

@@ -15,13 +15,13 @@ from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines import ENGINES
-from tercet.backends.c.lowering.pipeline import stages
+from tercet.backends.c.lowering.pipeline import all_passes
 from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import Target
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.tn.elementwise import AddOp, ReluOp
 from tercet.ir.types import int_type
-from tercet.passes.pipeline import run_passes
+from tercet.passes.pipeline import numbered, run_passes
 
 PAGE = (Path(__file__).parents[2] / "docs/adding-an-engine.md").read_text("utf-8")
 
@@ -62,7 +62,7 @@ def test_it_is_chosen_where_it_is_cheaper_and_refuses_the_rest(engine: Engine, t
         costs = {**target.costs, "relu": {**target.costs["relu"], "element": element}}
         program, here = relu().program, replace(target, costs=costs)
         plans = Plans(here, [*ENGINES, engine])
-        run_passes(program, stages(here, plans.engines, plans=plans))
+        run_passes(program, numbered(all_passes(here, plans.engines, plans=plans)))
         kernels = [op for op in program.ops if isinstance(op, KernelOp)]
         assert chosen in [op.engine.data for op in kernels]
         rows = plans.all_candidates(program)[kernels[-1].symbol.data]

@@ -14,7 +14,7 @@ from random_networks import Network, networks
 import tercet
 from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines import ENGINES
-from tercet.backends.c.lowering.pipeline import Tuning, stages
+from tercet.backends.c.lowering.pipeline import Tuning, all_passes
 from tercet.backends.c.lowering.tune import Times
 from tercet.backends.c.target import TARGETS, Target, find_target, runs_here
 from tercet.driver import tuning
@@ -22,7 +22,7 @@ from tercet.driver.tuning import undisturbed_cycles
 from tercet.ir.errors import TercetError
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.program import Program
-from tercet.passes.pipeline import run_passes
+from tercet.passes.pipeline import numbered, run_passes
 
 TARGET = TARGETS["x86-64-v3"]
 FEW = settings(deadline=None, max_examples=5)
@@ -52,7 +52,7 @@ class PaperBench:
 
 def lowered(network: Program, bench: PaperBench | None, candidates: int = 4) -> Program:
     program = network.clone()
-    passes = stages(TARGET, list(ENGINES), (), Tuning(bench, candidates))
+    passes = numbered(all_passes(TARGET, list(ENGINES), (), Tuning(bench, candidates)))
     run_passes(program, [stage for stage in passes if stage.name != "sum-merge"])  # which takes its time
     return program
 

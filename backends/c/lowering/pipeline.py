@@ -62,16 +62,21 @@ def kernel_passes(
     ]
 
 
-def stages(
+def all_passes(
     target: Target,
     engines: Sequence[Engine],
     fallback: Sequence[Engine] = (),
     tuning: Tuning = NO_TUNING,
     lossy: Sequence[Pass] = (),
     plans: Plans | None = None,
-) -> list[Stage]:
+) -> list[Pass]:
+    """Those of the graph, with what suits this backend, then its own."""
+    return [*graph_passes(lossy, THRESHOLDS), *kernel_passes(target, engines, fallback, tuning, plans)]
+
+
+def stages(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> list[Stage]:
     """All passes, numbered from 1 (the imported program is number 0)."""
-    return numbered([*graph_passes(lossy, THRESHOLDS), *kernel_passes(target, engines, fallback, tuning, plans)])
+    return numbered(all_passes(target, engines, fallback))
 
 
 def known_passes(target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> dict[str, Pass]:
