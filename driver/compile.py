@@ -19,7 +19,14 @@ from ..backends.c.engine import Engine
 from ..backends.c.engines import ENGINES
 from ..backends.c.lowering.pipeline import Tuning, stages
 from ..backends.c.target import MEASURED, Target, find_target, runs_here
-from ..backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
+from ..backends.c.toolchain import (
+    COMMON_FLAGS,
+    baseline_flags,
+    compile_shared,
+    find_compiler,
+    target_flags,
+    threading_flags,
+)
 from ..ir.errors import ArtifactError, InputError
 from ..ir.host import scratch_folder
 from ..ir.kn.memory import arena_bytes
@@ -32,7 +39,7 @@ from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.layers import Layer, describe_layers, layers_to_json
 from ..runtime.artifact.losses import LOSSES, losses_to_json
 from ..runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of, soname
-from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
+from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources, target_units
 from ..version import __version__
 from .lossy import Calibration, lossy_pass, lossy_settings
 from .tuning import Tuner
@@ -290,12 +297,15 @@ def _build(
     interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
     sources = merge_sources(emitted.sources, interface)
     compiler = find_compiler(target)
-    flags = (*target_flags(target, compiler), *threads)
+    flags = (*baseline_flags(target, compiler), *threads)
+    kernels = {unit: target_flags(target, compiler) for unit in target_units(program.name, sources)}
     with scratch_folder() as folder:
         name = soname(prefix_of(program.name))
-        library = compile_shared(sources, folder, flags, jobs, compiler=compiler, layers=emitted.nodes, soname=name)
+        library = compile_shared(
+            sources, folder, flags, jobs, compiler=compiler, layers=emitted.nodes, soname=name, unit_flags=kernels
+        )
         binary = library.read_bytes()
-    contents = artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags])
+    contents = artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags], kernels)
     return contents, CompilerInfo(compiler.name, compiler.version)
 
 
