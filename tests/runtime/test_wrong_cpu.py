@@ -107,8 +107,7 @@ def aarch64_program(sources: dict[str, bytes], folder: Path, target: Target) -> 
     return folder / "main"
 
 
-@pytest.mark.check
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_dot_products_of_aarch64(tmp_path: Path) -> None:
     """Code for CPUs with dot products, on a Neoverse N1 and on a Cortex-A53, which has none."""
     target = TARGETS["aarch64-dotprod"]
