@@ -6,10 +6,23 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import LossyOptions, bench, compile, import_onnx, inspect, load, run, sensitivity, targets, verify
+    from .api import (
+        CompileOptions,
+        LossyOptions,
+        bench,
+        compile,
+        import_onnx,
+        inspect,
+        load,
+        run,
+        sensitivity,
+        targets,
+        verify,
+    )
     from .ir.errors import TercetError
 
 __all__ = [
+    "CompileOptions",
     "LossyOptions",
     "TercetError",
     "__version__",

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from .backends.c.engines import ENGINES, describe_engine
-from .backends.c.lowering.pipeline import stages
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
-from .driver.compile import IMPORT_LABEL, Compiled, choose_engines, compile, import_onnx, shapes_of, source_hash
-from .driver.lossy import Calibration, calibration_data, lossy_options
+from .driver.backend import Compilation
+from .driver.backends import find_backend
+from .driver.compile import (
+    Compiled,
+    StageObserver,
+    compile_model,
+    import_onnx,
+    imported,
+    source_hash,
+    stages_of,
+)
+from .driver.ir_dump import IMPORT_LABEL
+from .driver.lossy import Calibration, calibration_data, lossy_pass
+from .driver.opt import run_opt
+from .driver.options import Choices, CompileOptions
 from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
@@ -23,7 +36,7 @@ from .ir.program import Program
 from .passes.lossy.options import LossyOptions
 from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
 from .passes.lossy.ternarize import Ternarize
-from .passes.pipeline import passes_before_lossy, run_passes
+from .passes.pipeline import Observer, passes_before_lossy, run_passes
 from .runtime.artifact.artifact import SUFFIX
 from .runtime.artifact.losses import LOSSES
 from .runtime.artifact.manifest import Manifest
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
     from .runtime.report.inspection import Inspection
 
 __all__ = [
+    "CompileOptions",
     "Compiled",
     "LayerSensitivity",
     "LossyOptions",
@@ -47,6 +61,7 @@ __all__ = [
     "import_onnx",
     "inspect",
     "load",
+    "opt",
     "repetition",
     "run",
     "sensitivity",
@@ -56,6 +71,40 @@ __all__ = [
 
 _quiet = np.errstate(all="ignore")
 """Values may overflow, or be no numbers, as they do in float32: numpy need not warn of it."""
+
+
+def compile(
+    model: ModelProto | Program | str | Path,
+    output: str | Path | None = None,
+    *,
+    options: CompileOptions | None = None,
+    name: str | None = None,
+    jobs: int | None = None,
+    as_directory: bool = False,
+    calibrate: Calibration | None = None,
+    dump_ir: str | Path | None = None,
+    on_stage: StageObserver | None = None,
+    **choices: Unpack[Choices],
+) -> Compiled:
+    """Compiles a model to an artifact.
+
+    model: the path of an .onnx file, an onnx.ModelProto, or a program.
+    output: path of the artifact (default: NAME.tercet in the working directory).
+    options, choices: what to make; choices are fields of CompileOptions as keywords, such as `target="generic"`, and
+        change those of `options`. `weights` is a LossyOptions or the name of a method, `keep` names layers that stay.
+    name: of the model and of its C functions (default: the file's).
+    jobs: C compilers at a time (default: one a CPU).
+    as_directory: write the artifact as a folder instead of a file.
+    calibrate: data for lossy options: an .npz file, an array of samples, or arrays by input name.
+    dump_ir: a folder that gets the IR and its weights after every pass.
+    on_stage: called after every stage with its label, the program (None once it is C) and the seconds it took.
+
+    Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
+    """
+    return compile_model(
+        model, output, CompileOptions.of(options, choices), name=name, jobs=jobs, as_directory=as_directory,
+        calibrate=calibrate, dump_ir=dump_ir, on_stage=on_stage,
+    )  # fmt: skip
 
 
 def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
@@ -78,28 +127,49 @@ def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.
 
 
 @_quiet
-def inspect(
-    path: str | Path,
-    *,
-    target: str = "native",
-    batch: int | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    engines: str | Sequence[str] | None = None,
-    optimize: str = "speed",
-) -> Inspection:
+def inspect(path: str | Path, *, options: CompileOptions | None = None, **choices: Unpack[Choices]) -> Inspection:
     """What an artifact holds, or what a source model becomes: its layers, and the IR after every pass.
 
-    Executes nothing from the file. target, batch, shapes, engines, optimize: as for `compile`; for models only.
+    Executes nothing from the file. options, choices: as for `compile`; for models only.
     """
     from .runtime.report.inspection import inspect_artifact, inspect_program
 
+    chosen = CompileOptions.of(options, choices)
     if _is_artifact(path):
+        _refuse_choices(chosen)
         return inspect_artifact(path)
-    machine, program = find_target(target), import_onnx(path, batch=batch, shapes=shapes)
-    texts = [(IMPORT_LABEL, program.text())]
-    chosen = stages(machine, *choose_engines(engines, optimize))
-    run_passes(program, chosen, lambda label, at: texts.append((label, at.text())))
-    return inspect_program(program, texts, machine.name)
+    texts: list[tuple[str, str]] = []
+    program, compilation = _lowered(path, chosen, lambda label, at: texts.append((label, at.text())))
+    return inspect_program(program, texts, compilation.target, compilation.candidates(program))
+
+
+def opt(
+    source: str | Path | Program,
+    passes: str | None = None,
+    *,
+    after: str | None = None,
+    output: str | Path | None = None,
+    dump_ir: str | Path | None = None,
+    verify_passes: bool = False,
+    options: CompileOptions | None = None,
+    **choices: Unpack[Choices],
+) -> Program:
+    """Runs passes on a program and gives what they leave.
+
+    source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, an artifact,
+        or a program, which stays as it is.
+    passes: a pipeline's text, see docs/passes.md; absent: all passes of `compile`.
+    after: of an artifact, the pass to begin after (default: the import).
+    output: a folder that gets the result. dump_ir: a folder that gets the IR after every pass.
+    verify_passes: also check what passes ensure.
+    options, choices: as for `compile`.
+
+    Raises TercetError: for the source, the pipeline, and a pass that lacks what it requires.
+    """
+    return run_opt(
+        source, passes, CompileOptions.of(options, choices), after=after, output=output, dump_ir=dump_ir,
+        verify_passes=verify_passes,
+    )  # fmt: skip
 
 
 @_quiet
@@ -108,18 +178,16 @@ def repetition(
     *,
     budget: float = 1.0,
     bench: str | Path | None = None,
-    target: str = "native",
-    batch: int | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    engines: str | Sequence[str] | None = None,
-    optimize: str = "speed",
+    options: CompileOptions | None = None,
     on_layer: Callable[[str], None] = lambda name: None,
+    **choices: Unpack[Choices],
 ) -> list[LayerRepetition]:
     """Density, repetition and additions of every layer with weights of {-1, 0, 1}. See docs/sum-merge.md.
 
-    path: an artifact, of which nothing is executed, or a model. budget: CPU seconds to search for each coding of each
-    layer. bench: JSON of `bench` with `per_layer`, for measured times. target, batch, shapes, engines, optimize: as
-    for `inspect`.
+    path: an artifact, of which nothing is executed, or a model.
+    budget: CPU seconds to search for each coding of each layer.
+    bench: JSON of `bench` with `per_layer`, for measured times.
+    options, choices: as for `inspect`.
     """
     from .backends.c.sum_search import NativeSearch
     from .passes.sum_merge import repetition as report
@@ -128,11 +196,12 @@ def repetition(
     from .runtime.check.bench_report import layer_seconds
 
     measured = None if bench is None else layer_seconds(bench)
+    chosen = CompileOptions.of(options, choices)
     if _is_artifact(path):
+        _refuse_choices(chosen)
         program = kernel_program(Artifact.open(path))
     else:
-        program = import_onnx(path, batch=batch, shapes=shapes)
-        run_passes(program, stages(find_target(target), *choose_engines(engines, optimize)))
+        program, _ = _lowered(path, chosen)
     return report(program, budget, search=NativeSearch, measured=measured, on_layer=on_layer)
 
 
@@ -141,23 +210,23 @@ def sensitivity(
     model: ModelProto | Program | str | Path,
     calibrate: Calibration,
     *,
-    weights: str | LossyOptions = "ternary",
-    keep: Sequence[str] = (),
-    batch: int | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    options: CompileOptions | None = None,
     on_progress: Callable[[str], None] = lambda what: None,
+    **choices: Unpack[Choices],
 ) -> list[LayerSensitivity]:
     """Which layers of a float model to leave alone: what the network loses when one layer alone is changed, the most
-    sensitive layer first. model, calibrate, weights, keep, batch, shapes: as for `compile`; first and last layers are
-    tried.
+    sensitive layer first. model, calibrate, options, choices: as for `compile`, but that `weights` become ternary where
+    nothing else is said; first and last layers are tried.
     """
-    options = lossy_options(weights, keep)
-    if not options.lossy:
+    if "weights" not in choices and not (options and options.lossy.lossy):
+        choices["weights"] = "ternary"
+    chosen = CompileOptions.of(options, choices)
+    if not chosen.lossy.lossy:
         raise InputError("nothing is changed, so nothing can be measured", hint="say which --weights to make")
-    program = model.clone() if isinstance(model, Program) else import_onnx(model, batch=batch, shapes=shapes)
+    program = imported(model, chosen).clone()
     for step in passes_before_lossy():
         step.apply(program)
-    return measure_sensitivity(program, options, calibration_data(calibrate)(program), on_progress)
+    return measure_sensitivity(program, chosen.lossy, calibration_data(calibrate)(program), on_progress)
 
 
 @_quiet
@@ -171,6 +240,7 @@ def verify(
     threads: int = 1,
     rtol: float = 1e-5,
     max_mismatch: float = 0.02,
+    bisect: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
@@ -179,22 +249,24 @@ def verify(
     inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md; absent: random ones. samples: how
     many; default 8 random ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be
     equal. per_layer: also compares every layer. max_mismatch: the share of elements in which expected results may
-    differ from the model and the artifact alike. on_progress: told what is being done. A difference is no error: see
+    differ from the model and the artifact alike. bisect: the notes name the passes after which the interpreter's result
+    is another one. on_progress: told what is being done. A difference is no error: see
     `Verification.ok`.
     """
     from .runtime.artifact.stored_ir import kernel_program
     from .runtime.check.samples import file_samples, random_samples
+    from .runtime.check.verify.bisect import bisection_notes, changing_passes
     from .runtime.check.verify.check import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
         raise InputError(f"samples: want at least 1, have {samples}")
     with load(artifact, threads=threads) as loaded:
         manifest, notes = loaded.manifest, []
-        batch, shapes = manifest.options.get("batch"), shapes_of(manifest.options)
+        made = CompileOptions.from_json(manifest.options)
         second = open_second_opinion(against)
         reference = original = None
         try:
-            reference = import_onnx(against, batch=batch if isinstance(batch, int) else None, shapes=shapes)
+            reference = import_onnx(against, batch=made.batch, shapes=made.shapes_by_name)
         except UnsupportedError as error:
             if second.session is None or LOSSES in loaded.artifact.names:
                 raise
@@ -215,6 +287,10 @@ def verify(
             original, reference, second = reference, kernel_program(loaded.artifact), None
             chosen = replace(chosen, expected={})
             notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
+        if bisect:
+            before = None if LOSSES in loaded.artifact.names else reference
+            tell = on_progress or (lambda what: None)
+            notes += bisection_notes(changing_passes(loaded.artifact, before, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
             max_mismatch=max_mismatch, on_progress=on_progress,
@@ -227,34 +303,35 @@ def bench(
     *,
     source: ModelProto | str | Path | None = None,
     against: Sequence[str] = ("onnxruntime",),
-    target: str = "native",
-    shapes: Mapping[str, Sequence[int]] | None = None,
     threads: int = 1,
-    batch: int = 1,
+    samples: int = 1,
     repeats: int = 25,
     per_layer: bool = False,
+    options: CompileOptions | None = None,
     on_progress: Callable[[str], None] | None = None,
+    **choices: Unpack[Choices],
 ) -> BenchReport:
-    """Times an artifact, or a model that is compiled for this, and its peers in turns. See docs/cli.md.
+    """Times an artifact, or a model that is compiled for this, and its peers, alternating. See docs/cli.md.
 
-    source: the model that the peers run; for a model it is the model itself. target, shapes: as for `compile`, for a
-    model only. batch: samples in one call. repeats: rounds.
+    source: the model that the peers run; for a model it is the model itself.
+    samples: in one call. repeats: rounds.
+    options, choices: as for `compile`, for a model only.
     """
     from .runtime.check.bench import bench_artifact
 
+    chosen = CompileOptions.of(options, choices)
+    timed = partial(
+        bench_artifact, against=against, threads=threads, batch=samples, repeats=repeats, per_layer=per_layer,
+        on_progress=on_progress,
+    )  # fmt: skip
     if _is_artifact(path):
-        return bench_artifact(
-            path, source=source, against=against, threads=threads, batch=batch, repeats=repeats, per_layer=per_layer,
-            on_progress=on_progress,
-        )  # fmt: skip
+        _refuse_choices(chosen)
+        return timed(path, source=source)
     with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
-        made = compile(path, folder / "model.tercet", target=target, shapes=shapes).path
-        return bench_artifact(
-            made, source=path if source is None else source, against=against, threads=threads, batch=batch,
-            repeats=repeats, per_layer=per_layer, on_progress=on_progress,
-        )  # fmt: skip
+        made = compile_model(path, folder / "model.tercet", chosen).path
+        return timed(made, source=path if source is None else source)
 
 
 @dataclass(frozen=True)
@@ -295,8 +372,28 @@ def targets() -> list[TargetStatus]:
 def stage_labels(*, lossy: bool = False) -> list[str]:
     """The labels of the IR that `compile` makes, in order: `00-import`, then one for each pass. lossy: with the pass
     that changes weights."""
-    steps = [Ternarize(LossyOptions("ternary"))] if lossy else []
-    return [IMPORT_LABEL, *(stage.label for stage in stages(find_target("generic"), (), lossy=steps))]
+    options = CompileOptions(target="generic")
+    compilation = find_backend(options.backend).open(options.lowering, build=False)
+    change = Ternarize(LossyOptions("ternary")) if lossy else None
+    return [IMPORT_LABEL, *(stage.label for stage in stages_of(compilation, change))]
+
+
+def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, Compilation]:
+    """The program of a model after all passes, and the compilation that made it."""
+    compilation = find_backend(options.backend).open(options.lowering, build=False)
+    program = imported(path, options)
+    if observe is not None:
+        observe(IMPORT_LABEL, program)
+    run_passes(program, stages_of(compilation, lossy_pass(options.lossy)), observe)
+    return program, compilation
+
+
+def _refuse_choices(options: CompileOptions) -> None:
+    """Raises InputError where something was chosen for an artifact, which is compiled already."""
+    if options != CompileOptions():
+        raise InputError(
+            f"an artifact is compiled already, so this does nothing: {options}", hint="leave it out, or give the model"
+        )
 
 
 def _is_artifact(path: str | Path) -> bool:

@@ -23,10 +23,11 @@ from suite.layers import KINDS, Conv, Layer, Linear, kind_model
 
 import tercet
 from tercet.backends.c.costs import FILE, costs_text, read_costs
-from tercet.backends.c.engine import Engine, Kernel, Schedule
+from tercet.backends.c.engine import Plan
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.lowering.pipeline import Tuning, stages
 from tercet.backends.c.lowering.tune import Times
+from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import Target, find_target
 from tercet.driver.tuning import Tuner
 from tercet.ir.kn.kernel import KernelOp
@@ -71,13 +72,11 @@ class Sample:
 
     layer: str
     name: str
-    engine: Engine
-    kernel: Kernel
-    schedule: Schedule
+    plan: Plan
     cycles: float
 
     def predicted(self, target: Target) -> float:
-        return self.engine.cost(self.kernel, self.schedule, target).cycles
+        return self.plan.predict(target.costs[self.plan.engine])
 
     def error(self, target: Target) -> float:
         """Logarithm of predicted over measured cycles."""
@@ -97,15 +96,13 @@ class Recorder:
         pass
 
     def measure(self, program: Program) -> Sequence[float]:
-        cycles, engines = self.tuner.measure(program), {engine.name: engine for engine in ENGINES}
+        cycles, plans = self.tuner.measure(program), Plans(self.tuner.target, ENGINES)
         self.programs += 1
         self.samples += [
             Sample(
                 f"{self.programs} {op.symbol.data.split('_')[0]}",
                 f"{self.subject}: {op.symbol.data}",
-                engines[op.engine.data],
-                Kernel(op, program.weights),
-                op.schedule_values,
+                plans.chosen(op, program.weights),
                 seen,
             )
             for op, seen in zip(program.ops, cycles, strict=True)
@@ -131,7 +128,7 @@ def measure(target: Target, names: Sequence[str], kinds: str, candidates: int) -
             recorder.subject, tuning = f"{layer.name}, {kind}", Tuning(recorder, candidates)
             run_passes(program, stages(target, engines, tuning=tuning))
             print(f"{layer.name}, {kind}: {len(recorder.samples)} kernels", flush=True)
-    return [sample for sample in recorder.samples if sample.engine.name in names]
+    return [sample for sample in recorder.samples if sample.plan.engine in names]
 
 
 def with_costs(target: Target, engine: str, logs: np.ndarray) -> Target:
@@ -198,7 +195,7 @@ def check(samples: Sequence[Sample], target: Target) -> bool:
         print("| layer | chosen | cycles | fastest | cycles | ratio |\n| --- | --- | --- | --- | --- | --- |")
     for chosen, fastest in sorted(slow, key=lambda pair: pair[1].cycles / pair[0].cycles):
         ends = [
-            f"{s.engine.name} {dict(s.schedule)} | {s.cycles:.0f} (predicted {s.predicted(target):.0f})"
+            f"{s.plan.engine} {s.plan.schedule} | {s.cycles:.0f} (predicted {s.predicted(target):.0f})"
             for s in (chosen, fastest)
         ]
         print(f"| {chosen.name} | {ends[0]} | {ends[1]} | {chosen.cycles / fastest.cycles:.2f} |")
@@ -224,7 +221,7 @@ def main() -> int:
     print("| engine | kernels | before | fitted | numbers |\n| --- | --- | --- | --- | --- |")
     fitted = target
     for name in options.engines:
-        if own := [sample for sample in samples if sample.engine.name == name]:
+        if own := [sample for sample in samples if sample.plan.engine == name]:
             fitted = fit(name, own, fitted)
             numbers = ", ".join(f"{key} {value:.3g}" for key, value in fitted.costs[name].items())
             print(f"| {name} | {len(own)} | {spread(own, target)} | {spread(own, fitted)} | {numbers} |")

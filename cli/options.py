@@ -83,7 +83,7 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(-1 if word == "?" else int(word) for word in words)
 
 
-def _shapes(parser: argparse.ArgumentParser) -> None:
+def _shapes(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=_shape, default=[],
         help="fix sizes that the model leaves open, as in image=?,3,224,224 (`?`: stays as it is); may be repeated; "
@@ -139,17 +139,6 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _compiling(v)
     _lossy(v, "keep")
     v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one a CPU)")
-    v.add_argument(
-        "--tune", action="store_true",
-        help="measure the candidates of every layer on this machine and take the fastest; remembers what it measured",
-    )  # fmt: skip
-    v.add_argument(
-        "--tune-candidates", type=_count, metavar="N", help="with --tune: how many of a layer, at most (default: 6)"
-    )
-    v.add_argument(
-        "--threading", choices=("pool", "openmp", "none"), default="pool",
-        help="whose threads the model runs on: its own (default), those of OpenMP, or the caller's alone",
-    )  # fmt: skip
     v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--print-ir-after", metavar="PASS", action="append", default=[],
@@ -161,6 +150,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.tercet",
         "model.tercet --after thresholds --op conv2",
         "model.onnx --diff recover-quantizers",
+        "model.tercet --why conv2",
         "model.onnx --repetition --budget 5 --html repetition.html",
     )  # fmt: skip
     v.add_argument("path", metavar="MODEL|ARTIFACT")
@@ -169,6 +159,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument(
         "--op", metavar="NAME",
         help="print a step, by symbol or number, or a source node (at the end, or --after a pass)",
+    )  # fmt: skip
+    v.add_argument(
+        "--why", metavar="LAYER",
+        help="print what every engine says of a layer: schedule, predicted and measured cycles, or why it refuses",
     )  # fmt: skip
     v.add_argument("--json", action="store_true", help="print summary and layers as JSON")
     v.add_argument(
@@ -181,6 +175,28 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("--bench", metavar="FILE", help="with --repetition: times from JSON of `tercet bench --per-layer`")
     v.add_argument("--html", metavar="FILE", help="with --repetition: write the report, with a plot, as one HTML file")
+    _compiling(v)
+
+    v = verb(
+        "opt", "run passes on a model or its IR, and print the IR that they leave",
+        "model.onnx -p 'recover-quantizers,thresholds{most-levels=15}'",
+        "ir/05-recover-quantizers -p fold-batch-norm -o after --verify-passes",
+        "model.onnx --target generic --engine loops --dump-ir ir",
+    )  # fmt: skip
+    v.add_argument(
+        "path", metavar="MODEL|IR",
+        help="a model, an .mlir file (weights.npz beside it), a folder of --dump-ir, or an artifact",
+    )  # fmt: skip
+    v.add_argument("--after", metavar="PASS", help="of an artifact: begin after this pass (default: the import)")
+    v.add_argument(
+        "-p", "--passes", metavar="PASSES",
+        help="'name{option=value,..},name,..'; see docs/passes.md (default: all that `compile` runs)",
+    )  # fmt: skip
+    v.add_argument("-o", "--output", metavar="DIR", help="write program.mlir and weights.npz to DIR, print nothing")
+    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument(
+        "--verify-passes", action="store_true", help="check after every pass that what it ensures is so"
+    )
     _compiling(v)
 
     v = verb(
@@ -220,6 +236,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
     v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
+    v.add_argument("--bisect", action="store_true", help="name the passes that change what the interpreter computes")
     v.add_argument(
         "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
         help="elements in which expected results may differ from the model and the artifact alike (default: 2%%)",
@@ -232,19 +249,18 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "bench", "time an artifact against other runtimes, in turns",
         "model.onnx",
         "model.tercet --source model.onnx --threads 2 --per-layer",
-        "model.onnx --batch 8 --json bench.json --html bench.html",
+        "model.onnx --samples 8 --json bench.json --html bench.html",
     )  # fmt: skip
     v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model that is compiled for this")
     v.add_argument("--source", metavar="MODEL", help="the model that peers run, when an artifact is given")
     v.add_argument("--against", metavar="PEERS", default="onnxruntime", help="onnxruntime (default) or none")
-    v.add_argument("--batch", type=_count, default=1, metavar="N", help="samples in one call (default: 1)")
+    v.add_argument("--samples", type=_count, default=1, metavar="N", help="how many in one call (default: 1)")
     v.add_argument("--repeats", type=_count, default=25, metavar="N", help="rounds (default: 25)")
     v.add_argument("--per-layer", action="store_true", help="also time every layer")
     v.add_argument("--json", metavar="FILE", help="write the report as JSON")
     v.add_argument("--html", metavar="FILE", help="write the report, with the layers, as one HTML file")
-    v.add_argument("--target", default="native", help="for a model: see `tercet targets` (default: native)")
-    _shapes(v)
     _threads(v)
+    _compiling(v)
 
     v = verb("targets", "list the targets, and what this machine can build and run", "", "--json")
     v.add_argument("--json", action="store_true", help="print them as JSON")
@@ -258,21 +274,35 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
 
 
 def _compiling(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
-    parser.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
-    _shapes(parser)
-    parser.add_argument(
+    """What decides how a model is compiled, for every verb that compiles one: fields of CompileOptions."""
+    group = parser.add_argument_group("compiling a model")
+    group.add_argument("--backend", choices=("c",), default="c", help="what makes the artifact (default: c, for CPUs)")
+    group.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
+    group.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    _shapes(group)
+    group.add_argument(
         "--engine", dest="engines", metavar="NAME", action="append",
         help="choose among these engines only; may be repeated (default: all)",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--optimize", choices=("speed", "size"), default="speed",
-        help="speed (default): small layers become code, some 20 bits a weight; size: weights stay packed, at most 1.6",
+        help="speed (default): small layers become code, about 20 bits a weight; size: all stay packed, at most 1.6",
+    )  # fmt: skip
+    group.add_argument(
+        "--tune", action="store_true",
+        help="measure the candidates of every layer on this machine and take the fastest; remembers what it measured",
+    )  # fmt: skip
+    group.add_argument(
+        "--tune-candidates", type=_count, metavar="N", help="with --tune: how many of a layer, at most (default: 6)"
+    )
+    group.add_argument(
+        "--threading", choices=("pool", "openmp", "none"), default="pool",
+        help="whose threads the model runs on: its own (default), those of OpenMP, or the caller's alone",
     )  # fmt: skip
 
 
 WEIGHTS = ("keep", "ternary", "twn", "ttq", "asymmetric", "uniform", "signed-binary")
-"""As `passes.ternarize.options.WEIGHTS`, which is too heavy to import here; a test compares them."""
+"""As `passes.lossy.options.WEIGHTS`, which is too heavy to import here; a test compares them."""
 
 
 def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
@@ -287,7 +317,9 @@ def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
         help="leave a layer as it is; a node, its weights or a pattern such as 'layer1.*'; may be repeated",
     )  # fmt: skip
     if default == "keep":
-        group.add_argument("--all-layers", action="store_true", help="change the first and last layers too")
+        group.add_argument(
+            "--all-layers", dest="ends", action="store_true", help="change the first and last layers too"
+        )
     group.add_argument("--per", choices=("tensor", "channel"), default="channel", help="what shares a scale")
     group.add_argument("--threshold", type=_tolerance, metavar="T", help="for ttq: t of t * max |w| (default: chosen)")
     group.add_argument(

@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from ..ir.errors import InputError
 
 if TYPE_CHECKING:
-    from ..api import LossyOptions
+    from ..api import Choices, CompileOptions
     from ..ir.program import Program
     from ..runtime.report.progress import Progress
 
@@ -26,8 +27,8 @@ def compile_verb(options: argparse.Namespace) -> int:
     from ..runtime.report.losses_text import losses_text
     from ..runtime.report.tables import seconds_text
 
-    lossy = _lossy_options(options)
-    wanted = _stages_to_print(options.print_ir_after, lossy=lossy.lossy)
+    chosen = _chosen(options)
+    wanted = _stages_to_print(options.print_ir_after, lossy=chosen.lossy.lossy)
     with _progress(options) as progress:
 
         def on_stage(label: str, program: Program | None, seconds: float) -> None:
@@ -37,10 +38,8 @@ def compile_verb(options: argparse.Namespace) -> int:
 
         progress.begin("compiling")
         made = compile(
-            options.model, options.output, target=options.target, batch=options.batch, shapes=_shapes(options),
-            name=options.name, jobs=options.jobs, as_directory=options.directory, engines=options.engines,
-            optimize=options.optimize, dump_ir=options.dump_ir, tune=_candidates(options),
-            threading=options.threading, weights=lossy, calibrate=options.calibrate, on_stage=on_stage,
+            options.model, options.output, options=chosen, name=options.name, jobs=options.jobs,
+            as_directory=options.directory, calibrate=options.calibrate, dump_ir=options.dump_ir, on_stage=on_stage,
         )  # fmt: skip
     for note in made.notes:
         print(f"tercet: note: {note}", file=sys.stderr)
@@ -60,22 +59,22 @@ def compile_verb(options: argparse.Namespace) -> int:
 
 def inspect_verb(options: argparse.Namespace) -> int:
     from ..api import inspect
-    from ..runtime.report.text import inspection_text
+    from ..runtime.report.text import inspection_text, why_text
 
     if options.repetition:
         return _repetition(options)
     with _progress(options) as progress:
         progress.begin("reading")
-        found = inspect(
-            options.path, target=options.target, batch=options.batch, shapes=_shapes(options),
-            engines=options.engines, optimize=options.optimize,
-        )  # fmt: skip
+        found = inspect(options.path, options=_chosen(options))
     if options.diff is not None:
         print(found.diff(options.diff) or "no change\n", end="")
     elif options.op is not None:
         print(found.operations(options.op, options.after), end="")
     elif options.after is not None:
         print(found.text_after(options.after), end="")
+    elif options.why is not None:
+        rows = found.why(options.why)
+        print(json.dumps(list(map(asdict, rows)), indent=1) if options.json else why_text(rows).rstrip())
     elif options.json:
         print(json.dumps(found.to_json(), indent=1))
     else:
@@ -94,9 +93,8 @@ def _repetition(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         progress.begin("reading")
         found = repetition(
-            options.path, budget=options.budget, bench=options.bench, target=options.target, batch=options.batch,
-            shapes=_shapes(options), engines=options.engines, optimize=options.optimize, on_layer=progress.begin,
-        )  # fmt: skip
+            options.path, budget=options.budget, bench=options.bench, options=_chosen(options), on_layer=progress.begin
+        )
     if options.html is not None:
         write_bytes(options.html, repetition_html(Path(options.path).stem, found).encode())
     if options.json:
@@ -106,14 +104,28 @@ def _repetition(options: argparse.Namespace) -> int:
     return FINE
 
 
+def opt_verb(options: argparse.Namespace) -> int:
+    from ..api import opt
+
+    with _progress(options) as progress:
+        progress.begin("running passes")
+        program = opt(
+            options.path, options.passes, options=_chosen(options), output=options.output, dump_ir=options.dump_ir,
+            after=options.after, verify_passes=options.verify_passes,
+        )  # fmt: skip
+    if options.output is None:
+        print(program.text(), end="")
+    return FINE
+
+
 def sensitivity_verb(options: argparse.Namespace) -> int:
     from ..api import sensitivity
     from ..runtime.report.losses_text import sensitivity_text
 
     with _progress(options) as progress:
         found = sensitivity(
-            options.model, options.calibrate, weights=_lossy_options(options), batch=options.batch,
-            shapes=_shapes(options), on_progress=lambda layer: progress.begin(f"changing {layer}"),
+            options.model, options.calibrate, options=_chosen(options),
+            on_progress=lambda layer: progress.begin(f"changing {layer}"),
         )  # fmt: skip
     if options.json:
         from dataclasses import asdict
@@ -153,7 +165,7 @@ def verify_verb(options: argparse.Namespace) -> int:
         found = verify(
             options.artifact, options.against, inputs=options.inputs, samples=options.samples,
             per_layer=options.per_layer, threads=options.threads, rtol=options.rtol,
-            max_mismatch=options.max_mismatch, on_progress=progress.begin,
+            max_mismatch=options.max_mismatch, bisect=options.bisect, on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, found.to_json())
@@ -172,9 +184,9 @@ def bench_verb(options: argparse.Namespace) -> int:
     peers = [name for name in options.against.split(",") if name and name != "none"]
     with _progress(options) as progress:
         report = bench(
-            options.path, source=options.source, against=peers, target=options.target, shapes=_shapes(options),
-            threads=options.threads, batch=options.batch, repeats=options.repeats,
-            per_layer=options.per_layer or options.html is not None, on_progress=progress.begin,
+            options.path, source=options.source, against=peers, threads=options.threads, samples=options.samples,
+            repeats=options.repeats, per_layer=options.per_layer or options.html is not None,
+            options=_chosen(options), on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, report.to_json())
@@ -215,13 +227,27 @@ def completion_verb(options: argparse.Namespace) -> int:
 # -- what verbs share -------------------------------------------------------------------------------------------------
 
 
-def _lossy_options(options: argparse.Namespace) -> LossyOptions:
-    from ..api import LossyOptions
+def _chosen(options: argparse.Namespace) -> CompileOptions:
+    """The options of compiling that a verb has. Raises InputError."""
+    from ..api import CompileOptions, LossyOptions
 
-    return LossyOptions(
-        options.weights, options.per, tuple(options.keep), getattr(options, "all_layers", True), options.threshold,
-        options.regions, options.assign, options.activations,
-    )  # fmt: skip
+    given = vars(options)
+    lossy = {name: given[name] for name in LOSSY if name in given}
+    if lossy:
+        lossy["keep"] = tuple(lossy["keep"])
+        lossy.setdefault("ends", True)
+    choices: dict[str, Any] = {name: given[name] for name in CHOICES if name in given}
+    if "tune" in given:
+        choices["tune"] = _candidates(options)
+    choices |= {"shapes": _shapes(options), "weights": LossyOptions(**lossy)}
+    return CompileOptions.of(choices=cast("Choices", choices))
+
+
+CHOICES = ("backend", "target", "batch", "engines", "optimize", "threading")
+"""The options of a verb that are choices of compiling, as they are."""
+
+LOSSY = ("weights", "per", "keep", "ends", "threshold", "regions", "assign", "activations")
+"""The options of a verb that are fields of LossyOptions."""
 
 
 def _shapes(options: argparse.Namespace) -> dict[str, tuple[int, ...]]:
@@ -261,6 +287,7 @@ def _stages_to_print(names: Sequence[str], *, lossy: bool) -> set[str]:
 VERBS = {
     "compile": compile_verb,
     "inspect": inspect_verb,
+    "opt": opt_verb,
     "sensitivity": sensitivity_verb,
     "run": run_verb,
     "verify": verify_verb,

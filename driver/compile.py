@@ -4,53 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..backends.c.costs import read_costs
-from ..backends.c.emit import Emitted, emit_model
-from ..backends.c.engine import Engine
-from ..backends.c.engines import ENGINES
-from ..backends.c.lowering.pipeline import Tuning, stages
-from ..backends.c.target import MEASURED, Target, find_target, runs_here
-from ..backends.c.toolchain import (
-    COMMON_FLAGS,
-    baseline_flags,
-    compile_shared,
-    find_compiler,
-    target_flags,
-    threading_flags,
-)
-from ..ir.errors import ArtifactError, InputError
-from ..ir.host import scratch_folder
-from ..ir.kn.memory import arena_bytes
+from ..ir.errors import InputError
 from ..ir.losses import Losses
 from ..ir.program import Program
+from ..passes.base import Pass
 from ..passes.exact_averages import ExactAverages
-from ..passes.lossy.options import LossyOptions
-from ..passes.pipeline import run_passes
+from ..passes.pipeline import Stage, numbered, run_passes
 from ..runtime.artifact.artifact import Artifact
-from ..runtime.artifact.layers import Layer, describe_layers, layers_to_json
+from ..runtime.artifact.layers import Layer, layers_to_json
 from ..runtime.artifact.losses import LOSSES, losses_to_json
-from ..runtime.artifact.manifest import CompilerInfo, Manifest, PortInfo, TargetInfo, prefix_of, soname
-from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources, target_units
+from ..runtime.artifact.manifest import Manifest, PortInfo, prefix_of
+from ..runtime.artifact.stored_ir import StageWriter
 from ..version import __version__
-from .lossy import Calibration, lossy_pass, lossy_settings
-from .tuning import Tuner
+from .backend import Built, Compilation
+from .backends import find_backend
+from .ir_dump import IMPORT_LABEL, IRDump
+from .lossy import Calibration, lossy_pass
+from .options import DEFAULTS, CompileOptions
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 StageObserver = Callable[[str, "Program | None", float], None]
 """Called after every stage of a compilation with its label, the program (None once it is C) and the seconds it took."""
-
-IMPORT_LABEL = "00-import"
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,133 +102,65 @@ def _checked_model(model: object) -> ModelProto | str | Path:
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
-def compile(
+def compile_model(
     model: ModelProto | Program | str | Path,
     output: str | Path | None = None,
+    options: CompileOptions = DEFAULTS,
     *,
-    target: str = "native",
-    batch: int | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
     name: str | None = None,
     jobs: int | None = None,
     as_directory: bool = False,
-    engines: str | Sequence[str] | None = None,
-    optimize: str = "speed",
-    tune: int = 0,
-    threading: str = "pool",
-    weights: str | LossyOptions = "keep",
-    keep: Sequence[str] = (),
     calibrate: Calibration | None = None,
     dump_ir: str | Path | None = None,
     on_stage: StageObserver | None = None,
 ) -> Compiled:
-    """Compiles a model to an artifact.
-
-    output: path of the artifact (default: NAME.tercet in the working directory). target: one of `targets()` or
-    `native`. batch: fixes a symbolic batch. shapes: sizes of inputs by name, as for `import_onnx`. jobs: C compilers at
-    a time. engines: name or names of the engines to choose from (default: all); `loops` computes what they refuse.
-    optimize: `speed`, or `size` for engines alone that keep weights packed, so that no code holds any and a ternary
-    weight takes at most 1.6 bits. tune: how many candidates of every layer to measure on this machine, instead of
-    trusting predictions (0). threading: whose threads the model runs on: `pool` (its own), `openmp` or `none`. weights:
-    what the float weights become, e.g. `ternary`; see `LossyOptions`, which has more to choose. keep: names of layers
-    that stay. calibrate: data for that: an .npz file, an array of samples, or arrays by input name. dump_ir: a folder
-    that gets the IR and its weights after every pass.
-    Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
-    """
-    machine = find_target(target)
-    threads = threading_flags(threading)
-    choices = choose_engines(engines, optimize)
-    lossy = lossy_pass(weights, keep, calibrate)
+    """See `api.compile`."""
+    lossy = lossy_pass(options.lossy, calibrate)
     if output is not None:
         Artifact.check_output(output, as_folder=as_directory or None)
-    find_compiler(machine)
-    tuner = Tuner(machine, jobs) if tune else None
+    compilation = find_backend(options.backend).open(options.lowering, jobs=jobs)
     timeline = _Timeline(on_stage)
-    program = model if isinstance(model, Program) else import_onnx(model, name=name, batch=batch, shapes=shapes)
+    program = imported(model, options, name)
     path = Path(output) if output is not None else Path(f"{prefix_of(program.name)}.tercet")
     replaced = Artifact.check_output(path, as_folder=as_directory or None)
     digest = source_hash(model, program)
     program = program.clone()
-    dump = _IRDump(dump_ir)
-    texts: dict[str, bytes] = {}
+    dump = IRDump(dump_ir)
+    ir = StageWriter()
 
     def observe(label: str, at: Program) -> None:
-        texts[f"ir/{label}.mlir"] = at.text().encode()
+        if lossy and label.endswith(lossy.name):
+            ir.drop_constants()
+        ir.add(label, at)
         dump.write(label, at)
         timeline.mark(label, at)
 
     observe(IMPORT_LABEL, program)
-    chosen = stages(machine, *choices, Tuning(tuner, tune), [lossy] if lossy else [])
-    run_passes(program, chosen, observe)
-    emitted = emit_model(program, machine)
-    timeline.mark("emit", program)
-    contents, compiler = _build(program, machine, emitted, threads, jobs)
-    timeline.mark("cc", None)
-    layers = describe_layers(program, emitted.layers)
-    contents |= {**texts, "ir/weights.npz": program.weights.to_bytes(), "layers.json": layers_to_json(layers)}
-    options = {"batch": batch, "shapes": shape_texts(shapes), "engines": _names(engines), "tune": tune or None}
-    options |= {"threading": threading} if threads else {}
-    options |= {"optimize": optimize} if optimize != "speed" else {}
+    run_passes(program, stages_of(compilation, lossy), observe)
+    built = compilation.build(program, lambda label: timeline.mark(label, program if label == "emit" else None))
+    contents = {**built.contents, **ir.contents()}
+    contents["layers.json"] = layers_to_json(built.layers)
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
-        options |= lossy_settings(lossy.options)
-    manifest = _manifest(program, machine, compiler, digest, options)
-    Artifact.write(path, contents, manifest, as_folder=as_directory or None)
+    Artifact.write(path, contents, _manifest(program, built, digest, options), as_folder=as_directory or None)
     timeline.mark("pack", None)
-    size = sum(len(data) for data in contents.values())
-    notes = tuple(tuner.notes) if tuner else ()
-    hints = () if tuner else _cost_hints(machine, choices)
-    losses = lossy.losses if lossy else None
     return Compiled(
-        path, program.name, machine.name, tuple(timeline.marks), layers, arena_bytes(program.block), size, notes,
-        losses, replaced, hints,
+        path, program.name, compilation.target, tuple(timeline.marks), tuple(built.layers), built.arena_bytes,
+        sum(len(data) for data in contents.values()), tuple(compilation.notes), lossy.losses if lossy else None,
+        replaced, tuple(compilation.hints),
     )  # fmt: skip
 
 
-def _cost_hints(machine: Target, choices: tuple[Sequence[Engine], Sequence[Engine]]) -> tuple[str, ...]:
-    """Where engines were chosen by numbers that were measured for another target."""
-    known = read_costs()
-    if set(known[MEASURED]) <= set(known.get(machine.name, ())) or len(choices[0]) < 2:
-        return ()
-    advice = "--tune measures this machine" if not runs_here(machine) else "use --tune on a machine of that kind"
-    return (f"costs for {machine.name} were not measured, so those of another target chose the engines; {advice}",)
+def imported(model: ModelProto | Program | str | Path, options: CompileOptions, name: str | None = None) -> Program:
+    """The program to compile: the model itself where it is one."""
+    if isinstance(model, Program):
+        return model
+    return import_onnx(model, name=name, batch=options.batch, shapes=options.shapes_by_name)
 
 
-def shape_texts(shapes: Mapping[str, Sequence[int]] | None) -> list[str] | None:
-    """Shapes as the manifest holds them: `NAME=1,3,-1,-1`, sorted. None where there are none."""
-    return sorted(f"{name}={','.join(map(str, sizes))}" for name, sizes in shapes.items()) if shapes else None
-
-
-def shapes_of(options: Mapping[str, Any]) -> dict[str, list[int]]:
-    """The shapes that `shape_texts` put into a manifest. Raises ArtifactError for what is not of that form."""
-    found: dict[str, list[int]] = {}
-    for text in options.get("shapes") or ():
-        name, _, sizes = str(text).rpartition("=")
-        try:
-            found[name] = [int(size) for size in sizes.split(",") if size]
-        except ValueError as error:
-            raise ArtifactError(f"option shapes: {text!r} is no shape", hint="compile the model again") from error
-    return found
-
-
-def choose_engines(names: str | Sequence[str] | None, optimize: str = "speed") -> tuple[list[Engine], list[Engine]]:
-    """The engines to choose from, and those for what they refuse. names, optimize: as for `compile`."""
-    if optimize not in ("speed", "size"):
-        raise InputError(f"unknown aim '{optimize}' of optimize", hint="one of: speed, size")
-    allowed = [engine for engine in ENGINES if engine.packed or optimize == "speed"]
-    if names is None:
-        return allowed, []
-    known = {engine.name: engine for engine in ENGINES}
-    names = [names] if isinstance(names, str) else names
-    for name in names:
-        if name not in known:
-            raise InputError(f"unknown engine '{name}'", hint=f"one of: {', '.join(known)}")
-        if known[name] not in allowed:
-            raise InputError(
-                f"engine '{name}' puts weights into code, some 20 bits each, and optimizing for size rules that out",
-                hint="optimize for speed, or leave that engine out",
-            )
-    return [known[name] for name in names], [known["loops"]]
+def stages_of(compilation: Compilation, lossy: Pass | None = None) -> list[Stage]:
+    """All passes of a compilation, numbered."""
+    return numbered(compilation.passes([lossy] if lossy else []))
 
 
 def source_hash(model: ModelProto | Program | str | Path, program: Program) -> str:
@@ -253,10 +169,6 @@ def source_hash(model: ModelProto | Program | str | Path, program: Program) -> s
         return hashlib.sha256(Path(model).read_bytes()).hexdigest()
     data = program.text().encode() if isinstance(model, Program) else model.SerializeToString(deterministic=True)
     return hashlib.sha256(data).hexdigest()
-
-
-def _names(engines: str | Sequence[str] | None) -> list[str] | None:
-    return None if engines is None else sorted([engines] if isinstance(engines, str) else engines)
 
 
 class _Timeline:
@@ -274,58 +186,17 @@ class _Timeline:
         self.last = time.perf_counter()
 
 
-class _IRDump:
-    """Writes DIR/LABEL.mlir after every pass, and the weights that the last one uses to DIR/LABEL.npz."""
-
-    def __init__(self, folder: str | Path | None) -> None:
-        self.folder = None if folder is None else Path(folder)
-
-    def write(self, label: str, program: Program) -> None:
-        if self.folder is None:
-            return
-        try:
-            program.save(self.folder / label)
-        except OSError as error:
-            raise InputError(f"cannot write the IR: {error.strerror}", where=str(self.folder)) from error
-
-
-def _build(
-    program: Program, target: Target, emitted: Emitted, threads: Sequence[str], jobs: int | None
-) -> tuple[dict[str, bytes], CompilerInfo]:
-    """Compiles the generated C with the runtime. threads: the flags for their kind. Returns the artifact's files and
-    the compiler."""
-    interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
-    sources = merge_sources(emitted.sources, interface)
-    compiler = find_compiler(target)
-    flags = (*baseline_flags(target, compiler), *threads)
-    kernels = {unit: target_flags(target, compiler) for unit in target_units(program.name, sources)}
-    with scratch_folder() as folder:
-        name = soname(prefix_of(program.name))
-        library = compile_shared(
-            sources, folder, flags, jobs, compiler=compiler, layers=emitted.nodes, soname=name, unit_flags=kernels
-        )
-        binary = library.read_bytes()
-    contents = artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags], kernels)
-    return contents, CompilerInfo(compiler.name, compiler.version)
-
-
-def _machine(target: Target) -> str:
-    """What the library's code is for: the target's machine, or the one that compiled it."""
-    return platform.machine() if target.machine == "any" else target.machine
-
-
-def _manifest(
-    program: Program, target: Target, compiler: CompilerInfo, source_hash: str, options: Mapping[str, Any]
-) -> Manifest:
+def _manifest(program: Program, built: Built, source_hash: str, options: CompileOptions) -> Manifest:
     return Manifest(
         tool_version=__version__,
         name=program.name,
         prefix=prefix_of(program.name),
         batched=program.batched,
-        target=TargetInfo(target.name, _machine(target), target.features),
-        compiler=compiler,
+        target=built.target,
+        compiler=built.compiler,
         inputs=tuple(map(PortInfo.of, program.inputs)),
         outputs=tuple(map(PortInfo.of, program.outputs)),
         source_sha256=source_hash,
-        options={key: value for key, value in options.items() if value is not None},
+        backend=options.backend,
+        options=options.to_json(),
     )

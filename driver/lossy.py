@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,30 +22,13 @@ MOST_SAMPLES = 512
 """So many of the calibration samples are used, the first ones: all of them are in memory at once, layer by layer."""
 
 
-def lossy_options(weights: str | LossyOptions, keep: Sequence[str] = ()) -> LossyOptions:
-    """The options that `weights` names or is, with more layers to keep. Raises InputError."""
-    options = weights if isinstance(weights, LossyOptions) else LossyOptions(weights)
-    if isinstance(keep, str):
-        raise InputError(f"keep: want a sequence of names, have the string '{keep}'")
-    return replace(options, keep=(*options.keep, *keep)) if keep else options
-
-
-def lossy_pass(
-    weights: str | LossyOptions, keep: Sequence[str] = (), calibrate: Calibration | None = None
-) -> Ternarize | None:
+def lossy_pass(options: LossyOptions, calibrate: Calibration | None = None) -> Ternarize | None:
     """The pass that does what was asked for, None where nothing is to be lost. Raises InputError."""
-    options = lossy_options(weights, keep)
     if options.lossy:
         return Ternarize(options, None if calibrate is None else calibration_data(calibrate))
     if calibrate is not None:
-        raise InputError("calibration data without anything to calibrate", hint="say which --weights to make")
+        raise InputError("calibration data, but nothing to calibrate", hint="say which --weights to make")
     return None
-
-
-def lossy_settings(options: LossyOptions) -> dict[str, Any]:
-    """The options that are not at their default, for the manifest."""
-    defaults = asdict(LossyOptions())
-    return {name: value for name, value in asdict(options).items() if value != defaults[name]}
 
 
 def calibration_data(source: Calibration) -> Data:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, TypeAlias, cast
+from typing import Any, ClassVar, Self, TypeAlias
 
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -99,11 +100,28 @@ class PlainOperation(IRDLOperation):
 class TensorOperation(PlainOperation):
     """An operation on tensors whose result types follow from its operands and attributes.
 
-    A subclass declares xDSL operands and properties and defines `infer`.
+    A subclass declares xDSL operands and properties, and defines what is abstract: the facts that passes ask for. One
+    that has a name but forgot a fact raises TypeError when it is defined, so that no fact has a silent default.
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        missing = [name for name in dir(cls) if getattr(getattr(cls, name, None), "__isabstractmethod__", False)]
+        if "name" in vars(cls) and missing:
+            raise TypeError(f"{cls.__name__} does not define {', '.join(missing)}")
+
+    @abstractmethod
     def infer(self) -> Sequence[Tensor]:
         """The result types that operands and attributes imply. Raises VerifyException where they do not fit."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        """Why the operation does not act on every sample of a batch alone, or "" when it does.
+
+        per_sample: for each operand, whether its leading axis (of size 1) is the batch; at least one is. That results
+        keep the batch as leading axis is checked elsewhere (ir/batching.py).
+        """
         raise NotImplementedError
 
     @classmethod
@@ -136,6 +154,10 @@ class TensorOperation(PlainOperation):
                 probe.operands = ()
         return cls.create(operands=operands, properties=properties, result_types=list(types), location=location)
 
+    def with_operands(self, *operands: SSAValue) -> Self:
+        """The same operation on other operands, at the same location. Result types are inferred again."""
+        return self.make_typed(operands, None, at=self, **self.properties)
+
     @property
     def result(self) -> SSAValue:
         """The only result."""
@@ -157,7 +179,3 @@ class TensorOperation(PlainOperation):
 def fail(op: Operation, field: str, want: object, have: object) -> VerifyException:
     """The verifier's message, field by field: what is wanted and what is there."""
     return VerifyException(f"{op.name}: field {field}: want {want}, have {have}")
-
-
-def operand_tensors(op: Operation) -> list[Tensor]:
-    return [cast(Tensor, tensor_of(value)) for value in op.operands]

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     StringAttr,
     SymbolRefAttr,
+    TensorType,
     i64,
 )
 from xdsl.dialects.func import Func, FuncOp, ReturnOp
@@ -31,6 +33,7 @@ from xdsl.utils.exceptions import ParseError, VerifyException
 
 from .errors import IRError
 from .kn.memory import verify_memory
+from .literals import MOST_VALUES, fits_text, shown
 from .locations import describe
 from .names import decode_name, encode_name, ssa_hint
 from .operation import symbol
@@ -44,6 +47,7 @@ from .types import (
     contains,
     element_of_array,
     shape_of,
+    storage_dtype,
     tensor_of,
     tensor_type,
     values_of,
@@ -229,14 +233,35 @@ class Program:
             )
 
     def text(self) -> str:
-        """The program in MLIR syntax with locations; `parse` gives the same program, byte for byte in its text."""
+        """The program in MLIR syntax with locations and the values of small constants; `parse` gives the same program,
+        byte for byte in its text."""
+        return self.text_of(self.module) + "\n"
+
+    def text_of(self, op: Operation) -> str:
+        """One operation with its location; operands defined elsewhere by their names."""
         stream = io.StringIO()
-        Printer(stream, print_debuginfo=True).print_op(self.module)
-        return stream.getvalue() + "\n"
+        with shown(self._values_in_text(op)):
+            Printer(stream, print_debuginfo=True).print_op(op)
+        return stream.getvalue()
+
+    def _values_in_text(self, of: Operation) -> Iterator[tuple[ConstantOp, np.ndarray]]:
+        """The constants in an operation whose values stand in the text."""
+        for op in of.walk():
+            if isinstance(op, ConstantOp) and prod(shape_of(op.result)) <= MOST_VALUES:
+                array = self.weights.get(op.get("value"))
+                if array is not None and fits_text(array):
+                    yield op, array
+
+    def weights_beside_text(self) -> WeightStore:
+        """The arrays that the program names and its text does not hold."""
+        in_text = {op for op, _ in self._values_in_text(self.module)}
+        used = {name for op in self.module.walk() if op not in in_text for name in stored_names(op)}
+        return WeightStore({name: self.weights[name] for name in used})
 
     @classmethod
     def parse(cls, text: str, weights: WeightStore, *, origin: str = "<text>") -> Program:
-        """Reads a program from its text. Raises IRError for bad syntax; call `verify` for the rules."""
+        """Reads a program from its text. weights: the arrays that the text does not hold; the store is not changed.
+        Raises IRError for bad syntax; call `verify` for the rules."""
         _check_strings(text, origin)
         try:
             module = Parser(context(), text, origin).parse_module()
@@ -246,13 +271,34 @@ class Program:
             raise IRError("cannot parse the program: it is nested too deeply", where=origin) from error
         program = cls(module, weights)
         _ = program.function, program.returned
+        program._take_values()
         return program
 
+    def _take_values(self) -> None:
+        """Moves the values that stood in the text to the store. Raises IRError where they do not fit."""
+        written = [op for op in self.module.walk() if isinstance(op, ConstantOp) and op.values is not None]
+        if written:
+            self.weights = self.weights.copy()
+        for op in written:
+            name, attribute, kind = op.get("value"), op.values, op.result.type
+            assert attribute is not None
+            if not isinstance(kind, TensorType):
+                raise IRError(f"constant '@{name}': want a tensor, have {kind}", where=describe(op))
+            array, shape = attribute.array, kind.get_shape()
+            if array.size != prod(shape):
+                raise IRError(
+                    f"constant '@{name}': field values: want {prod(shape)} elements, have {array.size}",
+                    where=describe(op),
+                )
+            if self.weights.add(name, array.reshape(shape)) != name:
+                raise IRError(f"there are two constants '@{name}' with other values", where=describe(op))
+            del op.properties["values"]
+
     def save(self, folder: Path) -> None:
-        """Writes program.mlir and weights.npz into a folder."""
+        """Writes program.mlir, and into weights.npz the arrays that are not in that text, into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / TEXT_FILE).write_text(self.text(), encoding="utf-8")
-        self.weights.save(folder / WEIGHTS_FILE)
+        self.weights_beside_text().save(folder / WEIGHTS_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Program:
@@ -293,7 +339,7 @@ def _ports(attributes: ArrayAttr[DictionaryAttr] | None, types: Sequence[Tensor]
             Port(
                 decode_name(name.data) if isinstance(name, StringAttr) else f"{prefix}{i}",
                 kind,
-                np.dtype(dtype.data if isinstance(dtype, StringAttr) else "float32"),
+                np.dtype(dtype.data) if isinstance(dtype, StringAttr) else storage_dtype(kind.element_type),
             )
         )
     return ports

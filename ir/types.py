@@ -80,6 +80,11 @@ def int_type(lo: int, hi: int) -> IntType:
     return IntType(IntAttr(int(lo)), IntAttr(int(hi)))
 
 
+def may_wrap(value: SSAValue | Attribute) -> bool:
+    """Whether the integers of a tensor may have left 64 bits on the way."""
+    return range_of(element_of(value)) == (INT64_MIN, INT64_MAX)
+
+
 def set_type(values: Iterable[int]) -> SetType:
     return SetType(ArrayAttr([IntAttr(int(v)) for v in sorted(values)]))
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from xdsl.ir import Operation
 
 from ..ir.program import Program
-from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace
-from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, ReluOp, SubOp
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace
+from ..ir.tn.elementwise import AddOp, CastOp, ClipOp, MaxOp, MinOp, ReluOp, SubOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
-from ..ir.tn.quant import DequantizeOp, ThresholdOp
+from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, is_float, range_of, shape_of
-from .base import Pass
+from .base import RewritePass
+from .bound_rules import bound_by_constant, nested_bounds, quantize_of_bounds
 from .level_rules import clip_of_quantize, sum_of_thresholds, threshold_of_threshold
+from .properties import NO_KERNELS
 
 MOST_EXACT = 1 << 24
 """Integers up to here are floats without rounding."""
@@ -132,8 +135,11 @@ RULES: Rules = {
     SliceOp: (_whole_slice,),
     PadOp: (_no_pad,),
     ConcatOp: (_single_concat,),
-    ReluOp: (_no_relu,),
-    ClipOp: (_no_clip, clip_of_quantize),
+    ReluOp: (_no_relu, nested_bounds),
+    ClipOp: (_no_clip, nested_bounds, clip_of_quantize),
+    MaxOp: (bound_by_constant,),
+    MinOp: (bound_by_constant,),
+    QuantizeOp: (quantize_of_bounds,),
     ThresholdOp: (threshold_of_threshold,),
     CastOp: (_no_cast, _cast_of_integers),
     SubOp: (_subtract_constant, sum_of_thresholds),
@@ -141,12 +147,12 @@ RULES: Rules = {
 }
 
 
-class Canonicalize(Pass):
+@dataclass(frozen=True)
+class Canonicalize(RewritePass):
     """Removes what does nothing and merges what can be one."""
 
     name: ClassVar[str] = "canonicalize"
+    requires: ClassVar = (NO_KERNELS,)
 
-    def apply(self, program: Program) -> bool:
-        changed = apply_rules(program, RULES)
-        program.refresh_type()  # what took the place of an output may have a tighter type
-        return changed
+    def rules(self) -> Rules:
+        return RULES

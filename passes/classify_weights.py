@@ -12,12 +12,14 @@ from typing import ClassVar
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
+from ..ir.locations import describe
 from ..ir.program import Program
 from ..ir.rewrite import erase_dead, insert, name_of
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import DequantizeOp
 from .base import Pass
+from .properties import NO_KERNELS, Property
 
 MAX_LEVEL = 127
 
@@ -67,20 +69,39 @@ def _with_one_scale(rows: np.ndarray) -> Integers | None:
     return None
 
 
+def _weights_of(op: Operation) -> tuple[SSAValue, int] | None:
+    """The weights of a convolution or product, and the axis of its output channels."""
+    if isinstance(op, ConvOp):
+        return op.w, 0
+    return (op.b, -1) if isinstance(op, MatMulOp) else None
+
+
+def _unclassified(program: Program) -> str:
+    for op in program.ops:
+        value, axis = _weights_of(op) or (None, 0)
+        w = None if value is None else program.array(value)
+        if w is not None and w.dtype == np.float32 and w.ndim > 1 and find_integers(w, axis % w.ndim) is not None:
+            return f"the weights of {op.name} at {describe(op)} are integers times a scale"
+    return ""
+
+
+WEIGHTS_CLASSIFIED = Property("weights classified", _unclassified)
+
+
+@dataclass(frozen=True)
 class ClassifyWeights(Pass):
     """Float constants that convolutions and products multiply by become dequantized integers where that is exact."""
 
     name: ClassVar[str] = "classify-weights"
+    requires: ClassVar = (NO_KERNELS,)
+    ensures: ClassVar = (WEIGHTS_CLASSIFIED,)
 
     def apply(self, program: Program) -> bool:
         changed = False
         for op in program.ops:
-            if isinstance(op, ConvOp):
-                changed |= _classify(program, op, op.w, axis=0)
-            elif isinstance(op, MatMulOp):
-                changed |= _classify(program, op, op.b, axis=-1)
-        erase_dead(program)
-        return changed
+            if (weights := _weights_of(op)) is not None:
+                changed |= _classify(program, op, *weights)
+        return changed | erase_dead(program)
 
 
 def _classify(program: Program, op: Operation, value: SSAValue, axis: int) -> bool:

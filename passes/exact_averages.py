@@ -9,6 +9,7 @@ what an imported model means, so it runs on import and nowhere else: later passe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, prod
 from typing import ClassVar
@@ -17,13 +18,14 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
-from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace
 from ..ir.tn.elementwise import CastOp, ClipOp, MulOp, ReluOp, RoundOp
 from ..ir.tn.movement import ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.pool import AvgPoolOp, ReduceMeanOp, ReduceSumOp, SumPoolOp, window_counts
 from ..ir.tn.quant import QUOTIENT_LIMIT, DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp
 from ..ir.types import INT64_MAX, element_of, is_float, range_of, shape_of
-from .base import Pass
+from .base import RewritePass
+from .properties import NO_KERNELS
 from .recover_quantizers import MOVES, ROUNDING_CHAINS
 
 AVERAGES = (AvgPoolOp, ReduceMeanOp)
@@ -161,12 +163,15 @@ RULES: Rules = {
 }
 
 
-class ExactAverages(Pass):
+@dataclass(frozen=True)
+class ExactAverages(RewritePass):
     """AvgPool and ReduceMean of integers between quantizers are integer arithmetic."""
 
     name: ClassVar[str] = "exact-averages"
+    requires: ClassVar = (NO_KERNELS,)
+
+    def rules(self) -> Rules:
+        return RULES
 
     def apply(self, program: Program) -> bool:
-        if not any(isinstance(op, AVERAGES) for op in program.ops):
-            return False
-        return apply_rules(program, RULES)
+        return any(isinstance(op, AVERAGES) for op in program.ops) and super().apply(program)

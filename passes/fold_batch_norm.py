@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -9,12 +10,13 @@ from xdsl.ir import Operation
 
 from ..ir.locations import fused_location
 from ..ir.program import Program
-from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace, sole_user
 from ..ir.tn.elementwise import AddOp, MulOp
 from ..ir.tn.linear import BatchNormOp, ConvOp
 from ..ir.tn.quant import QuantizeOp, ThresholdOp
 from ..ir.types import shape_of
-from .base import Pass
+from .base import RewritePass
+from .properties import NO_BATCH_NORM, NO_KERNELS
 
 
 def batch_norm_affine(op: BatchNormOp, program: Program) -> tuple[np.ndarray, np.ndarray] | None:
@@ -75,10 +77,13 @@ def _to_affine(program: Program, op: Operation) -> bool:
 RULES: Rules = {BatchNormOp: (_into_weights, _to_affine)}
 
 
-class FoldBatchNorm(Pass):
+@dataclass(frozen=True)
+class FoldBatchNorm(RewritePass):
     """Batch norm becomes x * k + b, folded into the weights of a float convolution where no quantizer follows."""
 
     name: ClassVar[str] = "fold-batch-norm"
+    requires: ClassVar = (NO_KERNELS,)
+    ensures: ClassVar = (NO_BATCH_NORM,)
 
-    def apply(self, program: Program) -> bool:
-        return apply_rules(program, RULES)
+    def rules(self) -> Rules:
+        return RULES

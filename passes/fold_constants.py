@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,11 +16,13 @@ from ..ir.tn.constant import ConstantOp
 from ..ir.tn.quant import DequantizeOp
 from ..ir.types import Element, contains, element_of, element_of_array, storage_dtype
 from .base import Pass
+from .properties import NO_KERNELS
 
 MAX_ELEMENTS = 1 << 28
 """Results larger than this (1 GiB of floats) stay computed at run time."""
 
 
+@dataclass(frozen=True)
 class FoldConstants(Pass):
     """Evaluates operations whose operands are all constants.
 
@@ -27,10 +30,10 @@ class FoldConstants(Pass):
     that too, once nothing looks for integers any more.
     """
 
-    def __init__(self, *, everything: bool = False) -> None:
-        self.everything = everything
-
     name: ClassVar[str] = "fold-constants"
+    requires: ClassVar = (NO_KERNELS,)
+
+    everything: bool = False
 
     def apply(self, program: Program) -> bool:
         changed = False

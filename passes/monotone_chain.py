@@ -1,12 +1,13 @@
 """Chains of float32 steps between an integer tensor and a quantizer, evaluated as the model computes them.
 
-Every step of a chain is monotone in exact arithmetic and correctly rounded, hence monotone in float32, so a bisection
-finds each integer at which the quantized level changes (design contract 4).
+Every step of a chain is monotone in exact arithmetic. Where it is correctly rounded it is monotone in float32 as well,
+so a bisection finds each integer at which the quantized level changes (design contract 4). Where it is not (exp, say),
+the thresholds are compared with the chain on every integer of the range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,60 +15,28 @@ from xdsl.ir import Operation, SSAValue
 
 from ..backends.reference.interpreter import evaluate
 from ..ir.program import Program
-from ..ir.tn.elementwise import (
-    AddOp,
-    ClipOp,
-    DivOp,
-    HardSigmoidOp,
-    LeakyReluOp,
-    MaxOp,
-    MinOp,
-    MulOp,
-    PReluOp,
-    ReluOp,
-    RoundOp,
-    SubOp,
-)
-from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ..ir.tn import ElementwiseOp
+from ..ir.tn.elementwise import AddOp, SubOp
+from ..ir.tn.quant import QuantizeOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of, shape_of
 
-Direction = Callable[[np.ndarray], np.ndarray]
-
-
-def _same(_: np.ndarray) -> np.ndarray:
-    return np.ones(1)
-
-
-def _sign(constant: np.ndarray) -> np.ndarray:
-    return np.sign(constant)
-
-
-def _not_negative(constant: np.ndarray) -> np.ndarray:
-    """PRelu rises for slopes >= 0; other slopes are not monotone."""
-    return np.where(constant >= 0, 1.0, np.nan)
-
-
-CONSTANT_STEPS: dict[type[Operation], Direction] = {
-    DequantizeOp: _sign,
-    AddOp: _same,
-    SubOp: _same,
-    MulOp: _sign,
-    DivOp: _sign,
-    MaxOp: _same,
-    MinOp: _same,
-    PReluOp: _not_negative,
-    QuantizeOp: _sign,
-}
-"""Steps x -> op(x, constant), with the direction (+1, 0, -1; NaN: not monotone) in x that the constant gives."""
+MOST_CHECKED = 1 << 20
+"""Where float32 may break the order that a step has in exact arithmetic, so many results are looked at one by one."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One operation of a chain: its constant operand, if any, and in which position x is."""
 
-    op: Operation
+    op: ElementwiseOp
     constant: np.ndarray | None
     x_first: bool = True
+
+    @property
+    def direction(self) -> np.ndarray:
+        """+1, 0 or -1 where the step rises, is constant or falls, NaN where it is not monotone; one for each element of
+        its constant."""
+        return self.op.direction(0 if self.x_first else 1, self.constant)
 
 
 @dataclass(frozen=True)
@@ -85,7 +54,7 @@ class Chain:
         """[channels] of +1 and -1: whether the chain rises or falls; NaN where a step is not monotone."""
         total = np.ones(self.channels)
         for step in self.steps:
-            sign = direction_of(step)
+            sign = step.direction
             total = total * (sign.reshape(1) if sign.size == 1 else self._along_axis(sign))
         return np.where(total == 0, 1.0, total)
 
@@ -111,23 +80,6 @@ class Chain:
             operands = [value] if step.constant is None else [value, step.constant]
             (value,) = evaluate(step.op, operands if step.x_first else operands[::-1])
         return value.reshape(candidates.shape) if axis < spare else value.reshape(candidates.shape[::-1]).T
-
-
-def direction_of(step: Step) -> np.ndarray:
-    """+1, 0 or -1 where a step rises, is constant or falls, NaN where it is not monotone; as its constant's shape."""
-    op, constant = step.op, step.constant
-    if isinstance(op, ThresholdOp):
-        return np.array([float(np.sign(op.get("step")))])
-    if constant is None:
-        falling = isinstance(op, LeakyReluOp | HardSigmoidOp) and op.get("alpha") < 0
-        return np.array([np.nan if falling else 1.0])
-    sign = CONSTANT_STEPS[type(op)](constant)
-    if step.x_first:
-        return sign
-    return {SubOp: -np.ones(1), DivOp: np.array([np.nan]), PReluOp: np.array([np.nan])}.get(type(op), sign)
-
-
-_PLAIN_STEPS = (ReluOp, ClipOp, LeakyReluOp, HardSigmoidOp, RoundOp)
 
 
 def find_chain(program: Program, end: Operation) -> Chain | None:
@@ -169,7 +121,7 @@ class Fork:
 
     main: Chain
     other: Chain
-    join: Operation
+    join: AddOp | SubOp
     after: tuple[Step, ...]
 
     def chain(self, value: int) -> Chain | None:
@@ -209,22 +161,15 @@ def as_step(program: Program, op: Operation) -> tuple[Step | None, SSAValue]:
     x = op.operands[0] if op.operands else None
     if x is None:
         return None, op.results[0]
-    if isinstance(op, ThresholdOp):
-        return _threshold_step(program, op), x
-    if isinstance(op, _PLAIN_STEPS):
-        return Step(op, None), x
-    if type(op) not in CONSTANT_STEPS:
+    if not isinstance(op, ElementwiseOp) or len(op.operands) > 2:
         return None, x
+    if len(op.operands) == 1:
+        return Step(op, None), x
     constant = program.array(op.operands[1])
     if constant is not None:
         return Step(op, constant), x
     first = program.array(x)
     return (Step(op, first, x_first=False) if first is not None else None), op.operands[1]
-
-
-def _threshold_step(program: Program, op: ThresholdOp) -> Step | None:
-    thresholds = program.array(op.thresholds)
-    return None if thresholds is None or op.sign is not None else Step(op, thresholds)
 
 
 def varying_axes(step: Step, rank: int) -> set[int]:
@@ -252,16 +197,24 @@ def levels_of(end: Operation) -> Levels:
     return Levels(end.get("base"), end.get("step"), shape_of(end.thresholds)[1])
 
 
+WIDEST = 1 << 62
+"""Sums of two accumulators below this have 64 bits."""
+
+
 def integer_thresholds(chain: Chain, levels: Levels) -> tuple[np.ndarray, np.ndarray] | None:
-    """Thresholds int64 [channels, count], ascending, and signs [channels]; None for a chain that is not monotone.
+    """Thresholds int64 [channels, count], ascending, and signs [channels]; None for a chain that is not monotone,
+    and for accumulators of over 62 bits.
 
     With sign +1 the level index of v is #{T : v >= T}, with sign -1 it is count - #{T : v >= T}. A level that the
     range never reaches has a threshold one above the range.
     """
     direction = chain.directions * np.sign(levels.step)
-    if np.isnan(direction).any():
-        return None
     lo, hi = range_of(element_of(chain.source))
+    in_order = all(step.op.IN_ORDER for step in chain.steps)
+    if np.isnan(direction).any() or (not in_order and (hi - lo) * chain.channels > MOST_CHECKED):
+        return None
+    if max(-lo, hi) >= WIDEST:
+        return None
     index = np.arange(1, levels.count + 1)
     rising = direction > 0
     # The first v whose index is >= k (rising) or <= count - k (falling), for k = 1 .. count.
@@ -273,4 +226,14 @@ def integer_thresholds(chain: Chain, levels: Levels) -> tuple[np.ndarray, np.nda
         reached = np.where(rising[:, None], level >= index, level <= levels.count - index)
         right = np.where(open_ & reached, middle, right)
         left = np.where(open_ & ~reached, middle + 1, left)
-    return left, np.where(rising, 1, -1).astype(np.int64)
+    signs = np.where(rising, 1, -1).astype(np.int64)
+    return (left, signs) if in_order or _agree(chain, levels, left, signs) else None
+
+
+def _agree(chain: Chain, levels: Levels, thresholds: np.ndarray, signs: np.ndarray) -> bool:
+    """Whether thresholds give what the chain does, on every integer of its range."""
+    lo, hi = range_of(element_of(chain.source))
+    every = np.arange(lo, hi + 1)
+    index = (chain.levels(np.tile(every, (chain.channels, 1))) - levels.base) // levels.step
+    passed = np.stack([np.searchsorted(row, every, side="right") for row in thresholds])
+    return np.array_equal(index, np.where(signs[:, None] > 0, passed, levels.count - passed))

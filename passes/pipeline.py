@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ir.errors import IRError
 from ..ir.program import Program
 from .base import Pass
 from .canonicalize import Canonicalize
 from .classify_weights import ClassifyWeights
+from .exact_averages import ExactAverages
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .lossy.ternarize import Ternarize
+from .properties import Property
 from .prove_batch import ProveBatch
 from .recover_quantizers import RecoverQuantizers
 from .refine_ranges import RefineRanges
@@ -35,9 +39,26 @@ class Stage:
         return f"{self.number:02d}-{self.name}"
 
 
-def graph_passes(lossy: Sequence[Pass] = ()) -> list[Pass]:
+KNOWN: tuple[Pass, ...] = (
+    ExactAverages(),
+    ProveBatch(),
+    Canonicalize(),
+    FoldConstants(),
+    Ternarize(),
+    ClassifyWeights(),
+    RecoverQuantizers(),
+    FoldBatchNorm(),
+    RefineRanges(),
+    Thresholds(),
+)
+"""Every pass of the graph with its default options: what a pipeline's text can name."""
+
+DEFAULT_THRESHOLDS = Thresholds()
+
+
+def graph_passes(lossy: Sequence[Pass] = (), thresholds: Pass = DEFAULT_THRESHOLDS) -> list[Pass]:
     """From the imported program to integer kernels' mathematics: independent of engine and target, and exact but for
-    the lossy passes that a user asked for."""
+    the lossy passes that a user asked for. thresholds: with the options that suit a backend."""
     return [
         *passes_before_lossy(),
         *lossy,
@@ -46,7 +67,7 @@ def graph_passes(lossy: Sequence[Pass] = ()) -> list[Pass]:
         FoldBatchNorm(),
         FoldConstants(),
         RefineRanges(),
-        Thresholds(),
+        thresholds,
         FoldConstants(everything=True),
         Canonicalize(),
     ]
@@ -66,11 +87,25 @@ Observer = Callable[[str, Program], None]
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
-def run_passes(program: Program, passes: Sequence[Stage], observe: Observer | None = None) -> None:
-    """Applies passes in order and verifies the program after each. `observe` sees each label and the program."""
+def run_passes(
+    program: Program, passes: Sequence[Stage], observe: Observer | None = None, *, contracts: bool = False
+) -> None:
+    """Applies passes in order and verifies the program after each that changed it. `observe` sees each label and the
+    program. contracts: checks what each pass requires and ensures, too. Raises IRError for what does not hold."""
     for stage in passes:
-        stage.step.apply(program)
-        program.drop_unused_weights()
-        program.verify()
+        if contracts:
+            check_properties(program, stage.step.requires, f"pass '{stage.name}' requires")
+        if stage.step.apply(program):
+            program.drop_unused_weights()
+            program.verify()
+        if contracts:
+            check_properties(program, stage.step.ensures, f"pass '{stage.name}' ensures")
         if observe is not None:
             observe(stage.label, program)
+
+
+def check_properties(program: Program, properties: Sequence[Property], who: str) -> None:
+    """Raises IRError for the first that does not hold."""
+    for one in properties:
+        if broken := one.broken(program):
+            raise IRError(f"{who} '{one.name}'; not so: {broken}")

@@ -3,6 +3,7 @@ of samples, one after the other."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.ir import SSAValue
@@ -14,8 +15,10 @@ from ..ir.operation import TensorOperation
 from ..ir.program import Program
 from ..ir.types import shape_of
 from .base import Pass
+from .properties import NO_KERNELS
 
 
+@dataclass(frozen=True)
 class ProveBatch(Pass):
     """Sets `batched` where the leading axis of every input and output provably is a batch of independent samples.
 
@@ -23,6 +26,7 @@ class ProveBatch(Pass):
     """
 
     name: ClassVar[str] = "prove-batch"
+    requires: ClassVar = (NO_KERNELS,)
 
     def apply(self, program: Program) -> bool:
         blocker = _mixing_operation(program)

@@ -6,21 +6,26 @@ maxima, products and sums of integers), and meets the next quantize, threshold o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
-from ..ir.rewrite import Rules, apply_rules, constant_before, insert, name_of, replace, sole_user
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace, sole_user
+from ..ir.tn import OPS, ElementwiseOp, MovementOp
 from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
-from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
+from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from ..ir.tn.pool import MaxPoolOp
 from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
-from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, values_of
-from .base import Pass
-from .monotone_chain import as_step, direction_of, varying_axes
+from ..ir.types import contains, element_of, int_type, is_float, may_wrap, range_of, shape_of, values_of
+from .base import RewritePass
+from .bound_rules import clip_of_dequantize, quantize_of_bounds
+from .level_rules import clip_of_quantize
+from .monotone_chain import as_step, varying_axes
+from .properties import NO_KERNELS
 
 MAX_PAIRS = 1 << 20
 
@@ -35,10 +40,20 @@ def _dequantized(program: Program, value: SSAValue) -> tuple[DequantizeOp, np.nd
 
 
 def _dequantize_after(program: Program, op: Operation, integer: Operation, scale: np.ndarray, name: str) -> bool:
-    """Replaces `op` by a dequantize of the integer operation."""
+    """Replaces `op` by a dequantize of the integer operation, unless its sums may leave 64 bits."""
+    if _wraps(integer):
+        return False
     y = insert(op, integer)
     s = constant_before(program, op, name, scale.astype(np.float32), op.operands[0])
     return replace(op, insert(op, DequantizeOp.make(y, s, at=op)))
+
+
+def _wraps(integer: Operation) -> bool:
+    """Whether the sums of a new operation may leave 64 bits; it is dropped then."""
+    if not may_wrap(integer.results[0]):
+        return False
+    integer.erase()
+    return True
 
 
 def _product(s: np.ndarray, t: np.ndarray) -> np.ndarray | None:
@@ -64,7 +79,10 @@ def _integer_conv(program: Program, op: Operation) -> bool:
         return False
     scale = scale.reshape(()) if scale.size == 1 else scale.reshape(-1, *[1] * (rank - 2))
     attributes = {n: op.get(n) for n in ("strides", "pads", "dilations", "group")}
-    y = insert(op, ConvOp.make(a[0].q, b[0].q, at=op, **attributes))
+    integer = ConvOp.make(a[0].q, b[0].q, at=op, **attributes)
+    if _wraps(integer):
+        return False
+    y = insert(op, integer)
     s = constant_before(program, op, name_of(b[0].q) + ".out_scale", scale, op.w)
     value = insert(op, DequantizeOp.make(y, s, at=op))
     if op.bias is not None:
@@ -91,14 +109,11 @@ def _integer_matmul(program: Program, op: Operation) -> bool:
 
 def _move(program: Program, op: Operation) -> bool:
     """A movement of q * s with one scale is the movement of q, times s. Padding must be zero."""
+    assert isinstance(op, MovementOp)
     found = _dequantized(program, op.operands[0])
     if found is None or found[1].size != 1 or (isinstance(op, PadOp) and op.get("value") != 0):
         return False
-    moved = type(
-        op
-    ).make_typed(  # type: ignore[attr-defined]
-        [found[0].q, *op.operands[1:]], None, at=op, **dict(op.properties)
-    )
+    moved = op.with_operands(found[0].q, *op.operands[1:])
     return _dequantize_after(program, op, moved, found[1].reshape(()), name_of(found[0].scale))
 
 
@@ -116,16 +131,28 @@ def _transpose_channels(program: Program, op: Operation) -> bool:
     return _dequantize_after(program, op, moved, full.transpose(op.get("perm")), name_of(found[0].scale) + ".t")
 
 
+def _slice_across_scales(program: Program, op: Operation) -> bool:
+    """A slice of q * s with scales along axes that it leaves whole is the slice of q, times s."""
+    assert isinstance(op, SliceOp)
+    found = _dequantized(program, op.x)
+    if found is None or shape_of(found[0].q) != shape_of(op.x):
+        return False
+    (q, scale), rank = (found[0].q, found[1]), len(shape_of(op.x))
+    along = {i + rank - scale.ndim for i, size in enumerate(scale.shape) if size > 1}
+    whole = {i for i in range(rank) if op.get("steps")[i] == 1 and op.get("sizes")[i] == shape_of(q)[i]}
+    return along <= whole and _dequantize_after(program, op, op.with_operands(q), scale, name_of(found[0].scale))
+
+
 def _order_preserving(program: Program, op: Operation) -> bool:
     """max pool and relu of q * s with s > 0 are those of q, times s."""
+    assert isinstance(op, MaxPoolOp | ReluOp)
     found = _dequantized(program, op.operands[0])
     if found is None or not (found[1] > 0).all():
         return False
     scale = found[1] if found[1].size != 1 else found[1].reshape(())
     if isinstance(op, MaxPoolOp) and scale.ndim and max(scale.shape[-(len(shape_of(op.result)) - 2) :]) > 1:
         return False
-    integer = type(op).make_typed([found[0].q], None, at=op, **dict(op.properties))  # type: ignore[attr-defined]
-    return _dequantize_after(program, op, integer, scale, name_of(found[0].scale))
+    return _dequantize_after(program, op, op.with_operands(found[0].q), scale, name_of(found[0].scale))
 
 
 def _concat(program: Program, op: Operation) -> bool:
@@ -134,7 +161,8 @@ def _concat(program: Program, op: Operation) -> bool:
     pairs = [f for f in found if f is not None]
     if len(pairs) != len(found) or any(s.size != 1 or s.reshape(()) != pairs[0][1].reshape(()) for _, s in pairs):
         return False
-    integer = ConcatOp.make(*(d.q for d, _ in pairs), axis=op.get("axis"), at=op)  # type: ignore[attr-defined]
+    assert isinstance(op, ConcatOp)
+    integer = op.with_operands(*(d.q for d, _ in pairs))
     return _dequantize_after(program, op, integer, pairs[0][1].reshape(()), name_of(pairs[0][0].scale))
 
 
@@ -153,7 +181,7 @@ def _add(program: Program, op: Operation) -> bool:
     join = np.add if isinstance(op, AddOp) else np.subtract
     if not np.array_equal(join(p[:, None] * s, q[None, :] * s), join(p[:, None], q[None, :]) * s):
         return False
-    return _dequantize_after(program, op, type(op).make(a[0].q, b[0].q, at=op), a[1].reshape(()), name_of(a[0].scale))
+    return _dequantize_after(program, op, op.with_operands(a[0].q, b[0].q), a[1].reshape(()), name_of(a[0].scale))
 
 
 def _requantize(program: Program, op: Operation) -> bool:
@@ -206,32 +234,32 @@ def _scale_chain(program: Program, op: Operation) -> bool:
 
 def _quantize_before_pool(program: Program, op: Operation) -> bool:
     """f(max_pool(x)) is max_pool(f(x)) for steps f that rise, up to a quantizer: pool on small integers."""
-    chain: list[tuple[Operation, int]] = []  # operations from the quantizer up to the pool, and which operand x is
+    chain: list[tuple[ElementwiseOp, int]] = []  # operations from the quantizer up to the pool, and which operand x is
     value = op.results[0]
     while not isinstance(value.owner, MaxPoolOp):
         above = value.owner
         if not isinstance(above, Operation) or (chain and sole_user(value) is not chain[-1][0]):
             return False
         step, value = as_step(program, above)
-        if step is None or not is_float(value) or not (direction_of(step) > 0).all():
+        if step is None or not is_float(value) or not (step.op.IN_ORDER and (step.direction > 0).all()):
             return False
         if varying_axes(step, len(shape_of(value))) - {1}:
             return False
-        chain.append((above, list(above.operands).index(value)))
+        chain.append((step.op, list(above.operands).index(value)))
     pool = value.owner
     if sole_user(value) is not chain[-1][0] or not is_float(pool.x):
         return False
     value = pool.x
     for above, place in reversed(chain):
         operands = [*above.operands[:place], value, *above.operands[place + 1 :]]
-        early = type(above).make_typed(operands, None, at=above, **dict(above.properties))  # type: ignore[attr-defined]
-        value = insert(op, early)
-    return replace(op, insert(op, MaxPoolOp.make_typed([value], None, at=pool, **dict(pool.properties))))
+        value = insert(op, above.with_operands(*operands))
+    return replace(op, insert(op, pool.with_operands(value)))
 
 
 MOVES: Rules = {
-    **dict.fromkeys((ReshapeOp, SliceOp, TakeOp, PadOp), (_move,)),
+    **{kind: (_move,) for kind in OPS if issubclass(kind, MovementOp)},
     TransposeOp: (_move, _transpose_channels),
+    SliceOp: (_move, _slice_across_scales),
     MaxPoolOp: (_order_preserving,),
     ReluOp: (_order_preserving,),
     ConcatOp: (_concat,),
@@ -244,19 +272,22 @@ ROUNDING_CHAINS: Rules = {ClipOp: (_rounding_chain,), RoundOp: (_rounding_chain,
 RULES: Rules = {
     **MOVES,
     **ROUNDING_CHAINS,
+    ClipOp: (*ROUNDING_CHAINS[ClipOp], clip_of_dequantize, clip_of_quantize),
     ConvOp: (_integer_conv,),
     MatMulOp: (_integer_matmul,),
     AddOp: (_add,),
     SubOp: (_add,),
-    QuantizeOp: (_requantize, _quantize_before_pool),
+    QuantizeOp: (_requantize, _quantize_before_pool, quantize_of_bounds),
     ThresholdOp: (_quantize_before_pool,),
 }
 
 
-class RecoverQuantizers(Pass):
+@dataclass(frozen=True)
+class RecoverQuantizers(RewritePass):
     """Moves dequantize down, so that convolutions and products between quantizers become integer ones."""
 
     name: ClassVar[str] = "recover-quantizers"
+    requires: ClassVar = (NO_KERNELS,)
 
-    def apply(self, program: Program) -> bool:
-        return apply_rules(program, RULES)
+    def rules(self) -> Rules:
+        return RULES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,12 +13,15 @@ from ..ir.rewrite import retype, tighten
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.types import contains, element_of, int_type, is_float, range_of, shape_of, tensor_type
 from .base import Pass
+from .properties import NO_KERNELS
 
 
+@dataclass(frozen=True)
 class RefineRanges(Pass):
     """Narrows the result ranges of integer convolutions and products with constant weights."""
 
     name: ClassVar[str] = "refine-ranges"
+    requires: ClassVar = (NO_KERNELS,)
 
     def apply(self, program: Program) -> bool:
         changed = False

@@ -18,9 +18,9 @@ from ..ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of, shape_of
 
 
-def to_selected_levels(program: Program, op: Operation, most_steps: int, most_choices: int) -> bool:
+def to_selected_levels(program: Program, op: Operation, *, most_levels: int, most_choices: int) -> bool:
     """Rewrites the clip of a sum of two integer tensors: of a threshold (of the sums of a product, in steps of 1, used
-    here alone), and of one with at most `most_choices` values; unless more than `most_steps` steps lie between the
+    here alone), and of one with at most `most_choices` values; unless more than `most_levels` steps lie between the
     bounds. What it selects from is int32."""
     assert isinstance(op, ClipOp)
     add = op.x.owner
@@ -33,7 +33,7 @@ def to_selected_levels(program: Program, op: Operation, most_steps: int, most_ch
     assert isinstance(threshold, ThresholdOp)
     (low, high), (first, last) = (range_of(element_of(v)) for v in (op.results[0], shortcut))
     table, sign = program.array(threshold.thresholds), None
-    if table is None or not 1 <= high - low <= most_steps or last - first >= most_choices:
+    if table is None or not 1 <= high - low <= most_levels or last - first >= most_choices:
         return False
     if threshold.sign is not None and (sign := program.array(threshold.sign)) is None:
         return False

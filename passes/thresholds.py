@@ -11,6 +11,8 @@ tn.select_threshold. So no float tensor is left in a residual block whose shortc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -18,27 +20,23 @@ from xdsl.ir import Operation
 
 from ..ir.locations import fused_location
 from ..ir.program import Program
-from ..ir.rewrite import apply_rules, constant_before, insert, name_of, replace
+from ..ir.rewrite import Rules, constant_before, insert, name_of, replace
 from ..ir.tn.elementwise import ClipOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.quant import QuantizeOp, SelectThresholdOp, ThresholdOp
 from ..ir.types import element_of, is_float, range_of
-from .base import Pass
+from .base import RewritePass
 from .monotone_chain import Step, find_chain, find_fork, integer_thresholds, levels_of
+from .properties import NO_KERNELS
 from .shortcut_thresholds import to_selected_levels
 
-MAX_STEPS = 15
-"""More levels than this (over 4 bits) are cheaper to quantize in float than to compare."""
 
-MAX_CHOICES = 4
-"""A shortcut of more values (over 2 bits) is cheaper to add in float."""
-
-
-def to_integer_threshold(program: Program, op: Operation) -> bool:
+def to_integer_threshold(program: Program, op: Operation, *, most_levels: int) -> bool:
+    """A chain from an integer tensor to at most `most_levels` levels above the lowest is a threshold."""
     if not is_float(op.operands[0]):
         return False
     levels = levels_of(op)
-    chain = find_chain(program, op) if 1 <= levels.count <= MAX_STEPS else None
+    chain = find_chain(program, op) if 1 <= levels.count <= most_levels else None
     found = None if chain is None else integer_thresholds(chain, levels)
     if chain is None or found is None:
         return False
@@ -53,11 +51,12 @@ def to_integer_threshold(program: Program, op: Operation) -> bool:
     return replace(op, insert(op, new))
 
 
-def to_select_threshold(program: Program, op: Operation) -> bool:
+def to_select_threshold(program: Program, op: Operation, *, most_levels: int, most_choices: int) -> bool:
+    """The same where a shortcut of at most `most_choices` values is added on the way."""
     if not is_float(op.operands[0]):
         return False
     levels = levels_of(op)
-    fork = find_fork(program, op, MAX_CHOICES) if 1 <= levels.count <= MAX_STEPS else None
+    fork = find_fork(program, op, most_choices) if 1 <= levels.count <= most_levels else None
     if fork is None or not isinstance(fork.main.source.owner, ConvOp | MatMulOp):
         return False
     lo, hi = range_of(element_of(fork.other.source))
@@ -81,21 +80,29 @@ def to_select_threshold(program: Program, op: Operation) -> bool:
     return replace(op, insert(op, new))
 
 
-def to_selected_sum(program: Program, op: Operation) -> bool:
-    return to_selected_levels(program, op, MAX_STEPS, MAX_CHOICES)
-
-
 def narrow(array: np.ndarray) -> np.ndarray:
     """int32 where the values fit, which they do for every accumulator an engine takes."""
     info = np.iinfo(np.int32)
     return array.astype(np.int32) if array.min() >= info.min and array.max() <= info.max else array
 
 
-class Thresholds(Pass):
-    """Chains from an integer accumulator through float steps to a quantizer become integer thresholds."""
+@dataclass(frozen=True)
+class Thresholds(RewritePass):
+    """Chains from an integer accumulator through float steps to a quantizer become integer thresholds.
+
+    most_levels: of a quantizer, above its lowest. most_choices: values of a shortcut that is added on the way.
+    """
 
     name: ClassVar[str] = "thresholds"
+    requires: ClassVar = (NO_KERNELS,)
 
-    def apply(self, program: Program) -> bool:
-        rules = (to_integer_threshold, to_select_threshold)
-        return apply_rules(program, {QuantizeOp: rules, ThresholdOp: rules, ClipOp: (to_selected_sum,)})
+    most_levels: int = 15
+    most_choices: int = 4
+
+    def rules(self) -> Rules:
+        both = {"most_levels": self.most_levels, "most_choices": self.most_choices}
+        quantizers = (
+            partial(to_integer_threshold, most_levels=self.most_levels),
+            partial(to_select_threshold, **both),
+        )
+        return {QuantizeOp: quantizers, ThresholdOp: quantizers, ClipOp: (partial(to_selected_levels, **both),)}

@@ -23,6 +23,16 @@ settings.register_profile(  # whether a test fails is all that matters: no time 
 settings.load_profile("ci")  # or --hypothesis-profile=nightly
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files of tests/golden anew")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to become what the test finds."""
+    return bool(request.config.getoption("--update-golden"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "models" in getattr(item, "fixturenames", ()):

@@ -91,7 +91,9 @@ def test_the_listed_operators_are_those_of_the_importer() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [*FILES, "CONTRIBUTING.md", "docs/architecture.md", "examples/digits/README.md"])
+@pytest.mark.parametrize(
+    "name", [*FILES, "CONTRIBUTING.md", "docs/architecture.md", "docs/adding-an-op.md", "examples/digits/README.md"]
+)
 def test_links_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -10,8 +10,8 @@ import pytest
 import tercet
 
 NAMES = {
-    "load", "compile", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_onnx", "LossyOptions",
-    "TercetError",
+    "load", "compile", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_onnx", "CompileOptions",
+    "LossyOptions", "TercetError",
 }  # fmt: skip
 HEAVY = {"numpy", "onnx", "onnxruntime", "torch", "xdsl"}
 

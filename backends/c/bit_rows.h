@@ -20,7 +20,7 @@
 #define BIT_ROWS_INLINE static inline __attribute__((always_inline))
 #define BIT_ROWS_UNROLL _Pragma("GCC unroll 16")
 
-#define BIT_ROWS_RUN 64
+/* BIT_ROWS_RUN, pixels of a row that are packed together, is defined where this is included. */
 #define BIT_ROWS_PARTS (BIT_ROWS_RUN / TERCET_VECTOR_BYTES)
 #define BIT_ROWS_EACH 0x0101010101010101u
 

@@ -17,6 +17,9 @@ from .planes import planes_initialiser
 from .text import Lines
 
 HERE = Path(__file__).parent
+RUN = 64
+"""Pixels of a row that are packed together."""
+DEFINES = {"BIT_ROWS_RUN": RUN}
 BIT_ROWS_HEADERS = (*HEADERS, HERE / "bit_rows.h")
 
 
@@ -58,5 +61,5 @@ def emit_bit_rows_convert(op: ConvertOp, symbol: str) -> KernelCode:
             out.add(f"bit_rows_{'from' if target else 'to'}_bytes(task, {order});")
     if words:
         headers = (*BIT_MAP_HEADERS, HERE / "bit_rows.h", HERE / "bit_rows_words.h")
-        return KernelCode(out.text(), headers=headers, parallel=axis == 1)
-    return KernelCode(out.text(), headers=BIT_ROWS_HEADERS)
+        return KernelCode(out.text(), headers=headers, parallel=axis == 1, defines=DEFINES)
+    return KernelCode(out.text(), headers=BIT_ROWS_HEADERS, defines=DEFINES)

@@ -13,6 +13,7 @@ import numpy as np
 PRECISION = 12  # bits of a probability
 LOWEST, WORD = 1 << 16, 16  # a state is at least LOWEST and moves to the stream by words of 16 bits
 MOST_LANES = 256
+ROWS = 256  # of a digit for each lane, encoded together
 DIGITS_PER_LANE = 8192  # more lanes encode faster in numpy, and cost 2 bytes each
 
 
@@ -46,15 +47,14 @@ def encode(digits: np.ndarray, radix: int) -> bytes:
     start = np.cumsum(frequency) - frequency
     limit = frequency << (32 - PRECISION)  # above this a state would leave 32 bits
     lanes = lanes_for(digits.size)
-    states = np.full(lanes, LOWEST, np.int64)
-    words: list[np.ndarray] = []
-    for at in range((digits.size - 1) // lanes * lanes, -1, -lanes):
-        row = digits[at : at + lanes]
-        state, share = states[: row.size], frequency[row]
-        full = state >= limit[row]
-        words.append(state[full].astype("<u2"))  # the low 16 bits
-        state = np.where(full, state >> WORD, state)
-        states[: row.size] = (state // share << PRECISION) + state % share + start[row]
+    states, words = np.full(lanes, LOWEST, np.int64), list[np.ndarray]()
+    for begin in range((digits.size - 1) // (lanes * ROWS) * lanes * ROWS, -1, -lanes * ROWS):
+        block = digits[begin : begin + lanes * ROWS]
+        whole = block.size // lanes * lanes
+        for part in (block[whole:], block[:whole]):  # the last row may be a short one
+            if part.size:
+                rows = part.reshape(-1, min(lanes, part.size))
+                words.append(_push(states[: rows.shape[1]], frequency[rows], limit[rows], start[rows]))
     present = frequency > 0
     return b"".join(
         [
@@ -65,3 +65,19 @@ def encode(digits: np.ndarray, radix: int) -> bytes:
             *(word.tobytes() for word in reversed(words)),
         ]
     )
+
+
+def _push(states: np.ndarray, share: np.ndarray, limit: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Takes rows of digits into the states of their lanes, the last row first. Returns the words that leave the states,
+    in the order in which the decoder takes them."""
+    low, full = np.empty(share.shape, "<u2"), np.empty(share.shape, np.bool_)
+    rest, quotient = 2**PRECISION - share, np.empty_like(states)
+    for i in range(len(share) - 1, -1, -1):
+        np.greater_equal(states, limit[i], out=full[i])
+        low[i] = states  # its low 16 bits
+        np.right_shift(states, WORD, out=states, where=full[i])
+        np.floor_divide(states, share[i], out=quotient)
+        quotient *= rest[i]  # state / share * 2**PRECISION + state % share is state + quotient * rest
+        states += quotient
+        states += start[i]
+    return low[full]

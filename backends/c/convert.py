@@ -10,6 +10,7 @@ from ...ir.types import element_of, shape_of, storage_dtype
 from .bit_maps import emit_bits_convert
 from .bit_rows import emit_bit_rows_convert
 from .engine import KernelCode
+from .planes import column_offset, layout_or_dense, row_c
 from .text import Lines, storage_c
 
 
@@ -25,7 +26,7 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     if planes_of(op.x.type) is None and planes_of(op.y.type) is None:
         return _copy(symbol, shape, c_type)
     _, channels, height, width = shape
-    source, target = (planes_of(kind) or _dense(height, width) for kind in (op.x.type, op.y.type))
+    source, target = layout_or_dense(op.x.type), layout_or_dense(op.y.type)
 
     out = Lines()
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
@@ -41,42 +42,20 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     return KernelCode(out.text())
 
 
-def _dense(height: int, width: int) -> PlanesLayout:
-    """Dense rows as planes without a border."""
-    return PlanesLayout.of(top=0, left=0, pitch=max(width, 1), size=max(height * width, 1), zero=0)
-
-
-def _row(layout: PlanesLayout) -> str:
-    """The index of the first element of row y in phase column 0, without the left border."""
-    stride, top, pitch = layout.field("stride"), layout.field("top"), layout.field("pitch")
-    y = f"(y + {top})" if top else "y"
-    if stride == 1:
-        return f"{y} * {pitch}"
-    phase_row = layout.field("size") // stride
-    return f"{y} % {stride} * {phase_row} + {y} / {stride} * {pitch}"
-
-
-def _column(layout: PlanesLayout, x: int) -> int:
-    """What column x adds to `_row`."""
-    stride = layout.field("stride")
-    x += layout.field("left")
-    return x % stride * (layout.field("size") // stride**2) + x // stride
-
-
 def _copy_row(out: Lines, source: PlanesLayout, target: PlanesLayout, width: int, item: int) -> None:
     """Copies row y: at once where both rows are contiguous, else by residue of x, where both step evenly."""
     if source.field("stride") == target.field("stride") == 1:
         out.add(
-            f"memcpy(to + {_row(target)}{_plus(_column(target, 0))}, from + {_row(source)}{_plus(_column(source, 0))}, "
-            f"{width * item});"
+            f"memcpy(to + {row_c(target)}{_plus(column_offset(target, 0))}, "
+            f"from + {row_c(source)}{_plus(column_offset(source, 0))}, {width * item});"
         )
         return
     period = lcm(source.field("stride"), target.field("stride"))
-    out.add(f"const int64_t read = {_row(source)}, write = {_row(target)};")
+    out.add(f"const int64_t read = {row_c(source)}, write = {row_c(target)};")
     for x in range(min(period, width)):
         count = -(-(width - x) // period)
-        read = _step(period // source.field("stride"), _column(source, x))
-        write = _step(period // target.field("stride"), _column(target, x))
+        read = _step(period // source.field("stride"), column_offset(source, x))
+        write = _step(period // target.field("stride"), column_offset(target, x))
         out.add(f"for (int64_t j = 0; j < {count}; j++) to[write + {write}] = from[read + {read}];")
 
 

@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...ir.errors import IRError
+from ...ir.kn.buffers import ALIGNMENT, TAIL_BYTES, round_up
 from ...ir.kn.kernel import ConvertOp, KernelOp, step_symbol
-from ...ir.kn.layout import TAIL_BYTES, buffer_bytes, round_up
+from ...ir.kn.layout import buffer_bytes
 from ...ir.locations import describe, source_names
 from ...ir.operation import from_attribute
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
-from .engine import ALIGNMENT, Kernel, KernelCode
-from .engines import find_engine
+from .engine import KernelCode
+from .engines import ENGINES
 from .gaps import Gap
 from .instructions import target_header
 from .lists import Lists
+from .plans import Plans
 from .storage import Span, store
 from .target import Target
 from .text import check_symbol, comment, kernel_comment, nodes_text
@@ -106,19 +108,21 @@ class _Weights:
         step.stored = len(self.blob) - first
 
 
-def emit_model(program: Program, target: Target, *, compact: bool = True) -> Emitted:
+def emit_model(program: Program, target: Target, plans: Plans | None = None, *, compact: bool = True) -> Emitted:
     """C for a program at kernel level whose memory is planned.
 
-    compact: whether weights may be entropy-coded, which takes a while.
+    plans: those of its kernels, as far as they are known already. compact: whether weights may be entropy-coded, which
+    takes a while.
     The sources define `tercet_model_definition` (hidden) and need runtime/c beside them. Raises IRError for a program
     that is not at kernel level, has no offsets, or names an unknown engine.
     """
     sources: dict[str, str | bytes] = {TARGET_FILE: target_header(target.name, target.prelude, target.instructions)}
     layers: list[dict[str, object]] = []
     nodes: dict[str, str] = {}
+    plans = plans or Plans(target, ENGINES)
     weights, steps = _Weights(compact), []
     for i, op in enumerate(program.ops):
-        step = _emit_step(op, i, program, target)
+        step = _emit_step(op, i, program, plans)
         if any(step.symbol == other.symbol for other in steps):
             raise IRError(f"two kernels are named '{step.symbol}'", where=describe(op))
         weights.add(step)
@@ -139,16 +143,15 @@ def emit_model(program: Program, target: Target, *, compact: bool = True) -> Emi
     return Emitted(sources, layers, nodes)
 
 
-def _emit_step(op: Operation, index: int, program: Program, target: Target) -> _Step:
+def _emit_step(op: Operation, index: int, program: Program, plans: Plans) -> _Step:
     if isinstance(op, ConvertOp):
         symbol = check_symbol(step_symbol(op, index))
         return _Step(op, symbol, "convert", emit_convert(op, symbol))
     if not isinstance(op, KernelOp):
         raise IRError(f"{op.name} is not at kernel level", where=describe(op))
-    if (engine := find_engine(op.engine.data)) is None:
-        raise IRError(f"unknown engine '{op.engine.data}'", where=describe(op))
-    symbol = check_symbol(step_symbol(op, index))
-    return _Step(op, symbol, engine.name, engine.emit(Kernel(op, program.weights), target), engine.packed)
+    engine, symbol = plans.engine(op), check_symbol(step_symbol(op, index))
+    code = plans.chosen(op, program.weights).emit(plans.kernel(op, program.weights))
+    return _Step(op, symbol, engine.name, code, engine.packed)
 
 
 def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[Attribute]]:
@@ -161,9 +164,12 @@ def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[
 def _file(step: _Step) -> str:
     """A step's C under the comment that says what it is."""
     headers = dict.fromkeys(["tercet_kernel.h", *(header.name for header in step.code.headers)])
-    includes = "".join(f'#include "{name}"\n' for name in headers)
-    comment = kernel_comment(step.op, *_tensor_operations(step.op), step.engine)
-    return f"{includes}\n{comment}\n{step.code.source.rstrip()}\n"
+    head = [
+        *(f"#define {name} {value}" for name, value in step.code.defines.items()),
+        *(f'#include "{name}"' for name in headers),
+    ]
+    title = kernel_comment(step.op, *_tensor_operations(step.op), step.engine)
+    return "\n".join([*head, "", title, step.code.source.rstrip(), ""])
 
 
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:

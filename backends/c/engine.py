@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from ...ir.kn.bit_rows import BitRowsLayout
-from ...ir.kn.bits import BitsLayout
+from ...ir.kn.buffers import ALIGNMENT, round_up
 from ...ir.kn.kernel import KernelOp
-from ...ir.kn.layout import round_up
+from ...ir.kn.layout import Layout, PlanesLayout
+from ...ir.kn.requests import LayoutRequest
 from ...ir.sum_graph import SumGraph
 from ...ir.tn.constant import ConstantOp
 from ...ir.tn.linear import ConvOp
 from ...ir.weights import WeightStore
 from .lists import Lists
+from .refusal import Refusal, Refused
 from .target import Target
 
+T = TypeVar("T")
 Schedule: TypeAlias = "dict[str, int | str]"
-ALIGNMENT = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
-    """A kn.kernel as an engine sees it: its operations, the types of its maps and the arrays of its constants."""
+    """A kn.kernel as an engine sees it: its operations, the types of its maps and the arrays of its constants.
+
+    known: what `once` keeps.
+    """
 
     op: KernelOp
     weights: WeightStore
+    known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def symbol(self) -> str:
@@ -59,6 +65,29 @@ class Kernel:
         """The stored array of a constant inside the region, else None."""
         return self.weights[value.owner.get("value")] if isinstance(value.owner, ConstantOp) else None
 
+    def ternary(self, value: SSAValue) -> np.ndarray | None:
+        """The stored array of a constant of integers -1, 0 and 1, as int8; None for all others."""
+
+        def read() -> np.ndarray | None:
+            array = self.array(value)
+            few = array is not None and array.dtype.kind != "f" and np.isin(array, (-1, 0, 1)).all()
+            return array.astype(np.int8) if array is not None and few else None
+
+        return self.once(("ternary", value), read)
+
+    def once(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What `read` finds out, or raises as Refused; computed once, however many engines ask. It must not depend on
+        layouts, which are decided later."""
+        if key not in self.known:
+            try:
+                self.known[key] = read()
+            except Refused as reason:
+                self.known[key] = reason
+        found = self.known[key]
+        if isinstance(found, Refused):
+            raise Refused(str(found))
+        return found
+
     def graph(self, conv: ConvOp) -> SumGraph | None:
         """The additions that the pass sum-merge found for a convolution; None where it found none."""
         name = conv.get("sums")
@@ -69,51 +98,14 @@ class Kernel:
         return self.op.block.args.index(value) if value in self.op.block.args else None
 
 
-@dataclass(frozen=True)
-class Dense:
-    """The map as a dense row-major tensor."""
+def once_per_kernel(read: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
+    """`read`, whose result, or refusal, is kept with the kernel."""
 
+    @wraps(read)
+    def kept(kernel: Kernel) -> T:
+        return kernel.once(read, lambda: read(kernel))
 
-@dataclass(frozen=True)
-class Planes:
-    """The map [1, C, H, W] as channel planes with at least this border around the pixels, zeros where `zero`."""
-
-    top: int = 0
-    left: int = 0
-    bottom: int = 0
-    right: int = 0
-    stride: int = 1
-    zero: bool = False
-
-
-@dataclass(frozen=True)
-class Bits:
-    """The tensor with the channels along `axis` in bits (#kn.bits), in so many groups."""
-
-    axis: int
-    groups: int = 1
-
-
-@dataclass(frozen=True)
-class BitRows:
-    """The map [1, C, H, W] in rows of bits (#kn.bit_rows)."""
-
-
-@dataclass(frozen=True)
-class AnyLayout:
-    """The map [1, C, H, W], dense or in planes, read pixel by pixel and never beyond the last."""
-
-
-LayoutRequest: TypeAlias = Dense | Planes | Bits | BitRows | AnyLayout
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A prediction for one sample on one core: core cycles, bytes of constants read, scratch bytes of one thread."""
-
-    cycles: float
-    bytes: int = 0
-    scratch: int = 0
+    return kept
 
 
 @dataclass(frozen=True)
@@ -169,7 +161,8 @@ class Constants:
 class KernelCode:
     """C for one kernel: a definition of `void SYMBOL(const struct tercet_task *task)` and what it needs.
 
-    headers: files copied beside the generated source, included in order. scratch: bytes per part, 64-byte aligned.
+    defines: constants that its headers and Python share. headers: files copied beside the generated source, included in
+    order. scratch: bytes per part, 64-byte aligned.
     parallel: False when only part 0 does work (the runtime then skips the other threads).
     """
 
@@ -178,48 +171,83 @@ class KernelCode:
     headers: tuple[Path, ...] = ()
     scratch: int = 0
     parallel: bool = True
+    defines: Mapping[str, int] = field(default_factory=dict)
 
 
-class Engine(Protocol):
+class Choices(Protocol):
+    """What a plan is made of: an engine's choices for one kernel."""
+
+    def schedule(self) -> Schedule:
+        """The choices as ints and strings, so that they can be written in the IR."""
+        ...
+
+    def cost(self, costs: Mapping[str, float]) -> float:
+        """Core cycles for one sample on one core. costs: the engine's numbers, see costs.toml."""
+        ...
+
+
+C = TypeVar("C", bound=Choices)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One way in which an engine computes one kernel.
+
+    cycles: `predict` by the target's numbers. reads: the layout wanted for each operand. writes: whether `emit` can
+    write the results in a layout that their types fit; every plan can write dense. emit: C for the kernel, whose types
+    carry their final layouts then.
+    """
+
+    engine: str
+    schedule: Schedule
+    cycles: float
+    reads: Sequence[LayoutRequest]
+    writes: Callable[[Layout], bool]
+    emit: Callable[[Kernel], KernelCode]
+    predict: Callable[[Mapping[str, float]], float] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        engine: str,
+        choices: C,
+        target: Target,
+        reads: Sequence[LayoutRequest],
+        writes: Callable[[Layout], bool],
+        emit: Callable[[Kernel, C], KernelCode],
+    ) -> Plan:
+        cycles = choices.cost(target.costs[engine])
+        return cls(
+            engine, choices.schedule(), cycles, reads, writes, lambda kernel: emit(kernel, choices), choices.cost
+        )
+
+
+def only_dense(layout: Layout) -> bool:
+    """`writes` of a plan that writes dense results alone."""
+    return False
+
+
+def any_planes(layout: Layout) -> bool:
+    """`writes` of a plan that writes dense results, or planes with any border."""
+    return isinstance(layout, PlanesLayout)
+
+
+@dataclass(frozen=True)
+class Engine:
     """A way to compute kernels. Adding one touches no other file than `engines/__init__.py`'s list.
 
+    read: the plans for a kernel, best guess first. Raises Refused where the engine cannot compute the kernel exactly.
     packed: whether the artifact holds the weights as constants, at most 1.6 bits a ternary one. False where the code
     holds them: fast, but some 20 bits a weight; such code computes the sums that the pass sum-merge finds.
     """
 
     name: str
-    packed: bool
+    read: Callable[[Kernel, Target], Sequence[Plan]]
+    packed: bool = True
 
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        """Empty when the engine can compute the kernel exactly; otherwise the reason why not. Layouts of the kernel's
-        types are not yet decided when this is asked."""
-        ...
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        """Candidate choices, best guess first. Values are ints and strings, so that they can be written in the IR."""
-        ...
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost: ...
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        """The layout wanted for each operand."""
-        ...
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        """Whether `emit` can write results in any planes layout. Every engine can write dense."""
-        ...
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        """C for a kernel whose types carry their final layouts and whose op carries the chosen schedule."""
-        ...
-
-
-@runtime_checkable
-class WritesBits(Protocol):
-    """An engine that can write results in bits, too."""
-
-    def writes_bits(
-        self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout | BitRowsLayout
-    ) -> bool:
-        """Whether `emit` can write the kernel's results in a layout that their types fit."""
-        ...
+    def plans(self, kernel: Kernel, target: Target) -> Sequence[Plan] | Refusal:
+        """All plans for a kernel, or why there are none. Layouts of the kernel's types are not yet decided then."""
+        try:
+            return self.read(kernel, target)
+        except Refused as reason:
+            return Refusal(str(reason))

@@ -20,23 +20,24 @@ from pathlib import Path
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from ...ir.kn.layout import PlanesLayout, planes_of, round_up
-from ...ir.tn.elementwise import DivOp, SigmoidOp, TanhOp
+from ...ir.kn.buffers import round_up
+from ...ir.kn.layout import planes_of
+from ...ir.kn.requests import AnyLayout, Dense, LayoutRequest
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.quant import SelectThresholdOp, ThresholdOp
-from ...ir.types import element_of, is_float, shape_of, storage_dtype
-from .engine import AnyLayout, Constant, Constants, Dense, Kernel, LayoutRequest
+from ...ir.types import element_of, shape_of, storage_dtype
+from .elements import ELEMENTS
+from .engine import Constant, Constants, Kernel
 from .expressions import ELEMENT_HEADER, UNROLLED_THRESHOLDS, expression, helpers, is_elementwise
-from .text import INT32_MAX, Lines, float_c, int_c, storage_c, value_c
+from .limits import INT32_MAX
+from .planes import PLANES_HEADER, planes_initialiser
+from .refusal import Refused
+from .text import Lines, float_c, int_c, storage_c, value_c
 
 BLOCK, BYTE_BLOCK = 16, 32
 """Results of a block, and where some are bytes: compilers take no more at once than a block has, and 16 bytes would be
 half a vector on AVX2."""
-HEADERS = (ELEMENT_HEADER, Path(__file__).parent / "planes.h", Path(__file__).parent / "epilogue.h")
-
-
-class Refused(Exception):
-    """Why an epilogue cannot be generated."""
+HEADERS = (ELEMENT_HEADER, PLANES_HEADER, Path(__file__).parent / "epilogue.h")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Epilogue:
         self.block = self._block(min(longest, grid.columns))
         self.longest = round_up(longest, max(self.block, BLOCK))
         self.constants = Constants()
-        self._maps: dict[int, PlanesLayout] = {}
+        self._maps: dict[int, None] = {}  # numbers of the operands in planes, in order
         self._head: list[str] = []
         self._body: list[str] = []
         self._names: dict[SSAValue, str] = {}
@@ -152,10 +153,10 @@ class Epilogue:
             cast = "" if c_type == _value_type(value) else f"({c_type})"
             stores.append(f"y{i}[i] = {cast}{self._names[value]};")
         for i, result in enumerate(self.kernel.outputs):
-            if (layout := planes_of(result)) is not None:
-                out.add(planes_c(f"{symbol}_map{i}", self.kernel.op.yielded[i], layout), "")
-        for i, layout in self._maps.items():
-            out.add(planes_c(f"{symbol}_in{i}", self.kernel.op.block.args[i], layout), "")
+            if planes_of(result) is not None:
+                out.add(f"static const struct planes {symbol}_map{i} = {planes_initialiser(result)};", "")
+        for i in self._maps:
+            out.add(f"static const struct planes {symbol}_in{i} = {planes_initialiser(self.kernel.inputs[i])};", "")
         out.add(*helpers(self.kernel.ops))
         out.add(f"static void {symbol}_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,")
         with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const void *sums_)"):
@@ -208,10 +209,10 @@ class Epilogue:
         self._head.append(f"const {wide} {name} = ((const {c_type} *){base})[{index}];")
         return name
 
-    def _pixels(self, number: int, value: SSAValue, layout: PlanesLayout) -> str:
+    def _pixels(self, number: int, value: SSAValue) -> str:
         """The element of a map in planes: the run's pixels are copied to a local array first. The root's own operand
         may have one channel for all of the result's, or one pixel."""
-        self._maps[number] = layout
+        self._maps[number] = None
         shape = shape_of(value)
         (channel, _), (_, moving) = self.grid.index((*shape[:2], 1, 1)), self.grid.index(shape)
         c_type, name = storage_c(element_of(value)), f"c{len(self._head)}"
@@ -235,10 +236,9 @@ class Epilogue:
             number = self.kernel.input_index(value)
             if number is None:
                 raise Refused("an operand that is computed in another shape")
-            layout = planes_of(self.kernel.inputs[number])
             name = (
-                self._pixels(number, value, layout)
-                if layout is not None
+                self._pixels(number, value)
+                if planes_of(self.kernel.inputs[number]) is not None
                 else self._element(storage_c(element_of(value)), f"task->in[{number}]", shape_of(value))
             )
         self._names[value] = name
@@ -307,6 +307,16 @@ class Epilogue:
         return f"({name} + i * {n})" if moving else name
 
 
+def check_epilogue(kernel: Kernel, root: Operation, grid: Grid, offset: np.ndarray | None) -> None:
+    """Raises Refused where `Epilogue.build` would, whatever the layouts."""
+    shape = offset.shape if offset is not None and offset.any() else None
+
+    def build() -> None:
+        Epilogue(kernel, root, grid, 1).build(offset, Constants())
+
+    kernel.once(("epilogue", root, grid, shape), build)
+
+
 def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Grid) -> list[LayoutRequest]:
     """What a kernel wants of its operands: `request` for the root's operand x; other maps as they are, where the
     epilogue reads them pixel by pixel."""
@@ -319,25 +329,13 @@ def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Gr
 
 
 def _total(op: Operation) -> bool:
-    """Whether the C of an elementwise operation can be, and is cheaply, computed for operands that are garbage. What
-    calls a function or searches a table is not cheap; what divides integers or reads a row chosen by an operand may
-    not come back."""
-    if isinstance(op, ThresholdOp | SelectThresholdOp):
-        return prod(shape_of(op.thresholds)[1:]) <= UNROLLED_THRESHOLDS
-    return not isinstance(op, SigmoidOp | TanhOp) and (not isinstance(op, DivOp) or is_float(op.results[0]))
+    """Whether C can compute the operation for what lies behind a run; the root's sums are computed already."""
+    code = ELEMENTS.get(type(op))
+    return code is None or code.total(op)
 
 
 def _value_type(value: SSAValue) -> str:
     return value_c(element_of(value))
-
-
-def planes_c(name: str, value: SSAValue, layout: PlanesLayout) -> str:
-    """A `struct planes` (planes.h) for a map in planes."""
-    _, channels, height, width = shape_of(value)
-    item = storage_dtype(element_of(value)).itemsize
-    fields = ", ".join(f".{field} = {layout.field(field)}" for field in PlanesLayout.FIELDS)
-    sizes = f".channels = {channels}, .height = {height}, .width = {width}"
-    return f"static const struct planes {name} = {{{sizes}, {fields}, .item = {item}}};"
 
 
 def batch_norm(e: Epilogue, op: BatchNormOp) -> str:

@@ -10,16 +10,19 @@ the type `value_c` of the operation's result. Generated code includes ELEMENT_HE
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from xdsl.ir import Operation
 
 from ...ir.tn import elementwise as tn
+from ...ir.tn import functions as fn
 from ...ir.tn.linear import BatchNormOp
 from ...ir.tn.logic import CompareOp, SelectOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
-from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, range_of, shape_of
+from ...ir.types import INT64_MAX, INT64_MIN, element_of, int_type, is_float, may_wrap, range_of, shape_of
+from .elements import ELEMENTS, element
 from .text import float_c, int_c, storage_c, value_c
 
 ELEMENT_HEADER = Path(__file__).parent / "tercet_element.h"
@@ -29,12 +32,42 @@ UNROLLED_THRESHOLDS = 16
 
 def is_elementwise(op: Operation) -> bool:
     """Whether every result element depends on one element of each operand (and of a threshold row)."""
-    return type(op) in _WRITERS
+    return type(op) in ELEMENTS
 
 
 def expression(op: Operation, arguments: Sequence[str]) -> str:
     """The C expression of one result element. Raises KeyError for an operation that is not elementwise."""
-    return _WRITERS[type(op)](op, *arguments)
+    return ELEMENTS[type(op)].write(op, *arguments)
+
+
+FUNCTIONS: dict[type[Operation], tuple[str, ...]] = {
+    tn.HardSigmoidOp: ("tercet_hard_sigmoid", "alpha", "beta"),
+    tn.HardSwishOp: ("tercet_hard_swish",),
+    fn.SqrtOp: ("sqrtf",),
+}
+"""Operation -> C function of x, and the attributes that follow x."""
+
+EXPONENTIALS: dict[type[Operation], tuple[str, ...]] = {
+    tn.SigmoidOp: ("tercet_sigmoid",),
+    tn.TanhOp: ("tanhf",),
+    fn.ExpOp: ("expf",),
+    fn.LogOp: ("logf",),
+    fn.ErfOp: ("erff",),
+    fn.SoftplusOp: ("tercet_softplus",),
+    fn.EluOp: ("tercet_elu", "alpha"),
+    fn.MishOp: ("tercet_mish",),
+}
+"""The same for functions that cost as much as an exponential, and call libm."""
+
+
+def _call(function: str, *attributes: str) -> Callable[..., str]:
+    return lambda op, x: f"{function}({', '.join([x, *(float_c(op.get(name)) for name in attributes)])})"
+
+
+for _kind, _function in FUNCTIONS.items():
+    element(_kind)(_call(*_function))
+for _kind, _function in EXPONENTIALS.items():
+    element(_kind, cost="exponential", total=lambda op: False)(_call(*_function))
 
 
 def _compute_type(op: Operation) -> str:
@@ -44,7 +77,7 @@ def _compute_type(op: Operation) -> str:
 
 def _wraps(op: Operation) -> bool:
     """Whether integer arithmetic may leave 64 bits, where it wraps like numpy's."""
-    return range_of(element_of(op.results[0])) == (INT64_MIN, INT64_MAX)
+    return may_wrap(op.results[0])
 
 
 def _arithmetic(sign: str) -> Callable[[Operation, str, str], str]:
@@ -61,11 +94,16 @@ def _arithmetic(sign: str) -> Callable[[Operation, str, str], str]:
     return write
 
 
+for _kind, _sign in {tn.AddOp: "+", tn.SubOp: "-", tn.MulOp: "*"}.items():
+    element(_kind)(_arithmetic(_sign))
+
+
 def _narrowed(op: Operation, kind: str, text: str) -> str:
     want = value_c(element_of(op.results[0]))
     return text if want == kind else f"({want})({text})"
 
 
+@element(tn.DivOp, total=lambda op: is_float(op.y))
 def _div(op: Operation, a: str, b: str) -> str:
     kind = _compute_type(op)
     if kind == "float":
@@ -82,25 +120,52 @@ def _extreme(sign: str, function: str) -> Callable[[Operation, str, str], str]:
     return write
 
 
+element(tn.MaxOp)(_extreme(">", "tercet_max_f32"))
+element(tn.MinOp)(_extreme("<", "tercet_min_f32"))
+
+
+@element(tn.PReluOp)
 def _prelu(op: Operation, a: str, b: str) -> str:
     return f"{a} >= 0 ? {a} : ({_arithmetic('*')(op, a, b)})"
 
 
+@element(tn.ReluOp)
 def _relu(op: Operation, x: str) -> str:
     return f"{x} < 0 ? 0 : {x}"  # NaN stays
 
 
+@element(fn.GeluOp, cost="exponential", total=lambda op: False)
+def _gelu(op: fn.GeluOp, x: str) -> str:
+    return f"{'tercet_gelu_tanh' if op.get('mode') == 'tanh' else 'tercet_gelu'}({x})"
+
+
+@element(tn.PowOp, cost="exponential", total=lambda op: False)
+def _pow(op: tn.PowOp, a: str, b: str) -> str:
+    return f"powf({a}, {b})"
+
+
+@element(tn.AbsOp)
+def _abs(op: tn.AbsOp, x: str) -> str:
+    if is_float(op.x):
+        return f"fabsf({x})"
+    if _wraps(op):
+        return f"{x} < 0 ? (int64_t)(0 - (uint64_t){x}) : {x}"
+    return _narrowed(op, _compute_type(op), f"({x} < 0 ? -({_compute_type(op)}){x} : {x})")
+
+
+@element(tn.LeakyReluOp)
 def _leaky_relu(op: tn.LeakyReluOp, x: str) -> str:
     return f"{x} >= 0 ? {x} : {float_c(op.get('alpha'))} * {x}"
-
-
-def _hard_sigmoid(op: tn.HardSigmoidOp, x: str) -> str:
-    return f"tercet_hard_sigmoid({x}, {float_c(op.get('alpha'))}, {float_c(op.get('beta'))})"
 
 
 def rounding(mode: str) -> str:
     """The name of the C function float -> whole float of a rounding mode."""
     return "tercet_round" if mode == "round" else f"tercet_round_{mode}"
+
+
+@element(tn.RoundOp)
+def _round(op: tn.RoundOp, x: str) -> str:
+    return f"{rounding(op.get('mode'))}({x})"
 
 
 def saturated(whole: str, lo: int, hi: int) -> str:
@@ -112,6 +177,7 @@ def saturated(whole: str, lo: int, hi: int) -> str:
     return f"(int32_t){text}" if narrow else text
 
 
+@element(tn.ClipOp)
 def _clip(op: tn.ClipOp, x: str) -> str:
     lo, hi = op.get("lo"), op.get("hi")
     if is_float(op.x):
@@ -127,6 +193,7 @@ def _clip(op: tn.ClipOp, x: str) -> str:
     return f"({value_c(element_of(op.y))}){text}"
 
 
+@element(tn.CastOp)
 def _cast(op: tn.CastOp, x: str) -> str:
     if is_float(op.y):
         return f"(float){x}"
@@ -143,14 +210,32 @@ def _cast(op: tn.CastOp, x: str) -> str:
 _COMPARISONS = {"ge": ">=", "gt": ">", "eq": "=="}
 
 
+@element(CompareOp)
+def _compare(op: CompareOp, a: str, b: str) -> str:
+    return f"{a} {_COMPARISONS[op.get('relation')]} {b}"
+
+
+@element(SelectOp)
 def _select(op: SelectOp, condition: str, a: str, b: str) -> str:
     return f"{condition} ? {a} : {b}"
 
 
+@element(BatchNormOp, joins=False)
+def _batch_norm(op: BatchNormOp, *operands: str) -> str:
+    return f"tercet_batch_norm({', '.join(operands)}, {float_c(op.get('epsilon'))})"
+
+
+@element(DequantizeOp)
+def _dequantize(op: DequantizeOp, q: str, scale: str) -> str:
+    return f"(float){q} * {scale}"
+
+
+@element(QuantizeOp)
 def _quantize(op: QuantizeOp, x: str, scale: str) -> str:
     return saturated(f"{rounding(op.get('mode'))}({x} / {scale})", op.get("lo"), op.get("hi"))
 
 
+@element(RequantizeOp)
 def _requantize(op: RequantizeOp, x: str, multiplier: str, divisor: str) -> str:
     """The quotient in double precision: see the operation for why that is exact."""
     corners = [a * b for a in range_of(element_of(op.x)) for b in range_of(element_of(op.multiplier))]
@@ -159,6 +244,11 @@ def _requantize(op: RequantizeOp, x: str, multiplier: str, divisor: str) -> str:
     return saturated(f"{rounding(op.get('mode'))}_f64({quotient})", op.get("lo"), op.get("hi"))
 
 
+def _few_thresholds(op: ThresholdOp | SelectThresholdOp) -> bool:
+    return prod(shape_of(op.thresholds)[1:]) <= UNROLLED_THRESHOLDS
+
+
+@element(ThresholdOp, alone=2.0, total=_few_thresholds)
 def _threshold(op: ThresholdOp | SelectThresholdOp, x: str, row: str, sign: str | None = None) -> str:
     n = shape_of(op.thresholds)[-1]
     stored = storage_c(element_of(op.thresholds))
@@ -177,6 +267,7 @@ def _threshold(op: ThresholdOp | SelectThresholdOp, x: str, row: str, sign: str 
     return text if base == 0 else f"{int_c(base)} + ({text})"
 
 
+@element(SelectThresholdOp, alone=8.0, total=_few_thresholds)
 def _select_threshold(op: SelectThresholdOp, x: str, selector: str, row: str, sign: str | None = None) -> str:
     n = shape_of(op.thresholds)[2]
     return _threshold(op, x, f"({row} + ({selector} - {int_c(op.get('first'))}) * {n})", sign)
@@ -196,31 +287,3 @@ def helpers(ops: Sequence[Operation]) -> list[str]:
             kind = value_c(element_of(op.x), element_of(op.thresholds))
             lines[f"TERCET_COUNT(tercet_count_{stored}_{kind}, {kind}, {stored})"] = None
     return list(lines)
-
-
-_WRITERS: dict[type[Operation], Callable[..., str]] = {
-    tn.AddOp: _arithmetic("+"),
-    tn.SubOp: _arithmetic("-"),
-    tn.MulOp: _arithmetic("*"),
-    tn.DivOp: _div,
-    tn.MaxOp: _extreme(">", "tercet_max_f32"),
-    tn.MinOp: _extreme("<", "tercet_min_f32"),
-    tn.PReluOp: _prelu,
-    tn.ReluOp: _relu,
-    tn.LeakyReluOp: _leaky_relu,
-    tn.SigmoidOp: lambda op, x: f"tercet_sigmoid({x})",
-    tn.HardSigmoidOp: _hard_sigmoid,
-    tn.HardSwishOp: lambda op, x: f"tercet_hard_swish({x})",
-    tn.TanhOp: lambda op, x: f"tanhf({x})",
-    tn.RoundOp: lambda op, x: f"{rounding(op.get('mode'))}({x})",
-    tn.ClipOp: _clip,
-    tn.CastOp: _cast,
-    CompareOp: lambda op, a, b: f"{a} {_COMPARISONS[op.get('relation')]} {b}",
-    SelectOp: _select,
-    BatchNormOp: lambda op, *v: f"tercet_batch_norm({', '.join(v)}, {float_c(op.get('epsilon'))})",
-    QuantizeOp: _quantize,
-    DequantizeOp: lambda op, q, scale: f"(float){q} * {scale}",
-    RequantizeOp: _requantize,
-    ThresholdOp: _threshold,
-    SelectThresholdOp: _select_threshold,
-}

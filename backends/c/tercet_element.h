@@ -93,6 +93,13 @@ static inline int64_t tercet_div_i64(int64_t a, int64_t b) {
 }
 
 static inline float tercet_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+static inline float tercet_softplus(float x) { return (x < 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x))); }
+static inline float tercet_elu(float x, float alpha) { return x < 0.0f ? alpha * expm1f(x) : x; }
+static inline float tercet_gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0x1.6a09e6p-1f)); }
+static inline float tercet_gelu_tanh(float x) {
+    return 0.5f * x * (1.0f + tanhf(0x1.988454p-1f * (x + 0.044715f * x * x * x)));
+}
+static inline float tercet_mish(float x) { return x * tanhf(tercet_softplus(x)); }
 static inline float tercet_hard_sigmoid(float x, float alpha, float beta) {
     return tercet_max_f32(0.0f, tercet_min_f32(1.0f, alpha * x + beta));
 }

@@ -12,12 +12,11 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Attribute, Operation
 
 from ...ir.errors import IRError
-from ...ir.kn.layout import BitRowsLayout, BitsLayout, Layout, layout_of, tensor_in
+from ...ir.kn.layout import layout_of, tensor_in
 from ...ir.locations import source_names
 from ...ir.names import identifier
 from ...ir.types import Element, element_of, range_of, shape_of, storage_dtype
-
-INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+from .limits import INT32_MAX, INT32_MIN
 
 
 class Lines:
@@ -117,17 +116,7 @@ def type_text(kind: Attribute) -> str:
     """`1x64x28x28 ternary, planes of 34x34`: a value's shape, element and layout."""
     tensor, layout = tensor_in(kind), layout_of(kind)
     shape = "x".join(map(str, shape_of(tensor))) or "scalar"
-    return f"{shape} {element_text(element_of(tensor))}" + (f" in {layout_text(layout)}" if layout else "")
-
-
-def layout_text(layout: Layout) -> str:
-    if isinstance(layout, BitsLayout):
-        return f"bits of axis {layout.field('axis')}, {layout.field('groups')} groups"
-    if isinstance(layout, BitRowsLayout):
-        return f"rows of bits (pitch {layout.field('pitch')}, size {layout.field('size')})"
-    stride = layout.field("stride")
-    phases = f", {stride}x{stride} phases" if stride > 1 else ""
-    return f"planes (pitch {layout.field('pitch')}, size {layout.field('size')}{phases})"
+    return f"{shape} {element_text(element_of(tensor))}" + (f" in {layout.words()}" if layout else "")
 
 
 def kernel_comment(op: Operation, ops: list[Operation], weights: list[Attribute], engine: str) -> str:

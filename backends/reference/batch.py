@@ -22,12 +22,12 @@ from ...ir.kn.layout import tensor_in
 from ...ir.locations import describe
 from ...ir.operation import TensorOperation
 from ...ir.program import Program
+from ...ir.tn import ElementwiseOp
 from ...ir.tn.constant import ConstantOp
-from ...ir.tn.elementwise import BinaryOp, CastOp, UnaryOp
-from ...ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
+from ...ir.tn.elementwise import SoftmaxOp
+from ...ir.tn.linear import ConvOp, MatMulOp
 from ...ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ...ir.tn.pool import ArgMaxOp, AvgPoolOp, MaxPoolOp, ReduceOp, TopKOp
-from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from ...ir.types import shape_of
 from . import interpreter
 from .meaning import MEANING
@@ -35,10 +35,7 @@ from .meaning import MEANING
 MOST_ELEMENTS = 1 << 22
 """So many elements of the largest tensor are in memory at once; samples are taken in groups that keep to it."""
 
-WIDE = (
-    BinaryOp, UnaryOp, CastOp, QuantizeOp, DequantizeOp, ThresholdOp, SelectThresholdOp, ConvOp, BatchNormOp,
-    TransposeOp, PadOp, TakeOp, MaxPoolOp, AvgPoolOp, ReduceOp, ArgMaxOp, TopKOp,
-)  # fmt: skip
+WIDE = (ElementwiseOp, SoftmaxOp, ConvOp, TransposeOp, PadOp, TakeOp, MaxPoolOp, AvgPoolOp, ReduceOp, ArgMaxOp, TopKOp)
 """Operations whose meaning takes a leading axis of any size as it stands. Those in neither table run by sample."""
 
 
@@ -57,9 +54,10 @@ def _concat(op: ConcatOp, count: int, *parts: np.ndarray) -> np.ndarray:
 
 
 def _matmul(op: MatMulOp, count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A row for each sample becomes a matrix for each: BLAS adds a row of many in another order than one alone."""
+    """A row for each sample becomes a matrix for each: BLAS adds a row of many in another order than one alone. A
+    constant matrix from the left is as it is: what it multiplies then has more axes."""
     function = MEANING[MatMulOp]
-    if a.ndim == 2 and a.dtype.kind == "f":
+    if a.ndim == 2 and b.ndim <= 2 and a.dtype.kind == "f":
         return np.asarray(function(op, a[:, None], b))[:, 0]
     return np.asarray(function(op, a, b))
 

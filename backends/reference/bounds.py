@@ -2,10 +2,10 @@
 float32 arithmetic gives, in whatever order sums are added.
 
 Meanings are evaluated in float64 at the ends of their operands' intervals: they rise or fall with each operand, but for
-products, which have a rule of their own. Then a float result is widened by the float32 roundings that the operation
-itself does, where it does any: UNIT of the magnitude each. A sum of n terms does n of them; errors of roundings
-behave as random, so it is widened by 2 sqrt(n) UNIT times the sum of magnitudes. The interpreter's own float32
-value is always within.
+products, which have a rule of their own, and functions that turn, which are evaluated there too. Then a float result is
+widened by the float32 roundings that the operation itself does, where it does any: UNIT of the magnitude each. A sum of
+n terms does n of them; errors of roundings behave as random, so it is widened by 2 sqrt(n) UNIT times the sum of
+magnitudes. The interpreter's own float32 value is always within.
 
 Where a float becomes one of a few levels (a quantizer, a threshold, a rounding, a comparison), an interval of one level
 is exact again. One of two levels is a tie: the exact value lies within float32 rounding of the boundary of the two.
@@ -27,7 +27,17 @@ from ...ir.kn.kernel import KernelOp
 from ...ir.kn.layout import tensor_in
 from ...ir.locations import describe
 from ...ir.tn.constant import ConstantOp
-from ...ir.tn.elementwise import AddOp, CastOp, DivOp, LeakyReluOp, MulOp, PReluOp, RoundOp, SubOp
+from ...ir.tn.elementwise import (
+    AddOp,
+    CastOp,
+    DivOp,
+    LeakyReluOp,
+    MulOp,
+    PReluOp,
+    RoundOp,
+    SubOp,
+    UnaryOp,
+)
 from ...ir.tn.linear import ConvOp, MatMulOp
 from ...ir.tn.pool import ArgMaxOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
@@ -169,6 +179,9 @@ def _corners(
         at = dict(zip(unsure, chosen, strict=True))
         for i, y in enumerate(_wide(op, [(b.hi if at.get(k) else b.lo) for k, b in enumerate(operands)])):
             low[i], high[i] = np.fmin(low[i], y), np.fmax(high[i], y)
+    for turn in op.turns() if isinstance(op, UnaryOp) and unsure else ():
+        (y,) = _wide(op, [np.clip(turn, operands[0].lo, operands[0].hi)])
+        low[0], high[0] = np.fmin(low[0], y), np.fmax(high[0], y)
     plain = _wide(op, [b.own.astype(np.float64) if b.own.dtype.kind == "f" else b.own for b in operands])
     pairs = []
     for y, exact, lo, hi in zip(own, plain, low, high, strict=True):
@@ -180,16 +193,21 @@ def _corners(
 
 
 def _rounding(op: Operation, operands: Sequence[Bounds], lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """How far the float32 roundings of an operation may move its result."""
+    """How far the float32 roundings of an operation may move its result, where that is finite."""
     with np.errstate(all="ignore"):
-        size = np.maximum(np.abs(lo), np.abs(hi))
+        size = np.maximum(_finite(lo), _finite(hi))
         if isinstance(op, ONE_ROUNDING):
-            return np.where(np.isfinite(size), UNIT * size, 0)
+            return UNIT * size
         largest = _wide(op, [_magnitude(b) for b in operands])
         terms = max((b.own.size for b in operands), default=0) / max(size.size, 1)
         if len(largest) == 1:  # what cancels inside counts with its magnitude
-            size = np.fmax(size, np.abs(largest[0]))
-        return np.where(np.isfinite(size), (OTHER_ROUNDINGS + 2 * np.sqrt(terms)) * UNIT * size, 0)
+            size = np.maximum(size, _finite(largest[0]))
+        return (OTHER_ROUNDINGS + 2 * np.sqrt(terms)) * UNIT * size
+
+
+def _finite(x: np.ndarray) -> np.ndarray:
+    """Magnitudes; 0 for what is not finite."""
+    return np.where(np.isfinite(x), np.abs(x), 0)
 
 
 def _magnitude(b: Bounds) -> np.ndarray:

@@ -60,6 +60,11 @@ def relu(op: tn.ReluOp, x: np.ndarray) -> np.ndarray:
     return np.maximum(x, x.dtype.type(0))
 
 
+@meaning(tn.AbsOp)
+def absolute(op: tn.AbsOp, x: np.ndarray) -> np.ndarray:
+    return np.abs(x)
+
+
 @meaning(tn.LeakyReluOp)
 def leaky_relu(op: tn.LeakyReluOp, x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0, x, f32(op.get("alpha")) * x)

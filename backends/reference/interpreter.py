@@ -16,7 +16,7 @@ from ...ir.locations import describe
 from ...ir.program import Port, Program
 from ...ir.tn.constant import ConstantOp
 from ...ir.types import IntType, SetType, element_of, is_float, range_of, shape_of, values_of
-from . import elementwise, linear, logic, movement, pool, quant  # noqa: F401  (they fill MEANING)
+from . import elementwise, functions, linear, logic, movement, pool, quant  # noqa: F401  (they fill MEANING)
 from .meaning import MEANING
 
 Trace: TypeAlias = Callable[[Operation, list[np.ndarray]], None]

@@ -77,7 +77,9 @@ def reduce_mean(op: ReduceMeanOp, x: np.ndarray) -> np.ndarray:
 
 @meaning(ReduceSumOp)
 def reduce_sum(op: ReduceSumOp, x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.sum(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims")), dtype=np.int64))
+    """Floats are added in float64 and rounded once."""
+    wide = np.float64 if x.dtype.kind == "f" else np.int64
+    return np.asarray(np.sum(x, axis=op.get("axes"), keepdims=bool(op.get("keepdims")), dtype=wide)).astype(x.dtype)
 
 
 @meaning(ReduceMaxOp, ReduceMinOp)

@@ -140,7 +140,8 @@ class _Import:
         unknown = any(name and value is None for name, value in zip(node.inputs, inputs, strict=True))
         if not unknown and can_fold(node, inputs) and not is_legacy(node):
             return self._fold(node, inputs)
-        if entry is None and not unknown and is_evaluable(node) and any(inputs) and self.known.covers(node):
+        at_once = entry is None or entry.folds
+        if at_once and not unknown and is_evaluable(node) and any(inputs) and self.known.covers(node):
             return self._fold(node, self.known.inputs(node))
         if entry is None:
             raise Refusal(f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not supported")

@@ -31,11 +31,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Entry:
-    """A function and the number of inputs that it takes."""
+    """A function and the number of inputs that it takes. folds: the operator is computed at once where its inputs can
+    be, quantized weights too: no pass looks for integers behind it."""
 
     function: ImportFunction
     at_least: int
     at_most: int | None
+    folds: bool
 
     @property
     def arity(self) -> str:
@@ -47,23 +49,23 @@ class Entry:
 TABLE: dict[tuple[str, str], Entry] = {}
 
 
-def register(op_type: str, function: ImportFunction, domains: Sequence[str] = STANDARD) -> None:
+def register(op_type: str, function: ImportFunction, domains: Sequence[str] = STANDARD, *, folds: bool = False) -> None:
     """Enters a function; how many inputs it takes follows from its parameters after (emitter, node)."""
     parameters = list(inspect.signature(function).parameters.values())[2:]
     fixed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     required = sum(p.default is p.empty for p in fixed)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    entry = Entry(function, required, None if variadic else len(fixed))
+    entry = Entry(function, required, None if variadic else len(fixed), folds)
     for domain in domains:
         TABLE[domain, op_type] = entry
 
 
-def imports(*op_types: str, domains: Sequence[str] = STANDARD) -> Callable[[_F], _F]:
-    """Decorator: the function imports these operators."""
+def imports(*op_types: str, domains: Sequence[str] = STANDARD, folds: bool = False) -> Callable[[_F], _F]:
+    """Decorator: the function imports these operators. folds: see Entry."""
 
     def enter(function: _F) -> _F:
         for op_type in op_types:
-            register(op_type, function, domains)
+            register(op_type, function, domains, folds=folds)
         return function
 
     return enter

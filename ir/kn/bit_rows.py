@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import IntAttr
-from xdsl.ir import Attribute, ParametrizedAttribute
+from xdsl.ir import Attribute
 from xdsl.irdl import irdl_attr_definition
-from xdsl.parser import AttrParser
-from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from ..types import Element, element_of, shape_of, storage_dtype, values_of
-
-ALIGNMENT = 64
-"""Bytes that the size of a plane is a multiple of, so that whole vectors may be stored at its end."""
+from .buffers import ALIGNMENT
+from .fields import IntFields
+from .requests import BitRows, LayoutRequest
 
 
 def row_bits(element: Element) -> int:
@@ -30,7 +28,7 @@ def row_bits(element: Element) -> int:
 
 
 @irdl_attr_definition
-class BitRowsLayout(ParametrizedAttribute):
+class BitRowsLayout(IntFields):
     """Planes of `size` bytes of a map [1, C, H, W], one for each channel and bit of a value; rows of `pitch` bytes.
 
     With P = row_bits(element), bit p of pixel (c, y, x) is bit x % 8 (the lowest is 0) of byte
@@ -43,6 +41,7 @@ class BitRowsLayout(ParametrizedAttribute):
     size: IntAttr
 
     FIELDS: ClassVar = ("pitch", "size")
+    WORDS: ClassVar = "bits"
 
     @staticmethod
     def takes(tensor: Attribute) -> bool:
@@ -57,25 +56,6 @@ class BitRowsLayout(ParametrizedAttribute):
         pitch = -(-width // 8)
         return cls(IntAttr(pitch), IntAttr(-(-height * pitch // ALIGNMENT) * ALIGNMENT))
 
-    def field(self, name: str) -> int:
-        return cast(IntAttr, getattr(self, name)).data
-
-    @classmethod
-    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
-        values: list[Attribute] = []
-        with parser.in_angle_brackets():
-            for name in cls.FIELDS:
-                if values:
-                    parser.parse_punctuation(",")
-                parser.parse_keyword(name)
-                parser.parse_punctuation("=")
-                values.append(IntAttr(parser.parse_integer(allow_boolean=False)))
-        return values
-
-    def print_parameters(self, printer: Printer) -> None:
-        with printer.in_angle_brackets():
-            printer.print_string(", ".join(f"{name} = {self.field(name)}" for name in self.FIELDS))
-
     def verify(self) -> None:
         if self.field("pitch") < 1 or self.field("size") < 1 or self.field("size") % ALIGNMENT:
             raise VerifyException(f"#kn.bit_rows: want a pitch >= 1 and a size that is a multiple of {ALIGNMENT}")
@@ -89,6 +69,20 @@ class BitRowsLayout(ParametrizedAttribute):
             raise VerifyException(f"{list(shape)} does not fit into {self}")
         if not row_bits(element_of(tensor)):
             raise VerifyException(f"{self}: want two or three values of -1, 0 and 1, have {element_of(tensor)}")
+
+    def satisfies(self, request: LayoutRequest, tensor: Attribute) -> bool:
+        """Whether a tensor in this layout can be read by who asks so."""
+        return isinstance(request, BitRows) and self == BitRowsLayout.of(tensor)
+
+    def words(self) -> str:
+        return f"rows of bits (pitch {self.field('pitch')}, size {self.field('size')})"
+
+    def dtype(self, tensor: Attribute) -> np.dtype:
+        return np.dtype(np.uint8)
+
+    def elements(self, tensor: Attribute) -> int:
+        """Bytes of a tensor."""
+        return self.planes(tensor) * self.field("size")
 
     def planes(self, tensor: Attribute) -> int:
         return shape_of(tensor)[1] * row_bits(element_of(tensor))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from math import prod
-from typing import cast
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import IntAttr
-from xdsl.ir import Attribute, ParametrizedAttribute
+from xdsl.ir import Attribute
 from xdsl.irdl import irdl_attr_definition
-from xdsl.parser import AttrParser
-from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from ..types import Element, element_of, shape_of, storage_dtype, values_of
+from .fields import IntFields
+from .requests import Bits, LayoutRequest
 
 WORD = 64
 """Channels of a word."""
@@ -31,7 +31,7 @@ def planes_in_bits(element: Element) -> int:
 
 
 @irdl_attr_definition
-class BitsLayout(ParametrizedAttribute):
+class BitsLayout(IntFields):
     """Every pixel, that is every index of the axes other than `axis` in row-major order, is a run of 64-bit words.
 
     The channels along `axis` are split into `groups` of equal size, each filled up to whole words. With W words a group
@@ -44,28 +44,12 @@ class BitsLayout(ParametrizedAttribute):
     axis: IntAttr
     groups: IntAttr
 
+    FIELDS: ClassVar = ("axis", "groups")
+    WORDS: ClassVar = "bits"
+
     @classmethod
     def of(cls, axis: int, groups: int = 1) -> BitsLayout:
         return cls(IntAttr(axis), IntAttr(groups))
-
-    def field(self, name: str) -> int:
-        return cast(IntAttr, getattr(self, name)).data
-
-    @classmethod
-    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
-        values: list[Attribute] = []
-        with parser.in_angle_brackets():
-            for name in ("axis", "groups"):
-                if values:
-                    parser.parse_punctuation(",")
-                parser.parse_keyword(name)
-                parser.parse_punctuation("=")
-                values.append(IntAttr(parser.parse_integer(allow_boolean=False)))
-        return values
-
-    def print_parameters(self, printer: Printer) -> None:
-        with printer.in_angle_brackets():
-            printer.print_string(f"axis = {self.field('axis')}, groups = {self.field('groups')}")
 
     def verify(self) -> None:
         if self.field("axis") < 0 or self.field("groups") < 1:
@@ -78,6 +62,20 @@ class BitsLayout(ParametrizedAttribute):
             raise VerifyException(f"{list(shape)} does not fit into {self}")
         if not planes_in_bits(element_of(tensor)):
             raise VerifyException(f"{self}: want two values or -1, 0 and 1, have {element_of(tensor)}")
+
+    def satisfies(self, request: LayoutRequest, tensor: Attribute) -> bool:
+        """Whether a tensor in this layout can be read by who asks so."""
+        return isinstance(request, Bits) and self == BitsLayout.of(request.axis, request.groups)
+
+    def words(self) -> str:
+        return f"bits of axis {self.field('axis')}, {self.field('groups')} groups"
+
+    def dtype(self, tensor: Attribute) -> np.dtype:
+        return np.dtype(np.uint64)
+
+    def elements(self, tensor: Attribute) -> int:
+        """Words of a tensor."""
+        return self.pixels(tensor) * self.pixel_words(tensor)
 
     def pixels(self, tensor: Attribute) -> int:
         shape, axis = shape_of(tensor), self.field("axis")

@@ -9,10 +9,9 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from ..errors import IRError
 from ..locations import describe
+from .buffers import ALIGNMENT, TAIL_BYTES, round_up
 from .kernel import ConvertOp, KernelOp, planned_offsets
-from .layout import TAIL_BYTES, buffer_bytes, round_up
-
-ALIGNMENT = 64
+from .layout import buffer_bytes
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 from xdsl.ir import Dialect
 
+from ..literals import ValuesAttr
 from ..types import IntType, SetType
-from . import constant, elementwise, linear, logic, movement, pool, quant
+from . import constant, elementwise, functions, linear, logic, movement, pool, quant
+from ._families import ElementwiseOp, MovementOp
 
-OPS = [op for family in (constant, linear, elementwise, logic, quant, pool, movement) for op in family.OPS]
-TN = Dialect("tn", OPS, [IntType, SetType])
+__all__ = ["OPS", "TN", "ElementwiseOp", "MovementOp"]
+
+OPS = [op for family in (constant, linear, elementwise, functions, logic, quant, pool, movement) for op in family.OPS]
+TN = Dialect("tn", OPS, [IntType, SetType, ValuesAttr])

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from xdsl.dialects.builtin import FloatAttr, StringAttr, f32
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
 from ..types import Tensor, element_of, int_type, is_float, range_of, shape_of, tensor_of, tensor_type
+from ._families import ALONG_BATCH, FALLS, RISES, UNKNOWN, ElementwiseOp, factor_direction
 from ._shapes import broadcast_shapes
 
 
-class BinaryOp(TensorOperation):
+class BinaryOp(ElementwiseOp):
     """Two operands, both float or both integer, broadcast against each other."""
 
     a = operand_def()
     b = operand_def()
     y = result_def()
+    IN_ORDER: ClassVar = True
 
+    @abstractmethod
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        """The range of the result for integer operands of these ranges."""
         raise NotImplementedError
 
     def infer(self) -> Sequence[Tensor]:
@@ -42,6 +48,9 @@ class BinaryOp(TensorOperation):
 class AddOp(BinaryOp):
     name = "tn.add"
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return RISES
+
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         return a[0] + b[0], a[1] + b[1]
 
@@ -49,6 +58,9 @@ class AddOp(BinaryOp):
 @irdl_op_definition
 class SubOp(BinaryOp):
     name = "tn.sub"
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return RISES if place == 0 else FALLS
 
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         return a[0] - b[1], a[1] - b[0]
@@ -58,8 +70,13 @@ class SubOp(BinaryOp):
 class MulOp(BinaryOp):
     name = "tn.mul"
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return factor_direction(constant)
+
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         corners = [p * q for p in a for q in b]
+        if self.a is self.b:  # a square
+            return 0 if a[0] < 0 < a[1] else min(a[0] ** 2, a[1] ** 2), max(corners)
         return min(corners), max(corners)
 
 
@@ -68,6 +85,11 @@ class DivOp(BinaryOp):
     """Float division, or integer division that truncates towards zero (as in C and ONNX); x / 0 is 0 for integers."""
 
     name = "tn.div"
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        if constant is None or place == 1:
+            return UNKNOWN
+        return np.where(constant == 0, np.nan, np.sign(constant))
 
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         largest = max(abs(a[0]), abs(a[1]))
@@ -78,6 +100,9 @@ class DivOp(BinaryOp):
 class MaxOp(BinaryOp):
     name = "tn.max"
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return RISES
+
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         return max(a[0], b[0]), max(a[1], b[1])
 
@@ -85,6 +110,9 @@ class MaxOp(BinaryOp):
 @irdl_op_definition
 class MinOp(BinaryOp):
     name = "tn.min"
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return RISES
 
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         return min(a[0], b[0]), min(a[1], b[1])
@@ -96,16 +124,44 @@ class PReluOp(BinaryOp):
 
     name = "tn.prelu"
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN if constant is None or place == 1 else np.where(constant >= 0, 1.0, np.nan)
+
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         corners = [a[0], a[1], *(p * q for p in a for q in b)]
         return min(corners), max(corners)
 
 
-class UnaryOp(TensorOperation):
-    """One float operand; the result has its shape."""
+@irdl_op_definition
+class PowOp(BinaryOp):
+    """a to the power of b, floats: as C's powf."""
+
+    name = "tn.pow"
+    IN_ORDER: ClassVar = False
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        """Of the exponent; the base may be negative."""
+        if constant is None or place == 0:
+            return UNKNOWN
+        return np.where(constant > 0, np.where(constant >= 1, 1.0, -1.0), np.nan)
+
+    def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        raise fail(self, "operands", "f32", "integers")
+
+
+class UnaryOp(ElementwiseOp):
+    """A function of one float operand; the result has its shape."""
 
     x = operand_def()
     y = result_def()
+
+    @abstractmethod
+    def turns(self) -> Sequence[float]:
+        """Where the function stops rising or falling and does the other."""
+        raise NotImplementedError
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN if self.turns() else RISES
 
     def infer(self) -> Sequence[Tensor]:
         if not is_float(self.x):
@@ -113,11 +169,19 @@ class UnaryOp(TensorOperation):
         return [tensor_of(self.x)]
 
 
+class RisingOp(UnaryOp):
+    """A function that never falls."""
+
+    def turns(self) -> Sequence[float]:
+        return ()
+
+
 @irdl_op_definition
-class ReluOp(UnaryOp):
+class ReluOp(RisingOp):
     """max(x, 0); integers too."""
 
     name = "tn.relu"
+    IN_ORDER: ClassVar = True
 
     def infer(self) -> Sequence[Tensor]:
         if is_float(self.x):
@@ -127,15 +191,36 @@ class ReluOp(UnaryOp):
 
 
 @irdl_op_definition
+class AbsOp(UnaryOp):
+    """max(x, -x); integers too."""
+
+    name = "tn.abs"
+    IN_ORDER: ClassVar = True
+
+    def infer(self) -> Sequence[Tensor]:
+        if is_float(self.x):
+            return [tensor_of(self.x)]
+        lo, hi = range_of(element_of(self.x))
+        return [tensor_type(shape_of(self.x), int_type(max(lo, -hi, 0), max(-lo, hi)))]
+
+    def turns(self) -> Sequence[float]:
+        return (0.0,)
+
+
+@irdl_op_definition
 class LeakyReluOp(UnaryOp):
     """x where x >= 0, alpha * x elsewhere."""
 
     name = "tn.leaky_relu"
     alpha = prop_def(FloatAttr)
+    IN_ORDER: ClassVar = True
+
+    def turns(self) -> Sequence[float]:
+        return (0.0,) if self.get("alpha") < 0 else ()
 
 
 @irdl_op_definition
-class SigmoidOp(UnaryOp):
+class SigmoidOp(RisingOp):
     """1 / (1 + exp(-x))."""
 
     name = "tn.sigmoid"
@@ -148,6 +233,13 @@ class HardSigmoidOp(UnaryOp):
     name = "tn.hard_sigmoid"
     alpha = prop_def(FloatAttr)
     beta = prop_def(FloatAttr)
+    IN_ORDER: ClassVar = True
+
+    def turns(self) -> Sequence[float]:
+        return ()
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return np.sign(np.full(1, self.get("alpha")))
 
 
 @irdl_op_definition
@@ -156,9 +248,12 @@ class HardSwishOp(UnaryOp):
 
     name = "tn.hard_swish"
 
+    def turns(self) -> Sequence[float]:
+        return (-1.5,)
+
 
 @irdl_op_definition
-class TanhOp(UnaryOp):
+class TanhOp(RisingOp):
     name = "tn.tanh"
 
 
@@ -166,11 +261,12 @@ ROUNDING_MODES = ("round", "ceil", "floor", "up", "down", "half_up", "half_down"
 
 
 @irdl_op_definition
-class RoundOp(UnaryOp):
+class RoundOp(RisingOp):
     """Rounds to a whole number, kept as float. mode: one of ROUNDING_MODES; `round` is half to even, `up` away from
     zero, `down` towards zero, `half_up` / `half_down` ties away from / towards zero."""
 
     name = "tn.round"
+    IN_ORDER: ClassVar = True
     mode = prop_def(StringAttr)
     DEFAULTS: ClassVar = {"mode": "round"}
 
@@ -181,10 +277,11 @@ class RoundOp(UnaryOp):
 
 
 @irdl_op_definition
-class ClipOp(UnaryOp):
+class ClipOp(RisingOp):
     """min(max(x, lo), hi); on integers lo and hi are whole. Infinite bounds are allowed."""
 
     name = "tn.clip"
+    IN_ORDER: ClassVar = True
     lo = prop_def(FloatAttr)
     hi = prop_def(FloatAttr)
 
@@ -198,33 +295,43 @@ class ClipOp(UnaryOp):
 
 
 @irdl_op_definition
-class CastOp(TensorOperation):
-    """To the result's element: int -> float exact or nearest; float -> int truncates and saturates (NaN
-    gives 0); int -> int wraps
-    modulo the (power of two) size of the result's range, as ONNX Cast does."""
+class CastOp(ElementwiseOp):
+    """To the result's element: int -> float exact or nearest; float -> int truncates and saturates (NaN gives 0);
+    int -> int wraps modulo the (power of two) size of the result's range, as ONNX Cast does."""
 
     name = "tn.cast"
     x = operand_def()
     y = result_def()
+    IN_ORDER: ClassVar = True
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return RISES if is_float(self.x) or is_float(self.y) else UNKNOWN
 
     def infer(self) -> Sequence[Tensor]:
         return [tensor_type(shape_of(self.x), element_of(result)) for result in self.results]
 
 
 @irdl_op_definition
-class SoftmaxOp(UnaryOp):
-    """exp(x - max) / sum over one axis."""
+class SoftmaxOp(TensorOperation):
+    """exp(x - max) / sum over one axis of floats."""
 
     name = "tn.softmax"
+    x = operand_def()
     axis = prop_def()
+    y = result_def()
 
     def infer(self) -> Sequence[Tensor]:
+        if not is_float(self.x):
+            raise fail(self, "x", "f32", element_of(self.x))
         if not 0 <= self.get("axis") < max(len(shape_of(self.x)), 1):
             raise fail(self, "axis", f"0 <= axis < {len(shape_of(self.x))}", self.get("axis"))
-        return super().infer()
+        return [tensor_of(self.x)]
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ALONG_BATCH if self.get("axis") == 0 else ""
 
 
 OPS = [
-    AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, PReluOp,
-    ReluOp, LeakyReluOp, SigmoidOp, HardSigmoidOp, HardSwishOp, TanhOp, RoundOp, ClipOp, CastOp, SoftmaxOp,
+    AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, PReluOp, PowOp,
+    ReluOp, AbsOp, LeakyReluOp, SigmoidOp, HardSigmoidOp, HardSwishOp, TanhOp, RoundOp, ClipOp, CastOp, SoftmaxOp,
 ]  # fmt: skip

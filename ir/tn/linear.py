@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, SymbolRefAttr, f32
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, opt_prop_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
 from ..types import Element, Tensor, element_of, int_type, is_float, range_of, shape_of, tensor_type
+from ._families import PARAMETERS, UNKNOWN, ElementwiseOp
 from ._shapes import broadcast_shapes, window_output
 
 
@@ -71,6 +73,9 @@ class ConvOp(TensorOperation):
                 element = int_type(lo + bl, hi + bh)
         return [tensor_type((x[0], w[0], *out), element)]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return PARAMETERS if any(per_sample[1:]) else ""
+
 
 @irdl_op_definition
 class MatMulOp(TensorOperation):
@@ -96,9 +101,19 @@ class MatMulOp(TensorOperation):
         element = f32 if is_float(self.a) else product_sum_range(wide_a[-1], element_of(self.a), element_of(self.b))
         return [tensor_type(shape, element)]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        """Rows of a are samples, or a leading axis outside the matrices is."""
+        (a, b), (rank_a, rank_b) = per_sample, (len(shape_of(v)) for v in self.operands)
+        mixes = "it sums over the batch axis or broadcasts it"
+        if b and (rank_b < 3 or rank_b != len(shape_of(self.y))):
+            return mixes
+        if a and (rank_a < 2 or rank_a < rank_b or (b and rank_a < 3)):
+            return mixes
+        return ""
+
 
 @irdl_op_definition
-class BatchNormOp(TensorOperation):
+class BatchNormOp(ElementwiseOp):
     """Inference batch norm over axis 1: x * k + (bias - mean * k) with k = scale / sqrt(var + epsilon), in float32."""
 
     name = "tn.batch_norm"
@@ -118,6 +133,12 @@ class BatchNormOp(TensorOperation):
             if shape_of(getattr(self, name)) != (x[1],):
                 raise fail(self, name, [x[1]], list(shape_of(getattr(self, name))))
         return [tensor_type(x, f32)]
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN  # a pass folds it into a product and a sum
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return PARAMETERS if any(per_sample[1:]) else ""
 
 
 OPS = [ConvOp, MatMulOp, BatchNormOp]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import StringAttr
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
-from ..operation import TensorOperation, fail
+from ..operation import fail
 from ..types import BOOL, Tensor, element_of, is_float, range_of, shape_of, tensor_type
+from ._families import FALLS, RISES, UNKNOWN, ElementwiseOp
 from ._shapes import broadcast_shapes
 from .elementwise import BinaryOp
 from .movement import union
@@ -32,6 +34,9 @@ class CompareOp(BinaryOp):
         (tensor,) = super().infer()
         return [tensor_type(shape_of(tensor), BOOL if is_float(self.a) else element_of(tensor))]
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN if self.get("relation") == "eq" else RISES if place == 0 else FALLS
+
     def integer_range(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         """What the ranges decide: 1:1 where it always holds, 0:0 where it never does."""
         always, never = {
@@ -43,7 +48,7 @@ class CompareOp(BinaryOp):
 
 
 @irdl_op_definition
-class SelectOp(TensorOperation):
+class SelectOp(ElementwiseOp):
     """a where the condition is not 0, b elsewhere; all three broadcast. a and b are both float or both integer."""
 
     name = "tn.select"
@@ -51,6 +56,9 @@ class SelectOp(TensorOperation):
     a = operand_def()
     b = operand_def()
     y = result_def()
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN if place == 0 else RISES
 
     def infer(self) -> Sequence[Tensor]:
         if is_float(self.condition):

@@ -9,8 +9,9 @@ from typing import ClassVar
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
 
-from ..operation import TensorOperation, fail
+from ..operation import fail
 from ..types import BIPOLAR, Element, Tensor, element_of, int_type, is_float, range_of, shape_of, tensor_type
+from ._families import ALONG_BATCH, MovementOp
 
 
 def union(*elements: Element) -> Element:
@@ -22,7 +23,7 @@ def union(*elements: Element) -> Element:
 
 
 @irdl_op_definition
-class ReshapeOp(TensorOperation):
+class ReshapeOp(MovementOp):
     """The same elements in row-major order under another shape."""
 
     name = "tn.reshape"
@@ -35,9 +36,12 @@ class ReshapeOp(TensorOperation):
             raise fail(self, "shape", f"{prod(shape_of(self.x))} elements", list(self.get("shape")))
         return [tensor_type(self.get("shape"), element_of(self.x))]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ""  # as long as the result keeps the axis
+
 
 @irdl_op_definition
-class TransposeOp(TensorOperation):
+class TransposeOp(MovementOp):
     """y's axis i is x's axis perm[i]."""
 
     name = "tn.transpose"
@@ -51,9 +55,12 @@ class TransposeOp(TensorOperation):
             raise fail(self, "perm", f"a permutation of 0..{len(x) - 1}", perm)
         return [tensor_type([x[p] for p in perm], element_of(self.x))]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return "" if self.get("perm")[:1] == (0,) else "it moves the batch axis"
+
 
 @irdl_op_definition
-class ConcatOp(TensorOperation):
+class ConcatOp(MovementOp):
     """Operands one after the other along `axis`."""
 
     name = "tn.concat"
@@ -77,9 +84,12 @@ class ConcatOp(TensorOperation):
         out = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1 :])
         return [tensor_type(out, union(*(element_of(v) for v in self.operands)))]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ALONG_BATCH if self.get("axis") == 0 else ""
+
 
 @irdl_op_definition
-class SliceOp(TensorOperation):
+class SliceOp(MovementOp):
     """y[i] = x[starts + i * steps], for `sizes` elements along each axis; steps may be negative."""
 
     name = "tn.slice"
@@ -99,9 +109,12 @@ class SliceOp(TensorOperation):
                 raise fail(self, "sizes", f"indices inside {list(x)}", f"start {start}, size {size}, step {step}")
         return [tensor_type(sizes, element_of(self.x))]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ""  # as long as the result keeps the axis
+
 
 @irdl_op_definition
-class PadOp(TensorOperation):
+class PadOp(MovementOp):
     """x inside a border of `value`; pads: begin of every axis, then end, none negative."""
 
     name = "tn.pad"
@@ -123,9 +136,13 @@ class PadOp(TensorOperation):
             element = element if inside or not any(pads) else union(element, int_type(int(value), int(value)))
         return [tensor_type([d + pads[i] + pads[i + len(x)] for i, d in enumerate(x)], element)]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        pads = self.get("pads")
+        return "it pads the batch axis" if pads[0] or pads[len(pads) // 2] else ""
+
 
 @irdl_op_definition
-class TakeOp(TensorOperation):
+class TakeOp(MovementOp):
     """numpy.take: x's slices along `axis` at `indices` (negative ones count from the end)."""
 
     name = "tn.take"
@@ -139,6 +156,11 @@ class TakeOp(TensorOperation):
         if not 0 <= axis < len(x) or is_float(self.indices):
             raise fail(self, "axis", f"0 <= axis < {len(x)} and integer indices", axis)
         return [tensor_type((*x[:axis], *indices, *x[axis + 1 :]), element_of(self.x))]
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        x, indices = per_sample
+        kept = self.get("axis") != 0 and not indices if x else self.get("axis") == 0
+        return "" if kept else "it picks elements across samples"
 
 
 OPS = [ReshapeOp, TransposeOp, ConcatOp, SliceOp, PadOp, TakeOp]

@@ -11,6 +11,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
 from ..types import Tensor, element_of, int_type, is_float, range_of, shape_of, tensor_type
+from ._families import ALONG_BATCH
 from ._shapes import window_output
 
 
@@ -32,6 +33,9 @@ class PoolOp(TensorOperation):
         if min((*kernel, *self.get("strides"), *self.get("dilations"))) < 1 or min(self.get("pads")) < 0:
             raise fail(self, "window", "positive sizes and pads >= 0", f"kernel {kernel}, pads {self.get('pads')}")
         return [tensor_type((*x[:2], *window_output(self, x[2:], kernel)), element_of(self.x))]
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ""  # the spatial axes alone
 
 
 def window_counts(op: PoolOp, margin: Sequence[int]) -> list[np.ndarray]:
@@ -99,6 +103,9 @@ class ReduceOp(TensorOperation):
         shape = [1 if i in axes else d for i, d in enumerate(x) if keep or i not in axes]
         return [tensor_type(shape, element_of(self.x))]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return "it reduces the batch axis" if 0 in self.get("axes") else ""
+
 
 @irdl_op_definition
 class ReduceMeanOp(ReduceOp):
@@ -114,14 +121,14 @@ class ReduceMeanOp(ReduceOp):
 
 @irdl_op_definition
 class ReduceSumOp(ReduceOp):
-    """The exact sum of integers."""
+    """The sum: exact for integers, whose range it has."""
 
     name = "tn.reduce_sum"
 
     def infer(self) -> Sequence[Tensor]:
-        if is_float(self.x):
-            raise fail(self, "x", "integers", element_of(self.x))
         (kind,) = super().infer()
+        if is_float(self.x):
+            return [kind]
         count = int(np.prod([shape_of(self.x)[a] for a in self.get("axes")], dtype=np.int64))
         lo, hi = range_of(element_of(self.x))
         return [tensor_type(shape_of(kind), int_type(lo * count, hi * count))]
@@ -168,6 +175,9 @@ class ArgMaxOp(TensorOperation):
             raise fail(self, "axis", f"0 <= axis < {len(x)}", axis)
         return [tensor_type((*x[:axis], 1, *x[axis + 1 :]), int_type(0, max(x[axis] - 1, 0)))]
 
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ALONG_BATCH if self.get("axis") == 0 else ""
+
 
 @irdl_op_definition
 class TopKOp(TensorOperation):
@@ -190,6 +200,9 @@ class TopKOp(TensorOperation):
             raise fail(self, "k", f"0 <= k <= {x[axis]}", k)
         shape = (*x[:axis], k, *x[axis + 1 :])
         return [tensor_type(shape, element_of(self.x)), tensor_type(shape, int_type(0, max(x[axis] - 1, 0)))]
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return ALONG_BATCH if self.get("axis") == 0 else ""
 
 
 OPS = [MaxPoolOp, AvgPoolOp, SumPoolOp, ReduceMeanOp, ReduceSumOp, ReduceMaxOp, ReduceMinOp, ArgMaxOp, TopKOp]

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, f32
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 
-from ..operation import TensorOperation, fail
+from ..operation import fail
 from ..types import Element, Tensor, element_of, int_type, is_float, range_of, set_type, shape_of, tensor_type
+from ._families import PARAMETERS, RISES, UNKNOWN, ElementwiseOp, factor_direction
 from ._shapes import broadcast_shapes, normal_axis
 from .elementwise import ROUNDING_MODES
 
@@ -20,7 +22,7 @@ QUOTIENT_LIMIT = 1 << 51
 
 
 @irdl_op_definition
-class QuantizeOp(TensorOperation):
+class QuantizeOp(ElementwiseOp):
     """clip(round(x / scale), lo, hi) as an integer of the result's range. scale broadcasts against x, is never zero.
 
     NaN becomes 0 before clipping. lo and hi are properties, so that the text names the range twice on purpose.
@@ -33,6 +35,7 @@ class QuantizeOp(TensorOperation):
     hi = prop_def(IntegerAttr)
     mode = prop_def(StringAttr)
     y = result_def()
+    IN_ORDER: ClassVar = True
     DEFAULTS: ClassVar = {"mode": "round"}
 
     def infer(self) -> Sequence[Tensor]:
@@ -45,15 +48,19 @@ class QuantizeOp(TensorOperation):
         shape = broadcast_shapes(self, shape_of(self.x), shape_of(self.scale))
         return [tensor_type(shape, int_type(self.get("lo"), self.get("hi")))]
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return np.sign(constant) if place == 0 and constant is not None else UNKNOWN
+
 
 @irdl_op_definition
-class DequantizeOp(TensorOperation):
+class DequantizeOp(ElementwiseOp):
     """float32(q) * scale; scale broadcasts against q."""
 
     name = "tn.dequantize"
     q = operand_def()
     scale = operand_def()
     y = result_def()
+    IN_ORDER: ClassVar = True
 
     def infer(self) -> Sequence[Tensor]:
         if is_float(self.q) or not is_float(self.scale):
@@ -65,9 +72,12 @@ class DequantizeOp(TensorOperation):
             )
         return [tensor_type(broadcast_shapes(self, shape_of(self.q), shape_of(self.scale)), f32)]
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return factor_direction(constant)
+
 
 @irdl_op_definition
-class RequantizeOp(TensorOperation):
+class RequantizeOp(ElementwiseOp):
     """clip(round(x * multiplier / divisor), lo, hi) in exact arithmetic: a quotient of integers, rounded once.
 
     x, multiplier, divisor: integers that broadcast against each other; divisor is positive. mode: one of
@@ -103,6 +113,9 @@ class RequantizeOp(TensorOperation):
         shape = broadcast_shapes(self, shape, shape_of(self.divisor))
         return [tensor_type(shape, int_type(*(min(max(v, lo), hi) for v in (least, most))))]
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN
+
 
 def threshold_element(base: int, step: int, count: int) -> Element:
     """The values base, base + step, ..., base + count * step: a range for step 1, else a set."""
@@ -112,7 +125,7 @@ def threshold_element(base: int, step: int, count: int) -> Element:
 
 
 @irdl_op_definition
-class ThresholdOp(TensorOperation):
+class ThresholdOp(ElementwiseOp):
     """base + step * #{T in thresholds[c] : x >= T}, with c the index along `axis`; NaN passes no threshold.
 
     x float or integer; thresholds [C or 1, n] of the same kind, ascending along n. The optional sign [C or 1] of
@@ -128,6 +141,7 @@ class ThresholdOp(TensorOperation):
     base = prop_def(IntegerAttr)
     step = prop_def(IntegerAttr)
     y = result_def()
+    IN_ORDER: ClassVar = True
 
     def infer(self) -> Sequence[Tensor]:
         x, t = shape_of(self.x), shape_of(self.thresholds)
@@ -139,9 +153,15 @@ class ThresholdOp(TensorOperation):
             raise fail(self, "thresholds", f"the kind of x, {element_of(self.x)}", element_of(self.thresholds))
         return [_levels(self, channels)]
 
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN if place else RISES * np.sign(self.get("step"))  # and turned round where sign is -1
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return PARAMETERS if any(per_sample[1:]) else ""
+
 
 @irdl_op_definition
-class SelectThresholdOp(TensorOperation):
+class SelectThresholdOp(ElementwiseOp):
     """base + step * #{T in thresholds[c, s - first] : x >= T}: a threshold whose table a second integer s selects.
 
     x integer; selector: integers of x's shape in first..first + R - 1; thresholds [C or 1, R, n], integers ascending
@@ -175,6 +195,12 @@ class SelectThresholdOp(TensorOperation):
         if lo < first or hi >= first + t[1]:
             raise fail(self, "selector", f"{first}..{first + t[1] - 1}", f"{lo}..{hi}")
         return [_levels(self, channels)]
+
+    def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
+        return UNKNOWN
+
+    def mixes_samples(self, per_sample: Sequence[bool]) -> str:
+        return PARAMETERS if any(per_sample[2:]) or not all(per_sample[:2]) else ""
 
 
 def _levels(op: ThresholdOp | SelectThresholdOp, channels: int) -> Tensor:

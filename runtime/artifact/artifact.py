@@ -5,7 +5,7 @@
     include/PREFIX.h         its C functions
     lib/cmake/PREFIX/        for C programs that link to it; so is lib/pkgconfig/
     src/                     the C it was compiled from, and how to build that again
-    ir/                      the program after every pass, and its weights
+    ir/                      the program after every pass, and the weights of all (stored_ir.py)
     layers.json              what each step computes
 
 Nothing in this module executes anything from an artifact.

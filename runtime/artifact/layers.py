@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What an engine says of a step.
+
+    schedule, cycles: of one of its plans, and what is predicted for it; measured: by tuning, 0 where it was not. Or
+    refusal: why the engine does not compute the step; then the others say nothing.
+    """
+
+    engine: str
+    schedule: Mapping[str, int | str]
+    cycles: float
+    measured: float
+    refusal: str
+
+
+@dataclass(frozen=True)
 class Layer:
     """One step, that is one call of a kernel.
 
@@ -23,7 +38,8 @@ class Layer:
     weight_bytes_stored: constants in the artifact; digit_bytes_stored: those of them that hold the weight_count weights
     themselves, without thresholds and scales. weight_bytes: constants as the kernel reads them. scratch_bytes: of one
     thread. live_bytes: of the arena's values that are alive while the step runs. cycles: predicted for one sample on
-    one core; measured: the same, where the model was tuned. Both are 0 when there is none.
+    one core; measured: the same, where the model was tuned. Both are 0 when there is none. candidates: of every engine
+    that there was to choose from; none of a conversion.
     """
 
     symbol: str
@@ -43,6 +59,7 @@ class Layer:
     parallel: bool
     cycles: float
     measured: float
+    candidates: tuple[Candidate, ...]
 
     @property
     def bits_per_weight(self) -> float | None:
@@ -56,8 +73,11 @@ class Layer:
         return self.weight_count > 0 and not self.digit_bytes_stored
 
 
-def describe_layers(program: Program, emitted: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
-    """The layers of a program at kernel level, from what the code generator says of each step (in program order)."""
+def describe_layers(
+    program: Program, emitted: Sequence[Mapping[str, Any]], candidates: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> tuple[Layer, ...]:
+    """The layers of a program at kernel level, from what the code generator says of each step (in program order), and
+    the candidates of each kernel, by its symbol."""
     from ...ir.kn.kernel import KernelOp
     from ...ir.kn.memory import live_bytes
     from .weights import weights_of
@@ -72,6 +92,7 @@ def describe_layers(program: Program, emitted: Sequence[Mapping[str, Any]]) -> t
             "outputs": outputs, "weight_count": count, "live_bytes": live[i],
             "cycles": float(op.predicted_cycles) if kernel else 0.0,
             "measured": float(op.measured_cycles) if kernel else 0.0,
+            "candidates": candidates.get(fields["symbol"], ()),
         }  # fmt: skip
         layers.append(_LAYER({**fields, **extra}, f"layer {i}"))
     return tuple(layers)
@@ -90,11 +111,16 @@ def layers_from_json(data: bytes, where: str = LAYERS) -> tuple[Layer, ...]:
     return layers
 
 
+SCHEDULE = mapping(either(integer(), text()), 1000)
+CANDIDATE = record(
+    Candidate, engine=text(100), schedule=SCHEDULE, cycles=number, measured=number, refusal=text(100_000)
+)
+
 _LAYER = record(
     Layer,
     symbol=IDENTIFIER,
     engine=text(100),
-    schedule=mapping(either(integer(), text()), 1000),
+    schedule=SCHEDULE,
     nodes=array(text(10_000), 1_000_000),
     ops=array(text(100), 1_000_000),
     results=array(text(10_000), 1000),
@@ -109,4 +135,5 @@ _LAYER = record(
     parallel=boolean,
     cycles=number,
     measured=number,
+    candidates=array(CANDIDATE, 1000),
 )

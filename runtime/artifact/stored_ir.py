@@ -1,46 +1,153 @@
-"""The IR that an artifact carries: its text after every pass, and the program its code was generated from."""
+"""The IR that an artifact carries: the program after every pass, each of which can be run.
+
+ir/stages.json        every pass in order: the file of its text, and where its large constants are in the weights
+ir/NN-pass.mlir       texts; a pass that changed nothing has that of the pass before it
+ir/weights.npz        the constants that no text holds, of all stages, each content once
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
-from pathlib import PurePosixPath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ...ir.errors import ArtifactError
-from ...ir.program import Program
+from ...ir.program import Program, stored_names
 from ...ir.weights import UNREADABLE, WeightStore
 from .artifact import Artifact
-from .schema import ALTERED
+from .manifest import MOST_JSON_BYTES
+from .schema import ALTERED, array, boolean, dump_json, mapping, matching, parse_json, record, text
 
-WEIGHTS = "ir/weights.npz"
+STAGES, WEIGHTS = "ir/stages.json", "ir/weights.npz"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A pass's label (`03-fold-constants`) and the file with the text after it. weights: which array of the weights a
+    name in that text means, where it is not the one of that name. complete: whether its large constants are there."""
+
+    label: str
+    file: str
+    weights: Mapping[str, str]
+    complete: bool = True
+
+
+class StageWriter:
+    """Gathers the programs after every pass for an artifact."""
+
+    def __init__(self) -> None:
+        self._labels: list[str] = []
+        self._texts: list[str] = []
+        self._arrays: list[dict[str, np.ndarray]] = []
+        self._first_complete = 0
+
+    def add(self, label: str, program: Program) -> None:
+        """The program after one more pass."""
+        self._labels.append(label)
+        self._texts.append(program.text())
+        self._arrays.append(dict(program.weights_beside_text()))
+
+    def drop_constants(self) -> None:
+        """Keeps only the texts of what was added so far: a lossy pass comes, and the model has those weights."""
+        self._first_complete, self._arrays = len(self._labels), [{} for _ in self._labels]
+
+    def contents(self) -> dict[str, bytes]:
+        """The artifact's files, by name."""
+        contents, stages, store = dict[str, bytes](), list[Stage](), _ContentStore()
+        names = [store.add(arrays) for arrays in reversed(self._arrays)][::-1]  # the last program keeps its names
+        for i, (label, ir) in enumerate(zip(self._labels, self._texts, strict=True)):
+            file = stages[-1].file if i and ir == self._texts[i - 1] else f"ir/{label}.mlir"
+            contents[file] = ir.encode()
+            stages.append(Stage(label, file, names[i], i >= self._first_complete))
+        listed = dump_json([asdict(stage) for stage in stages])
+        return {**contents, STAGES: listed, WEIGHTS: store.weights.to_bytes()}
+
+
+class _ContentStore:
+    """Arrays under names that are unique by content."""
+
+    def __init__(self) -> None:
+        self.weights, self._names = WeightStore(), dict[bytes, str]()
+        self._digests: dict[int, tuple[np.ndarray, bytes]] = {}  # by identity; the array, so that it stays itself
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """Stores arrays; of those that are there under another name than their own, that name."""
+        others = {}
+        for name, values in sorted(arrays.items()):
+            digest = self._digest(values)
+            if digest not in self._names:
+                self._names[digest] = self.weights.add(name, values)
+            if self._names[digest] != name:
+                others[name] = self._names[digest]
+        return others
+
+    def _digest(self, values: np.ndarray) -> bytes:
+        if id(values) not in self._digests:
+            kind = f"{values.dtype.str} {values.shape}".encode()
+            self._digests[id(values)] = values, hashlib.sha256(kind + values.tobytes()).digest()
+        return self._digests[id(values)][1]
+
+
+_LABEL = matching(lambda label: re.fullmatch(r"[0-9]{2,4}-[a-z0-9-]+", label), "a pass such as 03-fold-constants", 100)
+_STAGES = array(
+    record(Stage, label=_LABEL, file=text(), weights=mapping(text(), 100_000), complete=boolean), limit=1000
+)
+
+
+def read_stages(artifact: Artifact) -> Sequence[Stage]:
+    """Every pass in order. Raises ArtifactError where there is no IR, or it is damaged."""
+    if not {STAGES, WEIGHTS} <= set(artifact.names):
+        raise ArtifactError("has no IR", where=str(artifact.path))
+    where = f"{artifact.path}: {STAGES}"
+    stages = _STAGES(parse_json(artifact.read(STAGES), where, MOST_JSON_BYTES), where)
+    if not stages or not {stage.file for stage in stages} <= set(artifact.names):
+        raise ArtifactError("names no IR, or texts that are not there", where=where, hint=ALTERED)
+    return stages
 
 
 def stored_stages(artifact: Artifact) -> list[tuple[str, str]]:
     """Label (`03-fold-constants`) and IR text after every pass, in order. Raises ArtifactError where there is none."""
-    names = [name for name in artifact.names if name.startswith("ir/") and name.endswith(".mlir")]
-    if not names or WEIGHTS not in artifact.names:
-        raise ArtifactError("has no IR", where=str(artifact.path))
-    return [(PurePosixPath(name).stem, artifact.read_text(name)) for name in names]
+    stages = read_stages(artifact)
+    texts = {file: artifact.read_text(file) for file in {stage.file for stage in stages}}
+    return [(stage.label, texts[stage.file]) for stage in stages]
 
 
 def kernel_program(artifact: Artifact) -> Program:
     """The program after the last pass, with its weights. Raises ArtifactError or IRError where it is damaged."""
-    label, text = stored_stages(artifact)[-1]
-    program = Program.parse(text, _stored_weights(artifact), origin=f"{artifact.path}: {label}")
-    program.verify()
-    return program
+    return stage_programs(artifact, [read_stages(artifact)[-1]])[0]
 
 
-def _stored_weights(artifact: Artifact) -> WeightStore:
-    store, where = WeightStore(), f"{artifact.path}: {WEIGHTS}"
+def stage_programs(artifact: Artifact, stages: Sequence[Stage]) -> list[Program]:
+    """The programs after passes, with their weights. Raises ArtifactError or IRError where they are damaged, and for
+    those before a lossy pass, whose large constants only the model has."""
+    arrays, programs = _stored_arrays(artifact), []
+    for stage in stages:
+        if not stage.complete:
+            hint = "take a later pass, or the model"
+            raise ArtifactError(f"has no constants of '{stage.label}': a lossy pass follows", hint=hint)
+        origin = f"{artifact.path}: {stage.label}"
+        program = Program.parse(artifact.read_text(stage.file), WeightStore(), origin=origin)
+        for name in {name for op in program.module.walk() for name in stored_names(op)} - set(program.weights):
+            if (stored := stage.weights.get(name, name)) in arrays:
+                program.weights[name] = arrays[stored]
+        program.verify()
+        programs.append(program)
+    return programs
+
+
+def _stored_arrays(artifact: Artifact) -> dict[str, np.ndarray]:
+    found, where = dict[str, np.ndarray](), f"{artifact.path}: {WEIGHTS}"
     try:
-        with np.load(io.BytesIO(artifact.read(WEIGHTS)), allow_pickle=False) as arrays:
-            for name in arrays.files:
-                array = arrays[name]
-                if not isinstance(array, np.ndarray):  # numpy hands over what does not begin as its files do
+        with np.load(io.BytesIO(artifact.read(WEIGHTS)), allow_pickle=False) as stored:
+            for name in stored.files:
+                values = stored[name]
+                if not isinstance(values, np.ndarray):  # numpy hands over what does not begin as its files do
                     raise ArtifactError(f"'{name}' is not an array", where=where, hint=ALTERED)
-                store[name] = array
+                found[name] = values
     except UNREADABLE as error:
         raise ArtifactError(f"the weights cannot be read: {error}", where=where, hint=ALTERED) from error
-    return store
+    return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WEIGHTS = {
     ("", "QLinearConv"): (3, 5, 2),
     ("", "QLinearMatMul"): (3, 5, 2),
-    ("", "ConvInteger"): (1, 3),
+    ("", "ConvInteger"): (1, 3, 2),
     ("", "MatMulInteger"): (1, 3),
     ("com.microsoft", "QGemm"): (3, 5, 2),
     ("com.microsoft", "DynamicQuantizeMatMul"): (1, 3),
@@ -36,11 +36,14 @@ def saturates() -> bool:
 
 def with_unsigned_weights(model: ModelProto) -> ModelProto:
     """A copy of a model, or the model itself where no operator of the table has constant int8 weights."""
-    from onnx import ModelProto, TensorProto, numpy_helper
+    from onnx import ModelProto, TensorProto, numpy_helper, shape_inference
 
     made = ModelProto()
     made.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in made.graph.initializer}
+    typed = shape_inference.infer_shapes(made).graph
+    kinds = {port.name: port.type.tensor_type.elem_type for port in (*typed.input, *typed.value_info)}
+    kinds |= {name: tensor.data_type for name, tensor in constants.items()}
     shifted: dict[str, str] = {}
 
     def shift(array: np.ndarray, name: str) -> str:
@@ -55,8 +58,8 @@ def with_unsigned_weights(model: ModelProto) -> ModelProto:
         places = WEIGHTS.get((node.domain.replace("ai.onnx", ""), node.op_type))
         if places is None:
             continue
-        weights, zero, *others = (constants.get(_input(node, place)) for place in places)
-        if not all(other is not None and other.data_type == TensorProto.UINT8 for other in others):
+        weights, zero = (constants.get(_input(node, place)) for place in places[:2])
+        if places[2:] and TensorProto.UINT8 not in (kinds.get(node.input[0]), kinds.get(_input(node, places[2]))):
             continue
         if weights is None or weights.data_type != TensorProto.INT8 or (zero is None and _input(node, places[1])):
             continue

@@ -93,7 +93,8 @@ class CExecutor:
 
     def _places(self, layer: Layer) -> list[tuple[int, int]]:
         """Begin and end of the arena bytes that a step writes."""
-        from ...ir.kn.layout import TAIL_BYTES, buffer_bytes  # imports xDSL
+        from ...ir.kn.buffers import TAIL_BYTES
+        from ...ir.kn.layout import buffer_bytes  # imports xDSL
         from ..artifact.kinds import parse_kind
 
         sizes = [buffer_bytes(parse_kind(text, self._where)) + TAIL_BYTES for text in layer.results]

@@ -6,19 +6,16 @@ Nothing here executes anything from an artifact.
 from __future__ import annotations
 
 import difflib
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Attribute, Operation
-from xdsl.printer import Printer
+from xdsl.ir import Attribute
 
 from ...ir.errors import ArtifactError, InputError
 from ...ir.kn.kernel import ConvertOp, KernelOp, step_symbol
-from ...ir.kn.layout import PlanesLayout, layout_of, tensor_in
+from ...ir.kn.layout import layout_of, tensor_in
 from ...ir.kn.memory import arena_bytes, live_bytes
 from ...ir.locations import source_names
 from ...ir.losses import Losses
@@ -27,7 +24,7 @@ from ...ir.tn.constant import ConstantOp
 from ...ir.types import element_of, is_float, shape_of
 from ...ir.weights import WeightStore
 from ..artifact.artifact import Artifact
-from ..artifact.layers import Layer
+from ..artifact.layers import CANDIDATE, Candidate, Layer
 from ..artifact.losses import LOSSES, losses_from_json
 from ..artifact.manifest import Manifest
 from ..artifact.stored_ir import kernel_program, stored_stages
@@ -41,7 +38,7 @@ class LayerRow:
     bits_per_weight: of the weights as stored in the artifact; None where that is unknown, or where code holds them
     (weights_in_code). stored_bytes: all constants of the step there, thresholds and scales too. live_bytes: of the
     arena's values that are alive while the step runs. cycles: predicted for one sample on one core; measured: the same
-    by tuning; 0 where there is none.
+    by tuning; 0 where there is none. candidates: what every engine says of the step.
     """
 
     symbol: str
@@ -59,6 +56,7 @@ class LayerRow:
     live_bytes: int
     cycles: float
     measured: float
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,7 +99,8 @@ class Inspection:
         before a number. Before the steps are there, those that come from the step's nodes. Raises InputError for a
         name that is none of these.
         """
-        ops = list(Program.parse(self.text_after(after), WeightStore(), origin=self.title).ops)
+        program = Program.parse(self.text_after(after), WeightStore(), origin=self.title)
+        ops = list(program.ops)
         steps = {row.symbol: row for row in self.layers}
         found = [op for op in ops if any(_names(node, name) for node in source_names(op.location))]
         if name.isdecimal() and not found and int(name) < len(self.layers):
@@ -116,7 +115,23 @@ class Inspection:
                 f"no operation comes from a step or node '{name}'",
                 hint=f"steps: {', '.join(steps)}; nodes: {', '.join(known)}",
             )
-        return "\n".join(map(_text_of, found)) + "\n"
+        return "\n".join(map(program.text_of, found)) + "\n"
+
+    def why(self, layer: str) -> list[LayerRow]:
+        """The steps of a layer, whose candidates say why each is computed as it is. layer: a source node (`conv1` or
+        `Conv:conv1`), a step's symbol, or its number.
+
+        Raises InputError for what names no step.
+        """
+        found = [
+            row
+            for i, row in enumerate(self.layers)
+            if layer in (row.symbol, str(i)) or any(_names(name, layer) for name in row.nodes)
+        ]
+        if not found:
+            known = [f"{i} {row.symbol}" for i, row in enumerate(self.layers)]
+            raise InputError(f"there is no layer '{layer}'", hint=f"layers: {', '.join(known)}")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Summary, layers and the names of the passes as plain values for json.dump."""
@@ -158,9 +173,18 @@ def inspect_artifact(path: str | Path) -> Inspection:
     return Inspection(manifest.name, summary, rows, stages, losses)
 
 
-def inspect_program(program: Program, stages: Sequence[tuple[str, str]], target: str) -> Inspection:
-    """The same for a program at kernel level that is not compiled. stages: label and IR text after every pass."""
-    rows = describe_steps(program)
+def inspect_program(
+    program: Program,
+    stages: Sequence[tuple[str, str]],
+    target: str,
+    candidates: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Inspection:
+    """The same for a program at kernel level that is not compiled. stages: label and IR text after every pass.
+    candidates: of each kernel, by its symbol."""
+    rows = tuple(
+        replace(row, candidates=tuple(CANDIDATE(c, row.symbol) for c in candidates.get(row.symbol, ())))
+        for row in describe_steps(program)
+    )
     summary = (
         ("model", program.name),
         ("target", target),
@@ -202,6 +226,7 @@ def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index:
         live_bytes=layer.live_bytes if layer else live,
         cycles=kernel.predicted_cycles if kernel else 0,
         measured=kernel.measured_cycles if kernel else 0,
+        candidates=layer.candidates if layer else (),
     )
 
 
@@ -210,7 +235,7 @@ def describe_type(kind: Attribute) -> str:
     tensor = tensor_in(kind)
     shape = "x".join(map(str, shape_of(tensor))) or "scalar"
     layout = layout_of(kind)
-    where = "" if layout is None else ", planes" if isinstance(layout, PlanesLayout) else ", bits"
+    where = "" if layout is None else f", {layout.WORDS}"
     return f"{shape} {values_text(element_of(tensor))}{where}"
 
 
@@ -259,13 +284,3 @@ def _symbol(op: KernelOp | ConvertOp) -> str:
 
 def _names(name: str, wanted: str) -> bool:
     return wanted in (name, name.partition(":")[2])
-
-
-def _text_of(op: Operation) -> str:
-    """One operation with its location; operands defined elsewhere by their names."""
-    if isinstance(op, ReturnOp):
-        return ""
-    stream = io.StringIO()
-    printer = Printer(stream, print_debuginfo=True)
-    printer.print_op(op)
-    return stream.getvalue()

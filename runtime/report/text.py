@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..artifact.layers import Candidate
 from ..check.bench_report import BenchReport, LayerTime, PeerTimes
 from ..check.timing import Spread
 from .inspection import Inspection, LayerRow
@@ -35,6 +36,26 @@ def _layer_line(row: LayerRow) -> list[str]:
 
 def _schedule(row: LayerRow) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(row.schedule.items()))
+
+
+def why_text(rows: Sequence[LayerRow]) -> str:
+    """For each step what every engine says of it; the choice is marked."""
+    parts = list[str]()
+    for row in rows:
+        lines = [_candidate_line(row, candidate) for candidate in row.candidates]
+        header = ("", "engine", "schedule", "predicted", "measured", "why not")
+        parts += [f"{row.symbol}: {nodes_text(row.nodes) or ', '.join(row.ops)} -> {'; '.join(row.outputs)}"]
+        parts += [table(header, lines, "<<<>><", width=100) if lines else "a conversion: no engine computes it", ""]
+    return "\n".join(parts)
+
+
+def _candidate_line(row: LayerRow, candidate: Candidate) -> list[str]:
+    chosen = (candidate.engine, candidate.schedule) == (row.engine, row.schedule)
+    schedule = ", ".join(f"{key} {value}" for key, value in sorted(candidate.schedule.items()))
+    return [
+        "*" if chosen else "", candidate.engine, schedule, cycles_text(candidate.cycles),
+        cycles_text(candidate.measured), candidate.refusal,
+    ]  # fmt: skip
 
 
 def bench_text(report: BenchReport) -> str:

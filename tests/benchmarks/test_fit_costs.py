@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import pytest
 from fit_costs import MOST_SLOWER, Sample, check, choices
 
-from tercet.backends.c.engine import Cost, Engine, Kernel
+from tercet.backends.c.engine import Kernel, KernelCode, Plan, only_dense
 from tercet.backends.c.target import find_target
 
 TARGET = find_target("generic")
 
 
-class Predicts:
-    """An engine that predicts what its schedule says."""
-
-    name = "predicts"
-
-    def cost(self, kernel: Kernel, schedule: dict[str, int], target: object) -> Cost:
-        return Cost(schedule["predicted"])
-
-
 def sample(layer: str, predicted: int, cycles: float) -> Sample:
-    return Sample(layer, f"net: {layer}", cast(Engine, Predicts()), cast(Any, None), {"predicted": predicted}, cycles)
+    def emit(kernel: Kernel) -> KernelCode:
+        raise NotImplementedError
+
+    plan = Plan("loops", {"predicted": predicted}, predicted, [], only_dense, emit, lambda costs: predicted)
+    return Sample(layer, f"net: {layer}", plan, cycles)
 
 
 def test_choices_within_reach(capsys: pytest.CaptureFixture[str]) -> None:

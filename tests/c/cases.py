@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from elementwise_ops import UNARY, attributes
 from harness import Case, random_array
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import f32
@@ -144,12 +145,12 @@ def _cast(draw: Draw, case: Case, x: SSAValue) -> SSAValue:
 
 
 BINARY = [tn.AddOp, tn.SubOp, tn.MulOp, tn.DivOp, tn.MaxOp, tn.MinOp, tn.PReluOp]
-INEXACT = [tn.SigmoidOp, tn.TanhOp, tn.HardSigmoidOp, tn.HardSwishOp]
+INEXACT = [op for op in UNARY if not op.IN_ORDER or op is tn.HardSigmoidOp]
 
 
 def elementwise_step(draw: Draw, case: Case, x: SSAValue, *, exact: bool = True) -> SSAValue:
     """One more elementwise operation on x. exact: none whose last bit depends on the C library."""
-    kinds = ["binary", "relu", "clip", "cast", "threshold", "compare", "select"]
+    kinds = ["binary", "relu", "abs", "clip", "cast", "threshold", "compare", "select"]
     kinds += ["leaky", "round", "quantize", "norm"] if is_float(x) else ["dequantize"]
     kinds += ["inexact"] if is_float(x) and not exact else []
     kind = draw(st.sampled_from(kinds))
@@ -171,8 +172,10 @@ def elementwise_step(draw: Draw, case: Case, x: SSAValue, *, exact: bool = True)
         return case.add(BatchNormOp, x, *parameters, epsilon=1e-5)
     if kind == "inexact":
         op = draw(st.sampled_from(INEXACT))
-        return case.add(op, x, **({"alpha": 0.2, "beta": 0.5} if op is tn.HardSigmoidOp else {}))
+        return case.add(op, x, **attributes(op))
     match kind:
+        case "abs":
+            return case.add(tn.AbsOp, x)
         case "cast":
             return _cast(draw, case, x)
         case "threshold":
@@ -211,8 +214,11 @@ def elementwise_cases(draw: Draw) -> Case:
 @st.composite
 def inexact_cases(draw: Draw) -> Case:
     case = Case("inexact", [(draw(shapes()), f32)])
-    x = case.add(draw(st.sampled_from(INEXACT[:2])), case.inputs[0])
-    return case.returns(case.add(draw(st.sampled_from(INEXACT[:2])), x))
+    kind, (x,) = draw(st.sampled_from([*INEXACT, tn.PowOp])), case.inputs
+    if kind is tn.PowOp:
+        exponent = float_constant(draw, case, narrower(draw, shape_of(x)))
+        return case.returns(case.add(kind, case.add(tn.AbsOp, x), exponent))
+    return case.returns(case.add(kind, x, **attributes(kind)))
 
 
 @st.composite
@@ -313,8 +319,6 @@ def reduce_cases(draw: Draw) -> Case:
     axis = draw(st.integers(0, len(shape) - 1))
     kind = draw(st.sampled_from([ReduceMeanOp, ReduceSumOp, ReduceMaxOp, ReduceMinOp, tn.SoftmaxOp, ArgMaxOp, TopKOp]))
     element = f32 if kind in (ReduceMeanOp, tn.SoftmaxOp) else draw(st.sampled_from([f32, *INTEGERS]))
-    if kind is ReduceSumOp:
-        element = draw(st.sampled_from(INTEGERS))
     case = Case("reduce", [(shape, element)])
     x = case.inputs[0]
     if kind is ReduceMeanOp:
@@ -323,7 +327,7 @@ def reduce_cases(draw: Draw) -> Case:
     if kind is ReduceSumOp:
         axes = sorted(draw(st.sets(st.integers(0, len(shape) - 1))))
         y = case.add(kind, x, axes=axes, keepdims=draw(st.integers(0, 1)))
-        return case.returns(y, requantized(draw, case, y))
+        return case.returns(y, case.add(tn.AbsOp, y) if is_float(y) else requantized(draw, case, y))
     if kind is tn.SoftmaxOp:
         return case.returns(case.add(tn.LeakyReluOp, case.add(kind, x, axis=axis), alpha=0.5))
     if kind in (ReduceMaxOp, ReduceMinOp):

@@ -29,14 +29,18 @@ from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import AnyLayout, BitRows, Bits, Engine, Kernel, LayoutRequest, Planes, Schedule
-from tercet.backends.c.lowering.conversions import bits_type, can_write
+from tercet.backends.c.engine import Engine, Kernel, Plan, Schedule
+from tercet.backends.c.lowering.assign_layouts import wanted_type
+from tercet.backends.c.lowering.conversions import can_write
+from tercet.backends.c.refusal import Refusal
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run_block
-from tercet.ir.kn.bit_rows import BitRowsLayout, row_bits
+from tercet.ir.kn.bit_rows import BitRowsLayout
 from tercet.ir.kn.bits import BitsLayout, planes_in_bits
+from tercet.ir.kn.buffers import TAIL_BYTES, round_up
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, YieldOp
-from tercet.ir.kn.layout import TAIL_BYTES, MapType, PlanesLayout, buffer_bytes, round_up
+from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes
+from tercet.ir.kn.requests import AnyLayout, BitRows, Bits, LayoutRequest, Planes
 from tercet.ir.locations import node_location
 from tercet.ir.operation import TensorOperation, symbol
 from tercet.ir.program import Port, Program
@@ -160,21 +164,15 @@ def kernel_program(
     for j, (case, schedule) in enumerate(jobs):
         operands, arguments = arguments[: len(case.inputs)], arguments[len(case.inputs) :]
         name = f"k{j:03}_{engine.name}"
-        if schedule is None:
-            schedule = schedules_of(engine, case, target)[0]
-        probe = _kernel(engine, case, schedule, operands, program, name)
-        requests = engine.reads(Kernel(probe, program.weights), schedule, target)
-        view = Kernel(probe, program.weights)
-        wants_planes = planes_out and engine.writes_planes(view, schedule, target)
-        as_bits = [_bits_out(engine, view, schedule, target) for _ in case.outputs] if bits_out else []
-        probe.detach()
-        requests = [_random_layout(j) if planes_out and isinstance(r, AnyLayout) else r for r in requests]
+        plan = next(p for p in plans_of(engine, case, target) if schedule in (None, p.schedule))
+        as_bits = [_bits_out(plan, value.type) for value in case.outputs] if bits_out else []
+        requests = [_random_layout(j) if planes_out and isinstance(r, AnyLayout) else r for r in plan.reads]
         maps = [_converted(program, v, request, slack) for v, request in zip(operands, requests, strict=True)]
         kinds: list[Attribute] = [v.type for v in case.outputs]
-        if wants_planes:
-            kinds = [_planes_out(kind, j) for kind in kinds]
+        if planes_out:
+            kinds = [planes if can_write(plan, planes := _planes_out(kind, j)) else kind for kind in kinds]
         kinds = [bits or kind for bits, kind in zip(as_bits or kinds, kinds, strict=True)]
-        kernel = _kernel(engine, case, schedule, maps, program, name, kinds)
+        kernel = _kernel(engine, case, plan.schedule, maps, program, name, kinds)
         for result, value in zip(kernel.results, case.outputs, strict=True):
             # also where it changes nothing: the kernel then writes to the arena, whose gaps are checked
             convert = ConvertOp.create(operands=[result], result_types=[value.type], location=case.location)
@@ -205,7 +203,7 @@ def _kernel(
 def _converted(program: Program, value: SSAValue, request: LayoutRequest, slack: int) -> SSAValue:
     if not isinstance(request, Planes | Bits | BitRows):
         return value
-    kind = planes_type(value.type, request, slack) if isinstance(request, Planes) else bits_type(value, request)
+    kind = planes_type(value.type, request, slack) if isinstance(request, Planes) else wanted_type(value, request)
     (result,) = _append(program, ConvertOp.create(operands=[value], result_types=[kind]))
     return result
 
@@ -217,15 +215,14 @@ def _planes_out(kind: Attribute, seed: int) -> Attribute:
     return planes_type(kind, _random_layout(seed), slack=seed % 2)
 
 
-def _bits_out(engine: Engine, view: Kernel, schedule: Schedule, target: Target) -> Attribute | None:
-    """The type in bits that an engine can write a kernel's only result in."""
-    kind = view.op.yielded[0].type
+def _bits_out(plan: Plan, kind: Attribute) -> Attribute | None:
+    """The type in bits that a kernel's only result can be written in."""
     if not planes_in_bits(element_of(kind)):
         return None
     found = [MapType(kind, BitsLayout.of(axis)) for axis in range(len(shape_of(kind)))]
-    if len(shape_of(kind)) == 4 and row_bits(element_of(kind)):
+    if BitRowsLayout.takes(kind):
         found.append(MapType(kind, BitRowsLayout.of(kind)))
-    return next((bits for bits in found if can_write(engine, view, schedule, target, bits)), None)
+    return next((bits for bits in found if can_write(plan, bits)), None)
 
 
 def _random_layout(seed: int) -> Planes:
@@ -245,30 +242,19 @@ def plan_offsets(program: Program) -> None:
         op.properties["offsets"] = DenseArrayBase.from_list(i64, offsets)
 
 
-class OneSchedule:
-    """An engine that has one schedule, also where it is predicted to lose."""
-
-    def __init__(self, engine: Engine, schedule: Schedule) -> None:
-        self.engine, self.schedule = engine, schedule
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        return [self.schedule]
-
-
-def schedules_of(engine: Engine, case: Case, target: Target) -> list[Schedule]:
+def plans_of(engine: Engine, case: Case, target: Target) -> Sequence[Plan]:
     """What the engine offers for a case. Raises AssertionError when it refuses the case."""
     program = Program.new("probe", case.program.inputs)
     op = _kernel(engine, case, {}, program.block.args, program, "probe")
-    kernel = Kernel(op, program.weights)
-    if reason := engine.accepts(kernel, target):
-        raise AssertionError(f"{case.name}: engine {engine.name} refuses: {reason}")
-    schedules = [dict(s) for s in engine.schedules(kernel, target)]
-    for schedule in schedules:
-        assert engine.cost(kernel, schedule, target).cycles >= 0
-    return schedules
+    plans = engine.plans(Kernel(op, program.weights), target)
+    if isinstance(plans, Refusal):
+        raise AssertionError(f"{case.name}: engine {engine.name} refuses: {plans.reason}")
+    assert plans and all(plan.cycles >= 0 and plan.engine == engine.name for plan in plans)
+    return plans
+
+
+def schedules_of(engine: Engine, case: Case, target: Target) -> list[Schedule]:
+    return [plan.schedule for plan in plans_of(engine, case, target)]
 
 
 # -- compiling and running --------------------------------------------------------------------------------------------
@@ -299,7 +285,7 @@ def check_engine(
         found = schedules_of(engine, case, target)
         jobs += [(case, schedule) for schedule in (found if schedules == "all" else found[:1])]
     program = kernel_program(engine, jobs, target, planes_out=planes_out, bits_out=bits_out, slack=slack, batched=True)
-    library = Library(program, target)
+    library = Library(program, target, engine)
     if sources is not None:
         sources(library.emitted)
 

@@ -22,6 +22,9 @@ import pytest
 import sanitized
 
 from tercet.backends.c.emit import Emitted, emit_model
+from tercet.backends.c.engine import Engine
+from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import Target, find_target, runs_here
 from tercet.backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
 from tercet.ir.kn.layout import buffer_bytes
@@ -70,13 +73,16 @@ def runtime_objects(flags: tuple[str, ...]) -> list[Path]:
 
 
 class Library:
-    """A compiled program of kernels. Skips the test where its target can neither run here nor be emulated."""
+    """A compiled program of kernels. Skips the test where its target can neither run here nor be emulated.
 
-    def __init__(self, program: Program, target: Target = NATIVE) -> None:
+    engine: of all kernels, where it is none of the usual ones.
+    """
+
+    def __init__(self, program: Program, target: Target = NATIVE, engine: Engine | None = None) -> None:
         if reason := emulated.reason(target):
             pytest.skip(reason)
         self.program = program
-        self.emitted: Emitted = emit_model(program, target)
+        self.emitted: Emitted = emit_model(program, target, Plans(target, [engine] if engine else ENGINES))
         runtime = {p.name: p.read_bytes() for p in sorted(RUNTIME.iterdir()) if p.suffix in (".c", ".h")}
         sources: dict[str, str | bytes] = {**runtime, **self.emitted.sources}
         self._folder = tempfile.TemporaryDirectory(prefix="tercet-test-")

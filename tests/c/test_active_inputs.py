@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import NATIVE, Case, OneSchedule, check_engine, schedules_of
+from harness import NATIVE, Case, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from portable import portable
@@ -13,9 +13,12 @@ from test_table import BORDERS, check_borders, conv_case
 from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import Planes
-from tercet.backends.c.engines.active_inputs import ENGINE
+from tercet.backends.c.engine import Engine
+from tercet.backends.c.engines.active_inputs import ENGINE, as_plans
+from tercet.backends.c.engines.active_inputs.forms import read_form
+from tercet.backends.c.engines.active_inputs.plan import NAME, Plan
 from tercet.backends.c.target import Target, find_target
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, Element, int_type, shape_of
 
@@ -103,8 +106,8 @@ def test_every_width(width: int, words: int) -> None:
         texts.extend(str(text) for name, text in e.sources.items() if name in e.nodes)
 
     cases = [wide(TERNARY, (-1, 0, 1), 0.5, 2), wide(BOOL, (-1, 1), 0.5, 0)]
-    engine = OneSchedule(ENGINE, {"bytes": width, "words": words})
-    check_engine(engine, cases, target=target, bits_out=True, threads=(1, 2), sources=emitted)  # type: ignore[arg-type]
+    engine = Engine(NAME, lambda kernel, target: as_plans(kernel, [Plan(read_form(kernel), target, width, words)]))
+    check_engine(engine, cases, target=target, bits_out=True, threads=(1, 2), sources=emitted)
     assert sum(f"#define ACTIVE_BYTES {width}\n" in text and f".chunk = {words}," in text for text in texts) == 2
 
 

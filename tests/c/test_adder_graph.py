@@ -14,7 +14,7 @@ from test_table import ACTIVATIONS, BORDERS, WEIGHTS, check_borders, conv_case
 from test_table import geometries as table_geometries
 from test_table import grid as table_grid
 
-from tercet.backends.c.engine import Kernel, Planes
+from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines.adder_graph import ENGINE
 from tercet.backends.c.engines.adder_graph.order import components, evaluation_order, traffic
 from tercet.backends.c.engines.adder_graph.plan import read_plan
@@ -22,6 +22,7 @@ from tercet.backends.c.lowering.select_engines import build_kernel, fusable_grou
 from tercet.backends.c.sum_search import NativeSearch
 from tercet.backends.c.target import find_target
 from tercet.ir.errors import IRError
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import int_type
 from tercet.passes.sum_merge import SumMerge, merge_sums
@@ -164,7 +165,7 @@ def test_inputs_that_leave_the_first_cache_cost_more() -> None:
     case = factored(conv_case("many channels", (64, 14, 14), (8, 3, 3), pads=(1, 1, 1, 1), thresholds=2))
     conv = next(op for op in case.program.ops if isinstance(op, ConvOp))
     kernel = Kernel(build_kernel(fusable_group(conv), "k", ENGINE.name), case.program.weights)
-    near, far = (read_plan(kernel, replace(NATIVE, l1=size)).cost().cycles for size in (32768, 4096))
+    near, far = (read_plan(kernel, replace(NATIVE, l1=size)).cost(NATIVE.costs[ENGINE.name]) for size in (32768, 4096))
     assert far > 1.1 * near
 
 

@@ -11,12 +11,12 @@ from library import Library
 from portable import portable
 from xdsl.ir import Attribute
 
-from tercet.backends.c.engine import Planes
 from tercet.backends.c.target import Target, find_target
 from tercet.ir.kn.bit_rows import BitRowsLayout, row_bits
 from tercet.ir.kn.bits import BitsLayout
 from tercet.ir.kn.kernel import ConvertOp, planned_offsets
 from tercet.ir.kn.layout import MapType, bit_rows_of, bits_of, pack, unpack
+from tercet.ir.kn.requests import Planes
 from tercet.ir.program import Port, Program
 from tercet.ir.types import BIPOLAR, BOOL, TERNARY, Element, int_type, set_type, storage_dtype, tensor_type
 

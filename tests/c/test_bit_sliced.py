@@ -12,15 +12,17 @@ from suite.layers import KINDS, Conv, Layer, kind_model
 from test_table import BORDERS, WEIGHTS, check_borders, conv_case
 
 import tercet
-from tercet.backends.c.engine import Kernel, Planes
+from tercet.backends.c.convolutions.problem import read_problem
+from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines import ENGINES
-from tercet.backends.c.engines.bit_sliced import ENGINE, _problem
+from tercet.backends.c.engines.bit_sliced import ENGINE
 from tercet.backends.c.engines.bit_sliced.forms import BLOCK, Form
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.kn.layout import bit_rows_of
+from tercet.ir.kn.requests import Planes
 from tercet.ir.program import Program
-from tercet.ir.types import BIPOLAR, BOOL, TERNARY, int_type
+from tercet.ir.types import BIPOLAR, BOOL, TERNARY, element_of, int_type
 from tercet.passes.pipeline import run_passes
 
 ACTIVATIONS = {"ternary": TERNARY, "bipolar": BIPOLAR, "bool": BOOL, "negative": int_type(-1, 0)}
@@ -104,7 +106,8 @@ def test_what_is_listed(name: str) -> None:
 def _form(case: Case) -> Form:
     program = Program.new("probe", case.program.inputs)
     op = _kernel(ENGINE, case, {}, program.block.args, program, "probe")
-    return Form(*_problem(Kernel(op, program.weights)))
+    problem = read_problem(Kernel(op, program.weights))
+    return Form(problem, element_of(problem.root.x) == BIPOLAR)
 
 
 @pytest.mark.slow

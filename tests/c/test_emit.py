@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, f32, i64
 
 from tercet.backends.c.emit import emit_model
-from tercet.backends.c.engine import Planes
 from tercet.backends.c.engines.loops import ENGINE
 from tercet.backends.c.storage import pack as pack_digits
 from tercet.backends.c.text import comment, float_c
@@ -21,6 +20,7 @@ from tercet.backends.c.toolchain import compile_shared, find_compiler, target_fl
 from tercet.ir.errors import IRError
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes, pack, unpack
+from tercet.ir.kn.requests import Planes
 from tercet.ir.operation import from_attribute
 from tercet.ir.program import Port, Program
 from tercet.ir.tn.elementwise import ReluOp

@@ -72,9 +72,7 @@ def test_equals_the_interpreter(target: Target, kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels, target=target, threads=(1, 2, 3), atol=ROUNDING, schedules=schedules(target))
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=[] if k == "ternary" else [pytest.mark.check]) for k in KINDS]
-)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k == "ternary" else [pytest.mark.check]) for k in KINDS])
 def test_fields_without_a_permutation(kind: str) -> None:
     """Each kind takes its own form on AVX2, and is right there."""
     target = portable("x86-64-v3")

@@ -12,9 +12,9 @@ from portable import portable
 from test_table import BORDERS, check_borders, conv_case
 from xdsl.dialects.builtin import f32
 
-from tercet.backends.c.engine import Planes
 from tercet.backends.c.engines.permute import ENGINE
 from tercet.backends.c.target import TARGETS, Target, find_target, runs_here
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import TERNARY, Element, int_type
 

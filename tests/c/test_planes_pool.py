@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_table import BORDERS, check_borders
 
-from tercet.backends.c.engine import Planes
 from tercet.backends.c.engines.planes_pool import ENGINE
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.pool import MaxPoolOp
 from tercet.ir.types import BIPOLAR, TERNARY, Element, int_type
 

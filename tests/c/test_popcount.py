@@ -7,17 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dense_cases import integer_epilogue
-from harness import NATIVE, Case, OneSchedule, check_engine, schedules_of
+from harness import NATIVE, Case, check_engine, schedules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from portable import portable
 from test_table import BORDERS, check_borders, conv_case
 from xdsl.dialects.builtin import f32
 
+from tercet.backends.c.bit_products.problem import read_problem
 from tercet.backends.c.emit import Emitted
-from tercet.backends.c.engine import Planes
-from tercet.backends.c.engines.popcount import ENGINE
+from tercet.backends.c.engine import Engine
+from tercet.backends.c.engines.popcount import ENGINE, as_plans
+from tercet.backends.c.engines.popcount.forms import Form
+from tercet.backends.c.engines.popcount.plan import NAME, Plan
 from tercet.backends.c.target import Target, find_target
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.elementwise import AddOp
 from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.tn.quant import SelectThresholdOp, ThresholdOp
@@ -179,8 +183,8 @@ def test_counts_at_the_ends_of_narrow_lanes(size: int, fold: int) -> None:
 
     kinds = [(TERNARY, 1), (TERNARY, -1), (BIPOLAR, 1), (BIPOLAR, -1), (BOOL, 1)]
     cases = [full_case(size, value, element, w) for element, value in kinds for w in ((-1, 1), (-1, 0, 1), (0, -1))]
-    engine = OneSchedule(ENGINE, {"pixels": 2, "vectors": 4})
-    check_engine(engine, cases, target=SPELLED, threads=(1,), bits_out=True, sources=emitted)  # type: ignore[arg-type]
+    engine = Engine(NAME, lambda kernel, target: as_plans(kernel, [Plan(Form.of(read_problem(kernel)), target, 2, 4)]))
+    check_engine(engine, cases, target=SPELLED, threads=(1,), bits_out=True, sources=emitted)
     assert sum(f"popcount_levels(t, u, 2, 4, {fold}, " in text for text in texts) == len(cases)
 
 

@@ -25,7 +25,7 @@ from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.loops import ENGINE as LOOPS
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS, find_target, runs_here
-from tercet.driver.compile import choose_engines
+from tercet.driver.c_backend import choose_engines
 from tercet.ir.errors import UnsupportedError
 from tercet.ir.program import Program
 from tercet.ir.tn.elementwise import ReluOp
@@ -95,7 +95,7 @@ def check(network: Network, engine: str | None, target: str, threads: int, sanit
     Raises UnsupportedError for a network that cannot be compiled.
     """
     machine, program = find_target(target), import_onnx(network.model)
-    run_passes(program, stages(machine, *choose_engines(None if engine is None else [engine])))
+    run_passes(program, stages(machine, *choose_engines([] if engine is None else [engine])))
     kinds = [storage_dtype(element_of(port.type)) for port in program.inputs]
     inputs = [network.inputs[port.name].astype(kind) for port, kind in zip(program.inputs, kinds, strict=True)]
     batch = len(inputs[0]) if program.batched else 1

@@ -12,11 +12,11 @@ from harness import (
     NATIVE,
     Case,
     Library,
-    _kernel,
     check_engine,
     kernel_program,
     plan_offsets,
     planes_type,
+    plans_of,
     random_array,
     schedules_of,
 )
@@ -24,13 +24,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xdsl.ir import SSAValue
 
-from tercet.backends.c.engine import Engine, Kernel, Planes
+from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.loops import ENGINE as LOOPS
 from tercet.backends.c.engines.table import ENGINE
 from tercet.backends.c.target import find_target
 from tercet.ir.kn.kernel import KernelOp, planned_offsets
 from tercet.ir.kn.layout import pack
-from tercet.ir.program import Program
+from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.elementwise import ReluOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import ThresholdOp
@@ -269,6 +269,4 @@ def test_few_pixels_cost() -> None:
 
 
 def costs(case: Case) -> float:
-    program = Program.new("probe", case.program.inputs)
-    kernel = Kernel(_kernel(ENGINE, case, {}, program.block.args, program, "probe"), program.weights)
-    return min(ENGINE.cost(kernel, s, NATIVE).cycles for s in ENGINE.schedules(kernel, NATIVE))
+    return min(plan.cycles for plan in plans_of(ENGINE, case, NATIVE))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import f32
 
+from tercet.backends.c.digits import find_digits
 from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines.table_f32 import ENGINE
-from tercet.backends.c.engines.table_f32.problem import find_digits
 from tercet.backends.c.target import Target
 from tercet.ir.tn.elementwise import AddOp
 from tercet.ir.tn.linear import ConvOp

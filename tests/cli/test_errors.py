@@ -186,5 +186,5 @@ def test_a_batch_that_the_artifact_does_not_take(files: Files, tercet_cli, tmp_p
     for port in (*model.graph.input, *model.graph.output):
         port.type.tensor_type.shape.dim[0].dim_value = 3
     onnx.save(model, str(tmp_path / "three.onnx"))
-    done = tercet_cli("bench", tmp_path / "three.onnx", "--batch", "2", "--repeats", "1", "--quiet")
+    done = tercet_cli("bench", tmp_path / "three.onnx", "--samples", "2", "--repeats", "1", "--quiet")
     refused(done, "takes no batch of 2", "compile the model with --batch N")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tercet
+from tercet.backends.c.engines import ENGINES
 from tercet.runtime.artifact.stored_ir import kernel_program
 from tercet.runtime.check.verify.layers import Steps
 
@@ -81,6 +82,29 @@ def test_inspect_tells_weights_in_code(options: tuple, in_code: bool, tmp_path: 
     assert (" code " in tercet_cli("inspect", out).out) == in_code
     sums = tercet_cli("inspect", DIGITS, "--diff", "sum-merge", *options).out
     assert (sums != "no change\n") == in_code
+
+
+def test_why_a_layer_is_computed_as_it_is(files: Files, tercet_cli) -> None:
+    steps = json.loads(tercet_cli("inspect", files.artifact, "--why", "conv", "--json").out)
+    assert all("Conv:conv" in step["nodes"] for step in steps)
+    (layer,) = [step for step in steps if step["weight_count"]]
+    text = tercet_cli("inspect", files.artifact, "--why", layer["symbol"]).out
+    assert text.startswith(f"{layer['symbol']}: conv")
+    chosen = [c for c in layer["candidates"] if (c["engine"], c["schedule"]) == (layer["engine"], layer["schedule"])]
+    assert [c["cycles"] for c in chosen] == [layer["cycles"]]
+    assert {c["engine"] for c in layer["candidates"]} == {engine.name for engine in ENGINES}
+    assert all(bool(c["refusal"]) != bool(c["cycles"]) for c in layer["candidates"])
+    for line, candidate in zip(text.splitlines()[3:], layer["candidates"], strict=True):
+        assert line.startswith("*") == (candidate in chosen)
+        assert line[1:].split()[0] == candidate["engine"]
+        assert line.endswith(candidate["refusal"] or f" {candidate['cycles']:.0f}")
+
+
+def test_why_is_the_same_for_a_model_and_its_artifact(files: Files, tercet_cli) -> None:
+    for layer in ("0", json.loads(tercet_cli("inspect", files.artifact, "--json").out)["layers"][0]["symbol"]):
+        of_model = tercet_cli("inspect", files.model, "--target", "generic", "--why", layer).out
+        assert of_model == tercet_cli("inspect", files.artifact, "--why", layer).out
+    assert "there is no layer 'conv9'" in tercet_cli("inspect", files.artifact, "--why", "conv9").err
 
 
 def test_inspect_of_a_model_runs_the_passes_in_memory(files: Files, tercet_cli) -> None:
@@ -227,7 +251,7 @@ class _Links(HTMLParser):
 
 def test_bench_reports_ratios_as_text_json_and_html(files: Files, tmp_path: Path, tercet_cli) -> None:
     done = tercet_cli(
-        "bench", files.artifact, "--source", files.model, "--repeats", "3", "--batch", "2", "--threads", "2",
+        "bench", files.artifact, "--source", files.model, "--repeats", "3", "--samples", "2", "--threads", "2",
         "--json", tmp_path / "b.json", "--html", tmp_path / "b.html",
     )  # fmt: skip
     assert done.code == 0

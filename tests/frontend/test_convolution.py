@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .helpers import assert_like_onnxruntime, floats, integers, model, node
+from tercet.backends.reference import run
+from tercet.driver.compile import import_onnx
+from tercet.frontend.onnx import import_model
+from tercet.ir.errors import ModelError
+from tercet.ir.tn.linear import ConvOp
+from tercet.ir.types import TERNARY, element_of, int_type
+from tercet.passes.pipeline import graph_passes
+
+from .helpers import assert_close, assert_like_onnxruntime, floats, integers, model, node, onnxruntime
 
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "plain": ((1, 3, 8, 9), (4, 3, 3, 3), {}),
@@ -34,6 +42,79 @@ def test_conv(case: str, bias: bool) -> None:
 def test_conv_of_a_weight_computed_at_run_time() -> None:
     feeds = {"x": floats(1, 2, 5, 5), "w": floats(3, 2, 3, 3, seed=1)}
     assert_like_onnxruntime(model(node("Conv", "x w"), feeds), feeds)
+
+
+TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "plain": ((1, 3, 5, 6), (3, 4, 3, 3), {}),
+    "1d": ((2, 3, 7), (3, 4, 3), {"pads": [1, 0], "strides": [2]}),
+    "doubles": ((1, 3, 5, 6), (3, 2, 4, 4), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    "groups": ((1, 4, 5, 6), (4, 3, 3, 3), {"group": 2, "strides": [2, 1]}),
+    "depthwise": ((1, 4, 5, 6), (4, 1, 3, 3), {"group": 4, "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "dilated": ((1, 2, 5, 6), (2, 3, 3, 2), {"dilations": [2, 3], "strides": [1, 2]}),
+    "asymmetric": ((1, 2, 5, 6), (2, 3, 3, 3), {"pads": [0, 2, 1, 0], "strides": [2, 3]}),
+    "cuts elements": ((1, 2, 5, 6), (2, 3, 1, 2), {"pads": [2, 1, 1, 2], "strides": [2, 2]}),
+    "cuts elements only": ((1, 2, 5, 6), (2, 3, 1, 1), {"pads": [1, 1, 1, 2]}),
+    "kernels below the stride": ((1, 2, 4, 4), (2, 3, 1, 2), {"strides": [3, 4]}),
+    "output padding": ((1, 2, 5, 6), (2, 3, 3, 3), {"strides": [3, 2], "output_padding": [2, 1], "pads": [1] * 4}),
+    "output shape": ((1, 2, 5, 6), (2, 3, 3, 3), {"strides": [2, 3], "output_shape": [10, 16]}),
+    "output shape upper": (
+        (1, 2, 5, 6), (2, 3, 3, 3), {"strides": [2, 3], "output_shape": [10, 16], "auto_pad": "SAME_UPPER"}
+    ),
+    "larger output shape": ((1, 2, 5, 6), (2, 3, 3, 3), {"strides": [2, 3], "output_shape": [12, 20]}),
+    "same upper": ((1, 2, 5, 6), (2, 3, 4, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "same lower": ((1, 2, 5, 6), (2, 3, 4, 3), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
+    "same of small kernels": ((1, 2, 5, 6), (2, 3, 1, 1), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "valid": ((1, 2, 5, 6), (2, 3, 4, 3), {"auto_pad": "VALID", "strides": [2, 1]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TRANSPOSED)
+@pytest.mark.parametrize("constant", [False, True])
+def test_conv_transpose(case: str, constant: bool) -> None:
+    x, w, attributes = TRANSPOSED[case]
+    arrays = {"w": floats(*w, seed=1), "b": floats(w[1] * attributes.get("group", 1), seed=2)}
+    feeds = {"x": floats(*x), **({} if constant else arrays)}
+    source = model(node("ConvTranspose", "x w b", **attributes), feeds, arrays if constant else None)
+    assert_like_onnxruntime(source, feeds)
+
+
+@pytest.mark.parametrize("axis", [None, 1])
+@pytest.mark.parametrize("group", [1, 4])
+def test_a_quantized_transposed_convolution_is_one_of_integers(axis: int | None, group: int) -> None:
+    """Zeros between the elements and filters turned round keep integers and scales."""
+    feeds = {"x": floats(1, 4, 5, 6)}
+    w = integers(-1, 1, 4, 4 // group, 3, 3, dtype=np.int8)
+    scales = np.float32(0.5) if axis is None else (np.arange(w.shape[1]) + np.float32(0.25)).astype(np.float32)
+    constants = {"w": w, "s": scales, "t": np.float32(0.1), "z": np.int8(0), "zs": np.zeros(scales.shape, np.int8)}
+    nodes = [
+        node("QuantizeLinear", "x t z", "q"), node("DequantizeLinear", "q t z", "xq"),
+        node("DequantizeLinear", "w s zs", "wq", **({} if axis is None else {"axis": axis})),
+        node("ConvTranspose", "xq wq", strides=[2, 2], pads=[1] * 4, group=group),
+    ]  # fmt: skip
+    source = model(nodes, feeds, {k: np.asarray(v) for k, v in constants.items()})
+    assert_like_onnxruntime(source, feeds)
+    program = import_onnx(source)
+    for step in graph_passes():
+        step.apply(program)
+    assert_close(run(program, feeds)["y"], onnxruntime(source, feeds)["y"])
+    (conv,) = (op for op in program.ops if isinstance(op, ConvOp))
+    assert element_of(conv.x) == int_type(-128, 127) and element_of(conv.w) == TERNARY
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"group": 3}, "a divisor of 4 channels"),
+        ({"output_padding": [1]}, "'output_padding': want 2 integers"),
+        ({"output_shape": [1]}, "'output_shape': want 2 sizes"),
+        ({"pads": [9] * 4}, "nothing is left of the result"),
+        ({"kernel_shape": [2, 2]}, "'kernel_shape' is"),
+    ],
+)
+def test_broken_transposed_convolutions(attributes: dict[str, Any], message: str) -> None:
+    source = model(node("ConvTranspose", "x w", **attributes), {"x": floats(1, 4, 5, 5)}, {"w": floats(4, 2, 3, 3)})
+    with pytest.raises(ModelError, match=message):
+        import_model(source)
 
 
 POOLS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tercet.frontend.onnx import import_model
-from tercet.ir.errors import ModelError
+from tercet.ir.errors import ModelError, UnsupportedError
 from tercet.ir.tn.elementwise import CastOp
+from tercet.ir.types import element_of, int_type
 
 from .helpers import assert_like_onnxruntime, floats, integers, interpreted, model, node
 
@@ -51,6 +52,18 @@ def test_no_cast_where_the_range_fits() -> None:
 
 
 UNARY: dict[str, dict[str, Any]] = {
+    "Abs": {},
+    "Elu": {"alpha": 0.6},
+    "Erf": {},
+    "Exp": {},
+    "Gelu": {"approximate": "tanh"},
+    "Log": {},
+    "Mish": {},
+    "Neg": {},
+    "Reciprocal": {},
+    "Selu": {"alpha": 1.5, "gamma": 0.9},
+    "Softplus": {},
+    "Sqrt": {},
     "Relu": {},
     "LeakyRelu": {"alpha": 0.3},
     "Sigmoid": {},
@@ -69,8 +82,52 @@ UNARY: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("defaults", [True, False])
 def test_unary(op_type: str, defaults: bool) -> None:
     feeds = {"x": np.concatenate([floats(3, 40, scale=4), np.array([[0.5, 1.5, -0.5, -2.5] * 10], np.float32)])}
+    if op_type in ("Log", "Sqrt"):
+        feeds["x"] = np.abs(feeds["x"])
     attributes = {} if defaults else UNARY[op_type]
-    assert_like_onnxruntime(model(node(op_type, "x", **attributes), feeds), feeds)
+    assert_like_onnxruntime(model(node(op_type, "x", **attributes), feeds, opset=20), feeds)
+
+
+@pytest.mark.parametrize("op_type", ["Abs", "Neg"])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64])
+def test_magnitude_and_sign_of_integers(op_type: str, dtype: Any) -> None:
+    """Exact, with exact ranges; the lowest number wraps."""
+    info = np.iinfo(dtype)
+    feeds = {"x": np.array([info.min, info.min + 1, -3, 0, 7, info.max], dtype)}
+    source = model(node(op_type, "x"), feeds, outputs={"y": dtype})
+    assert_like_onnxruntime(source, feeds)
+    nodes = [node("Clip", "x lo hi", "c"), node(op_type, "c")]
+    source = model(nodes, feeds, {"lo": np.array(-5, dtype), "hi": np.array(2, dtype)}, outputs={"y": dtype})
+    kind = import_model(source).outputs[0].type
+    assert element_of(kind) == (int_type(0, 5) if op_type == "Abs" else int_type(-2, 5))
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 0.5, -1, 1.7, [1, 2, 0.25, -2]])
+def test_power(exponent: float | list[float]) -> None:
+    feeds = {"x": np.abs(floats(3, 4)) + np.float32(0.1)}
+    assert_like_onnxruntime(model(node("Pow", "x e"), feeds, {"e": np.array(exponent, np.float32)}), feeds)
+    feeds["e"] = np.broadcast_to(np.array(exponent, np.float32), (3, 4)).copy()
+    assert_like_onnxruntime(model(node("Pow", "x e"), feeds), feeds)
+
+
+def test_squares_are_products() -> None:
+    feeds = {"x": floats(3, 4)}
+    program = import_model(model(node("Pow", "x e"), feeds, {"e": np.array([2], np.int64)}))
+    assert [op.name for op in program.ops] == ["tn.mul"]
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 5, 31, [0, 1, 2, 3, 62]])
+def test_power_of_integers(exponent: int | list[int]) -> None:
+    feeds = {"x": np.array([-7, -1, 0, 2, 3], np.int64)}
+    source = model(node("Pow", "x e"), feeds, {"e": np.array(exponent)}, outputs={"y": np.int64})
+    np.testing.assert_array_equal(interpreted(source, feeds)["y"], feeds["x"] ** np.array(exponent))
+
+
+@pytest.mark.parametrize("exponent", [-1, 64, 0.5])
+def test_powers_of_integers_that_are_refused(exponent: float) -> None:
+    feeds = {"x": integers(-3, 3, 4)}
+    with pytest.raises(UnsupportedError, match="power of integers other than 0 to 63"):
+        import_model(model(node("Pow", "x e"), feeds, {"e": np.array(exponent)}, outputs={"y": np.int64}))
 
 
 @pytest.mark.parametrize("slope", [(), (3, 1, 1), (2, 3, 4, 4), (4,)])
@@ -81,13 +138,48 @@ def test_prelu(slope: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
 @pytest.mark.parametrize("opset", [11, 13])
-def test_softmax(axis: int, opset: int) -> None:
+@pytest.mark.parametrize("op_type", ["Softmax", "LogSoftmax"])
+def test_softmax(op_type: str, axis: int, opset: int) -> None:
     """Before opset 13 all axes from `axis` on count as one."""
     if opset == 11 and axis == -1:
         axis = 2
     feeds = {"x": floats(2, 3, 4)}
-    assert_like_onnxruntime(model(node("Softmax", "x", axis=axis), feeds, opset=opset), feeds)
-    assert_like_onnxruntime(model(node("Softmax", "x"), feeds, opset=opset), feeds)
+    assert_like_onnxruntime(model(node(op_type, "x", axis=axis), feeds, opset=opset), feeds)
+    assert_like_onnxruntime(model(node(op_type, "x"), feeds, opset=opset), feeds)
+
+
+def test_log_softmax_of_large_numbers_is_finite() -> None:
+    feeds = {"x": np.array([[1000.0, -1000.0, 999.0]], np.float32)}
+    assert np.isfinite(assert_like_onnxruntime(model(node("LogSoftmax", "x"), feeds), feeds)["y"]).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 4, 3, 6), (2, 2, 2, 3, 4)])
+def test_instance_normalization(shape: tuple[int, ...]) -> None:
+    feeds = {"x": floats(*shape, scale=3)}
+    constants = {"s": floats(shape[1], seed=1), "b": floats(shape[1], seed=2)}
+    for extra in ({}, {"epsilon": 0.1}):
+        assert_like_onnxruntime(model(node("InstanceNormalization", "x s b", **extra), feeds, constants), feeds)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("inputs", ["x s", "x s b"])
+def test_layer_normalization(axis: int, inputs: str) -> None:
+    feeds = {"x": floats(2, 3, 4, scale=3)}
+    constants = {"s": floats(*(2, 3, 4)[axis:], seed=1), "b": floats(*(2, 3, 4)[axis:], seed=2)}
+    nodes = node("LayerNormalization", inputs, "y mean inverse", axis=axis, epsilon=1e-3)
+    outputs = {"y": np.float32, "mean": np.float32, "inverse": np.float32}
+    assert_like_onnxruntime(model(nodes, feeds, constants, outputs=outputs), feeds)
+
+
+@pytest.mark.parametrize("op_type", ["InstanceNormalization", "LayerNormalization", "LogSoftmax"])
+def test_normalization_keeps_samples_apart(op_type: str) -> None:
+    feeds, constants = {"x": floats(3, 4, 5)}, {"s": floats(4), "b": floats(4, seed=1)}
+    if op_type == "LayerNormalization":
+        constants = {"s": floats(5), "b": floats(5, seed=1)}
+    inputs = "x" if op_type == "LogSoftmax" else "x s b"
+    source = model(node(op_type, inputs), feeds, constants, symbolic=True)
+    assert import_model(source).batched
+    assert_like_onnxruntime(source, feeds)
 
 
 def test_clip_by_attributes() -> None:
@@ -175,3 +267,74 @@ def test_dtypes_must_agree() -> None:
     feeds = {"a": floats(2), "b": integers(0, 1, 2)}
     with pytest.raises(ModelError, match=r"node 'Add_y' \(Add\): operands have the dtypes float32 and int64"):
         import_model(model(node("Add", "a b"), feeds))
+
+
+EINSUMS = {
+    "ij,jk->ik": ((2, 3), (3, 4)),
+    "ij,jk": ((2, 3), (3, 4)),
+    "ij,kj->ki": ((2, 3), (4, 3)),
+    "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
+    "bhid,bhjd->bhij": ((2, 3, 4, 5), (2, 3, 6, 5)),
+    "bihd,bjhd->bhij": ((2, 4, 3, 5), (2, 6, 3, 5)),
+    "bhij,bjhd->bihd": ((2, 3, 4, 6), (2, 6, 3, 5)),
+    "nchw,oc->nohw": ((2, 3, 4, 5), (6, 3)),
+    "oc,nchw->nohw": ((6, 3), (2, 3, 4, 5)),
+    "bxd,de->bxe": ((2, 3, 4), (4, 5)),
+    "bij,ijk->bk": ((2, 3, 4), (3, 4, 5)),
+    "i,i->": ((4,), (4,)),
+    "i,j->ij": ((3,), (4,)),
+    "ij,ij->ij": ((3, 4), (3, 4)),
+    "ij,kl->ik": ((2, 3), (4, 5)),
+    "...ij,...jk->...ik": ((2, 3, 4, 5), (2, 3, 5, 6)),
+    "...j,jk->...k": ((2, 3, 4), (4, 5)),
+}
+
+
+@pytest.mark.parametrize("equation", EINSUMS)
+def test_einsum(equation: str) -> None:
+    a, b = EINSUMS[equation]
+    feeds = {"a": floats(*a), "b": floats(*b, seed=1)}
+    assert_like_onnxruntime(model(node("Einsum", "a b", equation=equation), feeds), feeds)
+    whole = {"a": integers(-9, 9, *a, dtype=np.int32), "b": integers(-9, 9, *b, dtype=np.int32, seed=1)}
+    source = model(node("Einsum", "a b", equation=equation), whole, outputs={"y": np.int32})
+    assert_like_onnxruntime(source, whole)
+
+
+@pytest.mark.parametrize("equation", ["ij->ji", "ijk->ki", "ij->", "ijk", "kji"])
+def test_einsum_of_one(equation: str) -> None:
+    feeds = {"x": floats(*(2, 3, 4)[: len(equation.split("-")[0])])}
+    assert_like_onnxruntime(model(node("Einsum", "x", equation=equation), feeds), feeds)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("bxd,de->bxe", ((3, 2, 4), (4, 5))),
+        ("de,bxd->bxe", ((4, 5), (3, 2, 4))),
+        ("oc,nchw->nohw", ((6, 3), (3, 3, 2, 2))),
+    ],
+)
+def test_einsum_keeps_samples_apart(equation: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    arrays = {"a": floats(*shapes[0]), "b": floats(*shapes[1], seed=1)}
+    name = max(arrays, key=lambda n: arrays[n].ndim)
+    feeds, constants = {name: arrays.pop(name)}, arrays
+    source = model(node("Einsum", "a b", equation=equation), feeds, constants, symbolic=True)
+    assert import_model(source).batched
+    assert_like_onnxruntime(source, feeds)
+
+
+@pytest.mark.parametrize(
+    ("equation", "error", "message"),
+    [
+        ("ii,ij->ij", UnsupportedError, "diagonal"),
+        ("ij,jk,kl->il", ModelError, "is for 3 operands"),
+        ("ij,kj->iz", ModelError, "unknown or repeated axes"),
+        ("ij;jk", ModelError, "no sum of products"),
+        ("ijk,jk->ik", ModelError, "another rank than 2"),
+        ("ij,ik->jk", ModelError, "differ"),
+    ],
+)
+def test_einsums_that_are_refused(equation: str, error: type[Exception], message: str) -> None:
+    feeds = {"a": floats(3, 3), "b": floats(4, 3)}
+    with pytest.raises(error, match=message):
+        import_model(model(node("Einsum", "a b", equation=equation), feeds))

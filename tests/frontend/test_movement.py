@@ -10,13 +10,16 @@ from onnx import NodeProto
 
 from tercet.frontend.onnx import import_model
 from tercet.ir.errors import ModelError, UnsupportedError
+from tercet.ir.types import element_of, range_of
 
 from .helpers import assert_like_onnxruntime, floats, integers, interpreted, model, node
 
 I64 = np.int64
 
 
-def check(nodes: NodeProto, shape: tuple[int, ...], constants: dict[str, Any] | None = None, **options: Any) -> None:
+def check(
+    nodes: NodeProto | list[NodeProto], shape: tuple[int, ...], constants: dict[str, Any] | None = None, **options: Any
+) -> None:
     feeds = {"x": floats(*shape)}
     arrays = {name: np.array(value, I64) for name, value in (constants or {}).items()}
     assert_like_onnxruntime(model(nodes, feeds, arrays, **options), feeds)
@@ -147,12 +150,35 @@ def test_space_to_depth() -> None:
 
 @pytest.mark.parametrize(("axes", "keepdims"), [([1], 1), ([-1, 0], 0), (None, 1), (None, 0)])
 @pytest.mark.parametrize("opset", [13, 18])
-@pytest.mark.parametrize("op_type", ["ReduceMean", "ReduceMax", "ReduceMin"])
+@pytest.mark.parametrize("op_type", ["Mean", "Max", "Min", "Sum", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"])
 def test_reductions(op_type: str, axes: list[int] | None, keepdims: int, opset: int) -> None:
-    if opset == 18 and axes:
-        check(node(op_type, "x a", keepdims=keepdims), (2, 3, 4), {"a": axes}, opset=18)
+    op_type = f"Reduce{op_type}"
+    if op_type == "ReduceLogSum":
+        nodes = [node("Abs", "x", "m"), node(op_type, "m", keepdims=keepdims)]
+        check(nodes, (2, 3, 4), opset=opset)
+    elif (opset == 18 or op_type == "ReduceSum") and axes:
+        check(node(op_type, "x a", keepdims=keepdims), (2, 3, 4), {"a": axes}, opset=opset)
     else:
         check(node(op_type, "x", keepdims=keepdims, **({"axes": axes} if axes else {})), (2, 3, 4), opset=opset)
+
+
+@pytest.mark.parametrize("op_type", ["ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceSumSquare"])
+def test_reductions_of_integers(op_type: str) -> None:
+    """Exact, with the range of the elements' sum."""
+    feeds = {"x": integers(-9, 9, 2, 3, 4, dtype=np.int32)}
+    reduction = node(op_type, "x", keepdims=0)
+    assert_like_onnxruntime(model(reduction, feeds, outputs={"y": np.int32}, opset=18), feeds)
+    few = [node("Clip", "x lo hi", "c"), node(op_type, "c", keepdims=0)]
+    bounds = {"lo": np.array(-2, np.int32), "hi": np.array(1, np.int32)}
+    kind = import_model(model(few, feeds, bounds, outputs={"y": np.int32}, opset=18)).outputs[0].type
+    ranges = {"ReduceSum": (-48, 24), "ReduceL1": (0, 48), "ReduceSumSquare": (0, 96)}
+    assert range_of(element_of(kind)) == ranges.get(op_type, (-2, 1))
+
+
+def test_sums_of_integers_wrap() -> None:
+    feeds = {"x": np.full((4,), 2**31 - 1, np.int32)}
+    source = model(node("ReduceSum", "x", keepdims=0), feeds, outputs={"y": np.int32})
+    assert interpreted(source, feeds)["y"] == -4
 
 
 def test_reduce_mean_noop() -> None:
@@ -199,6 +225,52 @@ def test_resize_by_scales(transform: str, nearest: str, scales: list[float]) -> 
 @pytest.mark.parametrize("sizes", [[1, 2, 7, 4], [1, 2, 1, 12]])
 def test_resize_by_sizes(transform: str, sizes: list[int]) -> None:
     check(node("Resize", "x - - s", coordinate_transformation_mode=transform), (1, 2, 5, 6), {"s": sizes}, opset=19)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("scales", [[1, 1, 2, 3], [1, 1, 0.5, 0.6], [1, 1, 1.7, 2.3], [1, 1, 1, 2]])
+def test_interpolation_by_scales(transform: str, mode: str, scales: list[float]) -> None:
+    feeds = {"x": floats(1, 2, 5, 6)}
+    resize = node("Resize", "x - s", coordinate_transformation_mode=transform, mode=mode)
+    assert_like_onnxruntime(model(resize, feeds, {"s": np.array(scales, np.float32)}, opset=19), feeds)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("attributes", [{}, {"exclude_outside": 1}, {"cubic_coeff_a": -0.5}])
+@pytest.mark.parametrize("sizes", [[1, 2, 7, 4], [1, 2, 1, 12], [1, 2, 9, 3]])
+def test_cubic_by_sizes(transform: str, attributes: dict[str, Any], sizes: list[int]) -> None:
+    resize = node("Resize", "x - - s", mode="cubic", coordinate_transformation_mode=transform, **attributes)
+    check(resize, (1, 2, 5, 6), {"s": sizes}, opset=19)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize(
+    "region", [(0.2, 0.6, 0.7, 0.9), (0.0, 0.0, 1.0, 1.0), (-0.3, 0.5, 0.4, 1.6), (0.8, 0.1, 0.1, 0.6)]
+)
+@pytest.mark.parametrize("sizes", [[1, 1, 3, 3], [1, 1, 4, 6], [1, 1, 7, 1]])
+def test_crop_and_resize(mode: str, region: tuple[float, ...], sizes: list[int]) -> None:
+    """Also turned round, and beyond the borders."""
+    feeds, (top, left, bottom, right) = {"x": floats(1, 1, 4, 5)}, region
+    resize = node(
+        "Resize", "x r - s", mode=mode, coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=7.0
+    )
+    roi = np.array([0, 0, top, left, 1, 1, bottom, right], np.float32)
+    assert_like_onnxruntime(model(resize, feeds, {"r": roi, "s": np.array(sizes)}, opset=19), feeds)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"antialias": 1, "mode": "linear"}, "antialias is not supported"),
+        ({"coordinate_transformation_mode": "tf_crop_and_resize"}, "tf_crop_and_resize with scales"),
+        ({"mode": "lanczos"}, "only nearest, linear and cubic"),
+    ],
+)
+def test_resizes_that_are_refused(attributes: dict[str, Any], message: str) -> None:
+    scales = {"s": np.array([1, 1, 2, 2], np.float32)}
+    with pytest.raises(UnsupportedError, match=message):
+        import_model(model(node("Resize", "x - s", **attributes), {"x": floats(1, 2, 3, 4)}, scales, opset=19))
 
 
 @pytest.mark.parametrize("policy", ["not_larger", "not_smaller", "stretch"])

@@ -22,6 +22,7 @@ from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.operation import TensorOperation
 from tercet.ir.program import Program
 from tercet.ir.tn import elementwise as ew
+from tercet.ir.tn import functions
 from tercet.ir.tn.constant import ConstantOp
 from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.logic import CompareOp, SelectOp
@@ -87,7 +88,11 @@ def _matmul(op: MatMulOp, a: Interval, b: Interval) -> Interval:
 
 
 def _exact_or_rounded(op: TensorOperation, y: Interval) -> Interval:
-    return rounded(y) if is_float(op.results[0]) else y
+    """Integers beyond 2^53 may have wrapped, and float64 does not hold them: they may be anything."""
+    if is_float(op.results[0]):
+        return rounded(y)
+    beyond = (y.lo < -(2.0**53)) | (y.hi > 2.0**53)
+    return y.around(np.full((), -np.inf), beyond).around(np.full((), np.inf), beyond)
 
 
 def _add(op: TensorOperation, a: Interval, b: Interval) -> Interval:
@@ -167,6 +172,20 @@ def _smooth(function: Callable[[Array], Array]) -> Callable[[TensorOperation, In
     return lambda op, x: rounded(x.map(function), SMOOTH)
 
 
+def _function(op: ew.UnaryOp, x: Interval) -> Interval:
+    """Any function of one operand, by the interpreter's meaning at the ends and where it turns."""
+    ends = [x.lo, x.hi, *(np.clip(turn, x.lo, x.hi) for turn in op.turns())]
+    y = Interval.of(*(np.asarray(MEANING[type(op)](op, v)) for v in ends))
+    if op.IN_ORDER:
+        return _exact_or_rounded(op, y)
+    return rounded(y, SMOOTH * np.maximum(1, np.maximum(np.abs(y.lo), np.abs(y.hi))))
+
+
+def _power(op: TensorOperation, a: Interval, b: Interval) -> Interval:
+    y = _corners(np.power, a, b)
+    return rounded(y, SMOOTH * np.maximum(1, np.maximum(np.abs(y.lo), np.abs(y.hi))))
+
+
 def _softmax(op: TensorOperation, x: Interval) -> Interval:
     if x.lo.ndim == 0 or not x.lo.size:
         return Interval(np.ones_like(x.lo), np.ones_like(x.lo))
@@ -223,6 +242,17 @@ def _reduce_mean(op: ReduceMeanOp, x: Interval) -> Interval:
 
     count = max(int(np.prod([x.lo.shape[a] for a in axes])), 1)
     return _mean_of(op, x, x.map(mean), mean(np.maximum(np.abs(x.lo), np.abs(x.hi))), count)
+
+
+def _reduce_sum(op: ReduceSumOp, x: Interval) -> Interval:
+    if not is_float(op.results[0]):
+        return _integer_meaning(op, x)
+
+    def total(v: Array) -> Array:
+        return np.asarray(v.sum(axis=op.get("axes"), keepdims=bool(op.get("keepdims"))))
+
+    y = x.map(total)
+    return _mean_of(op, x, y, total(np.maximum(np.abs(x.lo), np.abs(x.hi))), x.lo.size // max(y.lo.size, 1))
 
 
 def _threshold(op: TensorOperation, x: Interval, thresholds: Interval, sign: Interval | None = None) -> Interval:
@@ -316,11 +346,12 @@ RULES: dict[type[Operation], Callable[..., Any]] = {
     ew.MinOp: lambda op, a, b: Interval(np.minimum(a.lo, b.lo), np.minimum(a.hi, b.hi)),
     ew.ReluOp: lambda op, x: x.map(lambda v: np.maximum(v, 0)),
     ew.LeakyReluOp: _leaky, ew.HardSwishOp: _hard_swish, ew.HardSigmoidOp: _hard_sigmoid,
+    ew.PowOp: _power, **{kind: _function for kind in (ew.AbsOp, *functions.OPS)},
     ew.SigmoidOp: _smooth(lambda v: 1 / (1 + np.exp(-v))), ew.TanhOp: _smooth(np.tanh), ew.SoftmaxOp: _softmax,
     ew.RoundOp: lambda op, x: x.map(ROUNDINGS[op.get("mode")]), ew.ClipOp: _clip, ew.CastOp: _cast,
     QuantizeOp: _quantize, DequantizeOp: _mul, ThresholdOp: _threshold, SelectThresholdOp: _select_threshold,
     ConvOp: _conv, MatMulOp: _matmul, BatchNormOp: _batch_norm,
-    CompareOp: _compare, SelectOp: _select, RequantizeOp: _integer_meaning, ReduceSumOp: _integer_meaning,
+    CompareOp: _compare, SelectOp: _select, RequantizeOp: _integer_meaning, ReduceSumOp: _reduce_sum,
     SumPoolOp: _integer_meaning, ReduceMaxOp: _meaning, ReduceMinOp: _meaning,
     MaxPoolOp: _meaning, AvgPoolOp: _avg_pool, ReduceMeanOp: _reduce_mean, ArgMaxOp: _arg_max, TopKOp: _top_k,
     ReshapeOp: _meaning, TransposeOp: _meaning, ConcatOp: _meaning, SliceOp: _meaning, PadOp: _meaning,

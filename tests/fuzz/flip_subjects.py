@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError, EncodeError
 import tercet
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import find_target
-from tercet.driver.compile import choose_engines
+from tercet.driver.c_backend import choose_engines
 from tercet.passes.pipeline import run_passes
 
 PASSES_EVERY = 8
@@ -74,7 +74,7 @@ def use_model(path: Path, rng: random.Random) -> None:
     program = tercet.import_onnx(path)
     program.text()
     if rng.randrange(PASSES_EVERY) == 0:
-        run_passes(program, stages(find_target("generic"), *choose_engines(None)))
+        run_passes(program, stages(find_target("generic"), *choose_engines()))
         program.text()
 
 
@@ -114,7 +114,7 @@ def damaged_artifact(rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     stages = sorted(n for n in files if n.endswith(".mlir"))  # the last is what `inspect` parses
-    name = rng.choice((stages[-1], stages[-1], rng.choice(stages), "layers.json", "ir/weights.npz"))
+    name = rng.choice((stages[-1], stages[-1], rng.choice(stages), "layers.json", "ir/stages.json", "ir/weights.npz"))
     files[name] = damaged(files[name], rng)
     if not name.endswith(".npz"):
         files[name] = bytes(byte & 0x7F for byte in files[name])  # other text, not bytes that are none

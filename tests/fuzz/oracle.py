@@ -21,7 +21,8 @@ from tercet.api import compile, load, verify
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run
-from tercet.driver.compile import choose_engines, import_onnx
+from tercet.driver.c_backend import choose_engines
+from tercet.driver.compile import import_onnx
 from tercet.ir.errors import TercetError, ToolchainError, UnsupportedError
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
@@ -140,11 +141,11 @@ def _prepared(network: Network, targets: Sequence[Target], report: Report) -> _R
         report.explained += compare("onnxruntime", want, given, bound)
     program, programs = imported.clone(), {}
     common = len(graph_passes())
-    for stage in stages(targets[0], *choose_engines(network.engines))[:common] if targets else []:
+    for stage in stages(targets[0], *choose_engines(network.engines or ()))[:common] if targets else []:
         _apply(stage, program, network.inputs, want, bound, report)
     for target in targets:
         programs[target.name] = program.clone()
-        for stage in stages(target, *choose_engines(network.engines))[common:]:
+        for stage in stages(target, *choose_engines(network.engines or ()))[common:]:
             _apply(stage, programs[target.name], network.inputs, want, bound, report)
     for name, made in list(programs.items())[:1]:
         text = made.text()

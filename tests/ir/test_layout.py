@@ -37,7 +37,7 @@ def test_pack_and_unpack(kind: MapType, seed: int) -> None:
     np.testing.assert_array_equal(unpack(buffer, kind), x)
     layout = planes_of(kind)
     assert layout is not None
-    positions = layout.positions(shape)
+    positions = layout.positions(kind.tensor)
     assert len(np.unique(positions)) == positions.size
     if layout.field("zero"):
         planes = buffer.reshape(shape[1], -1).copy()

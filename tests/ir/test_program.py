@@ -25,7 +25,7 @@ def small(name: str = "conv.w", node: str = "conv1") -> Program:
     """conv 3x3, clip."""
     program = Program.new("small", [Port("x", tensor_type((1, 2, 5, 5), f32), np.dtype(np.float32))])
     at = node_location("Conv", node)
-    w = program.constant(name, np.ones((3, 2, 3, 3), np.float32), at=at)
+    w = program.constant(name, np.ones((4, 2, 3, 3), np.float32), at=at)
     conv = ConvOp.make(
         program.block.args[0], w.result, at=at, strides=(1, 1), pads=(1, 1, 1, 1), dilations=(1, 1), group=1
     )
@@ -97,11 +97,11 @@ def test_store_refuses_objects_and_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tensor<1x3x5x5xf32>", "tensor<1x4x5x5xf32>", "field result 0: shape: want .1, 3, 5, 5."),
+        ("tensor<1x4x5x5xf32>", "tensor<1x3x5x5xf32>", "field result 0: shape: want .1, 4, 5, 5."),
         ("strides = array<i64: 1, 1>", "strides = array<i64: 0, 1>", "field strides: want 2 positive integers"),
         ("group = 1 : i64", "group = 2 : i64", "field group"),
         ("@conv.w", "@other", "not in the weight store"),
-        ("tensor<3x2x3x3xf32>", "tensor<3x2x3x4xf32>", "field (shape|kernel)"),
+        ("tensor<4x2x3x3xf32>", "tensor<4x2x3x4xf32>", "field (shape|kernel)"),
     ],
 )
 def test_the_verifier_says_what_it_wants(old: str, new: str, message: str) -> None:

@@ -27,14 +27,13 @@ ENGINES = C + "engines/"
 MUTATIONS = (
     # -- geometry
     Mutation(
-        "pad-off-by-one", ENGINES + "table/convolution.py",
-        'x = kx * self.dilations[1] - self.pads[1] + layout.field("left")',
-        'x = kx * self.dilations[1] - self.pads[1] + layout.field("left") + (self.pads[1] > 1)',
+        "pad-off-by-one", C + "convolutions/convolution.py",
+        "kx * self.dilations[1] - self.pads[1])", "kx * self.dilations[1] - self.pads[1] + (self.pads[1] > 1))",
         "convolutions by tables read one pixel too far right where the left pad is two or more",
         ("tests/c/test_table.py::test_geometries",),
     ),
     Mutation(
-        "dilation-ignored", ENGINES + "dense_f32/dense_conv.h",
+        "dilation-ignored", C + "dense/dense_conv.h",
         "x * c->dilation_x / c->stride_x;", "x / c->stride_x;",
         "dense convolutions ignore the horizontal dilation",
         ("tests/c/test_dense_f32.py::test_equals_the_interpreter",),
@@ -52,8 +51,8 @@ MUTATIONS = (
         ("tests/c/test_loops.py::test_conv",),
     ),
     Mutation(
-        "border-class", C + "lowering/assign_layouts.py",
-        "zero=int(any(w.zero for w in asked))", "zero=int(all(w.zero for w in asked))",
+        "border-class", "ir/kn/planes.py",
+        "zero = any(r.zero for r in requests)", "zero = all(r.zero for r in requests)",
         "a map that one reader pads and another does not has no zeros in its border",
         ("tests/passes/test_shared_maps.py",),
     ),
@@ -91,12 +90,12 @@ MUTATIONS = (
     ),
     Mutation(
         "couples-overflow", ENGINES + "dense_int8/couples.py",
-        "return (2**15 - 1) // max(span, 1)", "return (2**16 - 1) // max(span, 1)",
+        "return INT16_MAX // max(span, 1)", "return (2 * INT16_MAX + 1) // max(span, 1)",
         "two steps are added in int16 though their sum may leave it",
         ("tests/c/test_dense_couples.py",),
     ),
     Mutation(
-        "weight-sign-extension", ENGINES + "dense_f32/dense_tile.h",
+        "weight-sign-extension", C + "dense/dense_tile.h",
         "typedef int8_t dense_half ", "typedef uint8_t dense_half ",
         "int8 weights are widened to int16 without their sign",
         ("tests/c/test_dense_int8.py::test_planes",),
@@ -177,8 +176,8 @@ MUTATIONS = (
         ("tests/passes/test_refine_ranges.py",),
     ),
     Mutation(
-        "falling-chain", PASSES + "monotone_chain.py",
-        "    DequantizeOp: _sign,\n", "    DequantizeOp: _same,\n",
+        "falling-chain", "ir/tn/quant.py",
+        "        return factor_direction(constant)\n", "        return RISES\n",
         "a negative scale before a quantizer counts as a rising one",
         ("tests/passes/test_thresholds.py",),
     ),
@@ -189,8 +188,8 @@ MUTATIONS = (
         ("tests/passes/test_shortcut_thresholds.py",),
     ),
     Mutation(
-        "batch-reduced", "ir/batching.py",
-        'return "it reduces the batch axis" if 0 in op.get("axes") else ""', 'return ""',
+        "batch-reduced", "ir/tn/pool.py",
+        'return "it reduces the batch axis" if 0 in self.get("axes") else ""', 'return ""',
         "a mean over the batch counts as one for each sample",
         ("tests/ir/test_batching.py",),
     ),

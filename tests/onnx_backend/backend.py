@@ -29,12 +29,12 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Dropout": (1, 2),
     "Expand": (1,),
     "Pad": (1, 2, 3),
+    "Pow": (1,),
     "QLinearConv": (1, 2, 4, 5, 6, 7),
     "QLinearMatMul": (1, 2, 4, 5, 6, 7),
     "QuantizeLinear": (1, 2),
-    "ReduceMax": (1,),
-    "ReduceMean": (1,),
-    "ReduceMin": (1,),
+    "Range": (0, 1, 2),
+    **{f"Reduce{of}": (1,) for of in "L1 L2 LogSum LogSumExp Max Mean Min Sum SumSquare".split()},  # noqa: SIM905
     "Reshape": (1,),
     "Resize": (1, 2, 3),
     "Slice": (1, 2, 3, 4),
@@ -43,6 +43,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Tile": (1,),
     "TopK": (1,),
     "Unsqueeze": (1,),
+    "Upsample": (1,),
 }
 """For each operator the indices of the inputs that must be constant: shapes, axes, counts, bounds, scales."""
 

@@ -12,20 +12,12 @@ import onnx
 from onnx.backend.test import BackendTest
 from onnx.backend.test.loader import load_model_tests
 
+from tercet.frontend.onnx.registry import TABLE
+
 from .backend import Interpreted
 from .exclusions import EXCLUSIONS
 
-OPERATORS = frozenset(
-    """
-    Conv Gemm MatMul BatchNormalization Add Sub Mul Div Relu LeakyRelu PRelu Clip Sigmoid HardSigmoid HardSwish Tanh
-    MaxPool AveragePool GlobalAveragePool ReduceMean Softmax Flatten Reshape Transpose Concat Split Slice Pad Squeeze
-    Unsqueeze Identity Dropout Cast Constant ConstantOfShape Shape Gather DepthToSpace Resize ArgMax TopK
-    QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
-    Sign Greater GreaterOrEqual Less LessOrEqual Equal Where Not And Or Xor Expand Tile
-    Max Min Sum Round Ceil Floor GlobalMaxPool ArgMin SpaceToDepth Size
-    DynamicQuantizeLinear ReduceMax ReduceMin
-    """.split()  # noqa: SIM905  (72 quoted names are harder to read)
-)
+OPERATORS = frozenset(name for domain, name in TABLE if not domain)
 """A node test applies when all its nodes are of these operators: those that tercet imports."""
 
 

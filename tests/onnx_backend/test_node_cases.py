@@ -10,7 +10,7 @@ from .backend import Compiled, Interpreted
 from .cases import applicable, exclusion, run_node_test
 from .exclusions import EXCLUSIONS
 
-TARGET = 500
+TARGET = 850
 SAMPLE = (
     "test_add_bcast",
     "test_averagepool_2d_pads_count_include_pad",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -9,26 +10,27 @@ from hypothesis import given, settings
 from random_networks import Network, networks
 from xdsl.ir import Operation, SSAValue
 
-from tercet.backends.c.engine import Engine, Kernel
+from tercet.backends.c.engine import Engine, Kernel, Plan
 from tercet.backends.c.engines import ENGINES
-from tercet.backends.c.lowering.assign_layouts import satisfies
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.lowering.select_engines import SelectEngines
+from tercet.backends.c.plans import Plans
+from tercet.backends.c.refusal import Refused
 from tercet.backends.c.target import TARGETS
 from tercet.ir.errors import UnsupportedError
+from tercet.ir.kn.buffers import TAIL_BYTES
 from tercet.ir.kn.kernel import ConvertOp, KernelOp, planned_offsets
-from tercet.ir.kn.layout import TAIL_BYTES, buffer_bytes, layout_of
+from tercet.ir.kn.layout import buffer_bytes, satisfies
 from tercet.ir.kn.memory import arena_bytes, live_bytes
 from tercet.ir.program import Program
 from tercet.passes.pipeline import run_passes
 
 TARGET = TARGETS["x86-64-v3"]
-BY_NAME: dict[str, Engine] = {engine.name: engine for engine in ENGINES}
 
 
 def lowered(network: Network) -> Program:
     program = network.program.clone()
-    run_passes(program, stages(TARGET, list(ENGINES)))
+    run_passes(program, stages(TARGET, list(ENGINES)), contracts=True)
     return program
 
 
@@ -41,13 +43,10 @@ def test_kernels_get_what_they_ask_for(network: Network) -> None:
         assert isinstance(op, KernelOp | ConvertOp), op.name
         if not isinstance(op, KernelOp):
             continue
-        engine = BY_NAME[op.engine.data]
-        kernel = Kernel(op, program.weights)
-        assert engine.accepts(kernel, TARGET) == ""
-        requests = engine.reads(kernel, op.schedule_values, TARGET)
+        requests = Plans(TARGET, ENGINES).chosen(op, program.weights).reads
         assert len(requests) == len(op.operands)
         for value, request in zip(op.operands, requests, strict=True):
-            assert satisfies(layout_of(value.type), request, value)
+            assert satisfies(value.type, request)
             assert value not in inputs or op.engine.data == "loops", "inputs end where the caller says"
 
 
@@ -79,11 +78,10 @@ def _last_use(value: SSAValue, ops: list[Operation]) -> int:
 
 
 def test_all_refused_operations_are_listed() -> None:
-    class Nothing:
-        name = "nothing"
+    def refuse(kernel: Kernel, target: object) -> Sequence[Plan]:
+        raise Refused(f"it takes nothing ({kernel.ops[0].name})")
 
-        def accepts(self, kernel: Kernel, target: object) -> str:
-            return f"it takes nothing ({kernel.ops[0].name})"
+    nothing = Engine("nothing", refuse)
 
     @given(networks(max_layers=1))
     @settings(max_examples=3, deadline=None)
@@ -91,7 +89,7 @@ def test_all_refused_operations_are_listed() -> None:
         program = network.program.clone()
         computing = {op.name for op in program.ops if op.name != "tn.constant"}
         with pytest.raises(UnsupportedError) as error:
-            SelectEngines(TARGET, [Nothing()]).apply(program)  # type: ignore[list-item]
+            SelectEngines(Plans(TARGET, [nothing]), [nothing]).apply(program)
         assert all(f"({name})" in str(error.value) for name in computing)
 
     check()

@@ -11,6 +11,7 @@ from xdsl.ir import SSAValue
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.lowering.settle_engines import SettleEngines
+from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import Target, find_target
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.locations import node_location
@@ -87,7 +88,7 @@ def test_what_is_settled_stays() -> None:
     steps = stages(made, CHOICE)
     run_passes(program, [stage for stage in steps if stage.step.name not in ("tune", "assign-layouts", "plan-memory")])
     text = program.text()
-    assert not SettleEngines(made, CHOICE).apply(program)
+    assert not SettleEngines(Plans(made, CHOICE), CHOICE).apply(program)
     assert program.text() == text
 
 

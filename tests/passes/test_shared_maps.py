@@ -10,15 +10,14 @@ from random_networks import _Builder as Builder
 from xdsl.ir import SSAValue
 
 from tercet.api import compile, load
-from tercet.backends.c.engine import Kernel
-from tercet.backends.c.engines import find_engine
-from tercet.backends.c.lowering.assign_layouts import satisfies
+from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.lowering.pipeline import stages
+from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import find_target
 from tercet.backends.reference.interpreter import run
-from tercet.driver.compile import choose_engines
+from tercet.driver.c_backend import choose_engines
 from tercet.ir.kn.kernel import KernelOp
-from tercet.ir.kn.layout import layout_of
+from tercet.ir.kn.layout import satisfies
 from tercet.ir.program import Program
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp
@@ -54,11 +53,9 @@ def test_every_reader_gets_its_border(engine: str, tmp_path: Path) -> None:
     shared = 0
     for op in lowered.ops:
         if isinstance(op, KernelOp) and op.engine.data == engine:
-            found = find_engine(engine)
-            assert found is not None
-            requests = found.reads(Kernel(op, lowered.weights), op.schedule_values, target)
+            requests = Plans(target, ENGINES).chosen(op, lowered.weights).reads
             for value, request in zip(op.operands, requests, strict=True):
-                assert satisfies(layout_of(value.type), request, value)
+                assert satisfies(value.type, request)
                 shared = max(shared, len(list(value.uses)))
     assert shared >= 3, "no map has several readers: nothing is tested"
 

@@ -298,7 +298,7 @@ def test_wishes_that_do_not_fit_the_network() -> None:
     refused(lambda: apply(prepared(network()), replace(options, keep=("nose",))), "no layer 'nose'", "body", "head")
     refused(lambda: apply(prepared(network()), replace(options, keep=("*",))), "nothing to change", "body")
     refused(lambda: Ternarize(LossyOptions("ternary", activations="int8")), "need calibration data", "--calibrate")
-    refused(lambda: compile(network(), calibrate=samples()), "without anything to calibrate")
+    refused(lambda: compile(network(), calibrate=samples()), "but nothing to calibrate")
     refused(lambda: sensitivity(network(), samples(), weights="keep"), "nothing is changed")
     refused(lambda: sensitivity(network(), samples(), keep=["*"]), "no layer with float weights", "random")
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tercet.backends.reference.interpreter import run
 from tercet.ir.program import Port, Program
-from tercet.ir.tn.elementwise import AddOp, ClipOp, HardSwishOp, LeakyReluOp, MulOp, ReluOp, SubOp
+from tercet.ir.tn.elementwise import AddOp, ClipOp, HardSwishOp, LeakyReluOp, MulOp, ReluOp, SigmoidOp, SubOp, TanhOp
+from tercet.ir.tn.functions import ErfOp, ExpOp, LogOp, SoftplusOp, SqrtOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from tercet.ir.types import int_type, tensor_type
+from tercet.passes import monotone_chain
 from tercet.passes.thresholds import Thresholds
 
 LO, HI = -300, 299
+FUNCTIONS = {
+    "hard_swish": HardSwishOp, "sigmoid": SigmoidOp, "tanh": TanhOp, "exp": ExpOp, "erf": ErfOp, "softplus": SoftplusOp,
+    "log": LogOp, "sqrt": SqrtOp,
+}  # fmt: skip
 
 
 def chain(rng: np.random.Generator, channels: int, activation: str, lo: int, hi: int) -> Program:
@@ -43,8 +50,8 @@ def chain(rng: np.random.Generator, channels: int, activation: str, lo: int, hi:
         y = add(LeakyReluOp.make(y, alpha=0.1))
     elif activation == "clip":
         y = add(ClipOp.make(y, lo=-0.7, hi=1.1))
-    elif activation == "hard_swish":
-        y = add(HardSwishOp.make(y))
+    elif activation in FUNCTIONS:
+        y = add(FUNCTIONS[activation].make(y))
     q = add(QuantizeOp.make(y, constant("t", np.full((), 0.25)), lo=lo, hi=hi))
     program.finish([("y", q, np.dtype(np.int64))])
     program.verify()
@@ -59,6 +66,11 @@ def chain(rng: np.random.Generator, channels: int, activation: str, lo: int, hi:
 )
 @settings(deadline=None)
 def test_every_integer_of_the_range(seed: int, channels: int, activation: str, levels: tuple[int, int]) -> None:
+    check_every_integer(seed, channels, activation, levels)
+
+
+def check_every_integer(seed: int, channels: int, activation: str, levels: tuple[int, int]) -> None:
+    """A chain becomes thresholds, with the same results on every integer of the range."""
     program = chain(np.random.default_rng(seed), channels, activation, *levels)
     x = np.broadcast_to(np.arange(LO, HI + 1, dtype=np.int16), (1, channels, HI - LO + 1)).copy()
     want = run(program, {"x": x})["y"]
@@ -67,6 +79,33 @@ def test_every_integer_of_the_range(seed: int, channels: int, activation: str, l
     kinds = [type(op) for op in program.ops]
     assert ThresholdOp in kinds and QuantizeOp not in kinds
     np.testing.assert_array_equal(run(program, {"x": x})["y"], want)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(("sigmoid", "tanh", "exp", "erf", "softplus")),
+    st.sampled_from(((-1, 1), (0, 3), (0, 15))),
+)
+@settings(deadline=None)
+def test_functions_that_rise_become_thresholds(seed: int, activation: str, levels: tuple[int, int]) -> None:
+    check_every_integer(seed, 2, activation, levels)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(("log", "sqrt")), st.sampled_from(((-1, 1), (2, 5), (-8, 7))))
+@settings(deadline=None)
+def test_thresholds_where_a_chain_gives_nan(seed: int, activation: str, levels: tuple[int, int]) -> None:
+    """A quantizer makes 0 of it: then the chain need not rise, and either stays or is the same."""
+    program = chain(np.random.default_rng(seed), 2, activation, *levels)
+    x = np.broadcast_to(np.arange(LO, HI + 1, dtype=np.int16), (1, 2, HI - LO + 1)).copy()
+    want = run(program, {"x": x})["y"]
+    Thresholds().apply(program)
+    np.testing.assert_array_equal(run(program, {"x": x})["y"], want)
+
+
+def test_long_ranges_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monotone_chain, "MOST_CHECKED", 1000)
+    assert not Thresholds().apply(chain(np.random.default_rng(0), 2, "sigmoid", 0, 3))
+    assert Thresholds().apply(chain(np.random.default_rng(0), 2, "relu", 0, 3))
 
 
 def test_a_chain_that_is_not_monotone_stays_float() -> None:

@@ -28,10 +28,10 @@ def _moving() -> ModelProto:
     picked = net.node("Gather", turned, net.constant(np.array([2, 0])), axis=1)
     dense = net.node("MatMul", flat, net.constant(net.rng.standard_normal((12, 5)).astype(np.float32)))
     soft = net.node("Softmax", dense, axis=1)
+    left = net.node("MatMul", net.constant(net.rng.standard_normal((2, 3)).astype(np.float32)), "x")
     mean = net.node("ReduceMean", turned, net.constant(np.array([2])), keepdims=0)
-    return net.model(
-        [picked, soft, mean, net.node("Cast", net.node("ArgMax", dense, axis=1), to=1), "x"], ["n", 3, 4], opset=18
-    )
+    most = net.node("Cast", net.node("ArgMax", dense, axis=1), to=1)
+    return net.model([picked, soft, mean, left, most, "x"], ["n", 3, 4], opset=18)
 
 
 def _inputs(program: Program, count: int) -> dict[str, np.ndarray]:

@@ -7,12 +7,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from elementwise_ops import UNARY, attributes
 from quantized_nets import Net, deep
-from xdsl.ir import Operation
+from xdsl.dialects.builtin import f32
+from xdsl.ir import Block, Operation
 
 import tercet
 from tercet.backends.reference import interpreter
 from tercet.backends.reference.bounds import UNIT, Bounds, bounds_of, is_boundary, run_bounds
+from tercet.backends.reference.meaning import MEANING
+from tercet.ir.tn.elementwise import UnaryOp
+from tercet.ir.types import tensor_type
 
 F32 = np.float32
 
@@ -56,6 +61,22 @@ def test_functions_hold_their_float32_and_float64_values(kind: str) -> None:
     assert (y.hi - y.lo <= 64 * UNIT * np.maximum(np.abs(x), 1)).all()
     if kind == "Relu":
         assert y.exact
+
+
+@pytest.mark.parametrize("kind", UNARY, ids=lambda kind: kind.name)
+def test_functions_of_uncertain_numbers_hold_all_between(kind: type[UnaryOp]) -> None:
+    """Also where the function turns within the interval, and what C's float32 functions may be off."""
+    middle = np.linspace(-6, 6, 601)
+    own = middle.astype(F32)
+    op = kind.make(*Block(arg_types=[tensor_type(own.shape, f32)]).args, **attributes(kind))
+    (y,) = bounds_of(op, [Bounds(own, middle - 0.02, middle + 0.02, False)])
+    slack = 4 * UNIT if not op.IN_ORDER else 0.0
+    for share in np.linspace(-0.02, 0.02, 41):
+        with np.errstate(all="ignore"):
+            value = np.asarray(MEANING[kind](op, middle + share))
+        real = np.isfinite(value)
+        assert (y.lo[real] <= value[real] * (1 - slack * np.sign(value[real]))).all()
+        assert (value[real] * (1 + slack * np.sign(value[real])) <= y.hi[real]).all()
 
 
 def test_exact_arithmetic_has_no_ties() -> None:

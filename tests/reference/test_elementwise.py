@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from elementwise_ops import UNARY, attributes
 from hypothesis import given
 from hypothesis import strategies as st
+from xdsl.ir import Block
 
+from tercet.backends.reference.meaning import MEANING
 from tercet.ir.operation import TensorOperation
 from tercet.ir.tn import elementwise as tn
-from tercet.ir.types import BOOL, INT64_MAX, INT64_MIN, element_of_dtype, f32, int_type
+from tercet.ir.tn import functions as fn
+from tercet.ir.types import BOOL, INT64_MAX, INT64_MIN, element_of_dtype, f32, int_type, tensor_type
 
 from .one_op import broadcast_pair, close, compute, compute_one, equal, examples, floats, integers, onnx_node, seeds
 
@@ -65,6 +69,14 @@ def test_prelu_is_its_definition(pair: tuple[tuple[int, ...], tuple[int, ...]], 
         (tn.HardSwishOp, "HardSwish", {}),
         (tn.TanhOp, "Tanh", {}),
         (tn.RoundOp, "Round", {}),
+        (tn.AbsOp, "Abs", {}),
+        (fn.ExpOp, "Exp", {}),
+        (fn.LogOp, "Log", {}),
+        (fn.SqrtOp, "Sqrt", {}),
+        (fn.ErfOp, "Erf", {}),
+        (fn.SoftplusOp, "Softplus", {}),
+        (fn.EluOp, "Elu", {"alpha": 0.75}),
+        (fn.MishOp, "Mish", {}),
     ],
 )
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (2, 0, 3), (3, 1000)])
@@ -73,6 +85,34 @@ def test_unary_is_onnxruntimes(
 ) -> None:
     x = floats(3, shape) * np.float32(4)
     close(compute_one(kind, x, **attributes), onnx_node(node, x, **attributes)[0])
+
+
+@pytest.mark.parametrize("mode", fn.GELU_MODES)
+def test_gelu_is_onnxruntimes(mode: str) -> None:
+    x = floats(3, (3, 1000)) * np.float32(4)
+    close(compute_one(fn.GeluOp, x, mode=mode), onnx_node("Gelu", x, approximate=mode)[0])
+
+
+@given(broadcast_pair(), seeds)
+@examples(8)
+def test_power_is_onnxruntimes(pair: tuple[tuple[int, ...], tuple[int, ...]], seed: int) -> None:
+    a, b = np.abs(floats(seed, pair[0])), floats(seed + 1, pair[1]) * np.float32(3)
+    close(compute_one(tn.PowOp, a, b), onnx_node("Pow", a, b)[0])
+
+
+def test_magnitudes_of_integers() -> None:
+    equal(compute_one(tn.AbsOp, np.array([-128, -3, 0, 127])), [128, 3, 0, 127])
+    equal(compute_one(tn.AbsOp, np.array([INT64_MIN, INT64_MAX])), [INT64_MIN, INT64_MAX])  # wraps
+
+
+@pytest.mark.parametrize("kind", [kind for kind in UNARY if kind in fn.OPS], ids=lambda kind: kind.name)
+def test_functions_are_rounded_once(kind: type[TensorOperation]) -> None:
+    """The same numbers as in twice the precision, rounded."""
+    x = np.abs(np.concatenate([floats(1, (500,)) * np.float32(s) for s in (1e-3, 1, 10)]))
+    op = kind.make(*Block(arg_types=[tensor_type(x.shape, f32)]).args, **attributes(kind))  # type: ignore[arg-type]
+    wide = np.asarray(MEANING[kind](op, x.astype(np.float64)))
+    assert wide.dtype == np.float64
+    close(compute_one(kind, x, **attributes(kind)), wide.astype(np.float32), rtol=0, atol=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [tn.SigmoidOp, tn.TanhOp, tn.HardSwishOp])

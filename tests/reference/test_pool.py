@@ -194,6 +194,10 @@ def test_sum_pool_is_the_average_times_the_window(window: tuple[tuple[int, ...],
 @given(full_shapes, seeds, st.integers(0, 1))
 @examples(3)
 def test_reduce_sum(shape: tuple[int, ...], seed: int, keepdims: int) -> None:
+    """Of integers exactly, of floats in twice the precision."""
     q = integers(seed, shape, -(2**31), 2**31)
     axes = [i for i in range(len(shape)) if (seed >> i) & 1]
     equal(compute_one(ReduceSumOp, q, axes=axes, keepdims=keepdims), q.sum(axis=tuple(axes), keepdims=bool(keepdims)))
+    x = floats(seed, shape)
+    want = x.sum(axis=tuple(axes), keepdims=bool(keepdims), dtype=np.float64).astype(np.float32)
+    close(compute_one(ReduceSumOp, x, axes=axes, keepdims=keepdims), np.asarray(want), rtol=0, atol=0)

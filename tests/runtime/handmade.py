@@ -171,7 +171,7 @@ def layers() -> tuple[Layer, ...]:
     def layer(symbol: str, kind: str, offset: int, output: int, parallel: bool) -> Layer:
         return Layer(
             symbol, "hand", {"lanes": 4}, (f"Node:{symbol}",), (f"tn.{symbol}",), (kind,), (offset,), (output,),
-            0, 0, 0, 0, 24, 0, parallel, 10.0, 0.0,
+            0, 0, 0, 0, 24, 0, parallel, 10.0, 0.0, (),
         )  # fmt: skip
 
     return (

@@ -62,6 +62,11 @@ def with_manifest(change: Callable[[Fields], Any]) -> Maker:
     return with_files(edit)
 
 
+def candidate(**changed: object) -> Fields:
+    sound = {"engine": "table", "schedule": {}, "cycles": 1.0, "measured": 0.0, "refusal": ""}
+    return {**sound, **changed}
+
+
 def with_layers(change: Callable[[list[Fields]], Any]) -> Maker:
     """Changes layers.json, hashes kept right: as somebody would who means it."""
 
@@ -255,7 +260,7 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "oversized JSON": (with_manifest(lambda m: b" " * (65 << 20)), "bytes, at most"),
     "no object": (with_manifest(lambda m: b"[]"), "want an object with the fields"),
     "newer format": (with_manifest(put(format_version=4)), "format version 4; this tercet reads version 3"),
-    "older format": (with_manifest(put(format_version=1)), "format version 1"),
+    "older format": (with_manifest(put(format_version=2)), "format version 2"),
     "bad format": (with_manifest(put(format_version="1")), r"format_version: want an integer in 3\.\.3"),
     "true format": (with_manifest(put(format_version=True)), r"format_version: want an integer in 3\.\.3"),
     "field lost": (with_manifest(lambda m: m.pop("prefix")), "field 'prefix' is missing"),
@@ -298,5 +303,18 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "bad symbol": (with_layers(lambda x: x[0].update(symbol="")), r"layers\.json\[0\]\.symbol: want a C identifier"),
     "bad offsets": (with_layers(lambda x: x[0].update(offsets=[])), "one offset and one output for each result"),
     "bad schedule": (with_layers(lambda x: x[0].update(schedule={"a": []})), r"schedule\.a: want a string"),
+    "bad candidates": (with_layers(lambda x: x[0].update(candidates={})), r"candidates: want an array"),
+    "bad candidate": (
+        with_layers(lambda x: x[0].update(candidates=[{"engine": "table"}])),
+        r"candidates\[0\]: field 'schedule' is missing",
+    ),
+    "bad refusal": (
+        with_layers(lambda x: x[0].update(candidates=[candidate(refusal=7)])),
+        r"candidates\[0\]\.refusal: want a string",
+    ),
+    "bad prediction": (
+        with_layers(lambda x: x[0].update(candidates=[candidate(cycles=[])])),
+        r"candidates\[0\]\.cycles: want a number",
+    ),
     "bad cycles": (with_layers(lambda x: x[0].update(cycles="1")), r"cycles: want a number"),
 }  # fmt: skip

@@ -77,6 +77,29 @@ def test_signed_weights_are_replaced_in_a_copy(name: str) -> None:
     assert source.SerializeToString() == before
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+def test_a_convolution_of_dynamically_quantized_or_signed_inputs(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its activations are unsigned, though their zero point is computed; signed ones stay with signed weights."""
+    monkeypatch.setattr(ort, "saturates", lambda: True)
+    if kind == np.uint8:
+        quantize = helper.make_node("DynamicQuantizeLinear", ["f"], ["q", "s", "z"])
+    else:
+        quantize = helper.make_node("QuantizeLinear", ["f", "scale", "z"], ["q"])
+    arrays = {"w": W.T.reshape(8, DEPTH, 1, 1), "scale": np.float32(1), "z": np.int8(3)}
+    graph = helper.make_graph(
+        [quantize, helper.make_node("ConvInteger", ["q", "w", "z"], ["y"])],
+        "convolution",
+        [helper.make_tensor_value_info("f", TensorProto.FLOAT, [1, DEPTH, 1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [1, 8, 1, 2])],
+        [numpy_helper.from_array(np.asarray(arrays[name]), name) for name in arrays if kind == np.int8 or name == "w"],
+    )
+    source = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    f = np.full((1, DEPTH, 1, 2), 255 if kind == np.uint8 else 100, np.float32)
+    want = np.einsum("oi,nihw->nohw", W.T.astype(int), f.astype(int))
+    np.testing.assert_array_equal(open_session(source, optimize=False).run({"f": f})["y"], want)
+    assert (with_unsigned_weights(source) is source) == (kind == np.int8)
+
+
 def test_other_models_stay_as_they_are() -> None:
     unsigned = model("MatMulInteger", "x u", u=W.view(np.uint8))
     assert with_unsigned_weights(unsigned) is unsigned

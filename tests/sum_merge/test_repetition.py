@@ -18,7 +18,6 @@ from tercet.ir.sum_graph import SumGraph
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import TERNARY, storage_dtype, tensor_type
 from tercet.passes.sum_merge import SumMerge, analyse, filter_matrix
-from tercet.passes.sum_merge.attach import MOST_WEIGHTS, merge_blocks
 from tercet.passes.sum_merge.repetition import codings, information_bound
 from tercet.runtime.report.repetition_html import repetition_html
 
@@ -64,7 +63,7 @@ def test_the_pass_names_a_graph_of_the_filters(group: int) -> None:
 
 
 def test_the_pass_leaves_large_and_other_weights_alone() -> None:
-    side = int(MOST_WEIGHTS**0.5) + 1
+    side = int(SumMerge.most_weights**0.5) + 1
     for weights in (np.ones((side, side, 1, 1), np.int8), np.full((2, 2, 1, 1), 2, np.int8)):
         program = conv_program(weights)
         assert not SumMerge(NativeSearch).apply(program) and graph_of(program) is None
@@ -72,14 +71,14 @@ def test_the_pass_leaves_large_and_other_weights_alone() -> None:
 
 @given(matrices())
 def test_blocks_compute_the_matrix(matrix: np.ndarray) -> None:
-    assert np.array_equal(merge_blocks(matrix, NativeSearch).to_matrix(), matrix)
+    assert np.array_equal(SumMerge(NativeSearch).merge_blocks(matrix).to_matrix(), matrix)
 
 
 def test_rows_that_look_alike_share_a_block() -> None:
     rows = fill(16, 200, 0.9, 0)
     signs = np.random.default_rng(1).choice([-1, 1], 128)[:, None].astype(np.int8)
     matrix = np.tile(rows, (8, 1)) * signs  # every row eight times, up to sign, far apart
-    graph = merge_blocks(matrix, NativeSearch)
+    graph = SumMerge(NativeSearch).merge_blocks(matrix)
     assert np.array_equal(graph.to_matrix(), matrix)
     assert graph.adds < plain_adds(rows)
 

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from ....ir.kn.bit_rows import BitRowsLayout
-from ....ir.kn.bits import BitsLayout
 from ....ir.kn.kernel import KernelOp
-from ....ir.kn.layout import Layout, MapType, PlanesLayout, layout_of, tensor_in
+from ....ir.kn.layout import in_layout, layout_of, satisfies, tensor_in, wanted
+from ....ir.kn.requests import Dense, LayoutRequest
 from ....ir.program import Program
 from ....ir.rewrite import insert, retype
 from ....ir.tn.movement import ReshapeOp
 from ....ir.types import shape_of
-from ....passes.base import Pass
-from ..engine import AnyLayout, BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Planes
-from ..target import Target
-from .conversions import bits_layout, bits_type, can_write, converted
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
+from ..plans import Plans
+from .conversions import can_write, converted
 from .select_engines import build_kernel
 
 UNIVERSAL = "loops"
@@ -41,13 +40,15 @@ class Use:
     request: LayoutRequest
 
 
+@dataclass(frozen=True)
 class AssignLayouts(Pass):
     """Gives kernel results their layouts and inserts kn.convert."""
 
     name: ClassVar[str] = "assign-layouts"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS,)
 
-    def __init__(self, target: Target, engines: Sequence[Engine]) -> None:
-        self.target, self.engines = target, {e.name: e for e in engines}
+    plans: Plans = field(compare=False, metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         for argument in list(program.block.args):
@@ -60,8 +61,8 @@ class AssignLayouts(Pass):
     def _assign(self, program: Program, value: SSAValue) -> None:
         """Decides the layout of a kernel's result and converts for the uses that need another."""
         uses = self._uses(program, value)
-        wants = Counter(wanted(value, u.request, uses) for u in uses if isinstance(u.request, Bits | BitRows | Planes))
-        for kind, _ in wants.most_common():
+        kinds = (wanted_type(value, use.request, uses) for use in uses)
+        for kind, _ in Counter(kind for kind in kinds if layout_of(kind)).most_common():
             if self._writes(program, value, kind):
                 value = _retyped(value, kind)
                 break
@@ -86,29 +87,20 @@ class AssignLayouts(Pass):
         for use in sorted(value.uses, key=lambda u: (order[u.operation], u.index)):
             request: LayoutRequest = Dense()
             if isinstance(use.operation, KernelOp):
-                request = self._reads(program, use.operation)[use.index]
+                request = self.plans.chosen(use.operation, program.weights).reads[use.index]
             uses.append(Use(use.operation, use.index, request))
         return uses
 
-    def _reads(self, program: Program, op: KernelOp) -> Sequence[LayoutRequest]:
-        engine = self.engines[op.engine.data]
-        return engine.reads(Kernel(op, program.weights), op.schedule_values, self.target)
-
     def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
-        op = value.owner
-        if not isinstance(op, KernelOp):
-            return False
-        view = Kernel(op, program.weights)
-        return can_write(self.engines[op.engine.data], view, op.schedule_values, self.target, kind)
+        return isinstance(value.owner, KernelOp) and can_write(self.plans.chosen(value.owner, program.weights), kind)
 
     def _convert(self, value: SSAValue, uses: list[Use]) -> None:
         """One conversion per layout that some use wants and the value does not have."""
-        have = layout_of(value.type)
         made: dict[Attribute, SSAValue] = {}
         for use in uses:
-            if satisfies(have, use.request, value):
+            if satisfies(value.type, use.request):
                 continue
-            want = wanted(value, use.request, uses)
+            want = wanted_type(value, use.request, uses)
             if want not in made:
                 for convert in converted(value, want):
                     convert.location = use.op.location
@@ -116,51 +108,10 @@ class AssignLayouts(Pass):
             use.op.operands[use.index] = made[want]
 
 
-def wanted(value: SSAValue, request: LayoutRequest, uses: Sequence[Use]) -> Attribute:
-    """The type in which a value satisfies a request, which is one of `uses`."""
-    if isinstance(request, Planes):
-        return merged(value, uses, request.stride)
-    return bits_type(value, request) if isinstance(request, Bits | BitRows) else tensor_in(value.type)
-
-
-def merged(value: SSAValue, uses: Sequence[Use], stride: int) -> MapType:
-    """The planes layout with the largest border that the uses with this stride ask for."""
-    asked = [u.request for u in uses if isinstance(u.request, Planes) and u.request.stride == stride]
-    top, left, bottom, right = (max(getattr(w, side) for w in asked) for side in ("top", "left", "bottom", "right"))
+def wanted_type(value: SSAValue, request: LayoutRequest, uses: Sequence[Use] = ()) -> Attribute:
+    """The type in which a value satisfies a request, and those of other uses that it can serve as well."""
     tensor = tensor_in(value.type)
-    _, _, height, width = shape_of(tensor)
-    pitch, rows = -(-(left + width + right) // stride), -(-(top + height + bottom) // stride)
-    layout = PlanesLayout.of(
-        top=top,
-        left=left,
-        pitch=pitch,
-        size=max(pitch * rows, 1) * stride**2,
-        stride=stride,
-        zero=int(any(w.zero for w in asked)),
-    )
-    return MapType(tensor, layout)
-
-
-def satisfies(have: Layout | None, request: LayoutRequest, value: SSAValue) -> bool:
-    """Whether a value in a layout (None: dense) can be read by a use with this request."""
-    if isinstance(request, Bits | BitRows) or isinstance(have, BitsLayout | BitRowsLayout):
-        return isinstance(request, Bits | BitRows) and have == bits_layout(value, request)
-    if isinstance(request, AnyLayout):
-        return True
-    if isinstance(request, Dense) or have is None:
-        return isinstance(request, Dense) and have is None
-    _, _, height, width = shape_of(tensor_in(value.type))
-    s = have.field("stride")
-    rows = have.field("size") // s**2 // have.field("pitch") * s
-    columns = have.field("pitch") * s
-    return (
-        s == request.stride
-        and have.field("top") >= request.top
-        and have.field("left") >= request.left
-        and rows - have.field("top") - height >= request.bottom
-        and columns - have.field("left") - width >= request.right
-        and (have.field("zero") == 1 or not request.zero)
-    )
+    return in_layout(tensor, wanted(tensor, request, [use.request for use in uses]))
 
 
 def _retyped(value: SSAValue, kind: Attribute) -> SSAValue:

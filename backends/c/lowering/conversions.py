@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from xdsl.ir import Attribute, SSAValue
 
 from ....ir.kn.bit_rows import BitRowsLayout
-from ....ir.kn.bits import BitsLayout, planes_in_bits
+from ....ir.kn.bits import planes_in_bits
 from ....ir.kn.kernel import ConvertOp, KernelOp
-from ....ir.kn.layout import MapType, layout_of, tensor_in
+from ....ir.kn.layout import layout_of, tensor_in, wanted
+from ....ir.kn.requests import BitRows, Bits, Dense, LayoutRequest
 from ....ir.types import element_of, shape_of
 from ....ir.weights import WeightStore
-from ..engine import BitRows, Bits, Dense, Engine, Kernel, LayoutRequest, Schedule, WritesBits
+from ..engine import Plan
+from ..plans import Plans
 from ..target import Target
 
 COSTS = "bit_maps"
 """Their section of costs.toml. Other conversions copy bytes, which the reading kernel would do as well."""
 
 
-def can_write(engine: Engine, view: Kernel, schedule: Schedule, target: Target, kind: Attribute) -> bool:
-    """Whether an engine can write a kernel's result in a type, dense or laid out."""
-    layout, shape = layout_of(kind), shape_of(tensor_in(kind))
-    if isinstance(layout, BitsLayout | BitRowsLayout):
-        return isinstance(engine, WritesBits) and engine.writes_bits(view, schedule, target, layout)
-    if layout is None:
-        return True
-    return len(shape) == 4 and shape[0] == 1 and engine.writes_planes(view, schedule, target)
-
-
-def bits_type(value: SSAValue, request: Bits | BitRows) -> MapType:
-    return MapType(tensor_in(value.type), bits_layout(value, request))
-
-
-def bits_layout(value: SSAValue, request: Bits | BitRows) -> BitsLayout | BitRowsLayout:
-    if isinstance(request, BitRows):
-        return BitRowsLayout.of(tensor_in(value.type))
-    return BitsLayout.of(request.axis, request.groups)
+def can_write(plan: Plan, kind: Attribute) -> bool:
+    """Whether a kernel can write its result in a type, dense or laid out."""
+    layout = layout_of(kind)
+    return layout is None or plan.writes(layout)
 
 
 def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
@@ -53,17 +40,13 @@ def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
 
 @dataclass(frozen=True)
 class Side:
-    """A kernel computed by an engine, as one end of a map. engine: None for what is no kernel: inputs and results."""
+    """A kernel computed as a plan says, as one end of a map. plan: None for what is no kernel: inputs and results."""
 
-    engine: Engine | None
-    view: Kernel | None
-    schedule: Schedule
-    target: Target
+    plan: Plan | None
 
     def writes(self, value: SSAValue, request: Bits | BitRows) -> bool:
-        if self.engine is None or self.view is None:
-            return False
-        return can_write(self.engine, self.view, self.schedule, self.target, bits_type(value, request))
+        layout = wanted(tensor_in(value.type), request)
+        return self.plan is not None and layout is not None and self.plan.writes(layout)
 
     def writes_bits(self, value: SSAValue) -> bool:
         """In rows, or along any axis."""
@@ -71,32 +54,23 @@ class Side:
         return any(self.writes(value, request) for request in (*rows, *map(Bits, range(len(shape_of(value.type))))))
 
     def reads(self, index: int) -> LayoutRequest:
-        if self.engine is None or self.view is None:
-            return Dense()
-        return self.engine.reads(self.view, self.schedule, self.target)[index]
+        return Dense() if self.plan is None else self.plan.reads[index]
 
 
-def conversion_cycles(
-    own: Side, op: KernelOp, weights: WeightStore, engines: Mapping[str, Engine], target: Target
-) -> float:
+def conversion_cycles(own: Plan, op: KernelOp, weights: WeightStore, plans: Plans) -> float:
     """Core cycles of the conversions around a kernel, were it computed as `own` says: `pack` for each bit of a map that
-    is read in bits and not written so, `unpack` for each element of one that is written in bits and read otherwise.
-
-    engines: by name, those of the kernels before and behind.
-    """
+    is read in bits and not written so, `unpack` for each element of one that is written in bits and read otherwise."""
 
     def side(owner: object) -> Side:
-        if not isinstance(owner, KernelOp):
-            return Side(None, None, {}, target)
-        return Side(engines[owner.engine.data], Kernel(owner, weights), owner.schedule_values, target)
+        return Side(plans.chosen(owner, weights) if isinstance(owner, KernelOp) else None)
 
     found = [
-        _cycles(value, side(value.owner), [own.reads(i)], target)
+        _cycles(value, side(value.owner), [own.reads[i]], plans.target)
         for i, value in enumerate(op.operands)
     ]  # fmt: skip
     for result in op.results:
         requests = [side(use.operation).reads(use.index) for use in result.uses]
-        found.append(_cycles(result, own, requests, target))
+        found.append(_cycles(result, Side(own), requests, plans.target))
     return sum(found)
 
 

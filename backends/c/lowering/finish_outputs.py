@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,12 +15,16 @@ from ....ir.tn.elementwise import CastOp
 from ....ir.tn.movement import ReshapeOp
 from ....ir.types import element_of, element_of_dtype, shape_of, storage_dtype, tensor_type
 from ....passes.base import Pass
+from ....passes.properties import NO_KERNELS, OUTPUTS_FINISHED
 
 
+@dataclass(frozen=True)
 class FinishOutputs(Pass):
     """Casts outputs to their port's dtype, and copies those that are an input, a constant or returned twice."""
 
     name: ClassVar[str] = "finish-outputs"
+    requires: ClassVar = (NO_KERNELS,)
+    ensures: ClassVar = (OUTPUTS_FINISHED,)
 
     def apply(self, program: Program) -> bool:
         last, changed = program.returned, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, i64
@@ -12,6 +13,7 @@ from ....ir.kn.kernel import ConvertOp
 from ....ir.kn.memory import Buffer, arena_buffers, steps_of
 from ....ir.program import Program
 from ....passes.base import Pass
+from ....passes.properties import IN_KERNELS, MEMORY_PLANNED
 
 ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
     lambda b: (-b.size, b.first),
@@ -22,10 +24,13 @@ ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 """Which buffer to place first: the largest, the largest for longest, the longest-lived, the earliest."""
 
 
+@dataclass(frozen=True)
 class PlanMemory(Pass):
     """Assigns arena offsets: the smallest arena that several orders of placing give. Names the conversions."""
 
     name: ClassVar[str] = "plan-memory"
+    requires: ClassVar = (IN_KERNELS,)
+    ensures: ClassVar = (IN_KERNELS, MEMORY_PLANNED)
 
     def apply(self, program: Program) -> bool:
         offsets = place(arena_buffers(program.block))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cmp_to_key
 from math import prod
 from typing import ClassVar
@@ -16,33 +16,21 @@ from ....ir.errors import UnsupportedError
 from ....ir.kn.kernel import KernelOp, YieldOp
 from ....ir.locations import describe, fused_location, source_names
 from ....ir.names import identifier
-from ....ir.operation import to_attribute
 from ....ir.order import dependents
 from ....ir.program import Program
 from ....ir.rewrite import remove
 from ....ir.tn.constant import ConstantOp
-from ....ir.tn.elementwise import BinaryOp, CastOp, SoftmaxOp, UnaryOp
+from ....ir.tn.elementwise import CastOp
 from ....ir.tn.linear import ConvOp, MatMulOp
-from ....ir.tn.logic import SelectOp
 from ....ir.tn.pool import MaxPoolOp
-from ....ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp, SelectThresholdOp, ThresholdOp
+from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ....ir.types import shape_of
-from ....passes.base import Pass
-from ..engine import Engine, Kernel, Schedule
-from ..target import Target
-
-EPILOGUE = (
-    BinaryOp,
-    UnaryOp,
-    CastOp,
-    SelectOp,
-    DequantizeOp,
-    QuantizeOp,
-    RequantizeOp,
-    ThresholdOp,
-    SelectThresholdOp,
-)
-"""Operations that may join the kernel that computes their operand."""
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS, NO_KERNELS, OUTPUTS_FINISHED
+from ..elements import cycles_alone, may_join
+from ..engine import Engine, Plan
+from ..plans import Plans, choose
+from ..refusal import Refusal
 
 PRODUCTS = (ConvOp, MatMulOp)
 
@@ -55,23 +43,18 @@ PROVISIONAL = "candidate"
 CYCLES_PER_SPILLED_ELEMENT = 2.0
 """What it costs to store a feature map and read it again, for operations that are left out of a kernel."""
 
-CYCLES_PER_ELEMENT: dict[type[Operation], float] = {ThresholdOp: 2.0, SelectThresholdOp: 8.0}
-"""What such an operation costs itself, measured; others 1: a row of thresholds for every pixel does not vectorise."""
-
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine for the first `count` operations of a group, with the predicted cycles of all of them
-    (`cycles`) and of the kernel alone (`own_cycles`)."""
+    """A plan for the first `count` operations of a group, with the predicted cycles of all of them."""
 
-    engine: Engine
+    plan: Plan
     kernel: KernelOp
-    schedule: Schedule
     count: int
     cycles: float
-    own_cycles: float
 
 
+@dataclass(frozen=True)
 class SelectEngines(Pass):
     """Every operation ends up in exactly one kn.kernel; constants move into the kernels that use them.
 
@@ -80,9 +63,12 @@ class SelectEngines(Pass):
     """
 
     name: ClassVar[str] = "select-engines"
+    requires: ClassVar = (NO_KERNELS, OUTPUTS_FINISHED)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, target: Target, engines: Sequence[Engine], fallback: Sequence[Engine] = ()) -> None:
-        self.target, self.engines, self.fallback = target, engines, fallback
+    plans: Plans = field(compare=False, metadata=GIVEN)
+    engines: Sequence[Engine] = field(metadata=GIVEN)
+    fallback: Sequence[Engine] = field(default=(), metadata=GIVEN)
 
     def apply(self, program: Program) -> bool:
         refused: list[str] = []
@@ -115,27 +101,24 @@ class SelectEngines(Pass):
     ) -> tuple[Candidate | None, list[str]]:
         best: Candidate | None = None
         reasons: dict[str, str] = {}
+        kernels: dict[int, KernelOp] = {}
         for engine in engines:
             for count in range(len(group), 0, -1):
-                kernel = build_kernel(group[:count], PROVISIONAL, engine.name)
-                view = Kernel(kernel, program.weights)
-                reason = engine.accepts(view, self.target)
-                if reason:
-                    reasons.setdefault(engine.name, reason)
-                    discard(kernel)
+                if count not in kernels:
+                    kernels[count] = build_kernel(group[:count], PROVISIONAL, engine.name)
+                plans = self.plans.of(kernels[count], program.weights, engine)
+                if isinstance(plans, Refusal):
+                    reasons.setdefault(engine.name, plans.reason)
                     continue
-                schedule, cycles = min(
-                    ((s, engine.cost(view, s, self.target).cycles) for s in engine.schedules(view, self.target)),
-                    key=lambda pair: pair[1],
-                )
-                total = cycles + left_out(group, count)
-                loser = kernel
+                plan = min(plans, key=lambda plan: plan.cycles)
+                total = plan.cycles + left_out(group, count)
                 if best is None or total < best.cycles:
-                    loser = best.kernel if best is not None else None
-                    best = Candidate(engine, kernel, schedule, count, total, cycles)
-                if loser is not None:
-                    discard(loser)
+                    best = Candidate(plan, kernels[count], count, total)
                 break
+        for kernel in kernels.values():
+            if best is None or kernel is not best.kernel:
+                self.plans.forget(kernel)
+                discard(kernel)
         return best, [f"{name}: {reason}" for name, reason in reasons.items()]
 
 
@@ -187,12 +170,12 @@ def _joins(user: Operation, group: list[Operation]) -> bool:
     value, root = group[-1].results[0], group[0]
     if isinstance(user, MaxPoolOp):
         return isinstance(root, ConvOp) and not any(isinstance(op, MaxPoolOp) for op in group)
-    if not isinstance(user, EPILOGUE) or isinstance(user, SoftmaxOp):
+    if not may_join(user):
         return False
     others = [v for v in user.operands if v is not value]
     if isinstance(root, PRODUCTS):
         return shape_of(user.results[0]) == shape_of(value)
-    return all(isinstance(v.owner, ConstantOp) for v in others) or isinstance(root, EPILOGUE)
+    return all(isinstance(v.owner, ConstantOp) for v in others) or may_join(root)
 
 
 def symbol_name(kernel: KernelOp, number: int) -> str:
@@ -230,7 +213,7 @@ def left_out(group: Sequence[Operation], count: int) -> float:
     """Predicted cycles of a group's operations from `count` on, in a kernel of their own."""
     if count == len(group):
         return 0.0
-    own = sum(prod(shape_of(op.results[0])) * CYCLES_PER_ELEMENT.get(type(op), 1.0) for op in group[count:])
+    own = sum(prod(shape_of(op.results[0])) * cycles_alone(op) for op in group[count:])
     return own + prod(shape_of(group[count - 1].results[0])) * CYCLES_PER_SPILLED_ELEMENT
 
 
@@ -259,8 +242,7 @@ def _install(group: Sequence[Operation], best: Candidate) -> None:
     """Puts the chosen kernel where the group ends and removes the group. What stands before that end and needs one of
     the kernel's results moves behind it."""
     last, kernel, olds = group[-1], best.kernel, results_of(group)
-    kernel.properties["schedule"] = KernelOp.schedule_attribute(best.schedule)
-    kernel.properties["cycles"] = to_attribute(round(best.own_cycles))
+    choose(kernel, best.plan)
     block = last.parent
     assert block is not None
     later = [op for op in dependents(group[0], last, set(olds)) if op not in group]

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
-from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Attribute, SSAValue
 
 from ....ir.kn.kernel import KernelOp
-from ....ir.kn.layout import layout_of, tensor_in
+from ....ir.kn.layout import layout_of, satisfies, tensor_in
+from ....ir.kn.requests import AnyLayout, Dense, LayoutRequest
 from ....ir.operation import to_attribute
 from ....ir.program import Port, Program
 from ....ir.tn.constant import ConstantOp
 from ....ir.types import element_of, storage_dtype
-from ....passes.base import Pass
-from ..engine import AnyLayout, Dense, Engine, Kernel, LayoutRequest, Schedule
-from ..target import Target
-from .assign_layouts import AssignLayouts, Use, satisfies, wanted
+from ....passes.base import GIVEN, Pass
+from ....passes.properties import DENSE_MAPS, IN_KERNELS
+from ..engine import Plan
+from ..plans import Plans, choose
+from ..refusal import Refusal
+from .assign_layouts import AssignLayouts, wanted_type
 from .conversions import can_write, converted
 from .plan_memory import PlanMemory
 
@@ -43,25 +45,13 @@ class Bench(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A candidate for a kernel."""
-
-    engine: Engine
-    schedule: Schedule
-    predicted: float
-
-    def __str__(self) -> str:
-        return f"{self.engine.name} {sorted(self.schedule.items())}"
-
-
 @dataclass
 class Layer:
     """A kernel to be tuned. reads: the layout of every operand in the program as predicted. writes: its result's types.
     converted: whether an operand's producer leaves it to a conversion to give it the layout that is wanted."""
 
     op: KernelOp
-    trials: list[Trial]
+    trials: list[Plan]
     reads: list[Attribute]
     writes: list[Attribute]
     converted: list[bool]
@@ -70,6 +60,7 @@ class Layer:
     around: list[list[int]] = field(default_factory=list)  # the steps of the conversions that it causes
 
 
+@dataclass(frozen=True)
 class Tune(Pass):
     """Without a bench it leaves the predicted choice as it is.
 
@@ -78,9 +69,12 @@ class Tune(Pass):
     """
 
     name: ClassVar[str] = "tune"
+    requires: ClassVar = (IN_KERNELS, DENSE_MAPS)
+    ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
-    def __init__(self, target: Target, engines: Sequence[Engine], bench: Bench | None, candidates: int) -> None:
-        self.target, self.engines, self.bench, self.candidates = target, list(engines), bench, candidates
+    plans: Plans = field(compare=False, metadata=GIVEN)
+    bench: Bench | None = field(default=None, metadata=GIVEN)
+    candidates: int = 0
 
     def apply(self, program: Program) -> bool:
         if self.bench is None:
@@ -94,11 +88,12 @@ class Tune(Pass):
             known |= found
         for layer in layers:
             install(layer, known[layer.key])
+            self.plans.measured |= {p: kernel for p, (kernel, _) in zip(layer.trials, known[layer.key], strict=True)}
         return bool(layers)
 
     def _layers(self, program: Program) -> list[Layer]:
         laid_out = program.clone()
-        AssignLayouts(self.target, self.engines).apply(laid_out)
+        AssignLayouts(Plans(self.plans.target, self.plans.engines)).apply(laid_out)
         after = {op.symbol.data: op for op in laid_out.ops if isinstance(op, KernelOp)}
         layers = []
         for op in (op for op in program.ops if isinstance(op, KernelOp)):
@@ -110,30 +105,23 @@ class Tune(Pass):
             layers.append(layer)
         return layers
 
-    def _trials(self, program: Program, op: KernelOp) -> list[Trial]:
+    def _trials(self, program: Program, op: KernelOp) -> list[Plan]:
         """The best of every engine that may win, then the best of all, as predicted."""
-        view, best, others = Kernel(op, program.weights), list[Trial](), list[Trial]()
-        for engine in self.engines:
-            if engine.accepts(view, self.target):
+        best, others = list[Plan](), list[Plan]()
+        for engine in self.plans.engines:
+            plans = self.plans.of(op, program.weights, engine)
+            if isinstance(plans, Refusal):
                 continue
-            found = [
-                Trial(engine, dict(s), engine.cost(view, s, self.target).cycles)
-                for s in engine.schedules(view, self.target)
-            ]
-            found.sort(key=lambda trial: trial.predicted)
+            found = sorted(plans, key=lambda plan: plan.cycles)
             best.append(found[0])
             others += found[1:]
-        limit = MOST_TIMES_SLOWER * min(trial.predicted for trial in best)
-        chosen = sorted((t for t in best if t.predicted <= limit), key=lambda trial: trial.predicted)
-        chosen += sorted(others, key=lambda trial: trial.predicted)
+        limit = MOST_TIMES_SLOWER * min(plan.cycles for plan in best)
+        chosen = sorted((plan for plan in best if plan.cycles <= limit), key=lambda plan: plan.cycles)
+        chosen += sorted(others, key=lambda plan: plan.cycles)
         return chosen[: self.candidates]
 
     def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
-        op = value.owner
-        if not isinstance(op, KernelOp):
-            return False
-        engine = next(e for e in self.engines if e.name == op.engine.data)
-        return can_write(engine, Kernel(op, program.weights), op.schedule_values, self.target, kind)
+        return isinstance(value.owner, KernelOp) and can_write(self.plans.chosen(value.owner, program.weights), kind)
 
     # -- the program that is measured ------------------------------------------------------------------------------
 
@@ -172,11 +160,11 @@ class Tune(Pass):
         return made
 
     def _add_trials(self, made: Program, layer: Layer, inputs: Sequence[SSAValue], name: str) -> None:
-        view, dense = Kernel(layer.op, made.weights), [tensor_in(kind) for kind in layer.writes]
+        dense = [tensor_in(kind) for kind in layer.writes]
         converts: dict[tuple[int, Attribute], SSAValue] = {}
         for t, trial in enumerate(layer.trials):
             operands, around = list(inputs), []
-            for j, request in enumerate(trial.engine.reads(view, trial.schedule, self.target)):
+            for j, request in enumerate(trial.reads):
                 want = _wanted(inputs[j], request, layer.reads[j])
                 if want == inputs[j].type:
                     continue
@@ -184,11 +172,11 @@ class Tune(Pass):
                     converts[j, want] = _converted(made, inputs[j], want)
                 operands[j] = converts[j, want]
                 around += [_step(made, operands[j])] if layer.converted[j] else []
-            able = all(can_write(trial.engine, view, trial.schedule, self.target, kind) for kind in layer.writes)
+            able = all(can_write(trial, kind) for kind in layer.writes)
             writes = layer.writes if able else dense
             body = layer.op.body.clone()
             kernel = KernelOp.make(
-                f"{name}_{t}_{trial.engine.name}", trial.engine.name, trial.schedule, operands, writes,
+                f"{name}_{t}_{trial.engine}", trial.engine, trial.schedule, operands, writes,
                 body.detach_block(0), at=layer.op.location,
             )  # fmt: skip
             made.block.add_op(kernel)
@@ -203,23 +191,19 @@ def install(layer: Layer, times: Times) -> None:
     """Gives a kernel its fastest candidate; the first of equal ones."""
     best = min(range(len(times)), key=lambda i: sum(times[i]))
     trial, op = layer.trials[best], layer.op
-    op.properties |= {
-        "engine": StringAttr(trial.engine.name),
-        "schedule": KernelOp.schedule_attribute(trial.schedule),
-        "cycles": to_attribute(round(trial.predicted)),
-        "measured": to_attribute(round(times[best][0])),
-    }
+    choose(op, trial)
+    op.properties["measured"] = to_attribute(round(times[best][0]))
 
 
 def _wanted(value: SSAValue, request: LayoutRequest, predicted: Attribute) -> Attribute:
     """The type in which an operand is read: as in the predicted program where that will do."""
     if isinstance(request, Dense):
         return value.type
-    if satisfies(layout_of(predicted), request, value):
+    if satisfies(predicted, request):
         return predicted
     if isinstance(request, AnyLayout):
         return value.type
-    return wanted(value, request, [Use(value.owner, 0, request)])  # type: ignore[arg-type]
+    return wanted_type(value, request)
 
 
 def _converted(program: Program, value: SSAValue, want: Attribute) -> SSAValue:
@@ -236,7 +220,8 @@ def _step(program: Program, value: SSAValue) -> int:
 def _key(program: Program, layer: Layer) -> str:
     """SHA-256 of all that decides about a layer's times, but for this machine and the code of the engines."""
     numbers: dict[SSAValue, int] = {v: i for i, v in enumerate(layer.op.block.args)}
-    lines = [f"{[str(t) for t in layer.trials]} {[str(v) for v in (*layer.reads, *layer.writes)]} {layer.converted}"]
+    trials = [f"{plan.engine} {sorted(plan.schedule.items())}" for plan in layer.trials]
+    lines = [f"{trials} {[str(v) for v in (*layer.reads, *layer.writes)]} {layer.converted}"]
     for op in layer.op.block.ops:
         numbers |= {v: len(numbers) + i for i, v in enumerate(op.results)}
         properties = {name: str(value) for name, value in sorted(op.properties.items()) if name != "value"}

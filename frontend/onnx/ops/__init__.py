@@ -6,6 +6,7 @@ from . import (  # noqa: F401
     constants,
     convolution,
     dynamic_quantization,
+    einsum,
     elementwise,
     linear,
     logic,
@@ -20,4 +21,5 @@ from . import (  # noqa: F401
     reductions,
     resize,
     shape,
+    transposed,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from math import prod
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ....ir.operation import TensorOperation
+from ....ir.tn import functions as fn
 from ....ir.tn.elementwise import (
     ClipOp,
     HardSigmoidOp,
@@ -16,15 +18,18 @@ from ....ir.tn.elementwise import (
     LeakyReluOp,
     MaxOp,
     MinOp,
+    MulOp,
     PReluOp,
     ReluOp,
     SigmoidOp,
     SoftmaxOp,
+    SubOp,
     TanhOp,
 )
+from ....ir.tn.pool import ReduceMaxOp, ReduceSumOp
 from ..emitter import Emitter
 from ..node import Node
-from ..registry import imports, register
+from ..registry import MICROSOFT, imports, register
 from ..values import Value
 
 _EXACT_FLOAT = 2**53
@@ -35,18 +40,45 @@ def _unary(kind: type[TensorOperation], defaults: dict[str, float], e: Emitter, 
     return e.op(kind, x, **attributes)
 
 
-_UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
+UNARY: dict[str, tuple[type[TensorOperation], dict[str, float]]] = {
     "Relu": (ReluOp, {}),
     "LeakyRelu": (LeakyReluOp, {"alpha": 0.01}),
     "Sigmoid": (SigmoidOp, {}),
     "HardSigmoid": (HardSigmoidOp, {"alpha": 0.2, "beta": 0.5}),
     "HardSwish": (HardSwishOp, {}),
     "Tanh": (TanhOp, {}),
+    "Exp": (fn.ExpOp, {}),
+    "Log": (fn.LogOp, {}),
+    "Sqrt": (fn.SqrtOp, {}),
+    "Erf": (fn.ErfOp, {}),
+    "Elu": (fn.EluOp, {"alpha": 1.0}),
+    "Softplus": (fn.SoftplusOp, {}),
+    "Mish": (fn.MishOp, {}),
 }
 """Operator -> operation and its float attributes with their ONNX defaults."""
 
-for _op_type, (_kind, _defaults) in _UNARY.items():
-    register(_op_type, partial(_unary, _kind, _defaults))
+for _op_type, (_kind, _defaults) in UNARY.items():
+    register(_op_type, partial(_unary, _kind, _defaults), folds=_kind in fn.OPS)
+
+
+@imports("Gelu", folds=True)
+def gelu(e: Emitter, node: Node, x: Value) -> Value:
+    mode = node.text("approximate", "none")
+    if mode not in fn.GELU_MODES:
+        raise node.error(f"attribute 'approximate' has the unknown value '{mode}'")
+    return e.op(fn.GeluOp, x, mode=mode)
+
+
+@imports("Gelu", domains=MICROSOFT)
+def gelu_of_microsoft(e: Emitter, node: Node, x: Value) -> Value:
+    return e.op(fn.GeluOp, x)
+
+
+@imports("Selu", folds=True)
+def selu(e: Emitter, node: Node, x: Value) -> Value:
+    """gamma times an Elu."""
+    y = e.op(fn.EluOp, x, alpha=node.float("alpha", 1.67326319217681884765625))
+    return e.op(MulOp, y, e.constant(node.float("gamma", 1.05070102214813232421875), "gamma"))
 
 
 @imports("PRelu")
@@ -85,11 +117,28 @@ def _fits_float(bound: Value | None) -> bool:
 
 @imports("Softmax")
 def softmax(e: Emitter, node: Node, x: Value) -> Value:
+    return _along(e, node, x, lambda part, axis: e.op(SoftmaxOp, part, axis=axis))
+
+
+@imports("LogSoftmax", folds=True)
+def log_softmax(e: Emitter, node: Node, x: Value) -> Value:
+    return _along(e, node, x, lambda part, axis: _log_softmax(e, part, axis))
+
+
+def _along(e: Emitter, node: Node, x: Value, build: Callable[[Value, int], Value]) -> Value:
     """Over one axis; before opset 13 over all axes from `axis` on, together."""
     if node.opset >= 13:
-        return e.op(SoftmaxOp, x, axis=e.axis(node.int("axis", -1), max(x.rank, 1)))
+        return build(x, e.axis(node.int("axis", -1), max(x.rank, 1)))
     axis = node.int("axis", 1)
     axis = x.rank if axis == x.rank else e.axis(axis, x.rank)
     e.keep_batch(x, axis)
     flat = e.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
-    return e.reshape(e.op(SoftmaxOp, flat, axis=1), x.shape)
+    return e.reshape(build(flat, 1), x.shape)
+
+
+def _log_softmax(e: Emitter, x: Value, axis: int) -> Value:
+    """x - largest - log(sum(exp(x - largest)))."""
+    axes = (axis,) if x.rank else ()
+    below = e.op(SubOp, x, e.op(ReduceMaxOp, x, axes=axes, keepdims=1))
+    total = e.op(ReduceSumOp, e.op(fn.ExpOp, below), axes=axes, keepdims=1)
+    return e.op(SubOp, below, e.op(fn.LogOp, total))

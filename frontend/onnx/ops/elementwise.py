@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 
 import numpy as np
 
 from ....ir.operation import TensorOperation
-from ....ir.tn.elementwise import AddOp, DivOp, MaxOp, MinOp, MulOp, RoundOp, SubOp
+from ....ir.tn.elementwise import AbsOp, AddOp, DivOp, MaxOp, MinOp, MulOp, PowOp, RoundOp, SubOp
+from ....ir.tn.logic import SelectOp
 from ....ir.tn.quant import ThresholdOp
 from ....ir.types import contains
 from ..emitter import Emitter, retyped
 from ..node import Node
 from ..registry import imports, register
 from ..tensors import dtype_of
-from ..values import FLOATS, INT32, Value, container, element_of_onnx
+from ..values import FLOATS, INT32, Refusal, Value, container, element_of_onnx
 
 
 def _binary(kind: type[TensorOperation], e: Emitter, node: Node, a: Value, b: Value) -> Value:
@@ -43,6 +45,52 @@ for _op_type, _kind in {"Max": MaxOp, "Min": MinOp, "Sum": AddOp}.items():
     register(_op_type, partial(_variadic, _kind))
 for _op_type, _mode in {"Round": "round", "Ceil": "ceil", "Floor": "floor"}.items():
     register(_op_type, partial(_round, _mode))
+
+
+@imports("Abs", folds=True)
+def absolute(e: Emitter, node: Node, x: Value) -> Value:
+    y = e.op(AbsOp, x)
+    return y if x.is_float else e.wrapped(y, x.dtype)
+
+
+@imports("Neg", folds=True)
+def negative(e: Emitter, node: Node, x: Value) -> Value:
+    """Floats times -1, which is exact; 0 - x for integers, which wraps."""
+    if x.is_float:
+        return e.op(MulOp, x, e.constant(-1.0, "minus"))
+    return e.wrapped(e.op(SubOp, e.constant(np.zeros((), x.dtype), "zero"), x), x.dtype)
+
+
+@imports("Reciprocal", folds=True)
+def reciprocal(e: Emitter, node: Node, x: Value) -> Value:
+    return e.op(DivOp, e.constant(1.0, "one"), x, dtype=x.dtype)
+
+
+@imports("Pow", folds=True)
+def power(e: Emitter, node: Node, x: Value, exponent: Value) -> Value:
+    """Of x's dtype. Squares and cubes are products; integers take constant whole exponents, exactly."""
+    if not x.is_float:
+        return _whole_power(e, x, e.known(exponent, "the exponent of integers"))
+    if prod(exponent.shape) == 1 and exponent.rank <= x.rank and (exponent.equals(2) or exponent.equals(3)):
+        square = e.op(MulOp, x, x)
+        return square if exponent.equals(2) else e.op(MulOp, square, x)
+    return e.op(PowOp, x, e.to_float(exponent))
+
+
+def _whole_power(e: Emitter, x: Value, given: np.ndarray) -> Value:
+    """The product of x, x^2, x^4, .. for the digits of the exponents."""
+    exponents = given.astype(np.int64)
+    if given.size == 0 or not np.array_equal(exponents, given) or exponents.min() < 0 or exponents.max() >= 64:
+        raise Refusal("a power of integers other than 0 to 63 is not supported")
+    y, square = e.constant(np.ones((), x.dtype), "one"), x
+    one = y
+    for digit in range(max(int(exponents.max()).bit_length(), 1)):
+        if digit:
+            square = e.wrapped(e.op(MulOp, square, square), x.dtype)
+        chosen = e.constant(exponents >> digit & 1, f"digit{digit}")
+        factor = e.op(SelectOp, chosen, square, one, dtype=x.dtype)
+        y = factor if y is one else e.wrapped(e.op(MulOp, y, factor), x.dtype)
+    return y
 
 
 @imports("Cast")

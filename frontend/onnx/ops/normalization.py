@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ....ir.tn.elementwise import AddOp, DivOp, MulOp, SubOp
+from ....ir.tn.functions import SqrtOp
 from ....ir.tn.linear import BatchNormOp
+from ....ir.tn.pool import ReduceMeanOp
 from ..emitter import Emitter
 from ..node import Node
 from ..registry import imports
@@ -23,6 +26,42 @@ def batch_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias: Va
     if any(node.wants(i) for i in range(1, len(node.outputs))):
         raise Refusal("outputs of training (running mean, variance) are not supported")
     return e.op(BatchNormOp, x, scale, bias, mean, var, epsilon=node.float("epsilon", 1e-5))
+
+
+def _normalized(e: Emitter, x: Value, axes: tuple[int, ...], epsilon: float) -> tuple[Value, Value, Value]:
+    """(x - mean) / sqrt(variance + epsilon) over axes, the mean, and that root."""
+    mean = e.op(ReduceMeanOp, x, axes=axes, keepdims=1)
+    off = e.op(SubOp, x, mean)
+    variance = e.op(ReduceMeanOp, e.op(MulOp, off, off), axes=axes, keepdims=1)
+    deviation = e.op(SqrtOp, e.op(AddOp, variance, e.constant(epsilon, "epsilon")))
+    return e.op(DivOp, off, deviation), mean, deviation
+
+
+@imports("InstanceNormalization")
+def instance_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias: Value) -> Value:
+    """x [N, C, ..]: over all axes from the third on; scale and bias [C]."""
+    if x.rank < 3:
+        raise node.error(f"want a tensor with spatial axes, have rank {x.rank}")
+    if scale.shape != x.shape[1:2] or bias.shape != x.shape[1:2]:
+        raise node.error(f"scale and bias have the shapes {list(scale.shape)} and {list(bias.shape)}, want [channels]")
+    y, _, _ = _normalized(e, x, tuple(range(2, x.rank)), node.float("epsilon", 1e-5))
+    shape = (*scale.shape, *(1,) * (x.rank - 2))
+    return e.op(AddOp, e.op(MulOp, y, e.reshape(scale, shape)), e.reshape(bias, shape))
+
+
+@imports("LayerNormalization")
+def layer_normalization(
+    e: Emitter, node: Node, x: Value, scale: Value, bias: Value | None = None
+) -> Sequence[Value | None]:
+    """Over all axes from `axis` on; the outputs are y, the mean and 1 / deviation."""
+    axis = e.axis(node.int("axis", -1), x.rank)
+    y, mean, deviation = _normalized(e, x, tuple(range(axis, x.rank)), node.float("epsilon", 1e-5))
+    y = e.op(MulOp, y, scale)
+    y = y if bias is None else e.op(AddOp, y, bias)
+    if y.shape != x.shape:
+        raise node.error(f"scale and bias do not broadcast to {list(x.shape)}")
+    inverse = e.op(DivOp, e.constant(1.0, "one"), deviation) if node.wants(2) else None
+    return [y, mean if node.wants(1) else None, inverse]
 
 
 @imports("Dropout")

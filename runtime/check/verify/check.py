@@ -88,7 +88,7 @@ def verify_program(
     tell = on_progress or (lambda what: None)
     batched, remarks = loaded.manifest.batched, [*samples.notes, *notes]
     tell("running the artifact")
-    have = _joined([loaded.run(run) for run in samples.runs], batched)
+    have = joined([loaded.run(run) for run in samples.runs], batched)
     imported = None if reference is None else Reference(reference)
     judge = Judge(Steps(loaded, kernel_program(loaded.artifact)), imported, samples, batched, have, rtol)
     checks: list[Check] = []
@@ -96,7 +96,7 @@ def verify_program(
     unexplained: set[tuple[str, int]] = set()
     if reference is not None:
         tell("running the interpreter")
-        want = _joined([run_reference(reference, run, batched) for run in samples.runs], batched)
+        want = joined([run_reference(reference, run, batched) for run in samples.runs], batched)
         opinions[INTERPRETER] = want
         tell("judging the samples that differ")
         checks += compare_outputs(INTERPRETER, have, want, rtol, lambda i: judge.artifact(i).explained, unexplained)
@@ -131,7 +131,7 @@ def verify_program(
     distance = ""
     if original is not None:
         tell("running the model before its lossy passes")
-        truth = _joined([run_reference(original, run, batched) for run in samples.runs], batched)
+        truth = joined([run_reference(original, run, batched) for run in samples.runs], batched)
         distance = distance_text(have, truth)
     return Verification(
         artifact=str(loaded.artifact.path), target=loaded.manifest.target.name, threads=loaded.threads, rtol=rtol,
@@ -217,7 +217,7 @@ def run_reference(program: Program, inputs: Arrays, batched: bool) -> Arrays:
     return {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
 
 
-def _joined(results: Sequence[Arrays], batched: bool) -> Arrays:
+def joined(results: Sequence[Arrays], batched: bool) -> Arrays:
     """All runs' outputs with the samples along axis 0: [samples, ...]; for a model that is not batched [runs, ...]."""
     if batched:
         return results[0]

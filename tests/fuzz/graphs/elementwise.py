@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import helper
 
+from tercet.frontend.onnx.ops.activations import UNARY
+
 from .builder import BOOL, FLOAT, RANGES, Graph, Value
 from .numbers import real, scale
-from .rule import both, floats, full, movable, numbers, rule
+from .rule import both, floats, full, movable, numbers, rule, since
 
 
 def _other(g: Graph, x: Value) -> tuple[Value, tuple[int, ...]]:
@@ -66,23 +70,77 @@ def sum_(g: Graph, x: Value) -> Value:
     return g.op("Sum", parts, shape, size=size)
 
 
-_SMOOTH = {"Sigmoid": 1.0, "Tanh": 1.0, "HardSigmoid": 1.0, "HardSwish": None, "LeakyRelu": None}
+_OWN_RULE = ("Relu", "Exp", "Log", "Sqrt")
+_SIZES = {"Sigmoid": 1.0, "Tanh": 1.0, "HardSigmoid": 1.0, "Erf": 1.0}
+"""How large results are at most, where they do not grow with x."""
+_FIRST_OPSET = {"HardSwish": 14, "Mish": 18, "Gelu": 20}
 
 
 def _enter_activation(name: str) -> None:
     @rule(name, floats)
     def build(g: Graph, x: Value) -> Value:
-        g.need(name != "HardSwish" or g.opset >= 14)
-        attributes = {}
+        g.need(g.opset >= _FIRST_OPSET.get(name, 0))
+        attributes: dict[str, Any] = {}
+        if name == "Gelu" and g.chance(0.5):
+            attributes["approximate"] = g.pick(("none", "tanh"))
+        if name in ("Elu", "Selu") and g.chance(0.5):
+            attributes["alpha"] = g.pick((0.5, 1.5))
         if name == "LeakyRelu" and g.chance(0.7):
             attributes["alpha"] = g.pick((0.25, 0.125, 0.1, 1.5, -0.5))
         if name == "HardSigmoid" and g.chance(0.5):
             attributes |= {"alpha": 0.25, "beta": 0.5}
-        return g.op(name, [x], x.shape, size=_SMOOTH[name] or x.size, **attributes)
+        return g.op(name, [x], x.shape, size=_SIZES.get(name) or x.size, **attributes)
 
 
-for _name in _SMOOTH:
-    _enter_activation(_name)
+for _name in (*UNARY, "Gelu", "Selu"):
+    if _name not in _OWN_RULE:
+        _enter_activation(_name)
+
+
+@rule("Exp", both(floats, lambda g, x: x.size <= 8))
+def exp(g: Graph, x: Value) -> Value:
+    return g.op("Exp", [x], x.shape, size=float(np.exp(x.size)))
+
+
+@rule("Abs", lambda g, x: x.dtype.name in ("float32", "int8", "uint8", "int32", "int64"))
+def absolute(g: Graph, x: Value) -> Value:
+    return g.op("Abs", [x], x.shape)
+
+
+@rule("Neg", lambda g, x: x.dtype.name in ("float32", "int8", "int32", "int64"))
+def negative(g: Graph, x: Value) -> Value:
+    return g.op("Neg", [x], x.shape)
+
+
+def _enter_positive(name: str) -> None:
+    @rule(name, floats, ops=(name, "Abs", "Add"))
+    def build(g: Graph, x: Value) -> Value:
+        """Of magnitudes, mostly away from 0."""
+        y = g.op("Abs", [x], x.shape)
+        if name != "Sqrt" or g.chance(0.5):
+            y = g.op("Add", [y, g.constant(np.float32(0.5))], x.shape, size=x.size + 0.5)
+        if name == "Pow":
+            exponent = g.pick((0.5, 1.7, 2.0, 3.0, -1.0))
+            g.need(x.size <= 1000)
+            return g.op("Pow", [y, g.constant(np.float32(exponent))], x.shape, size=max(y.size**exponent, 4.0))
+        size = {"Log": abs(np.log(y.size + 1)), "Sqrt": np.sqrt(y.size), "Reciprocal": 2.0}[name]
+        return g.op(name, [y], x.shape, size=float(size))
+
+
+for _name in ("Log", "Sqrt", "Reciprocal", "Pow"):
+    _enter_positive(_name)
+
+
+@rule("Pow of integers", lambda g, x: x.dtype.name in ("int32", "int64"), weight=0.5, ops=("Pow",))
+def integer_power(g: Graph, x: Value) -> Value:
+    exponent = g.constant(np.array(g.pick((0, 1, 2, 3)), x.dtype))
+    g.need(x.size <= 1000)
+    return g.op("Pow", [x, exponent], x.shape, size=x.size**3)
+
+
+@rule("com.microsoft Gelu", floats, weight=0.3, ops=("Gelu",), domains=("com.microsoft",))
+def gelu_of_microsoft(g: Graph, x: Value) -> Value:
+    return g.op("Gelu", [x], x.shape, domain="com.microsoft")
 
 
 @rule("Relu", lambda g, x: x.is_float or (x.dtype.name in ("int8", "int32") and g.opset >= 14), weight=2)
@@ -145,11 +203,32 @@ def cast(g: Graph, x: Value) -> Value | list[Value]:
     return g.op("Cast", [x], x.shape, dtype=dtype, size=min(x.size, limit), to=helper.np_dtype_to_tensor_dtype(dtype))
 
 
-@rule("Softmax", both(floats, lambda g, x: x.rank >= (2 if g.batched else 1)))
-def softmax(g: Graph, x: Value) -> Value:
-    axis = g.integer(1 if g.batched or g.opset < 13 else 0, x.rank - 1) if x.rank > 1 else 0
-    g.need(x.shape[axis] > 0)
-    return g.op("Softmax", [x], x.shape, size=1, axis=axis)
+def _enter_softmax(name: str, size: float | None) -> None:
+    @rule(name, both(floats, lambda g, x: x.rank >= (2 if g.batched else 1)))
+    def build(g: Graph, x: Value) -> Value:
+        axis = g.integer(1 if g.batched or g.opset < 13 else 0, x.rank - 1) if x.rank > 1 else 0
+        g.need(x.shape[axis] > 0)
+        return g.op(name, [x], x.shape, size=size or 2 * x.size + 4, axis=axis)
+
+
+_enter_softmax("Softmax", 1)
+_enter_softmax("LogSoftmax", None)
+
+
+@rule("InstanceNormalization", lambda g, x: x.is_float and x.rank in (3, 4) and x.count > 0)
+def instance_normalization(g: Graph, x: Value) -> Value:
+    parameters = [g.constant(real(g, x.shape[1:2], 1.0)) for _ in range(2)]
+    return g.op("InstanceNormalization", [x, *parameters], x.shape, size=4, epsilon=g.pick((None, 0.1)))
+
+
+@rule("LayerNormalization", both(floats, full, since(17)))
+def layer_normalization(g: Graph, x: Value) -> Value:
+    first = 1 if g.batched else 0
+    g.need(x.rank > first)
+    axis = g.integer(first, x.rank - 1)
+    parameters = [g.constant(real(g, x.shape[axis:], 1.0)) for _ in range(g.integer(1, 2))]
+    given = g.pick((axis, axis - x.rank))
+    return g.op("LayerNormalization", [x, *parameters], x.shape, size=4, axis=given, epsilon=g.pick((None, 0.1)))
 
 
 @rule("BatchNormalization", lambda g, x: x.is_float and x.rank in (2, 3, 4), weight=2)

@@ -222,7 +222,7 @@ def space_to_depth(g: Graph, x: Value) -> Value:
 
 @rule("Resize", both(floats, full, rank(3, 4), since(10)))
 def resize(g: Graph, x: Value) -> Value:
-    """Nearest, by scales or sizes."""
+    """By scales or sizes."""
     factors = [1.0, 1.0, *(g.pick((1.0, 2.0, 0.5, 1.5)) for _ in x.shape[2:])]
     shape = [int(np.floor(d * f)) for d, f in zip(x.shape, factors, strict=True)]
     g.need(min(shape) > 0)
@@ -233,6 +233,8 @@ def resize(g: Graph, x: Value) -> Value:
     rounding = g.pick(("round_prefer_floor", "floor", "ceil", "round_prefer_ceil"))
     if g.chance(0.4):
         linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": mode}
+        if x.rank == 4 and g.chance(0.4):
+            linear |= {"mode": "cubic", "exclude_outside": g.pick((0, 1)), "cubic_coeff_a": g.pick((-0.75, -0.5))}
         return g.op(
             "Resize",
             [x, None, given] if g.opset >= 13 else [x, g.constant(np.zeros(0, np.float32)), given],

@@ -102,6 +102,28 @@ def conv(g: Graph, x: Value) -> Value:
     )  # fmt: skip
 
 
+@rule("ConvTranspose", both(floats, full, rank(3, 4), since(11)), weight=3)
+def conv_transpose(g: Graph, x: Value) -> Value:
+    group = g.pick([d for d in (1, 1, 2, x.shape[1]) if x.shape[1] % d == 0])
+    outputs, n = g.pick((1, 2, 3, 5)), x.rank - 2
+    kernel, strides = (tuple(g.pick(sizes) for _ in range(n)) for sizes in ((1, 2, 3), (1, 2, 2, 3)))
+    dilations = tuple(g.pick((1, 1, 1, 2)) for _ in range(n))
+    pads = [g.pick((0, 0, 1, 2)) for _ in range(2 * n)]
+    extra = tuple(g.integer(0, s - 1) for s in strides) if g.chance(0.3) else None
+    whole = [
+        (d - 1) * s + (k - 1) * step + 1 + (extra or (0,) * n)[i]
+        for i, (d, s, k, step) in enumerate(zip(x.shape[2:], strides, kernel, dilations, strict=True))
+    ]
+    size = [w - pads[i] - pads[n + i] for i, w in enumerate(whole)]
+    g.need(min(size) >= 1)
+    w = weight(g, (x.shape[1], outputs, *kernel), axis=1)
+    about = x.size * max(w.size, 1e-6) * np.sqrt(x.shape[1] // group * np.prod(kernel))
+    return g.op(
+        "ConvTranspose", [x, w, bias(g, outputs * group, about)], (x.shape[0], outputs * group, *size), size=about,
+        group=group, strides=strides, dilations=dilations, pads=pads, output_padding=extra,
+    )  # fmt: skip
+
+
 def _channels_last(g: Graph, x: Value, build: Any) -> Value:
     """build on [N, *S, C], between two transposes."""
     perm, back = (0, *range(2, x.rank), 1), (0, x.rank - 1, *range(1, x.rank - 1))
@@ -173,17 +195,30 @@ def global_max_pool(g: Graph, x: Value) -> Value:
     return g.op("GlobalMaxPool", [x], (*x.shape[:2], *(1,) * (x.rank - 2)))
 
 
-@rule("ReduceMean", both(floats, full), weight=1.5)
-def reduce_mean(g: Graph, x: Value) -> Value:
-    first = 1 if g.batched else 0
-    g.need(x.rank > first)
-    axes = sorted({g.integer(first, x.rank - 1) for _ in range(g.integer(1, 3))})
-    keep = int(g.chance(0.6))
-    shape = [1 if i in axes else d for i, d in enumerate(x.shape) if keep or i not in axes]
-    given = [a - x.rank if g.chance(0.3) else a for a in axes]
-    if g.opset >= 18:
-        return g.op("ReduceMean", [x, g.ints(given)], shape, keepdims=keep)
-    return g.op("ReduceMean", [x], shape, axes=given, keepdims=keep)
+def _enter_reduction(name: str, weight: float) -> None:
+    whole = name in ("ReduceSum", "ReduceL1", "ReduceSumSquare")
+
+    @rule(name, both(lambda g, x: x.is_float or (whole and x.dtype.name in ("int32", "int64")), full), weight=weight)
+    def build(g: Graph, x: Value) -> Value:
+        first = 1 if g.batched else 0
+        g.need(x.rank > first and (x.is_float or x.size < 1000))
+        if name == "ReduceLogSum":  # of what has a logarithm
+            x = g.op("Abs", [x], x.shape)
+            x = g.op("Add", [x, g.constant(np.float32(0.5))], x.shape, size=x.size + 0.5)
+        axes = sorted({g.integer(first, x.rank - 1) for _ in range(g.integer(1, 3))})
+        keep = int(g.chance(0.6))
+        shape = [1 if i in axes else d for i, d in enumerate(x.shape) if keep or i not in axes]
+        given = [a - x.rank if g.chance(0.3) else a for a in axes]
+        count = int(np.prod([x.shape[a] for a in axes]))
+        size = x.size * {"ReduceSum": count, "ReduceL1": count, "ReduceSumSquare": count * x.size}.get(name, 1)
+        if g.opset >= (13 if name == "ReduceSum" else 18):
+            return g.op(name, [x, g.ints(given)], shape, size=size, keepdims=keep)
+        return g.op(name, [x], shape, size=size, axes=given, keepdims=keep)
+
+
+for _name in ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"):
+    _enter_reduction(_name, 0.6)
+_enter_reduction("ReduceMean", 1.5)
 
 
 @rule("MatMul", both(floats, full), weight=4)
@@ -205,6 +240,28 @@ def matmul(g: Graph, x: Value) -> Value:
         return g.op("MatMul", [x, vector], x.shape[:-1], size=x.size * vector.size * np.sqrt(x.shape[-1]))
     size = x.size * max(w.size, 1e-6) * np.sqrt(x.shape[-1])
     return g.op("MatMul", [x, w], (*x.shape[:-1], columns), size=size)
+
+
+@rule("Einsum", both(floats, full, since(12)), weight=1.5)
+def einsum(g: Graph, x: Value) -> Value:
+    """Over one axis of x and of a constant, or of one value."""
+    g.need(2 <= x.rank <= 4)
+    labels = "abcd"[: x.rank]
+    axis = g.integer(1, x.rank - 1)
+    inner, rest = labels[axis], labels.replace(labels[axis], "")
+    if g.chance(0.2):
+        shape = [d for i, d in enumerate(x.shape) if i != axis]
+        return g.op("Einsum", [x], shape, size=x.size * x.shape[axis], equation=f"{labels}->{rest}")
+    columns = g.pick((1, 3, 5))
+    w = weight(g, (x.shape[axis], columns), axis=1)
+    turned = g.chance(0.3)
+    result = f"{rest}y" if not turned else f"{rest[0]}y{rest[1:]}"
+    sizes = dict(zip(labels, x.shape, strict=True)) | {"y": columns}
+    size = x.size * max(w.size, 1e-6) * np.sqrt(x.shape[axis])
+    first = g.chance(0.7)
+    equation = f"{labels},{inner}y->{result}" if first else f"{inner}y,{labels}->{result}"
+    shape = [sizes[label] for label in result]
+    return g.op("Einsum", [x, w] if first else [w, x], shape, dtype=FLOAT, size=size, equation=equation)
 
 
 def _product_of_values(g: Graph, x: Value) -> Value:

@@ -6,62 +6,33 @@ Source: docs/kernels-avx512.md, "C".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from .....ir.kn.bit_rows import BitRowsLayout
-from .....ir.kn.bits import BitsLayout
-from ...engine import Bits, Constants, Cost, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Refused, epilogue_reads
+from .....ir.kn.requests import Bits
+from ...bit_products.fields import offset_of
+from ...bit_products.problem import layout_requests, writes
+from ...engine import Engine, Kernel, Plan
+from ...epilogue import check_epilogue
 from ...target import Target
-from ..popcount.emit import offset_of
-from .emit import emit_active_inputs, epilogue_of
+from .emit import emit_active_inputs
 from .forms import read_form
-from .plan import NAME, Plan, plans
+from .plan import NAME, plans
+from .plan import Plan as ActiveInputs
 
 
-class ActiveInputs:
-    """The protocol of backends/c/engine.py; see active_inputs.h for the algorithm."""
-
-    name = NAME
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            plan = plans(read_form(kernel), kernel, target)[0]
-            if plan.problem.levels is None:
-                epilogue_of(kernel, plan).build(offset_of(plan.problem), Constants())
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        return [plan.schedule() for plan in plans(read_form(kernel), kernel, target)]
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        problem = _plan(kernel, schedule, target).problem
-        if problem.levels is None:
-            return epilogue_reads(kernel, problem.x, Bits(problem.axis), problem.grid)
-        selector = Bits(problem.out_axis)
-        return [Bits(problem.axis) if v is problem.x else selector for v in kernel.op.block.args]
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        problem = _plan(kernel, schedule, target).problem
-        return problem.levels is None or problem.out_axis == 1
-
-    def writes_bits(
-        self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout | BitRowsLayout
-    ) -> bool:
-        problem = _plan(kernel, schedule, target).problem
-        return problem.levels is not None and layout == BitsLayout.of(problem.out_axis)
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        return emit_active_inputs(kernel, _plan(kernel, kernel.op.schedule_values, target))
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See active_inputs.h for the algorithm."""
+    return as_plans(kernel, plans(read_form(kernel), target))
 
 
-def _plan(kernel: Kernel, schedule: Schedule, target: Target) -> Plan:
-    return Plan(read_form(kernel), target, int(schedule["bytes"]), int(schedule["words"]))
+def as_plans(kernel: Kernel, found: Sequence[ActiveInputs]) -> list[Plan]:
+    """The face of plans of one kernel. Raises Refused where what follows the sums cannot be computed."""
+    problem = found[0].problem
+    if problem.levels is None:
+        check_epilogue(kernel, problem.root, problem.grid, offset_of(problem))
+    reads = layout_requests(kernel, problem, problem.levels, Bits(problem.axis))
+    can_write = partial(writes, problem, problem.levels)
+    return [Plan.of(NAME, plan, plan.target, reads, can_write, emit_active_inputs) for plan in found]
 
 
-ENGINE = ActiveInputs()
+ENGINE = Engine(NAME, read)

@@ -4,9 +4,9 @@
  * of weight one become one of weight one and one of weight two, and so on up. An input that is -1 subtracts:
  * a - b = ~(~a + b).
  *
- * A kernel says its width with ACTIVE_BYTES before it includes this: narrower vectors than the target's leave no lanes
- * idle where a layer has fewer outputs. Source: docs/kernels-avx512.md, "C". */
-#if defined(ACTIVE_BYTES) && !defined(TERCET_ACTIVE_ADDERS_H)
+ * A kernel says its width with ACTIVE_BYTES: narrower vectors than the target's leave no lanes idle
+ * where a layer has fewer outputs. Source: docs/kernels-avx512.md, "C". */
+#ifndef TERCET_ACTIVE_ADDERS_H
 #define TERCET_ACTIVE_ADDERS_H
 
 #include "active_lists.h"
@@ -14,7 +14,8 @@
 #define ACTIVE_UNROLL _Pragma("GCC unroll 32")
 #define ACTIVE_WORDS (ACTIVE_BYTES / 8)
 #define ACTIVE_COUNTERS 32 /* bits of a count, at most */
-#define ACTIVE_RUN 32      /* outputs whose sums are taken from the counters together */
+/* Defined where this is included: ACTIVE_BYTES of a vector; ACTIVE_RUN, outputs whose sums are taken from the
+ * counters together. */
 
 typedef uint64_t active_vector __attribute__((vector_size(ACTIVE_BYTES), may_alias));
 

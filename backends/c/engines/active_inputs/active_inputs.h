@@ -4,7 +4,7 @@
  * The inputs of a pixel are listed once and serve all filter taps that see it. The weights of one tap and a chunk of
  * channels stay in L1 while the pixels of a band pass by, whose counters wait in memory meanwhile. Taps in the padding
  * are left out: zeros there are exact. */
-#if defined(ACTIVE_BYTES) && !defined(TERCET_ACTIVE_INPUTS_H)
+#ifndef TERCET_ACTIVE_INPUTS_H
 #define TERCET_ACTIVE_INPUTS_H
 
 #include "active_adders.h"

@@ -10,9 +10,9 @@
 #endif
 
 #define ACTIVE_INLINE static inline __attribute__((always_inline))
-#define ACTIVE_BLOCK 16 /* planes that are added together */
+/* Defined where this is included: ACTIVE_BLOCK, planes that are added together; ACTIVE_SPARE, items behind a list
+ * that may be written. */
 #define ACTIVE_HEAD 2   /* items in front of a list's places: blocks of inputs that are 1, and that are -1 */
-#define ACTIVE_SPARE 32 /* items behind a list that may be written */
 
 /* Appends the places first, first + step, .. of the ones of a word. Returns the list's new end. */
 ACTIVE_INLINE uint16_t *active_append(uint16_t *end, uint64_t ones, unsigned first, unsigned step) {

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .....ir.kn.bits import BitsLayout, planes_in_bits
-from .....ir.kn.layout import bits_of, planes_of
-from ...bit_maps import BIT_MAP_HEADERS, bit_map_initialiser, bytes_initialiser
+from .....ir.kn.bits import planes_in_bits
+from .....ir.kn.layout import bits_of
+from ...bit_maps import BIT_MAP_HEADERS
+from ...bit_products.fields import clear_borders, offset_of, result_fields, shape_fields, span_fields
+from ...bit_products.problem import Levels
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import Epilogue
 from ...text import Lines
-from ..popcount.emit import offset_of
-from ..popcount.problem import Levels, Problem
 from .forms import STARTS
-from .plan import RUN, Plan
+from .plan import DEFINES, RUN, Plan
 
 HERE = Path(__file__).parent
 HEADERS = (*BIT_MAP_HEADERS, *(HERE / f"active_{name}.h" for name in ("lists", "adders", "inputs")))
@@ -25,19 +25,13 @@ def emit_active_inputs(kernel: Kernel, plan: Plan) -> KernelCode:
     """The kernel's C. Its operand must be in bits."""
     problem, form, symbol, levels = plan.problem, plan.form, kernel.symbol, plan.problem.levels
     constants, out = Constants(), Lines()
-    out.add(f"#define ACTIVE_BYTES {plan.bytes}", *(f'#include "{h.name}"' for h in HEADERS[-2:]), "")
     places = {"weights": constants.add(form.packed(plan.lanes, plan.words))}
     finish, clears, thresholds, planes = "NULL", [], 0, 0
     if levels is not None:
         places |= _add_levels(plan, levels, constants)
         thresholds, planes = levels.thresholds.shape[2], planes_in_bits(levels.element)
         results = "LEVELS" if bits_of(kernel.outputs[0]) else "UNPACKED"
-        if planes_of(kernel.outputs[0]):
-            clears = [
-                "int64_t begin, end;",
-                f"tercet_share(task, {problem.outputs}, 1, &begin, &end);",
-                f"planes_clear_borders(&{symbol}_layer.bytes, task->out[0], 0, begin, end);",
-            ]
+        clears = clear_borders(kernel, problem.outputs)
     else:
         places["base"] = constants.add(Constant(_lanes(plan, form.bases()).astype(np.int32)))
         places["factor"] = constants.add(Constant(_lanes(plan, form.factors()).astype(np.int32)))
@@ -60,7 +54,9 @@ def emit_active_inputs(kernel: Kernel, plan: Plan) -> KernelCode:
             f"active_product(task, &{symbol}_layer, {symbol}_add, {finish}, {form.counters}, {problem.planes}, {two}, "
             f"{thresholds}, {planes}, ACTIVE_{results});",
         )
-    return KernelCode(out.text(), constants, HEADERS, plan.scratch)
+    return KernelCode(
+        out.text(), constants, HEADERS, plan.scratch.bytes, defines={**DEFINES, "ACTIVE_BYTES": plan.bytes}
+    )
 
 
 def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:
@@ -94,38 +90,17 @@ def _add_levels(plan: Plan, levels: Levels, constants: Constants) -> dict[str, i
 
 
 def _fields(kernel: Kernel, plan: Plan, places: dict[str, int]) -> list[str]:
-    problem: Problem = plan.problem
-    form, levels = plan.form, problem.levels
-    (height, width), (out_height, out_width) = problem.size, problem.out
-    selector, result, choices = "{.planes = 0}", "{.planes = 0}", 1
-    extra = []
-    if levels is not None:
-        layout = bits_of(kernel.outputs[0]) or BitsLayout.of(problem.out_axis)
-        result = bit_map_initialiser(kernel.op.yielded[0].type, layout)
-        if not bits_of(kernel.outputs[0]):
-            extra.append(f"    .bytes = {bytes_initialiser(kernel.outputs[0], problem.out_axis)},")
-        if levels.selector is not None:
-            choices = levels.thresholds.shape[1]
-            operand = kernel.input_index(levels.selector)
-            selector = bit_map_initialiser(levels.selector.type, BitsLayout.of(problem.out_axis))
-            extra.append(f"    .first_choice = {levels.first}, .selector_operand = {operand},")
-    spans = [len(problem.spans(axis)) for axis in (0, 1)]
+    problem, form = plan.problem, plan.form
     return [
-        f"    .images = {problem.images}, .height = {height}, .width = {width},",
-        f"    .out_height = {out_height}, .out_width = {out_width},",
-        f"    .stride_y = {problem.strides[0]}, .stride_x = {problem.strides[1]},",
-        f"    .dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]},",
-        f"    .top = {problem.pads[0]}, .left = {problem.pads[1]},",
-        f"    .kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]},",
+        *shape_fields(problem),
         f"    .channels = {problem.channels}, .words = {problem.words},",
         f"    .chunk = {plan.words}, .chunks = {plan.chunks},",
         f"    .outputs = {problem.outputs}, .blocks = {plan.blocks}, .step = {plan.step},",
         f"    .starts = ACTIVE_{STARTS[form.weights]}, .odd = {form.odd},",
-        f"    .row_spans = {spans[0]}, .column_spans = {spans[1]},",
-        f"    .rows = {kernel.symbol}_rows, .columns = {kernel.symbol}_columns, .classes = {int(form.classes)},",
-        f"    .most = {plan.most}, .items = {plan.items}, .choices = {choices},",
-        *extra,
-        f"    .selector = {selector}, .out = {result},",
+        *span_fields(kernel, problem),
+        f"    .classes = {int(form.classes)},",
+        f"    .most = {plan.most}, .items = {plan.items},",
+        *result_fields(kernel, problem, problem.levels),
         *(f"    .{name} = {place}," for name, place in places.items()),
-        *(f"    .{name} = {at}," for name, (at, size) in plan.parts.items() if size),
+        *plan.scratch.fields(),
     ]

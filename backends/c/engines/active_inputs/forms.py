@@ -19,10 +19,10 @@ from functools import cached_property
 import numpy as np
 
 from .....ir.types import values_of
+from ...bit_products.fields import level_bits
+from ...bit_products.problem import Levels, Problem, read_problem
 from ...engine import Constant, Kernel
-from ...epilogue import Refused
-from ..popcount.emit import level_bits
-from ..popcount.problem import Levels, Problem, read_problem
+from ...refusal import Refused
 
 STARTS = {"TERNARY": "WHOLE", "BINARY": "HALF", "SIGNED": "ZERO"}
 """Of enum active_starts."""
@@ -80,12 +80,7 @@ class Form:
         if not self.classes and (self.problem.planes == 2 or values_of(self.problem.element)[0] == 0):
             return np.zeros((1, len(self.flat)), np.int64)
         taps = self.flat.astype(np.int64).sum(axis=1) * values_of(self.problem.element)[0]
-        rows, columns = (self.problem.spans(axis) for axis in (0, 1))
-        return np.stack([
-            taps[:, r.first : r.first + r.count, c.first : c.first + c.count].sum(axis=(1, 2))
-            for r in rows
-            for c in columns
-        ])  # fmt: skip
+        return self.problem.seen(taps)
 
     @cached_property
     def counters(self) -> int:

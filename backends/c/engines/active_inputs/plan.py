@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
 from .....ir.kn.bits import planes_in_bits
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Kernel, Schedule
+from ...bit_products.problem import Problem
+from ...engine import Schedule
+from ...scratch import Scratch
 from ...target import Target
-from ..popcount.problem import Problem
 from .forms import Form
 
 NAME = "active_inputs"
 BLOCK, SPARE, RUN, ITEMS = 16, 32, 32, 64
-"""ACTIVE_BLOCK, ACTIVE_SPARE, ACTIVE_RUN; items of a list beside its channels: its head, what fills up, spare ones."""
+"""Planes that are added together; items behind a list that may be written; outputs whose sums are taken from the
+counters together; items of a list beside its channels: its head, what fills up, spare ones."""
+DEFINES = {"ACTIVE_BLOCK": BLOCK, "ACTIVE_SPARE": SPARE, "ACTIVE_RUN": RUN}
 MOST_PIXELS, COUNTER_BYTES = 256, 256 * 1024
 """Pixels of a band, at most, and bytes of their counters."""
 PLACES = 1 << 16
@@ -78,41 +81,32 @@ class Plan:
         return min(p.size[0], seen[0]) * (min(p.size[1], seen[1]) if p.out[0] == 1 else p.size[1])
 
     @cached_property
-    def parts(self) -> dict[str, tuple[int, int]]:
-        """Byte offset and size in scratch of the parts of active_layer."""
+    def scratch(self) -> Scratch:
+        """The parts that active_layer names."""
         levels, staged = self.problem.levels, self.problem.levels is None and not self.problem.rows
         words = 0
         if levels is not None:
             words = -(-self.problem.outputs // 64) * planes_in_bits(levels.element)
-        sizes = {
-            "counters": self.most * self.form.counters * self.bytes,
-            "lists": self.box * self.chunks * self.items * 2,
-            "differences": self.box * 4,
-            "starting": self.most * 4,
-            "sums": RUN * (self.most + SPARE) * 4 + SPARE * 4 if staged else 0,
-            "bits": self.most * words * 8,
-        }
-        found, at = {}, 0
-        for name, size in sizes.items():
-            found[name] = (at, size)
-            at = round_up(at + size, ALIGNMENT)
-        return found
-
-    @property
-    def scratch(self) -> int:
-        return round_up(max(at + size for at, size in self.parts.values()), ALIGNMENT)
+        return Scratch.of(
+            counters=self.most * self.form.counters * self.bytes,
+            lists=self.box * self.chunks * self.items * 2,
+            differences=self.box * 4,
+            starting=self.most * 4,
+            sums=RUN * (self.most + SPARE) * 4 + SPARE * 4 if staged else 0,
+            bits=self.most * words * 8,
+        )
 
     def schedule(self) -> Schedule:
         return {"bytes": self.bytes, "words": self.words}
 
     # -- cost -----------------------------------------------------------------------------------------------------
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. Each plane of weights of an active input takes a full adder: `add` for a whole vector, at least
         `issue`, and `miss` more where the weights of a tap leave L1; each call of it, a tap and pixel, `call` and each
         of its counters `load`; a threshold `level` a counter, or a sum for an epilogue `value`; an input `list`;
         weights of active inputs outside L2 `byte`."""
-        p, form, costs = self.problem, self.form, self.target.costs[NAME]
+        p, form = self.problem, self.form
         pairs = p.images * prod(sum(s.count * (s.end - s.begin) for s in p.spans(axis)) for axis in (0, 1))
         inputs, outputs = p.images * prod(p.size), p.images * prod(p.out)
         planes = p.channels * ACTIVE[p.planes] * form.planes + self.chunks * p.planes * BLOCK / 2
@@ -131,10 +125,10 @@ class Plan:
         if weights > self.target.l2 // 2:
             bands = p.images * -(-prod(p.out) // self.most)
             cycles = max(cycles, bands * weights * ACTIVE[p.planes] * costs["byte"])
-        return Cost(cycles + costs["kernel"], weights, self.scratch)
+        return cycles + costs["kernel"]
 
 
-def plans(form: Form, kernel: Kernel, target: Target) -> list[Plan]:
+def plans(form: Form, target: Target) -> list[Plan]:
     """The best widths and chunks, as predicted; the widest of equals, whose weights are longer runs."""
     sizes = {
         (width, min(-(-form.problem.words // parts), PLACES // (form.planes * width * 8) - 1))
@@ -143,4 +137,4 @@ def plans(form: Form, kernel: Kernel, target: Target) -> list[Plan]:
         for parts in (1, 2, 4, 8)
     }
     found = [Plan(form, target, width, words) for width, words in sorted(sizes, reverse=True)]
-    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.kn.layout import PlanesLayout
+from ...convolutions.problem import results_code
 from ...engine import Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import results_code
 from .plan import Plan, lane_for
 
 FORGET = 32  # additions after which inputs are loaded again: measured, 8 to 64 are alike

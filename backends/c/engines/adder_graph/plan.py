@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
 from .....ir.errors import IRError
 from .....ir.sum_graph import SumGraph, filter_matrix
-from ...engine import Cost, Kernel, Schedule
+from ...convolutions.problem import Problem, read_problem
+from ...engine import Kernel, Schedule
+from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem, Refused, read_problem
 from .order import Traffic, components, evaluation_order, traffic
 
+NAME = "adder_graph"
 CODE_SHARE_OF_L2 = 0.75
 """Code beyond this is fetched from further away for every vector of pixels: the slower kernel, measured."""
 INPUT_SHARE_OF_L1 = 0.9
@@ -43,14 +46,14 @@ class Plan:
         """The smallest and largest number of each value of the graph."""
         return self.graph.ranges(self.problem.lo, self.problem.hi)
 
-    @property
-    def order(self) -> tuple[tuple[int, ...], ...]:
+    @cached_property
+    def order(self) -> list[list[int]]:
         """The nodes of every component of the graph, in the order in which they are computed."""
-        return _ordered(self.graph.to_array().tobytes(), self.registers)[0]
+        return [evaluation_order(self.graph, nodes) for nodes in components(self.graph)]
 
-    @property
+    @cached_property
     def traffic(self) -> Traffic:
-        return _ordered(self.graph.to_array().tobytes(), self.registers)[1]
+        return traffic(self.graph, [node for nodes in self.order for node in nodes], self.registers)
 
     @property
     def registers(self) -> int:
@@ -101,7 +104,7 @@ class Plan:
         lines = min(height * (1 + (run - 1) / CACHE_LINE), 1 + (span - 1) / CACHE_LINE)
         return self.problem.channels * lines * CACHE_LINE
 
-    @property
+    @cached_property
     def code_bytes(self) -> int:
         """Estimated bytes of machine code for one vector of pixels."""
         steps = self.problem.levels.thresholds.shape[1] if self.problem.levels else 1
@@ -117,12 +120,11 @@ class Plan:
             "code_bytes": self.code_bytes,
         }
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """Costs for one vector of pixels: `add`, `load`, `store` of a value of one byte, `widen` a value, `output` of a
         result and `choice` of each further row of thresholds, `miss` of a row of the kernel in one channel where inputs
         do not stay in L1. For every pixel: `value` of a sum that is stored as it is, `finish` of an epilogue."""
         problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
-        costs = self.target.costs["adder_graph"]
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
         moves = moved.loads * costs["load"] + moved.stores * costs["store"]
         sums = mean_lane * moves + self.vector_adds * costs["add"]
@@ -132,22 +134,13 @@ class Plan:
         output = costs["output"] + values + choices * costs["choice"]
         missed = self.input_runs if self.input_bytes > INPUT_SHARE_OF_L1 * self.target.l1 else 0
         tile = sums + self.widened * costs["widen"] + missed * costs["miss"] + problem.outputs * output
-        tiles = -(-problem.lanes(problem.pitch()) // lanes)
-        return Cost(tiles * tile, self.code_bytes, self.scratch(problem.pitch()))
+        return -(-problem.lanes(problem.pitch()) // lanes) * tile
 
     def scratch(self, pitch: int) -> int:
         """Bytes that sums_conv of adder_graph.h divides, for rows of so many pixels."""
         lanes = self.target.vector_bytes
         copies = lanes * self.problem.outputs if self.problem.levels and self.problem.levels.choices > 1 else 0
         return self.problem.bytes_out * (lanes * self.problem.outputs + lanes + pitch + lanes) + copies
-
-
-@lru_cache(maxsize=64)  # an engine is asked again and again about the same kernel
-def _ordered(graph: bytes, registers: int) -> tuple[tuple[tuple[int, ...], ...], Traffic]:
-    """The order in which a graph (its array) is computed, and the traffic of that."""
-    whole = SumGraph.from_array(np.frombuffer(graph, np.int32))
-    order = tuple(tuple(evaluation_order(whole, nodes)) for nodes in components(whole))
-    return order, traffic(whole, [node for nodes in order for node in nodes], registers)
 
 
 def lane_for(lo: int, hi: int) -> int:

@@ -9,95 +9,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .....ir.kn.bit_rows import BitRowsLayout
-from .....ir.kn.bits import BitsLayout
+from .....ir.kn.layout import BitRowsLayout, Layout, PlanesLayout
+from .....ir.kn.requests import BitRows, LayoutRequest
 from .....ir.types import BIPOLAR, element_of
-from ...engine import BitRows, Cost, Kernel, KernelCode, LayoutRequest, Schedule
+from ...convolutions.problem import Problem, layout_requests, read_problem
+from ...engine import Engine, Kernel, Plan, any_planes
+from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem, Refused, layout_requests, read_problem
 from .list_emit import emit_lists
-from .list_plan import ListPlan, list_plans
+from .list_plan import NAME, ListPlan, list_plans
 from .table_emit import emit_tables
-from .table_plan import TablePlan, table_plans
+from .table_plan import table_plans
 
 
-class BitSlicedEngine:
-    """The protocol of backends/c/engine.py; see the plans for the choices and the headers for the algorithms."""
-
-    name = "bit_sliced"
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            _plans(kernel, target)
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        return [plan.schedule() for plan in _plans(kernel, target)]
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        plan, requests = _plan(kernel, schedule, target), layout_requests(kernel)
-        if isinstance(plan, TablePlan):
-            return requests
-        levels, x = plan.problem.levels, plan.problem.root.x
-        alone = levels is not None or len(list(x.uses)) == 1  # an epilogue may read it again, in bytes
-        rows = [alone and plan.rows_in(), *[False] * len(requests[1:])]
-        if levels is not None and levels.selector is not None:
-            operand = kernel.input_index(levels.selector)
-            assert operand is not None
-            rows[operand] = plan.rows_like(levels.selector.type) and (operand > 0 or rows[0])
-        return [BitRows() if bits else request for bits, request in zip(rows, requests, strict=True)]
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return True
-
-    def writes_bits(
-        self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout | BitRowsLayout
-    ) -> bool:
-        plan = _plan(kernel, schedule, target)
-        if not isinstance(layout, BitRowsLayout) or isinstance(plan, TablePlan) or plan.problem.levels is None:
-            return False
-        return plan.rows_like(kernel.op.yielded[0].type)
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        plan = _plan(kernel, kernel.op.schedule_values, target)
-        return emit_tables(kernel, plan) if isinstance(plan, TablePlan) else emit_lists(kernel, plan)
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See the plans for the choices and the headers for the algorithms."""
+    problem, found, reasons = _problem(kernel), list[Plan](), list[str]()
+    bipolar, reads = element_of(problem.root.x) == BIPOLAR, layout_requests(kernel, problem)
+    try:
+        found += [_of_lists(kernel, plan, reads) for plan in list_plans(problem, bipolar, target)]
+    except Refused as reason:
+        reasons.append(str(reason))
+    try:
+        tables = table_plans(problem, bipolar, target)
+        found += [Plan.of(NAME, plan, target, reads, any_planes, emit_tables) for plan in tables]
+    except Refused as reason:
+        reasons.append(str(reason))
+    if not found:
+        raise Refused("; ".join(reasons))
+    return sorted(found, key=lambda plan: plan.cycles)
 
 
-def _problem(kernel: Kernel) -> tuple[Problem, bool]:
-    """The problem, and whether its activations are -1 and 1."""
+def _problem(kernel: Kernel) -> Problem:
     problem = read_problem(kernel)
     if problem.lo < -1 or problem.hi > 1 or problem.unsigned:
         raise Refused(f"want activations of {{-1, 0, 1}}, have {problem.lo}..{problem.hi}")
     levels = problem.levels
     if levels is not None and levels.choices > 1 and (levels.first < -1 or levels.first + levels.choices > 2):
         raise Refused("want a selector of {-1, 0, 1}")
-    return problem, element_of(problem.root.x) == BIPOLAR
+    return problem
 
 
-def _plans(kernel: Kernel, target: Target) -> list[ListPlan | TablePlan]:
-    """All plans, the cheapest first. Raises Refused where there is none."""
-    problem, bipolar = _problem(kernel)
-    found, reasons = list[ListPlan | TablePlan](), list[str]()
-    for form in (list_plans, table_plans):
-        try:
-            found += form(problem, bipolar, target)
-        except Refused as reason:
-            reasons.append(str(reason))
-    if not found:
-        raise Refused("; ".join(reasons))
-    return sorted(found, key=lambda plan: plan.cost().cycles)
+def _of_lists(kernel: Kernel, plan: ListPlan, requests: Sequence[LayoutRequest]) -> Plan:
+    """A plan with lists: maps may lie in rows of bits. requests: the layouts of maps that do not."""
+    levels, x = plan.problem.levels, plan.problem.root.x
+    alone = levels is not None or len(list(x.uses)) == 1  # an epilogue may read it again, in bytes
+    rows = [alone and plan.rows_in(), *[False] * len(requests[1:])]
+    if levels is not None and levels.selector is not None:
+        operand = kernel.input_index(levels.selector)
+        assert operand is not None
+        rows[operand] = plan.rows_like(levels.selector.type) and (operand > 0 or rows[0])
+    reads = [BitRows() if bits else request for bits, request in zip(rows, requests, strict=True)]
+    writes_rows = levels is not None and plan.rows_like(kernel.op.yielded[0].type)
+
+    def writes(layout: Layout) -> bool:
+        return isinstance(layout, PlanesLayout) or (isinstance(layout, BitRowsLayout) and writes_rows)
+
+    return Plan.of(NAME, plan, plan.target, reads, writes, emit_lists)
 
 
-def _plan(kernel: Kernel, schedule: Schedule, target: Target) -> ListPlan | TablePlan:
-    """The plan of a schedule. Raises Refused where there is none."""
-    wanted = list_plans if "pitch" in schedule else table_plans
-    return next(plan for plan in wanted(*_problem(kernel), target) if plan.schedule() == schedule)
-
-
-ENGINE = BitSlicedEngine()
+ENGINE = Engine(NAME, read)

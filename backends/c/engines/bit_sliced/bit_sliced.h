@@ -11,11 +11,10 @@
 
 #define BITS_INLINE static inline __attribute__((always_inline))
 #define BITS_UNROLL _Pragma("GCC unroll 32")
-#define BITS_MAX_COUNTER 16 /* bits of a count, the lowest one included; as in forms.py */
-#define BITS_BLOCK 16       /* planes that are added together; as in forms.py */
+/* Defined where this is included: BITS_MAX_COUNTER, bits of a count, the lowest one included; BITS_BLOCK, planes that
+ * are added together; BITS_STEPS, thresholds at most. */
 #define BITS_SHARE 8  /* pairs of a tile and an output channel that stay on one thread */
 #define BITS_CHUNK 7  /* bytes of results that are stored together, at most */
-#define BITS_STEPS 32 /* thresholds, at most */
 
 /* Taps of one phase of the map: `windows` horizontal places, `shift` pixels from the first. */
 struct bits_source {

@@ -17,12 +17,10 @@
 #endif
 
 #define BITS_INLINE static inline __attribute__((always_inline))
-#define BITS_GROUP 3       /* inputs of a table */
+/* Defined where this is included: BITS_GROUP, inputs of a table; BITS_MAX_COUNTER, bits of a count; BITS_MAX_CHUNK,
+ * tables at a time; BITS_STAGED, channels finished before they are stored. */
 #define BITS_MAX_ENTRY 3   /* planes of a table entry: sums 0..6 */
-#define BITS_MAX_COUNTER 16
-#define BITS_MAX_CHUNK 8
 #define BITS_SHARE 8       /* pairs of a tile and an output channel that stay on one thread */
-#define BITS_STAGED 8      /* channels finished before they are stored */
 #define BITS_PIXELS (8 * TERCET_VECTOR_BYTES)
 
 typedef tercet_u64v bits;

@@ -13,11 +13,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...convolutions.problem import Problem
 from ...engine import Constant
 from ...lists import Lists
-from ..table.problem import Problem
 
-BLOCK, MAX_COUNTER = 16, 16  # as in bit_sliced_sums.h
+BLOCK, MAX_COUNTER = 16, 16
+"""Planes that are added together; bits of a count, at most."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from .....ir.kn.bit_rows import row_bits
 from .....ir.kn.layout import PlanesLayout, bit_rows_of, tensor_in
 from .....ir.types import element_of, values_of
 from ...bit_rows import BIT_ROWS_HEADERS, bit_rows_initialiser
+from ...convolutions.problem import Levels, results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import Levels, results_code
 from .forms import Source
-from .list_plan import ListPlan
+from .list_plan import DEFINES, ListPlan
 
 HERE = Path(__file__).parent
 NEVER = 2**40
@@ -70,7 +70,9 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
             *results.clears,
             f"bits_conv(&{symbol}_layer, task, {widths[0]}, {widths[-1]}, {int(results.finish != 'NULL')});",
         )
-    return KernelCode(out.text(), constants, (*BIT_ROWS_HEADERS, HERE / "bit_sliced.h", TILE), plan.scratch)
+    return KernelCode(
+        out.text(), constants, (*BIT_ROWS_HEADERS, HERE / "bit_sliced.h", TILE), plan.scratch, defines=DEFINES
+    )
 
 
 def _width(out: Lines, symbol: str, size: int, finish: str) -> str:
@@ -88,9 +90,8 @@ def _width(out: Lines, symbol: str, size: int, finish: str) -> str:
 
 def _offset(source: Source, layout: PlanesLayout) -> int:
     """The element of a plane that output pixel 0 sees first, in the source's phase."""
-    s, top, left = (layout.field(name) for name in ("stride", "top", "left"))
-    y, x = source.row * s + source.phase[0] + top, source.column * s + source.phase[1] + left
-    return (y % s * s + x % s) * (layout.field("size") // (s * s)) + y // s * layout.field("pitch") + x // s
+    stride = layout.field("stride")
+    return layout.place(source.row * stride + source.phase[0], source.column * stride + source.phase[1])
 
 
 def _steps(kernel: Kernel, plan: ListPlan) -> int:

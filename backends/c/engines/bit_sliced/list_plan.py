@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,12 +12,18 @@ from xdsl.ir import Attribute
 from .....ir.kn.bit_rows import BitRowsLayout, row_bits
 from .....ir.kn.layout import tensor_in
 from .....ir.types import element_of
-from ...engine import Cost, Schedule
+from ...bit_rows import DEFINES as BIT_ROWS
+from ...bit_rows import RUN
+from ...convolutions.problem import MAX_THRESHOLDS, Problem
+from ...engine import Schedule
+from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem, Refused
 from .forms import BLOCK, MAX_COUNTER, Form
 
-WORD, RUN = 8, 64  # as in bit_rows.h
+NAME = "bit_sliced"
+WORD = 8
+"""Bytes that are written together, at most."""
+DEFINES = {**BIT_ROWS, "BITS_MAX_COUNTER": MAX_COUNTER, "BITS_BLOCK": BLOCK, "BITS_STEPS": MAX_THRESHOLDS}
 NUMBERS = 2**16
 MOST_CLASSES = 64
 CLASS_BYTES = 16  # of struct bits_run
@@ -143,14 +150,14 @@ class ListPlan:
     def schedule(self) -> Schedule:
         return {"pitch": self.pitch}
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """Predicted cycles. A tile is a vector of bytes, computed in full, so only large maps fill it.
 
         Costs for a tile: `window` a row of a plane of windows, `add` a listed plane, `miss` more where windows leave
         the first-level cache, `compare` a comparison with one bit of a limit, `row` a row of one bit of sums, `sum` a
         pixel's sum, `output` the rest of an output.
         """
-        problem, form, costs = self.problem, self.form, self.target.costs["bit_sliced"]
+        problem, form = self.problem, self.form
         flat, tiles = form.flat, self._tiles(self.tile)
         planes = ((flat > 0).sum() + (0 if form.doubled else (flat < 0).sum())) * form.planes
         if form.doubled:
@@ -164,7 +171,7 @@ class ListPlan:
         else:
             finish = runs * form.counters * costs["row"] + 8 * self.tile * costs["sum"]
         cycles = packed * costs["window"] + planes * add + problem.outputs * (finish + costs["output"])
-        return Cost(tiles * cycles, int(planes) * 2 + problem.outputs * 4 * (self.thresholds + 2), self.scratch)
+        return float(tiles * cycles)
 
 
 def list_plans(problem: Problem, bipolar: bool, target: Target) -> list[ListPlan]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...convolutions.problem import results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from ..table.problem import results_code
-from .table_plan import GROUP, TablePlan
+from .table_plan import DEFINES, GROUP, TablePlan
 
 HEADER = Path(__file__).with_name("bit_tables.h")
 
@@ -44,7 +44,7 @@ def emit_tables(kernel: Kernel, plan: TablePlan) -> KernelCode:
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"bits_conv(&{symbol}_layer, task, {results.finish});")
-    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch)
+    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch, defines=DEFINES)
 
 
 def index_stream(plan: TablePlan) -> Constant:

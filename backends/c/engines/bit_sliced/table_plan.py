@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ...engine import Cost, Schedule
+from ...convolutions.problem import Problem
+from ...engine import Schedule
+from ...refusal import Refused
 from ...target import Target
-from ..table.problem import Problem, Refused
+from .forms import MAX_COUNTER
 
-GROUP, STAGED, MAX_COUNTER = 3, 8, 16  # as in bit_tables.h
+GROUP, STAGED = 3, 8
+"""Inputs of a table; channels that are finished before they are stored."""
 CHUNKS = (8, 4)
+DEFINES = {
+    "BITS_GROUP": GROUP, "BITS_STAGED": STAGED, "BITS_MAX_COUNTER": MAX_COUNTER, "BITS_MAX_CHUNK": max(CHUNKS),
+}  # fmt: skip
 TABLE_SHARE_OF_L1 = 0.9
 
 
@@ -93,13 +100,13 @@ class TablePlan:
     def schedule(self) -> Schedule:
         return {"chunk": self.chunk}
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """Predicted cycles. A tile is 8 vectors of pixels, computed in full, so only large maps fill it.
 
         Costs for a tile: `pack` an input's bits, `entry` one of a table, `operation` of the adders, `level` a vector of
         results, for each step, `value` a result that is the sum itself, `store` the rest of an output.
         """
-        problem, costs = self.problem, self.target.costs["bit_sliced"]
+        problem = self.problem
         tiles = -(-problem.lanes(problem.pitch()) // (8 * self.target.vector_bytes))
         build = self.groups * (GROUP * costs["pack"] + self.radix**GROUP * costs["entry"])
         chunks = -(-self.groups // self.chunk)
@@ -108,8 +115,7 @@ class TablePlan:
             finish = 8 * (1 + self.steps) * costs["level"] + self.thresholds * self.counter * 2
         else:
             finish = 8 * (self.counter + costs["value"] * self.target.vector_bytes)
-        cycles = tiles * (problem.group * build + problem.outputs * (count + finish + costs["store"]))
-        return Cost(cycles, problem.outputs * (self.groups + 4 * (self.thresholds + 2)), self.scratch)
+        return tiles * (problem.group * build + problem.outputs * (count + finish + costs["store"]))
 
     def _operations(self) -> float:
         """Instructions to add one chunk to the counters of one channel."""
@@ -123,11 +129,10 @@ class TablePlan:
 
 
 def table_plans(problem: Problem, bipolar: bool, target: Target) -> list[TablePlan]:
-    """All plans, the cheapest first. Raises Refused where there is none."""
+    """All plans. Raises Refused where there is none."""
     bipolar = bipolar and not problem.request().zero
     found = [TablePlan(problem, target, bipolar, chunk) for chunk in CHUNKS]
     if found[0].counter > MAX_COUNTER:
         raise Refused(f"want counts of at most {MAX_COUNTER} bits, have {found[0].counter}")
     limit = target.l1 * TABLE_SHARE_OF_L1
-    fitting = [p for p in found if p.table_bytes <= limit] or [min(found, key=lambda p: p.chunk)]
-    return sorted(fitting, key=lambda p: p.cost().cycles)
+    return [p for p in found if p.table_bytes <= limit] or [min(found, key=lambda p: p.chunk)]

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from .....ir.types import is_float
-from ...engine import Constant, Engine, Kernel
-from ...epilogue import Refused
+from ...dense.emit import Packer
+from ...dense.engine import dense_engine, pack_function
+from ...dense.plan import Cell
+from ...dense.problem import Conv, Problem
+from ...dense.weights import is_binary, is_ternary, store_bytes
+from ...engine import Constant, Kernel
+from ...refusal import Refused
 from ...target import Target
-from .emit import HERE, Packer
-from .engine import DenseEngine, pack_function
-from .plan import Cell
-from .problem import Conv, Problem
-from .weights import is_binary, is_ternary, store_bytes
+
+HEADER = Path(__file__).with_name("dense_f32.h")
 
 
-class DenseF32(DenseEngine):
-    name = "dense_f32"
-    packed = True
-
-    def cells(self, problem: Problem, target: Target) -> list[Cell]:
-        if not is_float(problem.x):
-            raise Refused("integer operands")
-        narrow = is_ternary(problem.weights)
-        return [
-            Cell(
-                "DENSE_F32",
-                per=1,
-                ops=1 if "fma_f32" in target.instructions else 2,
-                multiplies=2,
-                form="DENSE_I8_FLOATS" if narrow else "DENSE_CELLS",
-                binary=narrow and is_binary(problem.weights),
-            )
-        ]
-
-    def packer(self, kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
-        bias, offset = problem.root.operands[2:], None
-        if bias:
-            if (offset := kernel.array(bias[0])) is None:
-                raise Refused("a bias that is not constant")
-            offset = offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
-
-        def store(cells: np.ndarray) -> Constant:
-            if cell.form == "DENSE_CELLS":
-                return Constant(cells.astype(np.float32))
-            return store_bytes(cells, binary=cell.binary)
-
-        declare = ""
-        if isinstance(problem, Conv):
-            call = f"dense_pack_f32(to, (const float *)map + first, count, {problem.strides[1]});"
-            declare = pack_function(kernel.symbol, call)
-        return Packer(store, declare, offset, (HERE / "dense_f32.h",))
+def cells(problem: Problem, target: Target) -> list[Cell]:
+    if not is_float(problem.x):
+        raise Refused("integer operands")
+    narrow = is_ternary(problem.weights)
+    return [
+        Cell(
+            "DENSE_F32",
+            per=1,
+            ops=1 if "fma_f32" in target.instructions else 2,
+            multiplies=2,
+            form="DENSE_I8_FLOATS" if narrow else "DENSE_CELLS",
+            binary=narrow and is_binary(problem.weights),
+        )
+    ]
 
 
-ENGINE: Engine = DenseF32()
+def packer(kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
+    bias, offset = problem.root.operands[2:], None
+    if bias:
+        if (offset := kernel.array(bias[0])) is None:
+            raise Refused("a bias that is not constant")
+        offset = offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
+
+    def store(cells: np.ndarray) -> Constant:
+        if cell.form == "DENSE_CELLS":
+            return Constant(cells.astype(np.float32))
+        return store_bytes(cells, binary=cell.binary)
+
+    declare = ""
+    if isinstance(problem, Conv):
+        call = f"dense_pack_f32(to, (const float *)map + first, count, {problem.strides[1]});"
+        declare = pack_function(kernel.symbol, call)
+    return Packer(store, declare, offset, (HEADER,))
+
+
+ENGINE = dense_engine("dense_f32", cells, packer)

@@ -14,12 +14,12 @@ first; one that finds none is coupled with weights of 0. All of it is exact: the
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 import numpy as np
 
-from ..dense_f32.plan import ConvPlan
+from ...dense.plan import ConvPlan
+from ...limits import INT16_MAX
 
 LONGEST = 256
 """Steps of a block at most: enough for nearly all to find partners, few enough to try them all."""
@@ -29,7 +29,7 @@ SAMPLE = 3, 128
 
 def capacity(span: int) -> int:
     """How much weights of one sign may add up to in an int16 sum over inputs of 0..span, span at most 255."""
-    return (2**15 - 1) // max(span, 1)
+    return INT16_MAX // max(span, 1)
 
 
 def loads(cells: np.ndarray) -> np.ndarray:
@@ -47,16 +47,9 @@ def relative_steps(weights: np.ndarray, span: int, rows: int) -> float:
     panels, most = SAMPLE
     sample = _quads(weights[:1, :: max(1, weights.shape[1] // (panels * rows))])[0]  # [outputs, depth, 4]
     sample = sample[:, :: -(-sample.shape[1] // most)].swapaxes(0, 1)
-    return _relative_steps(sample.tobytes(), sample.shape, capacity(span), rows)
-
-
-@lru_cache(maxsize=1024)
-def _relative_steps(sample: bytes, shape: tuple[int, ...], most: int, rows: int) -> float:
-    """Of int16 steps. Costs are asked for again and again, for every schedule of a layer and while they are fitted."""
-    steps = np.frombuffer(sample, np.int16).reshape(shape)
     found = [
-        2 * len(couple_steps(steps[:, i : i + rows], most)[0]) / len(steps)
-        for i in range(0, max(1, steps.shape[1] - rows + 1), rows)
+        2 * len(couple_steps(sample[:, i : i + rows], capacity(span))[0]) / len(sample)
+        for i in range(0, max(1, sample.shape[1] - rows + 1), rows)
     ]
     return sum(found) / len(found)
 

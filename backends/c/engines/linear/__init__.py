@@ -8,58 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...engine import Constants, Cost, Dense, Engine, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Epilogue, Refused
+from .....ir.kn.requests import Dense
+from ...dense.problem import read_matmul
+from ...engine import Engine, Kernel, Plan, only_dense
+from ...epilogue import check_epilogue
+from ...refusal import Refused
 from ...target import Target
-from ..dense_f32.problem import MatMul, read_problem
 from .emit import emit_linear
-from .plan import Plan, schedules
+from .plan import NAME, plans
 from .weights import Inputs, read_fields
 
 
-class Linear:
-    """The protocol of backends/c/engine.py; see linear.h for the algorithm."""
-
-    name = "linear"
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            problem = _problem(kernel)
-            fields = read_fields(problem.weights)
-            offset = fields.offset(kernel, problem, Inputs.of(problem))
-            Epilogue(kernel, problem.root, problem.grid, 1).build(offset, Constants())
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        problem = _problem(kernel)
-        return schedules(problem, read_fields(problem.weights).bits, target)
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return [Dense()] * len(kernel.inputs)
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return False
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        return emit_linear(kernel, _plan(kernel, kernel.op.schedule_values, target))
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See linear.h for the algorithm."""
+    problem = read_matmul(kernel)
+    inputs = Inputs.of(problem)
+    if kernel.ternary(problem.root.operands[1]) is None:
+        raise Refused("want weights of {-1, 0, 1}")
+    fields = read_fields(problem.weights)
+    check_epilogue(kernel, problem.root, problem.grid, fields.offset(kernel, problem, inputs))
+    reads = [Dense()] * len(kernel.inputs)
+    return [
+        Plan.of(NAME, plan, target, reads, only_dense, emit_linear) for plan in plans(problem, fields, inputs, target)
+    ]
 
 
-def _problem(kernel: Kernel) -> MatMul:
-    problem = read_problem(kernel)
-    if not isinstance(problem, MatMul):
-        raise Refused("want a matrix product")
-    return problem
-
-
-def _plan(kernel: Kernel, schedule: Schedule, target: Target) -> Plan:
-    problem = _problem(kernel)
-    return Plan.of(problem, read_fields(problem.weights), schedule, target)
-
-
-ENGINE: Engine = Linear()
+ENGINE = Engine(NAME, read)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...dense.emit import TILE_HEADER
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
-from .plan import RUN, Plan
+from .plan import DEFINES, RUN, Plan
 
 HERE = Path(__file__).parent
-TILE_HEADERS = (HERE.parent / "dense_f32" / "dense_tile.h", HERE / "linear.h")
+TILE_HEADERS = (TILE_HEADER, HERE / "linear.h")
 SHORT = {"int8": "i8", "uint8": "u8", "int16": "i16"}
 
 
@@ -55,7 +56,7 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
             f"               {', '.join(tiles)}, {lanes}, {8 // plan.fields.bits // plan.columns}, {plan.cell.kind}, "
             f"{int(plan.fields.uniform)});",
         )
-    return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch)
+    return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch, defines=DEFINES)
 
 
 def _heights(plan: Plan) -> list[tuple[str, int]]:

@@ -12,9 +12,8 @@
 #include "dense_tile.h"
 #include "epilogue.h"
 
-#define LINEAR_COLUMNS 4 /* the largest tile */
-#define LINEAR_ROWS 8
-#define LINEAR_RUN 64 /* columns that are finished together at most */
+/* Defined where this is included: LINEAR_ROWS and LINEAR_COLUMNS, the largest tile; LINEAR_RUN, columns that are
+ * finished together at most. */
 
 struct linear {
     int inputs, columns;

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Schedule
+from .....ir.kn.buffers import ALIGNMENT, round_up
+from ...dense.plan import DEFINES as DENSE
+from ...dense.plan import ENOUGH_JOBS, Panels
+from ...dense.problem import MatMul
+from ...engine import Schedule
+from ...scratch import Scratch
 from ...target import Target
-from ..dense_f32.plan import ENOUGH_JOBS, Panels
-from ..dense_f32.problem import MatMul
 from .weights import Fields, Inputs
 
-MAX_ROWS, MAX_COLUMNS, RUN = 8, 4, 64  # LINEAR_ROWS, LINEAR_COLUMNS and LINEAR_RUN of linear.h
+NAME = "linear"
+MAX_ROWS, MAX_COLUMNS, RUN = 8, 4, 64
+"""Rows and vectors of columns of the largest tile; columns that are finished together, at most."""
+DEFINES = {**DENSE, "LINEAR_ROWS": MAX_ROWS, "LINEAR_COLUMNS": MAX_COLUMNS, "LINEAR_RUN": RUN}
 SPARE = 5
 """Registers beside the sums: inputs, packed weights, fields, the mask, a product."""
 WORTH_SHARING = 1 << 20
@@ -71,9 +77,8 @@ class Plan:
     scratch: int
 
     @classmethod
-    def of(cls, problem: MatMul, fields: Fields, schedule: Schedule, target: Target) -> Plan:
-        columns, panels = int(schedule["columns"]), Panels.of(problem.rows, int(schedule["rows"]))
-        inputs = Inputs.of(problem)
+    def of(cls, problem: MatMul, fields: Fields, inputs: Inputs, tallest: int, columns: int, target: Target) -> Plan:
+        panels = Panels.of(problem.rows, tallest)
         cell = Cell.of(target, inputs, fields)
         quads = 8 // fields.bits // columns
         steps = -(-problem.inputs // (4 * quads))
@@ -91,11 +96,10 @@ class Plan:
             group_panels = min(group_panels, -(-panels.panels // ENOUGH_JOBS))
         rows = min(problem.rows, group_panels * panels.tall)
         span = max(1, min(column_panels, target.l2 // 4 // (rows * lanes * 4)))
-        sizes = [rows * pitch, rows * 4, depth * step_bytes, rows * span * lanes * 4]
-        starts = [sum(round_up(size, ALIGNMENT) for size in sizes[:i]) for i in range(5)]
+        scratch = Scratch.of(x=rows * pitch, totals=rows * 4, cells=depth * step_bytes, sums=rows * span * lanes * 4)
         return cls(
             problem, fields, inputs, cell, target, panels, columns, column_panels, steps, depth, pitch, group_panels,
-            span, share_rows, grain, *starts,
+            span, share_rows, grain, *scratch.places,
         )  # fmt: skip
 
     @property
@@ -103,12 +107,15 @@ class Plan:
         """Columns of a panel."""
         return self.columns * self.target.lanes(np.int32)
 
-    def cost(self) -> Cost:
+    def schedule(self) -> Schedule:
+        return {"rows": self.panels.tall, "columns": self.columns}
+
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample: the tiles, or the stream of weights (each `byte`) where it takes longer; to `pack` each input and
         to `spread` it over a vector for each span; to `finish` a result and the rest of a `run` of them; the rest of
         a `kernel`."""
-        problem, lanes, costs = self.problem, self.lanes, self.target.costs["linear"]
-        tiles = sum(self._tile_cycles(rows) for rows in self.panels.sizes()) * self.column_panels
+        problem, lanes = self.problem, self.lanes
+        tiles = sum(self._tile_cycles(rows, costs) for rows in self.panels.sizes()) * self.column_panels
         weights = self.column_panels * self.steps * self.target.vector_bytes
         groups = -(-self.panels.panels // self.group_panels)
         if weights > self.target.l2 // 2:
@@ -117,12 +124,11 @@ class Plan:
         pack = problem.rows * problem.inputs * (costs["pack"] + spans * costs["spread"])
         runs = -(-self.column_panels * lanes // RUN)
         finish = problem.rows * (runs * costs["run"] + self.column_panels * lanes * costs["finish"])
-        return Cost(tiles + pack + finish + costs["kernel"], weights, self.scratch)
+        return tiles + pack + finish + costs["kernel"]
 
-    def _tile_cycles(self, rows: int) -> float:
+    def _tile_cycles(self, rows: int, costs: Mapping[str, float]) -> float:
         """A step takes its vector operations, `op`, or its loads, `load`; a block of steps has sums to `widen` and
         takes `block` beside."""
-        costs = self.target.costs["linear"]
         fields = 8 // self.fields.bits
         quads = fields // self.columns
         macs = rows * fields
@@ -133,11 +139,11 @@ class Plan:
         return self.steps * step + blocks * (rows * self.columns * costs["widen"] + costs["block"])
 
 
-def schedules(problem: MatMul, bits: int, target: Target) -> list[Schedule]:
+def plans(problem: MatMul, fields: Fields, inputs: Inputs, target: Target) -> list[Plan]:
     """Register tiles: rows of x by vectors of columns. The more of the one, the fewer of the other."""
-    found: list[Schedule] = []
-    for columns in (4, 2, 1):
+    found = list[Plan]()
+    for columns in (MAX_COLUMNS, 2, 1):
         tallest = min(MAX_ROWS, (target.registers - SPARE) // columns, problem.rows)
         if columns == 1 or problem.columns > (columns // 2) * target.lanes(np.int32):
-            found.append({"rows": Panels.of(problem.rows, tallest).tall, "columns": columns})
+            found.append(Plan.of(problem, fields, inputs, tallest, columns, target))
     return found

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .....ir.types import element_of, is_float, range_of, storage_dtype
+from ...dense.problem import MatMul
 from ...engine import Constant, Kernel
-from ...epilogue import Refused
-from ..dense_f32.problem import MatMul
+from ...limits import INT32_MAX
+from ...refusal import Refused
 
-INT32_MAX = 2**31 - 1
 FORMS = ((2, -1), (1, 0), (-1, 0))
 """scale and rest of the columns that one bit serves: weights of {-1, 1}, {0, 1} and {0, -1}."""
 
@@ -93,10 +93,7 @@ class Fields:
 
 
 def read_fields(weights: np.ndarray) -> Fields:
-    """The fields of weights [inputs, columns]: one bit where every column holds two kinds of weights at most. Raises
-    Refused for weights other than -1, 0 and 1."""
-    if not np.isin(weights, (-1, 0, 1)).all():
-        raise Refused("want weights of {-1, 0, 1}")
+    """The fields of weights [inputs, columns] of -1, 0 and 1: one bit where every column holds two kinds at most."""
     weights = weights.astype(np.int8)
     minus, zero, plus = ((weights == value).any(axis=0) for value in (-1, 0, 1))
     form = np.select([~zero, ~minus, ~plus], [0, 1, 2], -1)

@@ -12,46 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...engine import Constants, Cost, Dense, Engine, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Epilogue, Refused
+from .....ir.kn.requests import Dense
+from ...engine import Engine, Kernel, Plan, only_dense
+from ...epilogue import check_epilogue
 from ...target import Target
 from .emit import emit_linear
-from .plan import Plan, schedules
+from .plan import NAME, plans
 from .problem import read_problem
 
 
-class LinearF32:
-    """The protocol of backends/c/engine.py; see linear_f32.h for the algorithm."""
-
-    name = "linear_f32"
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            problem = read_problem(kernel)
-            Epilogue(kernel, problem.matmul.root, problem.matmul.grid, 1).build(problem.bias, Constants())
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        return schedules(read_problem(kernel), target)
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return [Dense()] * len(kernel.inputs)
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return False
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        return emit_linear(kernel, _plan(kernel, kernel.op.schedule_values, target))
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See linear_f32.h for the algorithm."""
+    problem = read_problem(kernel)
+    check_epilogue(kernel, problem.matmul.root, problem.matmul.grid, problem.bias)
+    reads = [Dense()] * len(kernel.inputs)
+    return [Plan.of(NAME, plan, target, reads, only_dense, emit_linear) for plan in plans(problem, target)]
 
 
-def _plan(kernel: Kernel, schedule: Schedule, target: Target) -> Plan:
-    return Plan.of(read_problem(kernel), schedule, target)
-
-
-ENGINE: Engine = LinearF32()
+ENGINE = Engine(NAME, read)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...dense.emit import TILE_HEADER
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines, float_c
-from .plan import Plan
+from .plan import DEFINES, RUN, Plan
 
 HERE = Path(__file__).parent
-TILE_HEADERS = (HERE.parent / "dense_f32" / "dense_tile.h", HERE / "linear_f32.h")
-RUN = 128
-"""LINEAR_F32_RUN of linear_f32.h."""
+TILE_HEADERS = (TILE_HEADER, HERE / "linear_f32.h")
 
 
 def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
@@ -46,7 +45,7 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
             f"linear_f32_product(task, &{symbol}_shape, task->weights + {start}, {symbol}_finish,",
             f"                   {tall}, {short}, {plan.lanes}, {form.group}, {_enum(plan)});",
         )
-    return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch)
+    return KernelCode(out.text(), constants, (*TILE_HEADERS, *HEADERS), plan.scratch, defines=DEFINES)
 
 
 def _heights(plan: Plan) -> list[tuple[str, int]]:

@@ -13,11 +13,8 @@
 #include "epilogue.h"
 
 #define LINEAR_F32_UNROLL _Pragma("GCC unroll 32")
-#define LINEAR_F32_VECTORS 8 /* the largest tile */
-#define LINEAR_F32_ROWS 8
-#define LINEAR_F32_RUN 128   /* columns that are finished together at most */
-#define LINEAR_F32_TABLE 32  /* floats */
-#define LINEAR_F32_GROUP 5   /* inputs of a table at most */
+/* Defined where this is included: LINEAR_F32_ROWS and LINEAR_F32_VECTORS, the largest tile; LINEAR_F32_RUN, columns
+ * that are finished together at most; LINEAR_F32_TABLE, floats of a table, and LINEAR_F32_GROUP, its inputs at most. */
 
 /* How a lane of 32 bits holds weights. */
 enum linear_f32_form {

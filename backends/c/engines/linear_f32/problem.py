@@ -8,11 +8,10 @@ from itertools import product
 import numpy as np
 
 from .....ir.types import is_float
+from ...dense.problem import MatMul, read_matmul
+from ...digits import SAME, Digits, find_digits
 from ...engine import Constant, Kernel
-from ...epilogue import Refused
-from ..dense_f32.problem import MatMul
-from ..dense_f32.problem import read_problem as read_dense
-from ..table_f32.problem import SAME, Digits, find_digits
+from ...refusal import Refused
 
 TABLE = 32
 """Floats of a table: two registers of 64 bytes."""
@@ -126,9 +125,7 @@ class Problem:
 
 def read_problem(kernel: Kernel) -> Problem:
     """Raises Refused with the reason for what is no such product."""
-    matmul = read_dense(kernel)
-    if not isinstance(matmul, MatMul):
-        raise Refused("want a matrix product")
+    matmul = read_matmul(kernel)
     if not is_float(matmul.x):
         raise Refused("integer operands")
     digits = find_digits(np.ascontiguousarray(matmul.weights.T, np.float32))

@@ -9,12 +9,14 @@ from .....ir.types import element_of, shape_of
 from ...text import value_c
 from .accumulate import accumulator_c
 from .plan import Stage
+from .roots import root
 from .scope import Access, Scope, dense_strides, index_of, sum_c
 
 TILE = 64
 """Columns that are accumulated at a time, on the stack."""
 
 
+@root(MatMulOp, cost="product", work=lambda op: prod(shape_of(op.y)) * shape_of(op.a)[-1])
 def emit_matmul(scope: Scope, stage: Stage, op: MatMulOp) -> None:
     a, b, acc = shape_of(op.a), shape_of(op.b), accumulator_c(op)
     kind, terms = value_c(element_of(op.y)), a[-1]

@@ -11,6 +11,7 @@ from .....ir.types import is_float, shape_of
 from ...text import float_c, int_c
 from .nest import Piece, emit_pieces
 from .plan import Stage
+from .roots import root
 from .scope import Access, Index, Scope, dense_strides, sum_c
 
 
@@ -24,15 +25,18 @@ def emit_copy(scope: Scope, stage: Stage) -> None:
     emit_pieces(scope, stage, [_read(stage, stage.copied, Access(0, dense_strides(stage.shape)))])
 
 
+@root(ReshapeOp)
 def emit_reshape(scope: Scope, stage: Stage, op: ReshapeOp) -> None:
     emit_pieces(scope, stage, [_read(stage, op.x, Access(0, dense_strides(stage.shape)))])
 
 
+@root(TransposeOp)
 def emit_transpose(scope: Scope, stage: Stage, op: TransposeOp) -> None:
     strides = dense_strides(shape_of(op.x))
     emit_pieces(scope, stage, [_read(stage, op.x, Access(0, tuple(strides[p] for p in op.get("perm"))))])
 
 
+@root(SliceOp)
 def emit_slice(scope: Scope, stage: Stage, op: SliceOp) -> None:
     strides = dense_strides(shape_of(op.x))
     offset = sum(start * stride for start, stride in zip(op.get("starts"), strides, strict=True))
@@ -40,6 +44,7 @@ def emit_slice(scope: Scope, stage: Stage, op: SliceOp) -> None:
     emit_pieces(scope, stage, [_read(stage, op.x, Access(offset, steps))])
 
 
+@root(ConcatOp)
 def emit_concat(scope: Scope, stage: Stage, op: ConcatOp) -> None:
     axis, at, pieces = op.get("axis"), 0, []
     for part in op.operands:
@@ -49,6 +54,7 @@ def emit_concat(scope: Scope, stage: Stage, op: ConcatOp) -> None:
     emit_pieces(scope, stage, pieces)
 
 
+@root(PadOp)
 def emit_pad(scope: Scope, stage: Stage, op: PadOp) -> None:
     """The border as slabs, two for each padded axis, then the inside."""
     x, pads, rank = shape_of(op.x), op.get("pads"), len(stage.shape)
@@ -65,6 +71,7 @@ def emit_pad(scope: Scope, stage: Stage, op: PadOp) -> None:
     emit_pieces(scope, stage, pieces)
 
 
+@root(TakeOp)
 def emit_take(scope: Scope, stage: Stage, op: TakeOp) -> None:
     axis, x, indices = op.get("axis"), shape_of(op.x), shape_of(op.indices)
     strides, after = dense_strides(x), len(stage.shape) - axis - len(indices)

@@ -16,9 +16,11 @@ from ...text import int_c, value_c
 from .accumulate import accumulator_c
 from .nest import joined_axes
 from .plan import Stage
+from .roots import root
 from .scope import Access, Index, Scope, dense_strides, index_of, sum_c
 
 
+@root(ReduceMeanOp)
 def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
     """The sum is kept in double, so that its error does not grow with the number of elements."""
     with _results(scope, stage, op) as reduced:
@@ -30,15 +32,18 @@ def emit_reduce_mean(scope: Scope, stage: Stage, op: ReduceMeanOp) -> None:
         scope.element(stage, reduced.index, {op.y: name})
 
 
+@root(ReduceSumOp)
 def emit_reduce_sum(scope: Scope, stage: Stage, op: ReduceSumOp) -> None:
-    total = scope.name("sum")
+    """Floats in double, as for the mean."""
+    total, kind = scope.name("sum"), "double" if is_float(op.x) else accumulator_c(op)
     with _results(scope, stage, op) as reduced:
-        scope.out.add(f"{accumulator_c(op)} {total} = 0;")
+        scope.out.add(f"{kind} {total} = 0;")
         with reduced.elements() as x:
             scope.out.add(f"{total} += {x};")
-        scope.element(stage, reduced.index, {op.y: total})
+        scope.element(stage, reduced.index, {op.y: f"(float){total}" if kind == "double" else total})
 
 
+@root(ReduceMaxOp, ReduceMinOp)
 def emit_reduce_extreme(scope: Scope, stage: Stage, op: ReduceMaxOp | ReduceMinOp) -> None:
     """The largest or smallest element: starts with the other end of the range."""
     largest, kind, best = isinstance(op, ReduceMaxOp), value_c(element_of(op.x)), scope.name("best")
@@ -96,6 +101,7 @@ def _results(scope: Scope, stage: Stage, op: ReduceOp) -> Iterator[_Reduced]:
         yield _Reduced(scope, op.x, index, [x[a] for a in axes], inner, index(Access(0, kept)))
 
 
+@root(SoftmaxOp, cost="exponential")
 def emit_softmax(scope: Scope, stage: Stage, op: SoftmaxOp) -> None:
     axis = op.get("axis") if stage.shape else None
     length = 1 if axis is None else stage.shape[axis]
@@ -123,6 +129,7 @@ def _before(value: SSAValue, largest: bool, *, equal: bool = False) -> str:
     return f"value {sign} best || {nan}"
 
 
+@root(ArgMaxOp)
 def emit_arg_max(scope: Scope, stage: Stage, op: ArgMaxOp) -> None:
     """Both the largest and the smallest element is the first NaN, when there is one, as in numpy."""
     axis, x = op.get("axis"), shape_of(op.x)
@@ -143,6 +150,7 @@ def emit_arg_max(scope: Scope, stage: Stage, op: ArgMaxOp) -> None:
         scope.element(stage, index_of([*at[:axis], "0", *at[axis + 1 :]]), {op.y: name})
 
 
+@root(TopKOp)
 def emit_top_k(scope: Scope, stage: Stage, op: TopKOp) -> None:
     """Insertion into the k best so far; an element goes behind its equals, so that they stay in order of index."""
     axis, x, k, largest = op.get("axis"), shape_of(op.x), op.get("k"), bool(op.get("largest"))

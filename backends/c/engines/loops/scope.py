@@ -10,13 +10,13 @@ from typing import TypeAlias
 
 from xdsl.ir import Operation, SSAValue
 
-from .....ir.kn.layout import round_up
+from .....ir.kn.buffers import ALIGNMENT, round_up
 from .....ir.names import decode_name
 from .....ir.tn.constant import ConstantOp
 from .....ir.tn.linear import BatchNormOp, MatMulOp
 from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from .....ir.types import Element, element_of, shape_of, storage_dtype
-from ...engine import ALIGNMENT, Constants, Kernel
+from ...engine import Constants, Kernel
 from ...expressions import expression, threshold_row
 from ...text import Lines, c_name, storage_c, value_c
 from .constants import packed

@@ -13,6 +13,7 @@ from .....ir.types import element_of, range_of, shape_of
 from ...text import float_c, int_c, storage_c, value_c
 from .accumulate import accumulator_c
 from .plan import Stage
+from .roots import root
 from .scope import Scope, dense_strides, index_of, sum_c
 
 TILE = 256
@@ -160,6 +161,7 @@ def _emit_rows(
             scope.element(stage, index_of(at), {stage.root.results[0]: name})
 
 
+@root(ConvOp, cost="product", work=lambda op: prod(shape_of(op.y)) * prod(shape_of(op.w)[1:]))
 def emit_conv(scope: Scope, stage: Stage, op: ConvOp) -> None:
     x, w, group = shape_of(op.x), shape_of(op.w), op.get("group")
     window, acc = Window.of(op, w[2:]), accumulator_c(op)
@@ -188,12 +190,17 @@ def emit_conv(scope: Scope, stage: Stage, op: ConvOp) -> None:
     _emit_rows(scope, stage, window, acc, "0", tap, finish, channels)
 
 
+def _taps(op: PoolOp) -> int:
+    return prod(shape_of(op.y)) * prod(op.get("kernel"))
+
+
 def _plane(scope: Scope, op: PoolOp, at: list[str], terms: list[tuple[str, int]], offset: int) -> str:
     """The C expression of an input pixel of a pool."""
     lead = zip(at[:2], dense_strides(shape_of(op.operands[0]))[:2], strict=True)
     return scope.reads[op.x].at(sum_c([*lead, *terms], offset))
 
 
+@root(MaxPoolOp, work=_taps)
 def emit_max_pool(scope: Scope, stage: Stage, op: MaxPoolOp) -> None:
     element, window = element_of(op.x), Window.of(op, op.get("kernel"))
     acc = storage_c(element)
@@ -234,11 +241,13 @@ def _emit_sums(
     _emit_rows(scope, stage, window, acc, "0", tap, finish)
 
 
+@root(SumPoolOp, work=_taps)
 def emit_sum_pool(scope: Scope, stage: Stage, op: SumPoolOp) -> None:
     window = Window.of(op, op.get("kernel"))
     _emit_sums(scope, stage, op, window, accumulator_c(op), lambda at, total: total)
 
 
+@root(AvgPoolOp, work=_taps)
 def emit_avg_pool(scope: Scope, stage: Stage, op: AvgPoolOp) -> None:
     window = Window.of(op, op.get("kernel"))
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines
-from .plan import Plan
+from .plan import DEFINES, Plan
 from .problem import BINARY, SIGNED, Problem
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def emit_permute(kernel: Kernel, plan: Plan) -> KernelCode:
             f"permute_conv(task, &{symbol}_layer, {symbol}_tile, {symbol}_finish, {plan.pixels}, {plan.lanes}, "
             f"{problem.digits.group}, {problem.digits.words});",
         )
-    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch)
+    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch.bytes, defines=DEFINES)
 
 
 def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:
@@ -106,5 +106,5 @@ def _fields(plan: Plan, places: dict[str, int]) -> list[str]:
         f"    .ring_rows = {plan.ring}, .row_bytes = {plan.row_bytes(columns)},",
         f"    .block_bytes = {pairs * plan.vectors * plan.target.vector_bytes},",
         *(f"    .{name} = {place}," for name, place in places.items()),
-        *(f"    .{name} = {place}," for name, place in plan.parts.items() if name != "end"),
+        *plan.scratch.fields(),
     ]

@@ -7,8 +7,8 @@
 
 #include "permute_tile.h"
 
-#define PERMUTE_ROWS 16  /* channels and pixels that are transposed together */
-#define PERMUTE_SPARE 32 /* sums behind a run that an epilogue may read */
+/* Defined where this is included: PERMUTE_ROWS, channels and pixels that are transposed together; PERMUTE_SPARE, sums
+ * behind a run that an epilogue may read. */
 
 enum permute_share { PERMUTE_SHARE_ROWS, PERMUTE_SHARE_COLUMNS, PERMUTE_SHARE_BLOCKS };
 

@@ -11,8 +11,7 @@
 #define PERMUTE_INLINE static inline __attribute__((always_inline))
 #define PERMUTE_UNROLL _Pragma("GCC unroll 16")
 #define PERMUTE_LANES (TERCET_VECTOR_BYTES / 2)
-#define PERMUTE_PIXELS 8 /* the largest tile */
-#define PERMUTE_VECTORS 4
+/* PERMUTE_PIXELS and PERMUTE_VECTORS, the largest tile, are defined where this is included. */
 #define PERMUTE_CELLS 16 /* pixels of a block of cells */
 
 /* Keeps a vector in a register, and compilers from adding up in another order: they would hold more than there are. */

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
 import numpy as np
 
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Schedule
-from ...epilogue import Refused
+from .....ir.kn.buffers import round_up
+from ...engine import Schedule
+from ...refusal import Refused
+from ...scratch import Scratch
 from ...target import Target
 from .problem import Problem
 
 NAME = "permute"
-MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32  # PERMUTE_PIXELS .. of permute_tile.h and permute.h
+MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32
+"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums behind a run that an
+epilogue may read."""
+DEFINES = {
+    "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_SPARE": SPARE,
+}  # fmt: skip
 STAGED_BYTES = 28 * 1024
 """Of the sums of a block of outputs and a band of pixels: they stay in L1."""
 FEWEST_COLUMNS, MOST_SCRATCH = 16, 16 * 1024 * 1024
@@ -88,38 +95,28 @@ class Plan:
         return "COLUMNS" if height == 1 and width >= ENOUGH_JOBS * self.pixels else "BLOCKS"
 
     @cached_property
-    def parts(self) -> dict[str, int]:
-        """Byte offsets in scratch of the parts of permute_layer; `end` is their size."""
+    def scratch(self) -> Scratch:
+        """The parts that permute_layer names."""
         rows, columns = self.band
         row, pixels, taps = self.row_bytes(columns), rows * columns, rows * self.problem.conv.kernel[0]
-        sizes = {
-            "ring": self.ring * row,
-            "padding": row,
-            "cells": (self.columns(columns) + ROWS) * 8,
-            "held": self.ring * 4,
-            "taps": taps * 8,
-            "staged": (pixels + ROWS) * self.lanes * 4,
-            "sums": ROWS * (round_up(pixels, ROWS) + SPARE) * 4,
-            "end": 0,
-        }
-        found, at = {}, 0
-        for name, size in sizes.items():
-            found[name] = at
-            at = round_up(at + size, ALIGNMENT)
-        return found
-
-    @property
-    def scratch(self) -> int:
-        return self.parts["end"]
+        return Scratch.of(
+            ring=self.ring * row,
+            padding=row,
+            cells=(self.columns(columns) + ROWS) * 8,
+            held=self.ring * 4,
+            taps=taps * 8,
+            staged=(pixels + ROWS) * self.lanes * 4,
+            sums=ROWS * (round_up(pixels, ROWS) + SPARE) * 4,
+        )
 
     def schedule(self) -> Schedule:
         return {"pixels": self.pixels, "vectors": self.vectors}
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. A step, one table of each pixel of a tile, takes each pixel and vector of outputs a `look_up` and
         each table and vector of indices a `load`; sums that leave 16 bits `widen` a vector, a tile `tile`. A table
         takes `build` for each pair of its inputs and a `store`; a sum `value`; weights outside L2 `byte` each band."""
-        problem, conv, costs = self.problem, self.problem.conv, self.target.costs[NAME]
+        problem, conv = self.problem, self.problem.conv
         rows, columns = self.band
         height, width = conv.out
         bands = [
@@ -138,7 +135,7 @@ class Plan:
         weights = self.blocks * conv.groups * steps * self.lanes
         if weights > self.target.l2 // 2:
             cycles = max(cycles, len(bands) * weights * costs["byte"])
-        return Cost(conv.images * cycles + costs["kernel"], weights, self.scratch)
+        return conv.images * cycles + costs["kernel"]
 
 
 def plans(problem: Problem, target: Target) -> list[Plan]:
@@ -150,7 +147,7 @@ def plans(problem: Problem, target: Target) -> list[Plan]:
         for pixels in range(1, widest + 1)
         if pixels * (vectors + 1) <= target.registers - TEMPORARIES
     ]
-    found = [plan for plan in found if plan.scratch <= MOST_SCRATCH]
+    found = [plan for plan in found if plan.scratch.bytes <= MOST_SCRATCH]
     if not found:
         raise Refused(f"tables of more than {MOST_SCRATCH} bytes")
-    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

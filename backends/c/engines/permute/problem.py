@@ -10,12 +10,11 @@ import numpy as np
 
 from .....ir.tn.linear import ConvOp
 from .....ir.types import element_of, is_float, range_of, shape_of, storage_dtype
+from ...bit_products.problem import Problem as Convolution
+from ...bit_products.problem import read_convolution
 from ...engine import Kernel
-from ...epilogue import Refused
-from ..popcount.problem import Problem as Convolution
-from ..popcount.problem import read_convolution
-
-INT16_MAX, INT32_MAX = 2**15 - 1, 2**31 - 1
+from ...limits import INT16_MAX, INT32_MAX
+from ...refusal import Refused
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,7 @@ def read_problem(kernel: Kernel) -> Problem:
     element = element_of(root.x)
     if is_float(root.x) or storage_dtype(element).itemsize != 1:
         raise Refused(f"want activations of 8 bits, have {element}")
-    weights = kernel.array(root.w)
-    if weights is None or weights.dtype.kind == "f" or not np.isin(weights, (-1, 0, 1)).all():
+    if (weights := kernel.ternary(root.w)) is None:
         raise Refused("want constant weights of {-1, 0, 1}")
     if 0 in (*shape_of(root.x), *weights.shape, *shape_of(root.y)):
         raise Refused("an empty tensor")
@@ -155,7 +153,7 @@ def read_problem(kernel: Kernel) -> Problem:
     lo, hi = min(lo, 0), max(hi, 0)
     if hi - lo > 255:
         raise Refused(f"want activations and 0 within 256 neighbouring values, have {element}")
-    problem = Problem(read_convolution(kernel, root, weights.astype(np.int8)), lo, hi)
+    problem = Problem(read_convolution(kernel, root, weights), lo, hi)
     flat = problem.flat
     largest = (hi - lo) * int(np.maximum((flat > 0).sum((1, 2)), (flat < 0).sum((1, 2))).max())
     if largest + int(np.abs(problem.offset).max()) + int(np.abs(problem.conv.bias).max()) > INT32_MAX:

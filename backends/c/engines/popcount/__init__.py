@@ -6,66 +6,33 @@ Source: docs/kernels-avx512.md, "A"; counting the ones of an exclusive or is XNO
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from .....ir.kn.bit_rows import BitRowsLayout
-from .....ir.kn.bits import BitsLayout
-from ...engine import Bits, Constants, Cost, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Refused, epilogue_reads
+from .....ir.kn.requests import Bits
+from ...bit_products.fields import offset_of
+from ...bit_products.problem import layout_requests, read_problem, writes
+from ...engine import Engine, Kernel, Plan
+from ...epilogue import check_epilogue
 from ...target import Target
-from .emit import emit_popcount, epilogue_of, offset_of
-from .forms import Form
-from .plan import NAME, Plan, plans
-from .problem import read_problem
+from .emit import emit_popcount
+from .plan import NAME, plans
+from .plan import Plan as Popcount
 
 
-class Popcount:
-    """The protocol of backends/c/engine.py; see popcount.h for the algorithm."""
-
-    name = NAME
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            problem = read_problem(kernel)
-            plan = plans(problem, kernel, target)[0]
-            if plan.levels is None:
-                epilogue_of(kernel, plan).build(offset_of(problem), Constants())
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        return [plan.schedule() for plan in plans(read_problem(kernel), kernel, target)]
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return _plan(kernel, schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        plan = _plan(kernel, schedule, target)
-        problem, levels = plan.problem, plan.levels
-        request = Bits(problem.axis, 1 if problem.channels % 64 == 0 else problem.groups)
-        if levels is None:
-            return epilogue_reads(kernel, problem.x, request, problem.grid)
-        selector = Bits(problem.out_axis)
-        return [request if v is problem.x else selector for v in kernel.op.block.args]
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        problem = _plan(kernel, schedule, target).problem
-        return problem.levels is None or problem.out_axis == 1
-
-    def writes_bits(
-        self, kernel: Kernel, schedule: Schedule, target: Target, layout: BitsLayout | BitRowsLayout
-    ) -> bool:
-        plan = _plan(kernel, schedule, target)
-        return plan.levels is not None and layout == BitsLayout.of(plan.problem.out_axis)
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        return emit_popcount(kernel, _plan(kernel, kernel.op.schedule_values, target))
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See popcount.h for the algorithm."""
+    return as_plans(kernel, plans(read_problem(kernel), target))
 
 
-def _plan(kernel: Kernel, schedule: Schedule, target: Target) -> Plan:
-    form = Form.of(read_problem(kernel))
-    return Plan(form, target, int(schedule["pixels"]), int(schedule["vectors"]))
+def as_plans(kernel: Kernel, found: Sequence[Popcount]) -> list[Plan]:
+    """The face of plans of one kernel. Raises Refused where what follows the sums cannot be computed."""
+    problem, levels = found[0].problem, found[0].levels
+    if levels is None:
+        check_epilogue(kernel, problem.root, problem.grid, offset_of(problem))
+    reads = layout_requests(
+        kernel, problem, levels, Bits(problem.axis, 1 if problem.channels % 64 == 0 else problem.groups)
+    )
+    return [Plan.of(NAME, plan, plan.target, reads, partial(writes, problem, levels), emit_popcount) for plan in found]
 
 
-ENGINE = Popcount()
+ENGINE = Engine(NAME, read)

@@ -6,15 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from .....ir.kn.bits import BitsLayout, planes_in_bits
-from .....ir.kn.layout import bits_of, planes_of
-from .....ir.types import values_of
-from ...bit_maps import BIT_MAP_HEADERS, bit_map_initialiser, bytes_initialiser
+from .....ir.kn.bits import planes_in_bits
+from .....ir.kn.layout import bits_of
+from ...bit_maps import BIT_MAP_HEADERS
+from ...bit_products.fields import (
+    clear_borders,
+    level_bits,
+    offset_of,
+    result_fields,
+    shape_fields,
+    span_fields,
+)
+from ...bit_products.problem import Levels, Span
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import Epilogue
 from ...text import Lines
-from .plan import Plan
-from .problem import Levels, Problem, Span
+from .plan import DEFINES, Plan
 
 HERE = Path(__file__).parent
 HEADERS = (*BIT_MAP_HEADERS, HERE / "popcount_tile.h", HERE / "popcount.h")
@@ -33,12 +40,7 @@ def emit_popcount(kernel: Kernel, plan: Plan) -> KernelCode:
     if levels is not None:
         places |= _add_levels(plan, levels, constants)
         results = "LEVELS" if bits_of(kernel.outputs[0]) else "UNPACKED"
-        if planes_of(kernel.outputs[0]):
-            clears = [
-                "int64_t begin, end;",
-                f"tercet_share(task, {problem.groups * problem.outputs}, 1, &begin, &end);",
-                f"planes_clear_borders(&{symbol}_layer.bytes, task->out[0], 0, begin, end);",
-            ]
+        clears = clear_borders(kernel, problem.groups * problem.outputs)
     else:
         bases = np.stack([_in_blocks(plan, base[:, None]).reshape(-1) for base in form.bases()])
         places["base"] = constants.add(Constant(bases))
@@ -57,19 +59,12 @@ def emit_popcount(kernel: Kernel, plan: Plan) -> KernelCode:
             f"popcount_product(task, &{symbol}_layer, {symbol}_tiles, {finish}, {plan.pixels}, {plan.vectors}, "
             f"{form.planes}, {int(form.product == 'SIGNS')}, POPCOUNT_{results});",
         )
-    return KernelCode(out.text(), constants, HEADERS, plan.scratch)
+    return KernelCode(out.text(), constants, HEADERS, plan.scratch.bytes, defines=DEFINES)
 
 
 def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:
     rows, columns = plan.band
     return Epilogue(kernel, plan.problem.root, plan.problem.grid, plan.lanes if plan.problem.rows else rows * columns)
-
-
-def offset_of(problem: Problem) -> np.ndarray:
-    """The bias as an epilogue adds it."""
-    if problem.rows:
-        return problem.bias if problem.out_axis >= 0 else problem.bias.reshape(())
-    return problem.bias.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
 
 
 def _in_blocks(plan: Plan, values: np.ndarray) -> np.ndarray:
@@ -102,56 +97,26 @@ def _add_levels(plan: Plan, levels: Levels, constants: Constants) -> dict[str, i
     return {"limits": constants.add(Constant(stored.astype(integer))), "codes": constants.add(Constant(words))}
 
 
-def level_bits(levels: Levels) -> np.ndarray:
-    """bool [planes, outputs, n + 1]: the bits of the level after passing 0..n thresholds."""
-    if planes_in_bits(levels.element) == 2:
-        return np.stack([levels.values != 0, levels.values < 0])
-    values = values_of(levels.element)
-    return (levels.values == values[-1])[None] & (len(values) > 1)
-
-
 def _spans(spans: list[Span]) -> str:
     return ", ".join(f"{{{s.begin}, {s.end}, {s.first}, {s.count}}}" for s in spans)
 
 
 def _fields(kernel: Kernel, plan: Plan, places: dict[str, int]) -> list[str]:
     problem, form, levels = plan.problem, plan.form, plan.levels
-    (height, width), (out_height, out_width) = problem.size, problem.out
-    selector, result, choices = "{.planes = 0}", "{.planes = 0}", 1
-    extra = []
-    if levels is not None:
-        layout = bits_of(kernel.outputs[0]) or BitsLayout.of(problem.out_axis)
-        result = bit_map_initialiser(kernel.op.yielded[0].type, layout)
-        if not bits_of(kernel.outputs[0]):
-            extra.append(f"    .bytes = {bytes_initialiser(kernel.outputs[0], problem.out_axis)},")
-        if levels.selector is not None:
-            choices = levels.thresholds.shape[1]
-            operand = kernel.input_index(levels.selector)
-            selector = bit_map_initialiser(levels.selector.type, BitsLayout.of(problem.out_axis))
-            extra.append(f"    .first_choice = {levels.first}, .selector_operand = {operand},")
     rows, columns = plan.band
-    spans = [len(problem.spans(axis)) for axis in (0, 1)]
     return [
-        f"    .images = {problem.images}, .height = {height}, .width = {width},",
-        f"    .out_height = {out_height}, .out_width = {out_width},",
-        f"    .stride_y = {problem.strides[0]}, .stride_x = {problem.strides[1]},",
-        f"    .dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]},",
-        f"    .top = {problem.pads[0]}, .left = {problem.pads[1]},",
-        f"    .kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]},",
+        *shape_fields(problem),
         f"    .groups = {problem.groups}, .words = {problem.words}, .planes = {problem.planes},",
         f"    .joined = {int(problem.joined)},",
         f"    .outputs = {problem.outputs}, .blocks = {plan.blocks},",
-        f"    .row_spans = {spans[0]}, .column_spans = {spans[1]},",
-        f"    .rows = {kernel.symbol}_rows, .columns = {kernel.symbol}_columns,",
+        *span_fields(kernel, problem),
         f"    .share = POPCOUNT_SHARE_{plan.share}, .band_rows = {rows}, .band_columns = {columns},",
         f"    .thresholds = {levels.thresholds.shape[2] if levels else 0}, .limit_bytes = {8 // plan.fold},",
         f"    .scale = {form.scale},",
-        f"    .choices = {choices},",
-        *extra,
-        f"    .selector = {selector}, .out = {result},",
+        *result_fields(kernel, problem, levels),
         *(f"    .{name} = {place}," for name, place in places.items()),
         f"    .class_items = {problem.groups * plan.blocks * plan.lanes if form.classes else 0},",
-        *(f"    .{name} = {at}," for name, (at, size) in plan.parts.items() if size),
+        *plan.scratch.fields(),
     ]
 
 

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from .....ir.types import values_of
+from ...bit_products.problem import Problem
 from ...engine import Constant
-from .problem import Problem
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,7 @@ class Form:
             return np.zeros((1, len(self.flat)), np.int64)
         low = values_of(self.problem.element)[0]
         taps = self.flat.astype(np.int64).sum(axis=1) * low + (self.flat > 0).sum(axis=1) * self.scale
-        rows, columns = (self.problem.spans(axis) for axis in (0, 1))
-        return np.stack([
-            taps[:, r.first : r.first + r.count, c.first : c.first + c.count].sum(axis=(1, 2))
-            for r in rows
-            for c in columns
-        ])  # fmt: skip
+        return self.problem.seen(taps)
 
     def digits(self) -> np.ndarray:
         """uint8, as `flat`: one bit of a weight, or for two of them 0, 1, 2."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -9,14 +10,16 @@ from math import prod
 import numpy as np
 
 from .....ir.kn.bits import planes_in_bits
-from .....ir.kn.layout import round_up
-from ...engine import ALIGNMENT, Cost, Kernel, Schedule
+from ...bit_products.problem import Levels, Problem
+from ...engine import Schedule
+from ...scratch import Scratch
 from ...target import Target
 from .forms import Form
-from .problem import Levels, Problem
 
 NAME = "popcount"
-MOST_PIXELS, SPARE, WORD_BITS = 8, 32, 64  # POPCOUNT_PIXELS, POPCOUNT_SPARE of popcount_tile.h
+MOST_PIXELS, MOST_VECTORS, SPARE, WORD_BITS = 8, 8, 32, 64
+"""Pixels and vectors of the largest tile; sums behind a run that an epilogue may read; channels of a word."""
+DEFINES = {"POPCOUNT_PIXELS": MOST_PIXELS, "POPCOUNT_VECTORS": MOST_VECTORS, "POPCOUNT_SPARE": SPARE}
 FEWEST, STAGED_BYTES = 128, 24 * 1024
 """Pixels of a band, at least; bytes of the sums of a block of outputs that stay in L1, where an epilogue takes them."""
 ENOUGH_JOBS = 8
@@ -90,8 +93,8 @@ class Plan:
         return "BLOCKS"
 
     @cached_property
-    def parts(self) -> dict[str, tuple[int, int]]:
-        """Byte offset and size in scratch of the parts of popcount_layer."""
+    def scratch(self) -> Scratch:
+        """The parts that popcount_layer names."""
         rows, columns = self.band
         pixels, sizes = rows * columns, {"sums": (self.pixels * self.lanes + SPARE) * 4}
         staged = self.levels is None and not self.problem.rows
@@ -104,28 +107,19 @@ class Plan:
         words = 0
         if self.levels is not None:
             words = -(-self.problem.groups * self.problem.outputs // WORD_BITS) * planes_in_bits(self.levels.element)
-        sizes["bits"] = pixels * words * 8
-        found, at = {}, 0
-        for name, size in sizes.items():
-            found[name] = (at, size)
-            at = round_up(at + size, ALIGNMENT)
-        return found
-
-    @property
-    def scratch(self) -> int:
-        return round_up(max(at + size for at, size in self.parts.values()), ALIGNMENT)
+        return Scratch.of(**sizes, bits=pixels * words * 8)
 
     def schedule(self) -> Schedule:
         return {"pixels": self.pixels, "vectors": self.vectors}
 
     # -- cost -----------------------------------------------------------------------------------------------------
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, and
         each vector of weights a `load`; a tile `tile`, its pixels `pixel` each; a vector of results, `fold` to bring
         several into one, `level` for each threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words
         and taps of the inputs; weights outside L2 `byte`."""
-        problem, costs, form = self.problem, self.target.costs[NAME], self.form
+        problem, form = self.problem, self.form
         name = "popcount_u64" if "popcount_u64" in self.target.instructions else "popcount_u8"
         ones = self.target.instructions[name].ops if name in self.target.instructions else 10
         ops = form.operations + form.counts * ones
@@ -154,7 +148,7 @@ class Plan:
         if weights > self.target.l2 // 2:
             bands = -(-problem.out[0] // self.band[0]) * -(-problem.out[1] // self.band[1])
             cycles = max(cycles, problem.images * bands * weights * costs["byte"])
-        return Cost(cycles + costs["kernel"], weights, self.scratch)
+        return cycles + costs["kernel"]
 
     def _tiles(self, pixels: int) -> list[tuple[int, int]]:
         """Sizes of the tiles of so many pixels, and how many there are of each."""
@@ -167,10 +161,10 @@ def registers(form: Form, pixels: int, vectors: int) -> int:
     return pixels * vectors * form.counts + pixels * form.problem.planes + vectors * form.planes
 
 
-def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
+def plans(problem: Problem, target: Target) -> list[Plan]:
     """The best register tiles, as predicted."""
     form, lanes = Form.of(problem), target.lanes(np.uint64)
-    sizes = [v for v in (1, 2, 4, 8) if v * lanes in (8, 16, 32, 64)]
+    sizes = [v for v in (1, 2, 4, MOST_VECTORS) if v * lanes in (8, 16, 32, 64)]
     if problem.levels is not None and problem.groups > 1:
         sizes = [v for v in sizes if problem.outputs % (v * lanes) == 0] or sizes
     found = [
@@ -181,4 +175,4 @@ def plans(problem: Problem, kernel: Kernel, target: Target) -> list[Plan]:
     ]
     widest = min(MOST_PIXELS, prod(problem.out))
     found = [plan for plan in found if plan.pixels <= widest]
-    return sorted(found, key=lambda plan: plan.cost().cycles)[:CANDIDATES]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))[:CANDIDATES]

@@ -16,9 +16,8 @@
 #define POPCOUNT_INLINE static inline __attribute__((always_inline))
 #define POPCOUNT_UNROLL _Pragma("GCC unroll 16")
 #define POPCOUNT_LANES (TERCET_VECTOR_BYTES / 8)
-#define POPCOUNT_PIXELS 8  /* the largest tile */
-#define POPCOUNT_VECTORS 8
-#define POPCOUNT_SPARE 32  /* sums behind a run that an epilogue may read */
+/* Defined where this is included: POPCOUNT_PIXELS and POPCOUNT_VECTORS, the largest tile; POPCOUNT_SPARE, sums behind
+ * a run that an epilogue may read. */
 
 typedef tercet_u64v popcount_vector;
 typedef int64_t popcount_signed __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));

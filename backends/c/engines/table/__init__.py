@@ -8,43 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
+from ...convolutions.problem import layout_requests, read_problem
+from ...engine import Engine, Kernel, Plan, any_planes
 from ...target import Target
 from .emit import emit_table
-from .plan import Planner, plan_of
-from .problem import Refused, layout_requests, read_problem
+from .plan import NAME, Planner
 
 CANDIDATES = 4
 
 
-class TableEngine:
-    """The protocol of backends/c/engine.py; see plan.py for the choices, table_sums.h and table.h for the algorithm."""
-
-    name = "table"
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            read_problem(kernel)
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        plans = Planner(read_problem(kernel), target).plans()
-        return [plan.schedule() for plan in plans[:CANDIDATES]]
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return plan_of(read_problem(kernel), schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return layout_requests(kernel)
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return True
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        return emit_table(kernel, plan_of(read_problem(kernel), kernel.op.schedule_values, target))
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See plan.py for the choices, table_sums.h and table.h for the algorithm."""
+    problem = read_problem(kernel)
+    reads = layout_requests(kernel, problem)
+    found = Planner(problem, target).plans()[:CANDIDATES]
+    return [Plan.of(NAME, plan, target, reads, any_planes, emit_table) for plan in found]
 
 
-ENGINE = TableEngine()
+ENGINE = Engine(NAME, read)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.kn.layout import PlanesLayout
+from ...convolutions.problem import results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
-from .plan import Plan
-from .problem import results_code
+from .plan import DEFINES, Plan
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("table_sums.h", "table.h"))
 
@@ -47,7 +47,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"table_conv(&{symbol}_layer, task, {results.finish});")
-    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch)
+    return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch, defines=DEFINES)
 
 
 def index_stream(plan: Plan) -> Constant:

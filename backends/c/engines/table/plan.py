@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ...engine import Cost, Schedule
+from ...convolutions.problem import Problem
+from ...engine import Schedule
 from ...target import Target
-from .problem import Problem
 
+NAME = "table"
 MAX_GROUP = {2: 8, 3: 5}
 MAX_CHUNK = 64
-STAGED = 16  # TABLE_STAGED of table.h
+MAX_VECTORS, STAGED = 4, 16
+"""Vectors of a tile, at most; channels that are finished before they are stored."""
+DEFINES = {"TABLE_MAX_GROUP": max(MAX_GROUP.values()), "TABLE_MAX_VECTORS": MAX_VECTORS, "TABLE_STAGED": STAGED}
 MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
 TABLE_SHARE_OF_L1 = 0.8
 
@@ -94,14 +98,14 @@ class Plan:
     def schedule(self) -> Schedule:
         return {name: getattr(self, name) for name in ("lane", "wide", "group", "chunk", "vectors")}
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """Predicted cycles: every vector of a tile is computed in full, so small maps waste lanes and pay for it.
 
         Costs of one vector: `row_store` an entry of a table, `build` the rest of a table, `look_up` one of two or more
         vectors that share an index (`look_up_single`: of one; `look_up_l2`: from tables beyond L1), `widen` a sum, once
         a chunk, `level` a comparison, `value` a sum stored as it is, for each lane, `store` the rest of an output.
         """
-        problem, costs = self.problem, self.target.costs["table"]
+        problem = self.problem
         tiles = -(-problem.lanes(problem.pitch()) // self.tile_lanes)
         chunks, parts = -(-self.groups // self.chunk), self.wide // self.lane
         fits = self.chunk * self.entries * self.vectors * self.target.vector_bytes <= self.target.l1
@@ -113,8 +117,7 @@ class Plan:
             if self.steps
             else costs["value"] * self.target.vector_bytes / self.lane
         )
-        cycles = tiles * self.vectors * (build + sums + problem.outputs * finish)
-        return Cost(cycles, problem.outputs * (self.groups + (self.thresholds + 2) * self.wide), self.scratch)
+        return tiles * self.vectors * (build + sums + problem.outputs * finish)
 
 
 class Planner:
@@ -155,8 +158,8 @@ class Planner:
                 continue
             for group in range(1, min(MAX_GROUP[self.digits.radix], self.problem.inputs) + 1):
                 longest = self.longest_chunk(lane, group)
-                found += [p for v in (1, 2, 4) if (p := self._plan(lane, group, longest, v)) is not None]
-        return sorted(found, key=lambda plan: plan.cost().cycles)
+                found += [p for v in (1, 2, MAX_VECTORS) if (p := self._plan(lane, group, longest, v)) is not None]
+        return sorted(found, key=lambda plan: plan.cost(self.target.costs[NAME]))
 
     def _plan(self, lane: int, group: int, longest: int, vectors: int) -> Plan | None:
         row = vectors * self.target.vector_bytes
@@ -168,8 +171,3 @@ class Planner:
         chunks = -(-groups // most)
         chunk = -(-groups // chunks)  # chunks of equal size
         return Plan(self.problem, self.digits, self.target, lane, self.wide(lane), group, chunk, vectors)
-
-
-def plan_of(problem: Problem, schedule: Schedule, target: Target) -> Plan:
-    """The plan that a schedule describes."""
-    return Plan(problem, digits_of(problem), target, **{name: int(value) for name, value in schedule.items()})

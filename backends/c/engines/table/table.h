@@ -4,7 +4,8 @@
 
 #include "table_sums.h"
 
-#define TABLE_STAGED 16 /* channels finished before they are stored: a vector cannot be reread in parts right away */
+/* TABLE_STAGED, defined where this is included: channels finished before they are stored, as a vector cannot be
+ * reread in parts right away. */
 
 /* An element of a channel's record in every lane. */
 TABLE_INLINE tercet_u64v table_splat(const struct table_layer *l, const unsigned char *record, int i) {

@@ -10,8 +10,7 @@
 #include "epilogue.h"
 
 #define TABLE_INLINE static inline __attribute__((always_inline))
-#define TABLE_MAX_GROUP 8
-#define TABLE_MAX_VECTORS 4
+/* TABLE_MAX_GROUP and TABLE_MAX_VECTORS are defined where this is included. */
 #define TABLE_SHARE 8 /* pairs of a tile and an output channel that stay on one thread */
 
 typedef uint16_t table_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));

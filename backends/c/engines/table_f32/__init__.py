@@ -11,44 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...engine import Cost, Kernel, KernelCode, LayoutRequest, Schedule
-from ...epilogue import Refused
+from ...convolutions.convolution import epilogue_requests
+from ...engine import Engine, Kernel, Plan, any_planes
 from ...target import Target
-from ..table.convolution import epilogue_requests
 from .emit import emit_table
-from .plan import plan_of, plans
+from .plan import NAME, plans
 from .problem import read_problem
 
 CANDIDATES = 3
 
 
-class TableF32Engine:
-    """The protocol of backends/c/engine.py; see plan.py for the choices and table_f32.h for the algorithm."""
-
-    name = "table_f32"
-    packed = True
-
-    def accepts(self, kernel: Kernel, target: Target) -> str:
-        try:
-            read_problem(kernel)
-        except Refused as reason:
-            return str(reason)
-        return ""
-
-    def schedules(self, kernel: Kernel, target: Target) -> Sequence[Schedule]:
-        return [plan.schedule() for plan in plans(read_problem(kernel), target)[:CANDIDATES]]
-
-    def cost(self, kernel: Kernel, schedule: Schedule, target: Target) -> Cost:
-        return plan_of(read_problem(kernel), schedule, target).cost()
-
-    def reads(self, kernel: Kernel, schedule: Schedule, target: Target) -> Sequence[LayoutRequest]:
-        return epilogue_requests(kernel, read_problem(kernel))
-
-    def writes_planes(self, kernel: Kernel, schedule: Schedule, target: Target) -> bool:
-        return True
-
-    def emit(self, kernel: Kernel, target: Target) -> KernelCode:
-        return emit_table(kernel, plan_of(read_problem(kernel), kernel.op.schedule_values, target))
+def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
+    """See plan.py for the choices and table_f32.h for the algorithm."""
+    problem = read_problem(kernel)
+    reads = epilogue_requests(kernel, problem)
+    return [Plan.of(NAME, plan, target, reads, any_planes, emit_table) for plan in plans(problem, target)[:CANDIDATES]]
 
 
-ENGINE = TableF32Engine()
+ENGINE = Engine(NAME, read)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...convolutions.convolution import finish_function
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines, float_c
-from ..table.convolution import finish_function
-from .plan import Cluster, Plan
+from .plan import DEFINES, Cluster, Plan
 
 HEADER = Path(__file__).with_name("table_f32.h")
 WORD = 8
@@ -34,7 +34,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(*clears)
         out.add(f"table_f32_conv(&{symbol}_layer, {symbol}_parts, {len(parts)}, task, {symbol}_finish);")
-    return KernelCode(out.text(), constants, (*HEADERS, HEADER), sum(plan.sizes))
+    return KernelCode(out.text(), constants, (*HEADERS, HEADER), sum(plan.sizes), defines=DEFINES)
 
 
 def _layer(out: Lines, kernel: Kernel, plan: Plan, scales: int) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import groupby
 
-from .....ir.kn.layout import round_up
-from ...engine import Cost, Schedule
+from .....ir.kn.buffers import round_up
+from ...engine import Schedule
 from ...target import Target
 from .problem import Problem
 
+NAME = "table_f32"
 VECTOR_BYTES = 32
 """A wider vector at a shifted place would always cross a cache line."""
 LINE_BYTES = 64
 MAX_GROUP = {2: 5, 3: 4}
+MAX_TILE = 12
+"""Vectors of sums of a tile."""
+DEFINES = {"TABLE_F32_MAX_GROUP": max(MAX_GROUP.values()), "TABLE_F32_MAX_SUMS": MAX_TILE}
 MAX_UNITS = 64
 MAX_SUMS = 128 * 1024
 MAX_RUN = 512
@@ -148,14 +152,14 @@ class Plan:
         block = (rows * width + self.pitch * self.lanes) * 4  # the last row's vectors may reach behind it
         return round_up(tables, LINE_BYTES), round_up(rows * self.vectors * vector, LINE_BYTES), block
 
-    def cost(self) -> Cost:
+    def cost(self, costs: Mapping[str, float]) -> float:
         """Predicted cycles: tables, look-ups, the sums' way to and from memory, the epilogue.
 
         Costs of one vector: `row_store` an entry's row, `build` the rest of a table's row, `look_up` a row added to a
         sum, `sum` one loaded and stored (`sum_l2`: beyond L1). `index` of an output for a table, `finish` of 8 results,
         `run` of a call of the epilogue.
         """
-        problem, sums, costs = self.problem, self.rows * self.vectors, self.target.costs["table_f32"]
+        problem, sums = self.problem, self.rows * self.vectors
         build = look_up = 0.0
         held = costs["sum"] if self.sizes[1] <= self.target.l1 // 4 else costs["sum_l2"]
         chunks = -(-self.groups // self.chunk)
@@ -166,19 +170,17 @@ class Plan:
         tiles = self.tiles[0] * self.tiles[1]
         outputs = problem.outputs * problem.out[0] * problem.out[1]
         cycles = tiles * (problem.group * build + problem.outputs * look_up)
-        cycles += outputs * 8 / self.lanes * costs["finish"] + problem.outputs * self.tiles[0] * costs["run"]
-        stream = problem.outputs * self.groups * problem.weights.shape[2] * problem.weights.shape[3]
-        return Cost(cycles, stream, sum(self.sizes))
+        return cycles + outputs * 8 / self.lanes * costs["finish"] + problem.outputs * self.tiles[0] * costs["run"]
 
 
 def plans(problem: Problem, target: Target) -> list[Plan]:
     """All sensible plans, the cheapest first."""
-    return sorted(_plans(problem, target), key=lambda plan: plan.cost().cycles)
+    return sorted(_plans(problem, target), key=lambda plan: plan.cost(target.costs[NAME]))
 
 
 def _plans(problem: Problem, target: Target) -> Iterator[Plan]:
     vector = min(target.vector_bytes, VECTOR_BYTES)
-    registers = min(target.registers - 3, 12)
+    registers = min(target.registers - 3, MAX_TILE)
     for pitch in (p for p in (1, 2, 4) if p * vector <= LINE_BYTES):
         for vectors in range(1, pitch + 1):
             for reach in sorted({0, (problem.weights.shape[2] - 1) * problem.dilations[0] // problem.stride}):
@@ -211,8 +213,3 @@ def _groups(plan: Plan) -> Iterator[Plan]:
         if most:
             chunk = -(-groups // -(-groups // most))
             yield replace(plan, group=group, chunk=chunk)
-
-
-def plan_of(problem: Problem, schedule: Schedule, target: Target) -> Plan:
-    """The plan that a schedule describes."""
-    return Plan(problem, target, **{name: int(value) for name, value in schedule.items()})

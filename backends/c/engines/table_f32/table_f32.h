@@ -11,8 +11,7 @@
 #define TABLE_F32_INLINE static inline __attribute__((always_inline))
 #define TABLE_F32_BYTES (TERCET_VECTOR_BYTES < 32 ? TERCET_VECTOR_BYTES : 32)
 #define TABLE_F32_LANES (TABLE_F32_BYTES / 4)
-#define TABLE_F32_MAX_GROUP 5
-#define TABLE_F32_MAX_SUMS 12
+/* TABLE_F32_MAX_GROUP and TABLE_F32_MAX_SUMS, of a tile, are defined where this is included. */
 #define TABLE_F32_SHARE 8 /* pairs of a block of tiles and an output channel that stay on one thread */
 
 typedef float table_f32_v __attribute__((vector_size(TABLE_F32_BYTES), may_alias));

@@ -1,0 +1,81 @@
+"""What the driver needs of a backend: an interface, so that one more is one more file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..ir.program import Program
+from ..passes.base import Pass
+from ..runtime.artifact.layers import Layer
+from ..runtime.artifact.manifest import CompilerInfo, TargetInfo
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What a user may choose of a backend; see CompileOptions."""
+
+    target: str = "native"
+    engines: tuple[str, ...] = ()
+    optimize: str = "speed"
+    threading: str = "pool"
+    tune: int = 0
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a backend made of a program. contents: the artifact's files by name, but for its IR and description."""
+
+    contents: Mapping[str, bytes]
+    layers: Sequence[Layer]
+    target: TargetInfo
+    compiler: CompilerInfo
+    arena_bytes: int
+
+
+class Compilation(Protocol):
+    """One compilation with one backend.
+
+    target: the chosen one's name. notes: what went wrong without doing harm. hints: what may give a better artifact.
+    """
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def hints(self) -> Sequence[str]: ...
+
+    def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
+        """All passes in order: those of the graph, with options that suit the backend, then its own. lossy: passes
+        that a user asked for."""
+        ...
+
+    def known_passes(self) -> Mapping[str, Pass]:
+        """By name, every pass that a pipeline's text can name, with its default options."""
+        ...
+
+    def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        """By symbol of each kernel of a lowered program: what it could have been, as runtime/artifact/layers.py
+        stores it."""
+        ...
+
+    def build(self, program: Program, mark: Callable[[str], None]) -> Built:
+        """Code for a program after all passes. mark: told the name of each stage when it has ended."""
+        ...
+
+
+class Backend(Protocol):
+    name: str
+
+    def check(self, lowering: Lowering) -> None:
+        """Raises InputError for choices that do not exist or do not go together."""
+        ...
+
+    def open(self, lowering: Lowering, *, jobs: int | None = None, build: bool = True) -> Compilation:
+        """A compilation. jobs: compilers at a time. build: whether `build` will be called; what that needs is looked
+        for now, and where it is missing TercetError says so."""
+        ...

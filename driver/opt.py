@@ -1,0 +1,78 @@
+"""Passes one by one: from a model or the text of its IR to the IR that they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..ir.errors import InputError
+from ..ir.program import TEXT_FILE, WEIGHTS_FILE, Program
+from ..ir.weights import WeightStore
+from ..passes.pipeline import check_properties, numbered, run_passes
+from ..passes.pipeline_text import parse_pipeline
+from ..runtime.artifact.artifact import SUFFIX, Artifact
+from ..runtime.artifact.manifest import MANIFEST
+from ..runtime.artifact.stored_ir import read_stages, stage_programs
+from ..runtime.report.inspection import find_stages
+from .backends import find_backend
+from .compile import imported, stages_of
+from .ir_dump import IMPORT_LABEL, IRDump, save_program
+from .lossy import lossy_pass
+from .options import DEFAULTS, CompileOptions
+
+IR_SUFFIX = ".mlir"
+
+
+@np.errstate(all="ignore")  # constants may overflow as they do in float32
+def run_opt(
+    source: str | Path | Program,
+    passes: str | None = None,
+    options: CompileOptions = DEFAULTS,
+    *,
+    after: str | None = None,
+    output: str | Path | None = None,
+    dump_ir: str | Path | None = None,
+    verify_passes: bool = False,
+) -> Program:
+    """See `api.opt`."""
+    compilation = find_backend(options.backend).open(options.lowering, build=False)
+    if passes is None:
+        chosen = stages_of(compilation, lossy_pass(options.lossy))
+    else:
+        chosen = numbered(parse_pipeline(passes, compilation.known_passes()))
+    program = source.clone() if isinstance(source, Program) else read_program(Path(source), options, after)
+    dump = IRDump(dump_ir)
+    dump.write(IMPORT_LABEL, program)
+    for stage in chosen:
+        check_properties(program, stage.step.requires, f"pass '{stage.name}' requires")
+        run_passes(program, [stage], dump.write, contracts=verify_passes)
+    if output is not None:
+        save_program(program, Path(output))
+    return program
+
+
+def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | None = None) -> Program:
+    """The program of a model, an .mlir file, a folder of `--dump-ir` or, after a pass, of an artifact. Raises
+    TercetError where it cannot be read."""
+    if path.suffix == SUFFIX or (path / MANIFEST).exists():
+        artifact = Artifact.open(path)
+        stages = read_stages(artifact)
+        chosen = stages[find_stages([stage.label for stage in stages], after)[-1]] if after is not None else stages[0]
+        return stage_programs(artifact, [chosen])[0]
+    if after is not None:
+        raise InputError("only an artifact has passes to begin after", where=str(path))
+    if path.is_dir():
+        path = path / TEXT_FILE
+    if path.suffix != IR_SUFFIX:
+        return imported(path, options)
+    if options.batch is not None or options.shapes:
+        raise InputError("a batch and shapes are for models; IR has them already", where=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the IR: {error}", where=str(path)) from error
+    beside = path.with_name(WEIGHTS_FILE)
+    program = Program.parse(text, WeightStore.open(beside) if beside.exists() else WeightStore(), origin=str(path))
+    program.verify()
+    return program

@@ -1,0 +1,18 @@
+// RUN: tercet opt %s -p 'thresholds{most-levels=1}' | filecheck %s
+// A quantizer of more levels than `most-levels` stays.
+
+func.func @main(%q: tensor<1x1x2x2x!tn.int<-9:9>>) -> (tensor<1x1x2x2x!tn.int<0:2>>, tensor<1x1x2x2x!tn.int<0:1>>) {
+  %w = tn.constant {value = @w, values = #tn.values<int8 : 1>} : () -> tensor<1x1x1x1x!tn.int<1:1>>
+  %s = tn.constant {value = @s, values = #tn.values<float32 : 0.5>} : () -> tensor<f32>
+  %0 = tn.conv %q, %w {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : (tensor<1x1x2x2x!tn.int<-9:9>>, tensor<1x1x1x1x!tn.int<1:1>>) -> tensor<1x1x2x2x!tn.int<-9:9>>
+  %1 = tn.dequantize %0, %s : (tensor<1x1x2x2x!tn.int<-9:9>>, tensor<f32>) -> tensor<1x1x2x2xf32>
+  %one = tn.constant {value = @one, values = #tn.values<float32 : 1.0>} : () -> tensor<f32>
+  %2 = tn.quantize %1, %one {hi = 2 : i64, lo = 0 : i64, mode = "round"} : (tensor<1x1x2x2xf32>, tensor<f32>) -> tensor<1x1x2x2x!tn.int<0:2>>
+  %3 = tn.quantize %1, %one {hi = 1 : i64, lo = 0 : i64, mode = "round"} : (tensor<1x1x2x2xf32>, tensor<f32>) -> tensor<1x1x2x2x!tn.int<0:1>>
+  func.return %2, %3 : tensor<1x1x2x2x!tn.int<0:2>>, tensor<1x1x2x2x!tn.int<0:1>>
+}
+
+// CHECK: tn.quantize
+// CHECK-SAME: hi = 2
+// CHECK-NOT: tn.quantize
+// CHECK: tn.threshold

@@ -1,0 +1,66 @@
+"""The C that each engine writes for one small layer, on each kind of target, is what it was.
+
+`pytest tests/golden --update-golden` writes the files anew, for changes that are meant: read the diff before you
+commit. layers/*.mlir are the layers; ENGINE.TARGET.c is the kernel's C.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tercet.api import opt
+from tercet.backends.c.emit import emit_model
+from tercet.backends.c.engines import ENGINES
+from tercet.backends.c.target import TARGETS
+from tercet.ir.kn.kernel import KernelOp
+from tercet.ir.program import Program
+
+HERE = Path(__file__).parent
+FAMILIES = ("generic", "x86-64-v3", "x86-64-v4-vnni", "aarch64")
+LAYERS = {
+    "active_inputs": "matmul", "adder_graph": "conv", "bit_sliced": "conv", "dense_f32": "conv_f32",
+    "dense_int8": "conv_int8", "linear": "matmul", "linear_f32": "matmul_f32", "loops": "chain", "permute": "conv",
+    "planes_pool": "pool", "popcount": "conv", "table": "conv", "table_f32": "conv_f32",
+}  # fmt: skip
+"""What each engine is shown with."""
+
+TAKES_NOT = {("permute", target) for target in FAMILIES if target != "x86-64-v4-vnni"}
+"""It needs byte permutations of 64 bytes."""
+
+PASSES = "finish-outputs,sum-merge,select-engines,assign-layouts,plan-memory"
+PAIRS = [(engine, target) for engine in LAYERS for target in FAMILIES]
+
+
+def lowered(engine: str, target: str) -> Program:
+    return opt(HERE / "layers" / f"{LAYERS[engine]}.mlir", PASSES, target=target, engines=engine)
+
+
+def kernels_of(program: Program, engine: str) -> list[int]:
+    """The steps that the engine computes."""
+    return [i for i, op in enumerate(program.ops) if isinstance(op, KernelOp) and op.engine.data == engine]
+
+
+def test_every_engine_is_shown() -> None:
+    assert set(LAYERS) == {engine.name for engine in ENGINES}
+    want = {f"{engine}.{target}.c" for engine, target in PAIRS if (engine, target) not in TAKES_NOT}
+    assert {file.name for file in HERE.glob("*.c")} == want
+
+
+@pytest.mark.parametrize(("engine", "target"), PAIRS)
+def test_the_code_is_what_it_was(engine: str, target: str, update_golden: bool) -> None:
+    program = lowered(engine, target)
+    steps = kernels_of(program, engine)
+    if (engine, target) in TAKES_NOT:
+        assert not steps
+        return
+    (step,) = steps
+    sources = emit_model(program, TARGETS[target]).sources
+    ((_, code),) = [item for item in sources.items() if item[0].startswith(f"kernel_{step:02}_")]
+    assert isinstance(code, str)
+    golden = HERE / f"{engine}.{target}.c"
+    if update_golden:
+        golden.write_text(code)
+    assert golden.exists(), "no such file: pytest tests/golden --update-golden"
+    assert code == golden.read_text(), f"{golden.name}: if that is meant, pytest tests/golden --update-golden"
