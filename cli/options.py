@@ -156,7 +156,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("path", metavar="MODEL|ARTIFACT")
     v.add_argument("--after", metavar="PASS", help="print the IR after a pass, by name or number")
     v.add_argument("--diff", metavar="PASS", help="print what a pass changed in the IR, as a unified diff")
-    v.add_argument("--op", metavar="NAME", help="print the operations of a source node (at the end, or --after a pass)")
+    v.add_argument(
+        "--op", metavar="NAME",
+        help="print a step, by symbol or number, or a source node (at the end, or --after a pass)",
+    )  # fmt: skip
     v.add_argument(
         "--why", metavar="LAYER",
         help="print what every engine says of a layer: schedule, predicted and measured cycles, or why it refuses",

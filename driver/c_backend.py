@@ -12,7 +12,14 @@ from ..backends.c.engines import ENGINES
 from ..backends.c.lowering.pipeline import Tuning, all_passes, known_passes
 from ..backends.c.plans import Plans
 from ..backends.c.target import MEASURED, Target, find_target, runs_here
-from ..backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags, threading_flags
+from ..backends.c.toolchain import (
+    COMMON_FLAGS,
+    baseline_flags,
+    compile_shared,
+    find_compiler,
+    target_flags,
+    threading_flags,
+)
 from ..ir.errors import InputError
 from ..ir.host import scratch_folder
 from ..ir.kn.memory import arena_bytes
@@ -20,7 +27,7 @@ from ..ir.program import Program
 from ..passes.base import Pass
 from ..runtime.artifact.layers import describe_layers
 from ..runtime.artifact.manifest import CompilerInfo, TargetInfo, prefix_of, soname
-from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources
+from ..runtime.artifact.packaging import artifact_contents, interface_sources, merge_sources, target_units
 from ..version import __version__
 from .backend import Built, Lowering
 from .tuning import Tuner
@@ -92,16 +99,18 @@ class CCompilation:
         interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
         sources = merge_sources(emitted.sources, interface)
         compiler = find_compiler(self._machine)
-        flags = (*target_flags(self._machine, compiler), *self._threads)
+        flags = (*baseline_flags(self._machine, compiler), *self._threads)
+        kernels = {unit: target_flags(self._machine, compiler) for unit in target_units(program.name, sources)}
         with scratch_folder() as folder:
             name = soname(prefix_of(program.name))
             library = compile_shared(
-                sources, folder, flags, self._jobs, compiler=compiler, layers=emitted.nodes, soname=name
+                sources, folder, flags, self._jobs, compiler=compiler, layers=emitted.nodes, soname=name,
+                unit_flags=kernels,
             )
             binary = library.read_bytes()
         mark("cc")
         return Built(
-            artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags]),
+            artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags], kernels),
             describe_layers(program, emitted.layers, self.candidates(program)),
             TargetInfo(self._machine.name, _machine(self._machine), self._machine.features),
             CompilerInfo(compiler.name, compiler.version),

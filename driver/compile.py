@@ -197,5 +197,6 @@ def _manifest(program: Program, built: Built, source_hash: str, options: Compile
         inputs=tuple(map(PortInfo.of, program.inputs)),
         outputs=tuple(map(PortInfo.of, program.outputs)),
         source_sha256=source_hash,
+        backend=options.backend,
         options=options.to_json(),
     )

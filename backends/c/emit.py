@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...ir.errors import IRError
 from ...ir.kn.buffers import ALIGNMENT, TAIL_BYTES, round_up
-from ...ir.kn.kernel import ConvertOp, KernelOp
+from ...ir.kn.kernel import ConvertOp, KernelOp, step_symbol
 from ...ir.kn.layout import buffer_bytes
 from ...ir.locations import describe, source_names
 from ...ir.operation import from_attribute
@@ -27,7 +26,7 @@ from .storage import Span, store
 from .target import Target
 from .text import check_symbol, comment, kernel_comment, nodes_text
 
-DEFINITION_FILE, CONVERT_FILE = "definition.c", "conversions.c"
+DEFINITION_FILE = "definition.c"
 TARGET_FILE = "tercet_target.h"
 WEIGHTS_FILE, WEIGHTS_SOURCE = "weights.bin", "weights.S"
 
@@ -47,7 +46,7 @@ tercet_weights:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The C of a program. sources: file name -> content; the runtime's files are not among them.
+    """The C of a program. sources: file name -> content, SYMBOL.c for each step; without the runtime's files.
 
     layers: one entry per step, in order, for layers.json. nodes: file name -> source layers, for compiler errors.
     """
@@ -121,7 +120,7 @@ def emit_model(program: Program, target: Target, plans: Plans | None = None, *, 
     layers: list[dict[str, object]] = []
     nodes: dict[str, str] = {}
     plans = plans or Plans(target, ENGINES)
-    weights, steps, converts = _Weights(compact), [], []
+    weights, steps = _Weights(compact), []
     for i, op in enumerate(program.ops):
         step = _emit_step(op, i, program, plans)
         if any(step.symbol == other.symbol for other in steps):
@@ -133,14 +132,11 @@ def emit_model(program: Program, target: Target, plans: Plans | None = None, *, 
             content = header.read_text(encoding="utf-8")
             if sources.setdefault(header.name, content) != content:
                 raise IRError(f"two engines have a header {header.name} with different content")
-        if isinstance(op, ConvertOp):
-            converts.append(step)
-            continue
-        name = f"kernel_{i:02}_{re.sub('[^A-Za-z0-9_]', '_', step.symbol)[:80]}.c"
-        sources[name] = _file([step])
+        name = f"{step.symbol}.c"
+        if name in sources or name == DEFINITION_FILE:
+            raise IRError(f"the kernel's file {name} would be another one's", where=describe(op))
+        sources[name] = _file(step)
         nodes[name] = describe(op)
-    if converts:
-        sources[CONVERT_FILE] = _file(converts)
     sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
     sources[WEIGHTS_FILE] = bytes(weights.blob)
     sources[WEIGHTS_SOURCE] = WEIGHTS_ASSEMBLY
@@ -149,11 +145,11 @@ def emit_model(program: Program, target: Target, plans: Plans | None = None, *, 
 
 def _emit_step(op: Operation, index: int, program: Program, plans: Plans) -> _Step:
     if isinstance(op, ConvertOp):
-        symbol = f"t{index:02}_convert"
+        symbol = check_symbol(step_symbol(op, index))
         return _Step(op, symbol, "convert", emit_convert(op, symbol))
     if not isinstance(op, KernelOp):
         raise IRError(f"{op.name} is not at kernel level", where=describe(op))
-    engine, symbol = plans.engine(op), check_symbol(op.symbol.data)
+    engine, symbol = plans.engine(op), check_symbol(step_symbol(op, index))
     code = plans.chosen(op, program.weights).emit(plans.kernel(op, program.weights))
     return _Step(op, symbol, engine.name, code, engine.packed)
 
@@ -165,19 +161,15 @@ def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[
     return [o for o in inner if not isinstance(o, ConstantOp)], constants
 
 
-def _commented(step: _Step) -> str:
-    """A kernel's C under the comment that says what it is."""
-    return f"{kernel_comment(step.op, *_tensor_operations(step.op), step.engine)}\n{step.code.source.rstrip()}\n"
-
-
-def _file(steps: list[_Step]) -> str:
-    defines = {name: value for step in steps for name, value in step.code.defines.items()}
-    headers = dict.fromkeys(["tercet_kernel.h", *(header.name for step in steps for header in step.code.headers)])
+def _file(step: _Step) -> str:
+    """A step's C under the comment that says what it is."""
+    headers = dict.fromkeys(["tercet_kernel.h", *(header.name for header in step.code.headers)])
     head = [
-        *(f"#define {name} {value}" for name, value in defines.items()),
+        *(f"#define {name} {value}" for name, value in step.code.defines.items()),
         *(f'#include "{name}"' for name in headers),
     ]
-    return "\n".join([*head, "", *map(_commented, steps)])
+    title = kernel_comment(step.op, *_tensor_operations(step.op), step.engine)
+    return "\n".join([*head, "", title, step.code.source.rstrip(), ""])
 
 
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:
@@ -269,6 +261,8 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
     ports = [_array("int64_t", f"{name}_bytes", [str(buffer_bytes(v.type)) for v in values]) for name, values in
              (("input", program.block.args), ("output", program.returned.operands))]  # fmt: skip
     out.append("".join(text for text, _ in ports))
+    features, names = _array("char *const", "features", [f'"{name}"' for name in target.features] + ["NULL"])
+    out.append(features)
     scratch = max((round_up(step.code.scratch, ALIGNMENT) for step in steps), default=0)
     fields: Mapping[str, object] = {
         "steps": "steps" if rows else "NULL",
@@ -284,6 +278,7 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
         "input_count": len(program.block.args),
         "output_count": len(program.returned.operands),
         "batched": int(program.batched),
+        "features": names,
     }
     out.append("const struct tercet_definition tercet_model_definition = {")
     out += [f"    .{name} = {value}," for name, value in fields.items()]

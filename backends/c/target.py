@@ -86,6 +86,10 @@ TARGETS: dict[str, Target] = {
 }  # fmt: skip
 
 
+BASELINES: Mapping[str, tuple[str, ...]] = {"x86_64": ("-march=x86-64",), "aarch64": ("-march=armv8-a",), "any": ()}
+"""By machine, the compiler's arguments for code that all its CPUs run."""
+
+
 def runs_here(target: Target) -> str:
     """Why code for a target cannot run on this machine; empty when it can."""
     if target.machine not in ("any", platform.machine()):

@@ -57,8 +57,8 @@ def c_name(text: str, *, limit: int = 60) -> str:
 
 def check_symbol(symbol: str) -> str:
     """The symbol itself. Raises IRError for one that is not an identifier (it would become C code)."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", symbol):
-        raise IRError(f"kernel symbol {symbol!r} is not a C identifier")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", symbol):
+        raise IRError(f"kernel symbol {symbol[:300]!r} is not a C identifier of at most 200 characters")
     return symbol
 
 

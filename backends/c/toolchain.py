@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import Lock
 
 from ...ir.errors import InputError, ToolchainError
-from .target import Target
+from .target import BASELINES, Target
 
 COMMON_FLAGS = (
     "-std=gnu11",
@@ -104,6 +104,12 @@ def target_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
     return (*flags, f"-DTERCET_VECTOR_BYTES={target.vector_bytes}")
 
 
+def baseline_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
+    """The arguments for code that every CPU of the target's machine runs."""
+    flags = BASELINES[target.machine]
+    return _zig_flags(flags) if compiler.name == "zig" else flags
+
+
 def threading_flags(name: str) -> tuple[str, ...]:
     """The arguments for one of THREADING. Raises InputError for other names."""
     if name not in THREADING:
@@ -145,11 +151,13 @@ def compile_shared(
     compiler: Compiler | None = None,
     layers: Mapping[str, str] | None = None,
     soname: str = "",
+    unit_flags: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Writes `sources` (file name -> content) to `folder`, compiles every .c and .S of them and links one library.
 
     flags: added to COMMON_FLAGS, see `target_flags`. jobs: compilers at a time, default one per core. layers: file name
     -> source layers, for errors. soname: what programs that are linked to the library record, and the file's name.
+    unit_flags: what single files get after `flags`.
     Returns the library's path in `folder`; its bytes do not depend on folder or run.
     Raises ToolchainError with the compiler's first lines.
     """
@@ -163,7 +171,7 @@ def compile_shared(
 
     def compile_one(unit: str) -> None:
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
-        command = [*common, *extra, "-c", unit, "-o", f"{unit}.o"]
+        command = [*common, *extra, *(unit_flags or {}).get(unit, ()), "-c", unit, "-o", f"{unit}.o"]
         _call(running, command, folder, where=(layers or {}).get(unit, unit))
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:

@@ -135,10 +135,11 @@ class KernelOp(IRDLOperation):
 
 @irdl_op_definition
 class ConvertOp(PlainOperation):
-    """The same tensor in another layout."""
+    """The same tensor in another layout. symbol: absent before memory is planned."""
 
     name = "kn.convert"
     x = operand_def()
+    symbol = opt_prop_def(StringAttr)
     offsets = opt_prop_def(DenseArrayBase)
     y = result_def()
 
@@ -157,6 +158,11 @@ class ConvertOp(PlainOperation):
             (bits := bits_of(a)) is not None and bits.field("axis") != 1 and planes_of(b) is not None
             for a, b in ((x, y), (y, x))
         )
+
+
+def step_symbol(op: KernelOp | ConvertOp, index: int) -> str:
+    """The name of a step in the IR, in C, its file and every report. index: of the step in its program."""
+    return f"t{index:02}_convert" if op.symbol is None else op.symbol.data
 
 
 OPS = [KernelOp, YieldOp, ConvertOp]

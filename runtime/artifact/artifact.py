@@ -159,7 +159,7 @@ def _check_files(container: Container, manifest: Manifest, path: Path) -> None:
 
 
 def _check_required(manifest: Manifest, where: str) -> None:
-    for name in (manifest.library, manifest.header, LAYERS):
+    for name in manifest.required:
         if name not in manifest.files:
             raise ArtifactError(f"an artifact needs '{name}', which is missing", where=where, hint=ALTERED)
     if MANIFEST in manifest.files:

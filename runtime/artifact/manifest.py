@@ -115,7 +115,8 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The contents of manifest.json. `files` covers every other file; `Artifact.write` fills it in."""
+    """The contents of manifest.json. `files` covers every other file; `Artifact.write` fills it in. backend: what made
+    the artifact, and so what it takes to run it."""
 
     tool_version: str
     name: str
@@ -129,6 +130,7 @@ class Manifest:
     options: Mapping[str, Option | Sequence[Option]] = field(default_factory=dict)
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    backend: str = "c"
 
     @property
     def header(self) -> str:
@@ -137,6 +139,11 @@ class Manifest:
     @property
     def library(self) -> str:
         return f"lib/{soname(self.prefix)}"
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The files without which the artifact is none."""
+        return (self.library, self.header, LAYERS) if self.backend == "c" else (LAYERS,)
 
     def to_json(self) -> bytes:
         return schema.dump_json(asdict(self))
@@ -188,4 +195,5 @@ _MANIFEST = record(
     options=mapping(either(array(scalar, 10_000), scalar), 1000),
     files=mapping(record(FileInfo, sha256=_SHA256, bytes=_COUNT), MOST_FILES),
     format_version=integer(FORMAT_VERSION, FORMAT_VERSION),
+    backend=IDENTIFIER,
 )

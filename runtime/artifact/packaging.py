@@ -5,7 +5,7 @@ All are relocatable: paths follow from the place of the file itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ from .public_header import comment_text, glue, public_header, tools_header
 
 if TYPE_CHECKING:
     from ...ir.program import Port
+
+BASELINE_UNITS = ("tercet_cpu.c", "tercet_pool.c", "tercet_runtime.c")
+"""Of the runtime: compiled for any CPU of the machine, so that `create` can refuse one that cannot run the kernels."""
 
 C_FOLDER = Path(__file__).parents[1] / "c"
 
@@ -66,7 +69,7 @@ target_include_directories({p}_objects PRIVATE
   "${{CMAKE_CURRENT_SOURCE_DIR}}" "${{CMAKE_CURRENT_SOURCE_DIR}}/../include")
 target_compile_options({p}_objects PRIVATE
   {flags})
-
+{unit_options}
 add_library({p} SHARED $<TARGET_OBJECTS:{p}_objects>)
 set_target_properties({p} PROPERTIES LINKER_LANGUAGE C)
 target_link_libraries({p} PRIVATE {libraries})
@@ -107,6 +110,17 @@ def interface_sources(name: str, inputs: Sequence[Port], outputs: Sequence[Port]
     }
 
 
+def units_in(sources: Iterable[str]) -> list[str]:
+    """The files that are compiled, among the names of all, sorted."""
+    return sorted(name for name in sources if name.endswith((".c", ".S")))
+
+
+def target_units(name: str, sources: Iterable[str]) -> list[str]:
+    """Those of a model's files that are compiled for its target; the others are for any CPU of the machine."""
+    baseline = {*BASELINE_UNITS, f"{prefix_of(name)}_interface.c"}
+    return [unit for unit in units_in(sources) if unit not in baseline]
+
+
 def merge_sources(*groups: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
     """All groups' files together. Raises InputError where two would have the same name."""
     merged: dict[str, str | bytes] = {}
@@ -134,17 +148,28 @@ def _static_links(flags: Sequence[str]) -> list[str]:
     return [*(["-fopenmp"] if "-fopenmp" in flags else []), "-pthread", "-lm"]
 
 
-def cmake_lists(name: str, sources: Sequence[str], flags: Sequence[str]) -> str:
-    """`src/CMakeLists.txt`. sources: the file names in src/. flags: what the C compiler was given."""
+def cmake_lists(
+    name: str, sources: Sequence[str], flags: Sequence[str], unit_flags: Mapping[str, Sequence[str]]
+) -> str:
+    """`src/CMakeLists.txt`. sources: the file names in src/. flags: what the C compiler was given; unit_flags: what it
+    was given after these, by file."""
     p = prefix_of(name)
-    units = sorted(s for s in sources if s.endswith((".c", ".S")))
+    units, joined = units_in(sources), "\n  ".join
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for unit in units:
+        if special := tuple(unit_flags.get(unit, ())):
+            grouped.setdefault(special, []).append(unit)
     linking = [flag for flag in flags if flag == "-fopenmp" or flag.startswith("-Wl,")]
     quoted = [f'"{flag}"' for flag in flags if not flag.startswith("-Wl,")]
     # .incbin looks for weights.bin where the assembler is told to
     quoted += ['"-Wa,-I,${CMAKE_CURRENT_SOURCE_DIR}"'] if any(u.endswith(".S") for u in units) else []
     return CMAKE_LISTS.format(
-        p=p, so=soname(p), units="\n  ".join(units), flags="\n  ".join(quoted),
+        p=p, so=soname(p), units=joined(units), flags=joined(quoted),
         libraries=" ".join(["Threads::Threads", "m", *linking]),
+        unit_options="".join(
+            f"set_property(SOURCE\n  {joined(of)}\n  PROPERTY COMPILE_OPTIONS {' '.join(options)})\n"
+            for options, of in grouped.items()
+        ),
     )  # fmt: skip
 
 
@@ -154,19 +179,21 @@ def artifact_contents(
     sources: Mapping[str, str | bytes],
     library: bytes,
     flags: Sequence[str],
+    unit_flags: Mapping[str, Sequence[str]],
 ) -> dict[str, bytes]:
     """The files of an artifact that follow from a compiled model's sources: lib/, include/ and src/, laid out as in a
     folder that programs are installed to.
 
     sources: all files that were compiled in one folder, `interface_sources` among them. The public header goes to
-    include/ and not to src/. The caller adds ir/ and layers.json.
+    include/ and not to src/. flags: what the C compiler was given for all; unit_flags: what it was given after these,
+    by file. The caller adds ir/ and layers.json.
     """
     p = prefix_of(name)
     packaged: dict[str, str | bytes] = {
         f"lib/{soname(p)}": library,
         f"lib/cmake/{p}/{p}Config.cmake": cmake_config(name, flags),
         f"lib/pkgconfig/{p}.pc": pkg_config(name, version, flags),
-        "src/CMakeLists.txt": cmake_lists(name, list(sources), flags),
+        "src/CMakeLists.txt": cmake_lists(name, list(sources), flags, unit_flags),
     }
     for file, content in sources.items():
         packaged[f"include/{file}" if file == f"{p}.h" else f"src/{file}"] = content

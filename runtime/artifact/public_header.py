@@ -17,6 +17,7 @@ STATUSES = (
     ("BAD_ARGUMENT", "TERCET_BAD_ARGUMENT", "a null pointer, a batch the model does not take, threads not in 1..1024"),
     ("NO_MEMORY", "TERCET_NO_MEMORY", "out of memory"),
     ("NO_THREAD", "TERCET_NO_THREAD", "no worker threads: the system gives none, or this is a fork of the creator"),
+    ("WRONG_CPU", "TERCET_WRONG_CPU", "the CPU or the system lacks a feature of the target; see manifest.json"),
 )  # fmt: skip
 
 PUBLIC = """\
@@ -57,6 +58,7 @@ enum {p}_status {{
 
 /* Makes a model that computes on `threads` threads (1..1024), the calling one among them, or on fewer where the caller
  * may use fewer processors. Takes all memory it will ever need. On failure *model is NULL and nothing stays allocated.
+ * Asks the CPU first: one that cannot run the model gets {P}_WRONG_CPU, and has then met no instruction that it lacks.
  * Returns an enum {p}_status, like {p}_run. */
 int {p}_create(struct {p}_model **model, int threads);
 

@@ -1,6 +1,7 @@
 /* Creating, running and destroying a model. All memory is taken in tercet_create; the only state is the model's own. */
 #define _GNU_SOURCE /* clock_gettime under any -std */
 #include "tercet_runtime.h"
+#include "tercet_cpu.h"
 #include "tercet_pool.h"
 #include "tercet_weights.h"
 
@@ -145,6 +146,9 @@ int tercet_create(const struct tercet_definition *definition, int threads, struc
     *result = NULL;
     if (!definition || threads < 1 || threads > MOST_THREADS) {
         return TERCET_BAD_ARGUMENT;
+    }
+    if (!tercet_cpu_has(definition->features)) {
+        return TERCET_WRONG_CPU;
     }
     struct tercet_model *model = calloc(1, sizeof(*model));
     if (!model) {
@@ -310,6 +314,8 @@ const char *tercet_status_text(int status) {
         return "not enough memory";
     case TERCET_NO_THREAD:
         return "worker threads cannot be started, or belong to another process (the model was created before a fork)";
+    case TERCET_WRONG_CPU:
+        return "this CPU, or its operating system, lacks a feature that the model was compiled for";
     default:
         return "unknown status";
     }

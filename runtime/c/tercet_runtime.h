@@ -68,6 +68,7 @@ struct tercet_definition {
     const int64_t *input_bytes, *output_bytes;        /* of one sample */
     int input_count, output_count;
     int batched; /* 0: batch must be 1 */
+    const char *const *features; /* of the CPU, that the steps need; see tercet_cpu.h */
 };
 
 enum tercet_status {
@@ -75,12 +76,14 @@ enum tercet_status {
     TERCET_BAD_ARGUMENT = 1,
     TERCET_NO_MEMORY = 2,
     TERCET_NO_THREAD = 3,
+    TERCET_WRONG_CPU = 4,
 };
 
 struct tercet_model;
 
 /* Allocates everything a run needs: expanded weights, arena, scratch and up to `threads` - 1 worker threads, 1 <= threads
- * <= 1024, no more than the processors that the caller may use allow. *model is NULL on failure. The definition must
+ * <= 1024, no more than the processors that the caller may use allow. *model is NULL on failure. On a CPU without the
+ * features of the definition nothing but code for any CPU runs. The definition must
  * outlive the model. */
 int tercet_create(const struct tercet_definition *definition, int threads, struct tercet_model **model);
 void tercet_destroy(struct tercet_model *model);

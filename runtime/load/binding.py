@@ -5,7 +5,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,8 @@ from ...ir.errors import ArtifactError, InputError, TercetError
 from ...ir.host import scratch_folder
 from ..artifact.schema import ALTERED
 
-BAD_ARGUMENT = 1
+BAD_ARGUMENT, WRONG_CPU = 1, 4
+_ERRORS: Mapping[int, type[TercetError]] = {BAD_ARGUMENT: InputError, WRONG_CPU: ArtifactError}
 
 _addressof = ctypes.addressof
 _first_byte: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
@@ -98,7 +99,7 @@ class Library:
         """Raises InputError or TercetError for a status that is not OK."""
         if status:
             text = self._text(status).decode("ascii", "replace")
-            raise (InputError if status == BAD_ARGUMENT else TercetError)(text, where=self._where)
+            raise _ERRORS.get(status, TercetError)(text, where=self._where)
 
 
 class Call:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +17,9 @@ from ...ir.errors import ArtifactError, InputError
 from ..artifact.artifact import Artifact
 from ..artifact.layers import Layer
 from ..artifact.manifest import Manifest, PortInfo
-from ..artifact.schema import ALTERED
-from .binding import Call, Library
 from .bound import BoundModel, bind_arrays
-from .cpu import check_library, check_target
+from .executor import Executor
+from .executors import open_executor
 from .tensors import InputReader
 
 Inputs: TypeAlias = "Mapping[str, Any] | Sequence[Any] | Any"
@@ -39,10 +37,7 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
     artifact = Artifact.open(path)
-    check_target(artifact.manifest.target, str(path))
-    code = artifact.read(artifact.manifest.library)
-    check_library(code, str(path))
-    return LoadedModel(artifact, Library(code, artifact.manifest.prefix, str(path)), threads)
+    return LoadedModel(artifact, open_executor(artifact, threads), threads)
 
 
 def _reload(path: str, threads: int, digest: str) -> LoadedModel:
@@ -70,31 +65,25 @@ def _working_directory() -> str:
 class LoadedModel:
     """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other.
 
-    threads: how many its runs really use: no more than there are usable processors.
+    threads: how many its runs really use: no more than there are usable processors. arena_bytes: of the working memory,
+    whatever the batch.
 
     A copy (copy.copy or copy.deepcopy) is a model of its own, with its own memory and threads: close it as well. A
     pickle holds the artifact's path and hash: where it is read, in another process say, the same artifact must lie
     there, and is loaded.
     """
 
-    def __init__(self, artifact: Artifact, library: Library, threads: int) -> None:
-        self._model = 0
+    def __init__(self, artifact: Artifact, executor: Executor, threads: int) -> None:
+        self._executor: Executor | None = executor
         self._lock = threading.Lock()
-        self._library = library
         self._where = str(artifact.path)
         self._wanted = threads
         self._path = os.path.abspath(artifact.path) if _working_directory() else self._where
         self.artifact = artifact
         self.layers: tuple[Layer, ...] = artifact.layers
-        try:
-            self._check_library()
-            self._model = library.create(threads)
-        except BaseException:
-            library.close()
-            raise
-        self.threads = library.threads(self._model)
+        self.threads = executor.threads
+        self.arena_bytes = executor.arena_bytes
         self._reader = InputReader(self.inputs, self.manifest.batched)
-        self._call = library.call(self._model, len(self.inputs), len(self.outputs))
         self._batched = self.manifest.batched
         rest = 1 if self._batched else 0
         self._stored = [(port.shape[rest:], np.dtype(port.stored)) for port in self.outputs]
@@ -116,11 +105,6 @@ class LoadedModel:
     def outputs(self) -> tuple[PortInfo, ...]:
         return self.manifest.outputs
 
-    @property
-    def arena_bytes(self) -> int:
-        """Of the working memory, whatever the batch."""
-        return self._library.arena_bytes
-
     def run(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """The outputs by name, in the source model's dtypes.
 
@@ -131,9 +115,7 @@ class LoadedModel:
         arrays, batch = self._reader.read(inputs)
         stored = self._new_outputs(batch)
         with self._lock:
-            self._check_open()
-            self._call.set(batch, arrays, stored)
-            self._call.run()
+            self._open().run(batch, arrays, stored)
         return {
             name: array if array.dtype == dtype else array.astype(dtype)
             for (name, dtype), array in zip(self._results, stored, strict=True)
@@ -147,16 +129,15 @@ class LoadedModel:
         batched model the leading axis may have any size, the same for all. Raises InputError for arrays that do not
         fit, outputs that cannot be written and those that share memory with another array.
         """
-        with self._running() as model:
-            batch, arrays, results = bind_arrays(self.manifest, inputs, outputs)
-            call = self._library.call(model, len(arrays), len(results))
-            call.set(batch, list(arrays.values()), list(results.values()))
+        batch, arrays, results = bind_arrays(self.manifest, inputs, outputs)
+        with self._lock:
+            call = self._open().bind(batch, list(arrays.values()), list(results.values()))
         return BoundModel(partial(self._run_bound, call), self.inputs, arrays, results)
 
-    def _run_bound(self, call: Call) -> None:
+    def _run_bound(self, call: Callable[[], None]) -> None:
         with self._lock:
-            self._check_open()
-            call.run()
+            self._open()
+            call()
 
     def run_until(self, step: int | str, inputs: Inputs) -> list[np.ndarray]:
         """The results of one step (its number or symbol) for one sample, in the dtypes they have in memory.
@@ -164,55 +145,39 @@ class LoadedModel:
         Runs the steps up to and with this one; results are taken before later steps reuse their memory.
         """
         index = self._step(step)
-        with self._running() as model:
-            arrays, batch = self._reader.read(inputs)
-            if batch != 1:
-                raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
-            stored = self._new_outputs(1)
-            self._library.run(model, 1, arrays, stored, steps=index + 1)
-            return self._results_of(self.layers[index], model, stored)
+        arrays = self._one_sample(inputs)
+        with self._lock:
+            return self._open().run_until(index, arrays, self._new_outputs(1))
 
     def results(self, inputs: Inputs) -> list[list[np.ndarray]]:
         """The results of every step for one sample, as `run_until` gives them. Runs as often as memory is reused: each
         run ends before the first step that overwrites what has not been read."""
-        found: list[list[np.ndarray] | None] = [None] * len(self.layers)
-        with self._running() as model:
-            arrays, batch = self._reader.read(inputs)
-            if batch != 1:
-                raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
-            stored = self._new_outputs(1)
-            places = [self._places(layer) for layer in self.layers]
-            for last in reversed(range(len(self.layers))):
-                if found[last] is None:
-                    self._library.run(model, 1, arrays, stored, steps=last + 1)
-                    written: list[tuple[int, int]] = []
-                    for i in reversed(range(last + 1)):
-                        kept = not any(a < d and c < b for a, b in places[i] for c, d in written)
-                        if found[i] is None and kept:
-                            found[i] = [y.copy() for y in self._results_of(self.layers[i], model, stored)]
-                        written += places[i]
-        return [results for results in found if results is not None]
+        arrays = self._one_sample(inputs)
+        with self._lock:
+            return self._open().results(arrays, self._new_outputs(1))
+
+    def _one_sample(self, inputs: Inputs) -> list[np.ndarray]:
+        arrays, batch = self._reader.read(inputs)
+        if batch != 1:
+            raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
+        return arrays
 
     def profile(self, inputs: Inputs, repeats: int = 10) -> list[float]:
         """Seconds that each layer takes for these inputs, the whole batch: the median of `repeats` runs after a first
         one that is not counted."""
         if repeats < 1:
             raise InputError(f"repeats: want at least 1, have {repeats}")
-        seconds = np.zeros((repeats + 1, len(self.layers)))
-        with self._running() as model:
-            arrays, batch = self._reader.read(inputs)
-            stored = self._new_outputs(batch)
-            for row in seconds:
-                self._library.run(model, batch, arrays, stored, seconds=row)
+        arrays, batch = self._reader.read(inputs)
+        with self._lock:
+            seconds = self._open().profile(batch, arrays, self._new_outputs(batch), repeats + 1)
         return [float(s) for s in np.median(seconds[1:], axis=0)]
 
     def close(self) -> None:
         """Frees the model and its library. Closing twice is fine; running afterwards raises InputError."""
         with self._lock:
-            model, self._model = self._model, 0
-            if model:
-                self._library.destroy(model)
-                self._library.close()
+            executor, self._executor = self._executor, None
+            if executor is not None:
+                executor.close()
 
     def __enter__(self) -> LoadedModel:
         return self
@@ -223,52 +188,33 @@ class LoadedModel:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_model", 0):
+        if getattr(self, "_executor", None) is not None:
             self.close()
 
     def __copy__(self) -> LoadedModel:
-        with self._running():  # what is closed has no copies
-            code = self.artifact.read(self.manifest.library)
-        return LoadedModel(self.artifact, Library(code, self.manifest.prefix, self._where), self._wanted)
+        with self._lock:
+            self._open()  # what is closed has no copies
+            return LoadedModel(self.artifact, open_executor(self.artifact, self._wanted), self._wanted)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LoadedModel:
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        with self._running():
+        with self._lock:
+            self._open()
             return _reload, (self._path, self._wanted, _digest(self.artifact))
 
     def __repr__(self) -> str:
         return f"LoadedModel({self.name!r}, target {self.manifest.target.name}, {len(self.layers)} layers)"
 
-    @contextmanager
-    def _running(self) -> Iterator[int]:
-        """The model's address while no other run and no close can happen."""
-        with self._lock:
-            self._check_open()
-            yield self._model
-
-    def _check_open(self) -> None:
-        if not self._model:
+    def _open(self) -> Executor:
+        """The executor; asked for with the lock held, so that no other run and no close can happen."""
+        if self._executor is None:
             raise InputError("the model is closed", where=self._where)
+        return self._executor
 
     def _new_outputs(self, batch: int) -> list[np.ndarray]:
         return [np.empty((batch, *shape) if self._batched else shape, dtype) for shape, dtype in self._stored]
-
-    def _check_library(self) -> None:
-        """The library must agree with the manifest on every size, or memory would be overrun."""
-        sides = (
-            ("input", self.inputs, self._library.input_bytes),
-            ("output", self.outputs, self._library.output_bytes),
-        )
-        for side, ports, bytes_of in sides:
-            have = [bytes_of(i) for i in range(len(ports) + 1)]
-            if have != [*(port.bytes for port in ports), -1]:
-                raise ArtifactError(
-                    f"the library's {side}s differ from the manifest's", where=self._where, hint=ALTERED
-                )
-        if self._library.step_count != len(self.layers):
-            raise ArtifactError("the library's steps differ from layers.json", where=self._where, hint=ALTERED)
 
     def _step(self, step: int | str) -> int:
         symbols = [layer.symbol for layer in self.layers]
@@ -277,26 +223,3 @@ class LoadedModel:
         if isinstance(step, int) and 0 <= step < len(symbols):
             return step
         raise InputError(f"there is no step {step!r}", hint=f"0..{len(symbols) - 1}, or one of {', '.join(symbols)}")
-
-    def _places(self, layer: Layer) -> list[tuple[int, int]]:
-        """Begin and end of the arena bytes that a step writes."""
-        from ...ir.kn.buffers import TAIL_BYTES
-        from ...ir.kn.layout import buffer_bytes  # imports xDSL
-        from ..artifact.kinds import parse_kind
-
-        sizes = [buffer_bytes(parse_kind(text, self._where)) + TAIL_BYTES for text in layer.results]
-        return [(at, at + size) for at, size in zip(layer.offsets, sizes, strict=True) if at >= 0]
-
-    def _results_of(self, layer: Layer, model: int, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
-        from ...ir.kn.layout import buffer_bytes, buffer_dtype, tensor_in, unpack  # imports xDSL
-        from ..artifact.kinds import parse_kind
-
-        results = []
-        for text, offset, output in zip(layer.results, layer.offsets, layer.outputs, strict=True):
-            kind = parse_kind(text, self._where)
-            if output >= 0:
-                results.append(stored[output].reshape(tensor_in(kind).get_shape()))
-            else:
-                buffer = self._library.arena(model, offset, buffer_bytes(kind))
-                results.append(unpack(buffer.view(buffer_dtype(kind)), kind))
-        return results

@@ -14,7 +14,7 @@ from typing import Any
 from xdsl.ir import Attribute
 
 from ...ir.errors import ArtifactError, InputError
-from ...ir.kn.kernel import ConvertOp, KernelOp
+from ...ir.kn.kernel import ConvertOp, KernelOp, step_symbol
 from ...ir.kn.layout import layout_of, tensor_in
 from ...ir.kn.memory import arena_bytes, live_bytes
 from ...ir.locations import source_names
@@ -92,16 +92,29 @@ class Inspection:
             parts.append("".join(lines))
         return "".join(parts)
 
-    def operations(self, node: str, after: str | None = None) -> str:
-        """The operations that come from a source node (`conv1` or `Conv:conv1`), after a pass (default: the last).
+    def operations(self, name: str, after: str | None = None) -> str:
+        """The operations of a step or source node, after a pass (default: the last).
 
-        Raises InputError for a node that the IR does not name.
+        name: a step's symbol (`k01_conv2`) or number from 0, or a source node (`conv2` or `Conv:conv2`); a node comes
+        before a number. Before the steps are there, those that come from the step's nodes. Raises InputError for a
+        name that is none of these.
         """
         program = Program.parse(self.text_after(after), WeightStore(), origin=self.title)
-        found = [op for op in program.ops if any(_names(name, node) for name in source_names(op.location))]
+        ops = list(program.ops)
+        steps = {row.symbol: row for row in self.layers}
+        found = [op for op in ops if any(_names(node, name) for node in source_names(op.location))]
+        if name.isdecimal() and not found and int(name) < len(self.layers):
+            name = self.layers[int(name)].symbol
+        if name in steps:
+            nodes = set(steps[name].nodes)
+            found = [op for op in ops if isinstance(op, KernelOp | ConvertOp) and _symbol(op) == name]
+            found = found or [op for op in ops if nodes & set(source_names(op.location))]
         if not found:
-            known = sorted({name for op in program.ops for name in source_names(op.location)})
-            raise InputError(f"no operation comes from a node '{node}'", hint=f"nodes: {', '.join(known)}")
+            known = sorted({node for op in ops for node in source_names(op.location)})
+            raise InputError(
+                f"no operation comes from a step or node '{name}'",
+                hint=f"steps: {', '.join(steps)}; nodes: {', '.join(known)}",
+            )
         return "\n".join(map(program.text_of, found)) + "\n"
 
     def why(self, layer: str) -> list[LayerRow]:
@@ -198,7 +211,7 @@ def _row(op: KernelOp | ConvertOp, program: Program, layer: Layer | None, index:
     inner = [o for o in kernel.inner if not isinstance(o, ConstantOp)] if kernel else []
     kind, count = weights_of(inner, program)
     return LayerRow(
-        symbol=layer.symbol if layer else kernel.symbol.data if kernel else f"t{index:02}_convert",
+        symbol=step_symbol(op, index),
         engine=kernel.engine.data if kernel else "convert",
         nodes=tuple(source_names(op.location)),
         ops=tuple(o.name for o in inner) or (op.name,),
@@ -263,6 +276,10 @@ def _weight_summary(rows: Sequence[LayerRow], layers: Sequence[Layer]) -> list[t
 def _memory_summary(rows: Sequence[LayerRow], program: Program) -> tuple[str, str]:
     most = max((row.live_bytes for row in rows), default=0)
     return "arena", f"{arena_bytes(program.block)} bytes a sample; {most} of them alive at most"
+
+
+def _symbol(op: KernelOp | ConvertOp) -> str:
+    return "" if op.symbol is None else op.symbol.data
 
 
 def _names(name: str, wanted: str) -> bool:

@@ -14,22 +14,22 @@ from .tables import nodes_text, pairs, seconds_text, table
 
 def inspection_text(found: Inspection) -> str:
     """Summary, one line a step, and the passes."""
-    rows = [_layer_line(i, row) for i, row in enumerate(found.layers)]
-    header = ("#", "engine", "source nodes", "output", "weights", "bits/w", "bytes", "cycles", "measured")
-    parts = [pairs(found.summary), "", table(header, rows, "><<<<>>>>"), "", "schedules"]
-    parts += [f"  {i:>2} {row.engine}: {_schedule(row)}" for i, row in enumerate(found.layers) if row.schedule]
+    rows = [_layer_line(row) for row in found.layers]
+    header = ("step", "engine", "source nodes", "output", "weights", "bits/w", "bytes", "cycles", "measured")
+    parts = [pairs(found.summary), "", table(header, rows, "<<<<<>>>>"), "", "schedules"]
+    parts += [f"  {row.symbol} {row.engine}: {_schedule(row)}" for row in found.layers if row.schedule]
     if found.losses is not None:
         parts += ["", losses_text(found.losses).rstrip()]
     parts += ["", f"IR after each pass (--after, --diff): {', '.join(found.passes)}"]
     return "\n".join(parts) + "\n"
 
 
-def _layer_line(index: int, row: LayerRow) -> list[str]:
+def _layer_line(row: LayerRow) -> list[str]:
     weights = f"{row.weight_count} {row.weights}" if row.weight_count else ""
     nodes = nodes_text(row.nodes) or f"({', '.join(row.ops)})"
     stored = "" if not row.stored_bytes else str(row.stored_bytes)
     return [
-        str(index), row.engine, nodes, "; ".join(row.outputs), weights, bits_text(row), stored,
+        row.symbol, row.engine, nodes, "; ".join(row.outputs), weights, bits_text(row), stored,
         cycles_text(row.cycles), cycles_text(row.measured),
     ]  # fmt: skip
 

@@ -69,7 +69,7 @@ def test_a_fault_is_found(name: str, tmp_path: Path) -> None:
     sanitizer = "thread" if "Thread" in report else "address"
     program, target = relu_program(), find_target("native")
     emitted = emit_model(program, target)
-    (kernel,) = (file for file in emitted.sources if re.match(r"kernel_\d+_k001_", file))
+    (kernel,) = (file for file in emitted.sources if file.startswith("k001_"))
     begin = r"(?m)^(void k001_\w+\(const struct tercet_task \*task\) \{)$"
     text, count = re.subn(begin, rf"\1{BEGIN}    {code}", str(emitted.sources[kernel]))
     assert count == 1

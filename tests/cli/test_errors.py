@@ -77,7 +77,9 @@ def test_unknown_names(files: Files, tercet_cli, tmp_path: Path) -> None:
     refused(tercet_cli("inspect", files.artifact, "--after", "lunch"), "there is no pass 'lunch'", "00-import")
     refused(tercet_cli("inspect", files.artifact, "--diff", "99"), "there is no pass '99'")
     refused(
-        tercet_cli("inspect", files.artifact, "--op", "conv9"), "no operation comes from a node 'conv9'", "Conv:conv"
+        tercet_cli("inspect", files.artifact, "--op", "conv9"),
+        "no operation comes from a step or node 'conv9'",
+        "Conv:conv",
     )
     refused(tercet_cli("bench", files.artifact, "--against", "abacus"), "unknown peer 'abacus'", "onnxruntime")
     assert not out.exists()

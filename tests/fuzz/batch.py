@@ -32,7 +32,7 @@ PARTS = 4
 SECONDS = 120
 """A run that takes longer hangs."""
 
-_TABLES = re.compile(r"(?<![.\w])(steps|spans|gaps|sections|input_bytes|output_bytes)\b")
+_TABLES = re.compile(r"(?<![.\w])(steps|spans|gaps|sections|input_bytes|output_bytes|features)\b")
 """What every definition has of its own."""
 
 

@@ -96,7 +96,7 @@ def test_a_read_of_memory_that_nothing_wrote_shows(monkeypatch: pytest.MonkeyPat
 
     def shortened(program: Program, target: Target, *, compact: bool) -> Emitted:
         emitted = plain(program, target, compact=compact)
-        name = next(name for name in emitted.sources if name.startswith("kernel_00"))
+        name = next(name for name in emitted.sources if name.startswith("k00"))
         text = str(emitted.sources[name])
         changed.append(text.count("int64_t i0 = begin;"))
         return replace(emitted, sources={**emitted.sources, name: text.replace("i0 = begin;", "i0 = begin + 1;")})

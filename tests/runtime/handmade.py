@@ -109,7 +109,7 @@ static const struct tercet_section sections[] = {
 static const int64_t input_bytes[] = {48, 12}, output_bytes[] = {48, 1};
 
 const struct tercet_definition tercet_model_definition = {
-    steps, 4, sections, 2, tercet_weights, 124, 330, 24, input_bytes, output_bytes, 2, 2, 1,
+    steps, 4, sections, 2, tercet_weights, 124, 330, 24, input_bytes, output_bytes, 2, 2, 1, NULL,
 };
 """
 
@@ -200,7 +200,7 @@ def manifest(name: str = "tiny") -> Manifest:
 def contents() -> dict[str, bytes]:
     """The files of the artifact of `tiny`, without the manifest."""
     flags = [flag for flag in (*COMMON_FLAGS, *FLAGS)]
-    files = artifact_contents("tiny", "0.1", sources(), library(), flags)
+    files = artifact_contents("tiny", "0.1", sources(), library(), flags, {})
     return {**files, "layers.json": layers_to_json(layers()), "ir/00-import.mlir": b"// nothing\n"}
 
 

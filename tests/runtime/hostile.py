@@ -266,6 +266,7 @@ HOSTILE: dict[str, tuple[Maker, str]] = {
     "field lost": (with_manifest(lambda m: m.pop("prefix")), "field 'prefix' is missing"),
     "field added": (with_manifest(put(extra=1)), "unknown field 'extra'"),
     "bad prefix": (with_manifest(put(prefix="a; system")), "prefix: want a C identifier"),
+    "bad backend": (with_manifest(put(backend="")), "backend: want a C identifier"),
     "bad name": (with_manifest(put(name=7)), "name: want a string"),
     "bad batched": (with_manifest(put(batched=1)), "batched: want true or false"),
     "bad hash": (with_manifest(put(source_sha256="AB")), "source_sha256: want a SHA-256"),

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from tercet.ir.errors import ArtifactError, InputError
+from tercet.runtime.artifact.artifact import Artifact
 from tercet.runtime.artifact.manifest import TargetInfo
 from tercet.runtime.load import cpu
 from tercet.runtime.load.binding import Library
@@ -251,3 +253,14 @@ def test_libraries_that_cannot_be_mapped() -> None:
         Library(code[:200], "tiny", "file")
     with pytest.raises(ArtifactError, match="has no function other_create"):
         Library(code, "other", "file")
+
+
+def test_backends(tmp_path: Path) -> None:
+    """An artifact of another backend needs no library, can be opened, and is refused when it is to be run."""
+    sound = Artifact.open(write_artifact(tmp_path / "tiny.tercet"))
+    files = {name: sound.read(name) for name in sound.names if not name.startswith(("lib/", "include/", "src/"))}
+    Artifact.write(tmp_path / "other.tercet", files, replace(sound.manifest, backend="abacus"))
+    assert Artifact.open(tmp_path / "other.tercet").manifest.backend == "abacus"
+    with pytest.raises(ArtifactError, match="made by the backend 'abacus', which this tercet cannot run") as error:
+        load(tmp_path / "other.tercet")
+    assert "it runs: c" in error.value.hint

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.dialects.builtin import DenseArrayBase, StringAttr, i64
 from xdsl.ir import SSAValue
 
+from ....ir.kn.kernel import ConvertOp
 from ....ir.kn.memory import Buffer, arena_buffers, steps_of
 from ....ir.program import Program
 from ....passes.base import Pass
@@ -25,7 +26,7 @@ ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 
 @dataclass(frozen=True)
 class PlanMemory(Pass):
-    """Assigns arena offsets: the smallest arena that several orders of placing give."""
+    """Assigns arena offsets: the smallest arena that several orders of placing give. Names the conversions."""
 
     name: ClassVar[str] = "plan-memory"
     requires: ClassVar = (IN_KERNELS,)
@@ -34,6 +35,8 @@ class PlanMemory(Pass):
     def apply(self, program: Program) -> bool:
         offsets = place(arena_buffers(program.block))
         steps = steps_of(program.block)
+        for number, op in enumerate(op for op in steps if isinstance(op, ConvertOp)):
+            op.properties["symbol"] = StringAttr(f"t{number:02}_convert")
         for op in steps:
             chosen = [offsets.get(value, -1) for value in op.results]
             op.properties["offsets"] = DenseArrayBase.from_list(i64, chosen)
