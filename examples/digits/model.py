@@ -47,8 +47,8 @@ class Conv(nn.Conv2d):
         super().__init__(inputs, outputs, kernel_size=3, padding=1, bias=False)
         self.quantized = quantized
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, effective_weight(self.weight, self.quantized), padding=1)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.conv2d(input, effective_weight(self.weight, self.quantized), padding=1)
 
 
 class Linear(nn.Linear):
@@ -58,8 +58,8 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs, bias=bias)
         self.quantized = quantized
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, effective_weight(self.weight, self.quantized), self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, effective_weight(self.weight, self.quantized), self.bias)
 
 
 class Activation(nn.Module):
