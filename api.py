@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,19 +16,14 @@ from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
 from .driver.backend import Compilation
 from .driver.backends import find_backend
-from .driver.compile import (
-    Compiled,
-    StageObserver,
-    compile_model,
-    import_onnx,
-    imported,
-    source_hash,
-    stages_of,
-)
+from .driver.compile import Compiled, StageObserver, compile_model, stages_of
+from .driver.export import export_onnx
 from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_pass
+from .driver.onnxruntime import peer_models, standard_model
 from .driver.opt import run_opt
 from .driver.options import DEFAULTS, Choices, CompileOptions
+from .driver.source import import_model, program_of, source_hash
 from .ir.errors import InputError, TercetError, UnsupportedError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
@@ -37,7 +32,7 @@ from .passes.lossy.options import LossyOptions
 from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
 from .passes.lossy.ternarize import Ternarize
 from .passes.pipeline import Observer, passes_before_lossy, run_passes
-from .runtime.artifact.artifact import SUFFIX
+from .runtime.artifact.artifact import SUFFIX, Artifact
 from .runtime.artifact.losses import LOSSES
 from .runtime.artifact.manifest import Manifest
 
@@ -58,7 +53,8 @@ __all__ = [
     "TargetStatus",
     "bench",
     "compile",
-    "import_onnx",
+    "export",
+    "import_model",
     "inspect",
     "load",
     "opt",
@@ -172,6 +168,27 @@ def opt(
     )  # fmt: skip
 
 
+def export(
+    source: ModelProto | Program | str | Path,
+    output: str | Path | None = None,
+    *,
+    after: str | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> ModelProto:
+    """A program as a standard ONNX model: integers exactly, floats as float32 computes them.
+
+    source: a model, a program, or IR as for `opt`: an .mlir file, a folder of `--dump-ir`, an artifact.
+    output: the file that gets the model.
+    after: of an artifact, the pass whose IR is exported (default: the import).
+    batch, shapes: of a model, as for `import_model`.
+
+    Raises TercetError: for the source, an operation that has no form in ONNX, and a file that cannot be written.
+    """
+    chosen = CompileOptions.of(None, {"batch": batch, "shapes": shapes or {}})
+    return export_onnx(source, output, chosen, after=after)
+
+
 @_quiet
 def repetition(
     path: str | Path,
@@ -223,7 +240,7 @@ def sensitivity(
     chosen = CompileOptions.of(options, choices)
     if not chosen.lossy.lossy:
         raise InputError("nothing is changed, so nothing can be measured", hint="say which --weights to make")
-    program = imported(model, chosen).clone()
+    program = program_of(model, chosen).clone()
     for step in passes_before_lossy():
         step.apply(program)
     return measure_sensitivity(program, chosen.lossy, calibration_data(calibrate)(program), on_progress)
@@ -256,25 +273,28 @@ def verify(
     from .runtime.artifact.stored_ir import kernel_program
     from .runtime.check.samples import file_samples, random_samples
     from .runtime.check.verify.bisect import bisection_notes, changing_passes
-    from .runtime.check.verify.check import open_second_opinion, verify_program
+    from .runtime.check.verify.check import SecondOpinion, open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
         raise InputError(f"samples: want at least 1, have {samples}")
     with load(artifact, threads=threads) as loaded:
         manifest, notes = loaded.manifest, []
         made = CompileOptions.from_json(manifest.options)
-        second = open_second_opinion(against)
+        standard, why = standard_model(against)
+        second = SecondOpinion(None, None, why) if standard is None else open_second_opinion(standard)
         reference = original = None
         try:
-            reference = import_onnx(against, batch=made.batch, shapes=made.shapes_by_name)
+            reference = import_model(against, batch=made.batch, shapes=made.shapes_by_name)
         except UnsupportedError as error:
             if second.session is None or LOSSES in loaded.artifact.names:
                 raise
             notes.append(f"the model cannot be imported, so onnxruntime alone says what it means: {error}")
         if reference is not None:
             _check_same_ports(manifest, reference)
-            if source_hash(against, reference) != manifest.source_sha256:
+            if source_hash(against) != manifest.source_sha256:
                 notes.append("the artifact was compiled from another file than this model")
+            if second.session is None:
+                second = open_second_opinion(export(reference), f"{why}: it runs the export of the import")
         if second.why:
             notes.append(second.why)
         if inputs is None:
@@ -324,14 +344,24 @@ def bench(
         bench_artifact, against=against, threads=threads, batch=samples, repeats=repeats, per_layer=per_layer,
         on_progress=on_progress,
     )  # fmt: skip
+
+    def peers(model: ModelProto | str | Path, options: CompileOptions) -> dict[str, Any]:
+        try:
+            return {"models": peer_models(model, options) if against else []}
+        except UnsupportedError as error:
+            return {"why_none": error.what}
+
     if _is_artifact(path):
         _refuse_choices(chosen)
-        return timed(path, source=source)
+        if source is None:
+            return timed(path)
+        made = CompileOptions.from_json(Artifact.open(path).manifest.options)
+        return timed(path, **peers(source, made))
     with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
         made = compile_model(path, folder / "model.tercet", chosen).path
-        return timed(made, source=path if source is None else source)
+        return timed(made, **peers(path if source is None else source, chosen))
 
 
 @dataclass(frozen=True)
@@ -381,7 +411,7 @@ def stage_labels(*, lossy: bool = False) -> list[str]:
 def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, Compilation]:
     """The program of a model after all passes, and the compilation that made it."""
     compilation = find_backend(options.backend).open(options.lowering, build=False)
-    program = imported(path, options)
+    program = program_of(path, options)
     if observe is not None:
         observe(IMPORT_LABEL, program)
     run_passes(program, stages_of(compilation, lossy_pass(options.lossy)), observe)

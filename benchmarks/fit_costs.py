@@ -121,7 +121,7 @@ def measure(target: Target, names: Sequence[str], kinds: str, candidates: int) -
     for layer in layers:
         for kind in fnmatch.filter(PRODUCTS if layer.linear else CONVOLUTIONS, kinds):
             try:
-                program = tercet.import_onnx(kind_model(layer, KINDS[kind]))
+                program = tercet.import_model(kind_model(layer, KINDS[kind]))
             except tercet.TercetError as error:
                 print(f"left out: {layer.name}, {kind}: {error}")
                 continue

@@ -200,6 +200,20 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _compiling(v)
 
     v = verb(
+        "export", "write a model, or its IR after a pass, as a standard ONNX model",
+        "model.qonnx.onnx --onnx standard.onnx",
+        "model.tercet --after thresholds --onnx thresholds.onnx",
+    )  # fmt: skip
+    v.add_argument(
+        "path", metavar="MODEL|IR",
+        help="a model, an .mlir file (weights.npz beside it), a folder of --dump-ir, or an artifact",
+    )  # fmt: skip
+    v.add_argument("--onnx", metavar="FILE", required=True, help="the file to write")
+    v.add_argument("--after", metavar="PASS", help="of an artifact: the IR after this pass (default: the import)")
+    v.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    _shapes(v)
+
+    v = verb(
         "sensitivity", "show which layers of a float model to leave alone: changes one at a time and compares outputs",
         "float.onnx --calibrate samples.npz",
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",

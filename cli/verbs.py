@@ -118,6 +118,20 @@ def opt_verb(options: argparse.Namespace) -> int:
     return FINE
 
 
+def export_verb(options: argparse.Namespace) -> int:
+    from ..api import export
+
+    with _progress(options) as progress:
+        progress.begin("exporting")
+        chosen = _chosen(options)
+        model = export(
+            options.path, options.onnx, after=options.after, batch=chosen.batch, shapes=chosen.shapes_by_name
+        )
+    if not options.quiet:
+        print(f"{options.onnx}: {len(model.graph.node)} nodes")
+    return FINE
+
+
 def sensitivity_verb(options: argparse.Namespace) -> int:
     from ..api import sensitivity
     from ..runtime.report.losses_text import sensitivity_text
@@ -288,6 +302,7 @@ VERBS = {
     "compile": compile_verb,
     "inspect": inspect_verb,
     "opt": opt_verb,
+    "export": export_verb,
     "sensitivity": sensitivity_verb,
     "run": run_verb,
     "verify": verify_verb,

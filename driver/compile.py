@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..ir.errors import InputError
 from ..ir.losses import Losses
 from ..ir.program import Program
 from ..passes.base import Pass
-from ..passes.exact_averages import ExactAverages
 from ..passes.pipeline import Stage, numbered, run_passes
 from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.layers import Layer, layers_to_json
@@ -29,6 +25,7 @@ from .backends import find_backend
 from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass
 from .options import DEFAULTS, CompileOptions
+from .source import program_of, source_hash
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -60,47 +57,6 @@ class Compiled:
         return f"Compiled({self.name!r}, target {self.target}, {steps}, path {str(self.path)!r})"
 
 
-def import_onnx(
-    model: ModelProto | str | Path,
-    *,
-    name: str | None = None,
-    batch: int | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-) -> Program:
-    """The program of an ONNX, QDQ or QONNX model: what `compile` begins with, and what `verify` compares with.
-
-    It computes what the model means: integers exactly, floats within 1e-5 of the largest magnitude. Averages between
-    quantizers are exact where float32 decides ties by accident (`passes/exact_averages.py`). name: of the
-    program; absent: the file's or graph's. batch: the size of a symbolic leading axis. Without it, a model whose inputs
-    all have one becomes a program for one sample, and its artifact takes any batch. shapes: sizes of inputs by name,
-    for axes that the model leaves open; -1 leaves one as it is, and the name '' means the only input.
-
-    Raises TercetError: the file cannot be read, batch or shapes do not fit, the model is broken, or it has operators
-    that tercet does not compile; that error lists all of them.
-    """
-    from ..frontend.onnx import import_model
-
-    program = import_model(_checked_model(model), name=name, batch=batch, shapes=shapes)
-    if ExactAverages().apply(program):
-        program.drop_unused_weights()
-    return program
-
-
-def _checked_model(model: object) -> ModelProto | str | Path:
-    """The model itself when it is one. Raises InputError that says how to make one of what people hand over."""
-    if isinstance(model, str | os.PathLike):
-        return Path(model)
-    from onnx import ModelProto
-
-    if isinstance(model, ModelProto):
-        return model
-    kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(model).__mro__]
-    hint = "pass the path of an .onnx file, or an onnx.ModelProto"
-    if "torch.nn.modules.module.Module" in kinds:
-        hint = "export it first: torch.onnx.export(model.eval(), (example,), 'model.onnx'); then pass that path"
-    raise InputError(f"want an ONNX model, have {kinds[0]}", hint=hint)
-
-
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
 def compile_model(
     model: ModelProto | Program | str | Path,
@@ -120,10 +76,10 @@ def compile_model(
         Artifact.check_output(output, as_folder=as_directory or None)
     compilation = find_backend(options.backend).open(options.lowering, jobs=jobs)
     timeline = _Timeline(on_stage)
-    program = imported(model, options, name)
+    program = program_of(model, options, name)
     path = Path(output) if output is not None else Path(f"{prefix_of(program.name)}.tercet")
     replaced = Artifact.check_output(path, as_folder=as_directory or None)
-    digest = source_hash(model, program)
+    digest = source_hash(model)
     program = program.clone()
     dump = IRDump(dump_ir)
     ir = StageWriter()
@@ -151,24 +107,9 @@ def compile_model(
     )  # fmt: skip
 
 
-def imported(model: ModelProto | Program | str | Path, options: CompileOptions, name: str | None = None) -> Program:
-    """The program to compile: the model itself where it is one."""
-    if isinstance(model, Program):
-        return model
-    return import_onnx(model, name=name, batch=options.batch, shapes=options.shapes_by_name)
-
-
 def stages_of(compilation: Compilation, lossy: Pass | None = None) -> list[Stage]:
     """All passes of a compilation, numbered."""
     return numbered(compilation.passes([lossy] if lossy else []))
-
-
-def source_hash(model: ModelProto | Program | str | Path, program: Program) -> str:
-    """SHA-256 of the source: the file's bytes, the model's serialisation or the program's text."""
-    if isinstance(model, str | Path):
-        return hashlib.sha256(Path(model).read_bytes()).hexdigest()
-    data = program.text().encode() if isinstance(model, Program) else model.SerializeToString(deterministic=True)
-    return hashlib.sha256(data).hexdigest()
 
 
 class _Timeline:

@@ -16,10 +16,11 @@ from ..runtime.artifact.manifest import MANIFEST
 from ..runtime.artifact.stored_ir import read_stages, stage_programs
 from ..runtime.report.inspection import find_stages
 from .backends import find_backend
-from .compile import imported, stages_of
+from .compile import stages_of
 from .ir_dump import IMPORT_LABEL, IRDump, save_program
 from .lossy import lossy_pass
 from .options import DEFAULTS, CompileOptions
+from .source import program_of
 
 IR_SUFFIX = ".mlir"
 
@@ -65,7 +66,7 @@ def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | No
     if path.is_dir():
         path = path / TEXT_FILE
     if path.suffix != IR_SUFFIX:
-        return imported(path, options)
+        return program_of(path, options)
     if options.batch is not None or options.shapes:
         raise InputError("a batch and shapes are for models; IR has them already", where=str(path))
     try:

@@ -7,6 +7,9 @@ from xdsl.ir import Attribute, Operation
 
 from .names import decode_name, encode_name
 
+SOURCE_KEY = "tercet.source"
+"""In the metadata of an exported model's node, the source node whose result it computes, as `OpType:name`."""
+
 
 def node_location(op_type: str, name: str) -> LocationAttr:
     """The location of one source node: its operator type and its (unique) name."""

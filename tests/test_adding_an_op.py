@@ -28,7 +28,7 @@ graph = helper.make_graph([helper.make_node("Atan", ["x"], ["y"])], "g", ports[:
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 x = np.linspace(-40, 40, 15, dtype=np.float32).reshape(1, 3, 5)
 want = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
-program = tercet.import_onnx(model)
+program = tercet.import_model(model)
 assert [op.name for op in program.ops] == ["tn.atan"]
 np.testing.assert_allclose(run(program, {"x": x})["y"], want, rtol=1e-5)
 tercet.compile(model, "atan.tercet", target="generic")

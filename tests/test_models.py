@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from model_cases import NAMES, Case, build_case, compare
 
-from tercet.api import Compiled, compile, import_onnx, load
+from tercet.api import Compiled, compile, import_model, load
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS, find_target, runs_here
@@ -96,7 +96,7 @@ def test_every_stage_verifies_and_round_trips(name: str, models: Path) -> None:
         assert again.text() == text, label
         labels.append(label)
 
-    run_passes(import_onnx(build_case(name, models).path), stages(TARGETS["x86-64-v3"], list(ENGINES)), observe)
+    run_passes(import_model(build_case(name, models).path), stages(TARGETS["x86-64-v3"], list(ENGINES)), observe)
     assert len(labels) == len(set(labels)) >= 10
 
 

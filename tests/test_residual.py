@@ -79,7 +79,7 @@ def test_compiled_blocks(shortcut: str, engines: list[str] | None, tmp_path: Pat
 def test_shortcuts_in_the_ir() -> None:
     between: dict[str, list[bool]] = {}
     for shortcut in ("quantized", "float"):
-        program = tercet.import_onnx(residual_network(shortcut))
+        program = tercet.import_model(residual_network(shortcut))
         run_passes(program, stages(find_target("x86-64-v3"), list(ENGINES)))
         kernels = [op for op in program.ops if isinstance(op, KernelOp)]
         values = [value for kernel in kernels[:-1] for value in kernel.yielded if shape_of(value)[2:] == SIZE]

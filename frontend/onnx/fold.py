@@ -12,9 +12,9 @@ import numpy as np
 from onnx import helper
 
 from ...ir.errors import ModelError
+from ..values import Value
 from .node import Node
 from .tensors import dtype_of
-from .values import Value
 
 FOLD_LIMIT = 2**26
 """The largest number of elements that folding one node may produce."""

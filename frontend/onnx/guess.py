@@ -11,9 +11,9 @@ from xdsl.ir import Block
 
 from ...ir.errors import TercetError
 from ...ir.types import tensor_type
+from ..values import Refusal, Value, element_for
 from .graph import Declared, declared
 from .node import Node
-from .values import Refusal, Value, element_of_onnx
 
 
 class Guesses:
@@ -36,7 +36,7 @@ class Guesses:
             shape = [d for d in sizes if isinstance(d, int)]
             if len(shape) < len(sizes):
                 return None
-            block = Block(arg_types=[tensor_type(shape, element_of_onnx(info.dtype))])
+            block = Block(arg_types=[tensor_type(shape, element_for(info.dtype))])
         except (Refusal, TercetError):
             return None
         return Value(name, info.dtype, tuple(shape), ssa=block.args[0])

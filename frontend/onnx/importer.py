@@ -14,8 +14,10 @@ from ...ir.errors import InputError, ModelError
 from ...ir.names import ssa_hint
 from ...ir.program import Port, Program
 from ...ir.types import tensor_type
+from ..emitter import Emitter
+from ..problems import Problems
+from ..values import Refusal, Value, container, element_for
 from . import ops  # noqa: F401  (fills the table)
-from .emitter import Emitter
 from .fold import FOLD_TOTAL, can_fold, fold, is_evaluable
 from .graph import Declared, Source
 from .guess import Guesses
@@ -23,10 +25,8 @@ from .known import Known
 from .legacy import aligned, is_legacy
 from .load import load
 from .node import Node
-from .problems import Problems
 from .registry import TABLE
 from .shapes import Shapes, fixed, hint
-from .values import Refusal, Value, container, element_of_onnx
 
 STATIC = "export the model with static shapes"
 
@@ -99,7 +99,7 @@ class _Import:
         """The program's input; None after noting a problem."""
         where = f"input '{declared.name}'"
         try:
-            element = element_of_onnx(declared.dtype)
+            element = element_for(declared.dtype)
         except Refusal as refusal:
             self.problems.of_port(where, str(refusal))
             return None

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..values import Value
 from .fold import fold, is_evaluable
 from .node import Node
 from .qonnx_values import QONNX_VALUES, qonnx_values
 from .registry import QONNX_DOMAINS
-from .values import Value
 
 
 class Known:

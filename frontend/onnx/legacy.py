@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .emitter import Emitter
+from ..emitter import Emitter
+from ..values import Value
 from .node import Node
-from .values import Value
 
 FIRST_OPSET = 6
 _ALIGNED = frozenset(("Add", "And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub", "Xor"))

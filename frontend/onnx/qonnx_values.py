@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..values import FLOAT, Value
 from .node import Node
-from .values import FLOAT, Value
 
 _ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "round": np.rint,

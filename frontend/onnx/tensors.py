@@ -9,8 +9,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from ...ir.errors import ModelError
+from ..values import MAX_ELEMENTS, MAX_RANK
 from .external import read_external
-from .values import MAX_ELEMENTS, MAX_RANK
 
 _FIELDS = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 _NOT_NUMBERS: dict[int, str] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,30 @@ from .timing import Spread, cpu_name, interleave, pinned
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .ort import Session
+
 PEERS = ("onnxruntime",)
 ROUNDS = 25
+NO_SOURCE = "they need the source model, which an artifact does not hold"
+TRIALS = 5
+"""Runs that decide which form of a model a peer is fastest with."""
 AGREE = 1e-3
 """Below this a peer's outputs count as the same results: its optimisations need not be exact."""
+
+
+@dataclass(frozen=True)
+class PeerModel:
+    """The model in a form that peers run, and what the report calls it."""
+
+    form: str
+    model: ModelProto | Path
 
 
 def bench_artifact(
     path: str | Path,
     *,
-    source: str | Path | ModelProto | None = None,
+    models: Sequence[PeerModel] = (),
+    why_none: str = NO_SOURCE,
     against: Sequence[str] = PEERS,
     threads: int = 1,
     batch: int = 1,
@@ -37,7 +52,8 @@ def bench_artifact(
 ) -> BenchReport:
     """Times an artifact and its peers in turns, in this process, all on the same `threads` CPUs.
 
-    source: the ONNX model that peers run; without it there are none. repeats: rounds. Raises InputError for unknown
+    models: what peers run, each in the form that it is fastest with; without any there are none,
+    which a note says with `why_none`. repeats: rounds. Raises InputError for unknown
     peers and a batch the artifact does not take, ArtifactError where it cannot be loaded.
     """
     if unknown := [name for name in against if name not in PEERS]:
@@ -52,7 +68,7 @@ def bench_artifact(
         if model.threads < threads:
             notes.append(f"{threads} threads asked for, {model.threads} used: as many as this process may use CPUs")
         inputs = _inputs(model, batch)
-        peers = _peers(model, source, against, inputs, threads, batch, notes) if against else []
+        peers = _peers(model, models, why_none, against, inputs, threads, batch, notes) if against else []
         calls: list[Callable[[], Any]] = [lambda: model.run(inputs), *(call for _, call in peers)]
         seconds = interleave(calls, repeats, on_round=lambda r: tell(f"round {r} of {repeats}"))
         ours = model.run(inputs)
@@ -82,44 +98,56 @@ def _inputs(model: LoadedModel, batch: int) -> Arrays:
 
 def _peers(
     model: LoadedModel,
-    source: str | Path | ModelProto | None,
+    models: Sequence[PeerModel],
+    why_none: str,
     against: Sequence[str],
     inputs: Arrays,
     threads: int,
     batch: int,
     notes: list[str],
 ) -> list[Peer]:
-    if source is None:
-        notes.append("no peers: they need the source model, which an artifact does not hold")
+    if not models:
+        notes.append(f"no peers: {why_none}")
         return []
     found: list[Peer] = []
     for name in against:
         try:
-            found.append(_onnxruntime(source, inputs, threads, batch, batched=model.manifest.batched))
+            found.append(_onnxruntime(models, inputs, threads, batch, batched=model.manifest.batched))
         except TercetError as error:
             notes.append(f"{name} left out: {error.what}")
     return found
 
 
-def _onnxruntime(source: str | Path | ModelProto, inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
-    """The model as it is where onnxruntime has a kernel for every operator, else in standard float32 operators."""
+def _onnxruntime(models: Sequence[PeerModel], inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
+    """In the form that it is fastest with. Raises UnsupportedError where it takes none of them."""
     import onnx
 
     from .ort import open_session
-    from .ort_graph import standard_model
 
-    model = onnx.load(str(source)) if isinstance(source, str | Path) else source
-    model = _with_batch(model, batch) if batched else model
-    try:
-        session, form = open_session(model, threads=threads), "the model as it is"
-    except UnsupportedError:
-        session, form = open_session(standard_model(model), threads=threads), "the same graph in fp32 operators"
+    sessions: list[tuple[str, Session]] = []
+    problem = UnsupportedError("it takes the model in no form")
+    for one in models:
+        model = onnx.load(str(one.model)) if isinstance(one.model, Path) else one.model
+        try:
+            sessions.append((one.form, open_session(_with_batch(model, batch) if batched else model, threads=threads)))
+        except UnsupportedError as error:
+            problem = error
+    if not sessions:
+        raise problem
+    calls = [_call(session, inputs, batch) for _, session in sessions]
+    seconds = [min(times) for times in interleave(calls, TRIALS)] if len(calls) > 1 else [0.0]
+    fastest = seconds.index(min(seconds))
+    return ("onnxruntime", sessions[fastest][0]), calls[fastest]
+
+
+def _call(session: Session, inputs: Arrays, batch: int) -> Callable[[], Mapping[str, np.ndarray]]:
+    """What runs a session once. Raises UnsupportedError where it fails."""
     named = dict(zip(session.inputs, inputs.values(), strict=True)) if set(session.inputs) != set(inputs) else inputs
     try:
         session.run(named)
     except Exception as error:
         raise UnsupportedError(f"it fails on a batch of {batch}: {str(error).splitlines()[0][:200]}") from error
-    return ("onnxruntime", form), lambda: session.run(named)
+    return lambda: session.run(named)
 
 
 def _with_batch(model: ModelProto, batch: int) -> ModelProto:

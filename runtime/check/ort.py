@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...ir.errors import TercetError, UnsupportedError
+from ...ir.locations import SOURCE_KEY
 from .ort_exact import saturates, with_unsigned_weights
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: 
 
 def open_probe(model: ModelProto | str | Path, nodes: Container[str]) -> Probe | None:
     """A session (no optimisation) that also gives what the named nodes (`OpType:name`, where a node without a name is
-    called after its operator and first output) compute. None where that cannot be had."""
+    called after its operator and first output) compute; in an export, what came of them. None where that cannot be
+    had."""
     import onnx
     from google.protobuf.message import EncodeError  # a model of over 2 GB cannot be handed over
 
@@ -85,7 +87,8 @@ def open_probe(model: ModelProto | str | Path, nodes: Container[str]) -> Probe |
     have, results = {port.name for port in proto.graph.output}, {}
     for node in proto.graph.node:
         name = next((output for output in node.output if output), "")
-        called = f"{node.op_type}:{node.name or f'{node.op_type}_{name}'}"
+        sources = [p.value for p in node.metadata_props if p.key == SOURCE_KEY]
+        called = sources[0] if sources else f"{node.op_type}:{node.name or f'{node.op_type}_{name}'}"
         if name and called in nodes:
             results[name] = called
             if name not in have:

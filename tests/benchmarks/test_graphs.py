@@ -16,7 +16,7 @@ from suite.measure import kinds_of
 from suite.resnet18 import resnet18
 from suite.weights import ZEROS, int8_per_filter, integer_weights, two_scales
 
-from tercet.api import import_onnx
+from tercet.api import import_model
 from tercet.backends.reference.interpreter import run
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import is_float
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_network() -> None:
 
 
 def test_the_quantized_shortcut_leaves_only_integers_between_the_layers() -> None:
-    program = import_onnx(resnet18("ternary", size=32, width=8))
+    program = import_model(resnet18("ternary", size=32, width=8))
     for step in graph_passes():
         step.apply(program)
     convs = [op for op in program.ops if isinstance(op, ConvOp)]
@@ -83,7 +83,7 @@ def test_a_layer_means_the_same_to_tercet_and_to_onnxruntime(layer: str, kind: s
     onnx.checker.check_model(model, full_check=True)
     x = uint8_input(case) if what.weights == "int8" and not case.linear else input_of(case)
     (want,) = computed(kind_model(case, what, standard=True), x)
-    have = run(import_onnx(model), {"x": x})["y"]
+    have = run(import_model(model), {"x": x})["y"]
     assert have.shape == want.shape == output_shape(case)
     np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-5 * np.abs(want).max())
 

@@ -142,7 +142,7 @@ def test_lists(width: int) -> None:
 @pytest.mark.slow
 def test_a_chain_stays_in_rows_of_bits() -> None:
     """Maps between layers of the engine are neither bytes nor converted; so are shortcuts."""
-    program = tercet.import_onnx(kind_model(Layer("", (Conv(16, 16, 3, 1, 24),) * 3), KINDS["ternary/ternary"]))
+    program = tercet.import_model(kind_model(Layer("", (Conv(16, 16, 3, 1, 24),) * 3), KINDS["ternary/ternary"]))
     run_passes(program, stages(NATIVE, [e for e in ENGINES if e.name in ("bit_sliced", "loops")]))
     layouts = [bit_rows_of(r.type) for op in program.ops if isinstance(op, KernelOp) for r in op.results]
     assert sum(layout is not None for layout in layouts) == 2

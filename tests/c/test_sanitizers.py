@@ -19,7 +19,7 @@ from graphs.generate import network as random_network
 from graphs.network import Network
 from harness import Case, kernel_program
 
-from tercet.api import import_onnx
+from tercet.api import import_model
 from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.loops import ENGINE as LOOPS
@@ -94,7 +94,7 @@ def check(network: Network, engine: str | None, target: str, threads: int, sanit
 
     Raises UnsupportedError for a network that cannot be compiled.
     """
-    machine, program = find_target(target), import_onnx(network.model)
+    machine, program = find_target(target), import_model(network.model)
     run_passes(program, stages(machine, *choose_engines([] if engine is None else [engine])))
     kinds = [storage_dtype(element_of(port.type)) for port in program.inputs]
     inputs = [network.inputs[port.name].astype(kind) for port, kind in zip(program.inputs, kinds, strict=True)]

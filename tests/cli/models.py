@@ -33,33 +33,3 @@ def little_model(weights: np.ndarray, *, quantizer: str = "Round") -> ModelProto
 def save_model(path: Path, weights: np.ndarray, *, quantizer: str = "Relu") -> Path:
     onnx.save(little_model(weights, quantizer=quantizer), str(path))
     return path
-
-
-def thresholds_model(
-    thresholds: np.ndarray, *, scale: float = 1.0, bias: float = 0.0, whole: bool = True
-) -> ModelProto:
-    """MultiThreshold on x [1, C, 4, 4], behind a MatMul-free integer producer (another MultiThreshold) when `whole`."""
-    channels = len(thresholds)
-    nodes, name = [], "x"
-    initializers = [numpy_helper.from_array(thresholds.astype(np.float32), "T")]
-    if whole:
-        steps = np.arange(-8, 9, dtype=np.float32)[None]
-        initializers.append(numpy_helper.from_array(steps, "S"))
-        nodes.append(_threshold("x", "S", "i", 1.0, -9.0))
-        name = "i"
-    nodes.append(_threshold(name, "T", "y", scale, bias))
-    graph = helper.make_graph(
-        nodes,
-        "thresholds",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, channels, 4, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, channels, 4, 4])],
-        initializers,
-    )
-    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("qonnx.custom_op.general", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
-
-
-def _threshold(x: str, table: str, y: str, scale: float, bias: float) -> onnx.NodeProto:
-    return helper.make_node(
-        "MultiThreshold", [x, table], [y], name=y, domain="qonnx.custom_op.general", out_scale=scale, out_bias=bias
-    )

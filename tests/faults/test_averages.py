@@ -76,7 +76,7 @@ def quantized(x: np.ndarray, s: float, zero: int) -> np.ndarray:
 def check(
     model: onnx.ModelProto, x: np.ndarray, right: np.ndarray, folder: Path, given: str = "x", result: str = "y"
 ) -> None:
-    program = tercet.import_onnx(model)
+    program = tercet.import_model(model)
     kinds = {type(op) for op in program.ops}
     assert kinds & {SumPoolOp, ReduceSumOp} and not kinds & {AvgPoolOp, ReduceMeanOp}, "the rule fired"
     compare(interpreter.run(program, {given: x}), {result: right})
@@ -105,7 +105,7 @@ def test_average_pool(pool: str, scales: str, tmp_path: Path) -> None:
     ratio = Fraction(float(np.float32(s))) / Fraction(float(np.float32(t)))
     right = np.clip(exact_pool(q, ratio, kernel, strides, pads, include) + 7, 0, 255).astype(np.uint8)
     model = qdq([node], s, t, (120, 7), x.shape)
-    compare(interpreter.run(tercet.import_onnx(model), {"x": x}), {"y": right})
+    compare(interpreter.run(tercet.import_model(model), {"x": x}), {"y": right})
     if scales == "odd":
         check(model, x, right, tmp_path)
 

@@ -149,7 +149,7 @@ def open_model() -> ModelProto:
 
 
 def ports(made: ModelProto, **options) -> tuple[list[tuple[int, ...]], bool]:
-    program = tercet.import_onnx(made, **options)
+    program = tercet.import_model(made, **options)
     return [port.shape for port in program.inputs], program.batched
 
 
@@ -182,12 +182,12 @@ def test_shapes_fix_open_sizes() -> None:
 )
 def test_shapes_that_do_not_fit(shapes: dict, message: str) -> None:
     with pytest.raises(InputError if message != "absurd" else ModelError, match=message):
-        tercet.import_onnx(open_model(), shapes=shapes)
+        tercet.import_model(open_model(), shapes=shapes)
 
 
 def test_open_sizes_are_named_with_what_to_write() -> None:
     with pytest.raises(UnsupportedError) as caught:
-        tercet.import_onnx(open_model())
+        tercet.import_model(open_model())
     text = str(caught.value)
     assert "input 'x': the size of 'height', 'width' in [N, 1, height, width] is not known" in text
     assert "--shape x=?,1,height,width" in text and "shapes={'x': (-1, 1, height, width)" in text
@@ -211,7 +211,7 @@ def test_unsupported_nodes_are_grouped() -> None:
     nodes = [node("Det", "x", name, name=name) for name in names] + [node("NonMaxSuppression", "d0 d1", "n")]
     made = model([*nodes, node("Sum", " ".join([*names, "n"]), "y")], {"x": [1, 2, 2]})
     with pytest.raises(UnsupportedError) as caught:
-        tercet.import_onnx(made)
+        tercet.import_model(made)
     first, *lines = caught.value.what.splitlines()
     assert first == "2 things are not supported:"
     assert lines[0] == (
@@ -223,7 +223,7 @@ def test_unsupported_nodes_are_grouped() -> None:
 def test_one_kind_of_unsupported_nodes_needs_no_list() -> None:
     made = model([node("Det", "x", "a"), node("Det", "x", "b"), node("Add", "a b", "y")], {"x": [1, 2, 2]})
     with pytest.raises(UnsupportedError) as caught:
-        tercet.import_onnx(made)
+        tercet.import_model(made)
     assert caught.value.what == "2 nodes (Det): operator Det is not supported: 'n_a', 'n_b'"
 
 
@@ -316,5 +316,5 @@ def test_tables_of_thresholds(table: np.ndarray, message: str) -> None:
     made = model([node("MultiThreshold", "x t", "y", domain="qonnx.custom_op.general")], {"x": [1, 2, 4]}, {"t": table})
     made.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
     with pytest.raises(ModelError, match=message) as caught:
-        tercet.import_onnx(made)
+        tercet.import_model(made)
     assert caught.value.where == "node 'n_y' (MultiThreshold)"

@@ -31,5 +31,5 @@ def test_file(name: str, tmp_path: Path) -> None:
             tercet.compile(path, tmp_path / "model.tercet")
         return
     inputs, right = expected(name)
-    compare(interpreter.run(tercet.import_onnx(path), inputs), right)
+    compare(interpreter.run(tercet.import_model(path), inputs), right)
     check_compiled(path, inputs, right, tmp_path)

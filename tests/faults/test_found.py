@@ -71,7 +71,7 @@ OPERANDS = {
 def test_operands_that_are_dequantized_constants(name: str) -> None:
     case = OPERANDS[name]
     want = onnxruntime(case.model(), case.feeds)
-    compare(interpreter.run(tercet.import_onnx(case.model()), case.feeds), want)
+    compare(interpreter.run(tercet.import_model(case.model()), case.feeds), want)
     assert all(len(np.unique(y)) > 3 for y in want.values())
 
 
@@ -79,7 +79,7 @@ def test_an_operand_that_depends_on_the_input_is_still_refused() -> None:
     nodes = [*between("x", "a", "x"), node("ReduceMax", "a", "v", keepdims=0), node("Pad", "a pads v", "y")]
     case = Case(nodes, {"x": IMAGE}, {**ACTIVATIONS, "pads": np.array([0, 0, 1, 0, 0, 0, 0, 1])})
     with pytest.raises(tercet.TercetError, match="the constant value is computed at run time"):
-        tercet.import_onnx(case.model())
+        tercet.import_model(case.model())
 
 
 def scaled(product: str, s: float, t: float) -> Case:
@@ -107,7 +107,7 @@ def test_scales_whose_product_is_no_normal_number(product: str, name: str) -> No
     """A sum of zeros times an infinite scale was NaN, and a denormal scale has few digits."""
     case = scaled(product, *SCALES[name])
     want = onnxruntime(case.model(), case.feeds)
-    program = tercet.import_onnx(case.model())
+    program = tercet.import_model(case.model())
     for step in graph_passes():
         step.apply(program)
     compare(interpreter.run(program, case.feeds), want)
@@ -115,7 +115,7 @@ def test_scales_whose_product_is_no_normal_number(product: str, name: str) -> No
 
 
 def test_scales_whose_product_is_normal_are_taken_out() -> None:
-    program = tercet.import_onnx(scaled("MatMul", 1e-20, 1e-17).model())
+    program = tercet.import_model(scaled("MatMul", 1e-20, 1e-17).model())
     for step in graph_passes():
         step.apply(program)
     assert [is_float(op.result) for op in program.ops if isinstance(op, MatMulOp)] == [False]

@@ -54,7 +54,7 @@ def reference(model: onnx.ModelProto, feeds: Arrays) -> dict[str, np.ndarray]:
 def check(model: onnx.ModelProto, feeds: Arrays, folder: Path, right: Arrays | None = None) -> None:
     """Interpreter and compiled code give what onnxruntime does."""
     right = right or reference(model, feeds)
-    compare(interpreter.run(tercet.import_onnx(model), dict(feeds)), right)
+    compare(interpreter.run(tercet.import_model(model), dict(feeds)), right)
     check_compiled(model, feeds, right, folder)
 
 
@@ -115,13 +115,13 @@ def test_expand_of_a_symbolic_batch_is_refused() -> None:
     model = network([node("Expand", "x r")], {"x": floats(1, 3)}, {"r": np.array([4, 3], np.int64)})
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
     with pytest.raises(tercet.TercetError, match="works along the batch axis; import with batch=N"):
-        tercet.import_onnx(model)
+        tercet.import_model(model)
 
 
 def test_expand_to_what_does_not_fit() -> None:
     model = network([node("Expand", "x r")], {"x": floats(2, 3)}, {"r": np.array([4, 3], np.int64)})
     with pytest.raises(tercet.TercetError, match=r"Expand_y.*\[2, 3\] does not expand to \[4, 3\]"):
-        tercet.import_onnx(model)
+        tercet.import_model(model)
 
 
 # -- float16, float64, bfloat16 ---------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_network_of_another_float(dtype: Any, relative: float, tmp_path: Path) -
     ]
     model = network(nodes, feeds, constants, dtype)
     right = reference(model, feeds)
-    close(interpreter.run(tercet.import_onnx(model), feeds), right, dtype, relative)
+    close(interpreter.run(tercet.import_model(model), feeds), right, dtype, relative)
     with tercet.load(tercet.compile(model, tmp_path / "m.tercet").path) as loaded:
         close(loaded.run(feeds), right, dtype, relative)
 
@@ -180,7 +180,7 @@ def test_bfloat16_inside(tmp_path: Path) -> None:
     nodes = [node("Cast", "w", "f", to=TensorProto.FLOAT), node("MatMul", "x f")]
     check(network(nodes, feeds, {"w": weights}), feeds, tmp_path, {"y": feeds["x"] @ weights.astype(np.float32)})
     short = network([node("Relu", "x")], {"x": feeds["x"].astype(ml_dtypes.bfloat16)}, dtype=ml_dtypes.bfloat16)
-    program = tercet.import_onnx(short)
+    program = tercet.import_model(short)
     assert [port.dtype for port in (*program.inputs, *program.outputs)] == [np.float32, np.float32]
 
 
@@ -203,7 +203,7 @@ def test_weights_with_float16_scales(name: str, tmp_path: Path) -> None:
     ]
     model = network(nodes, feeds, {"q": q.astype(np.int8), "s": scale})
     check(model, feeds, tmp_path)
-    kinds = {op.name for op in tercet.import_onnx(model).ops}
+    kinds = {op.name for op in tercet.import_model(model).ops}
     assert ("tn.dequantize" in kinds) == (name != "int8 by tensor")
 
 
@@ -239,14 +239,14 @@ def test_a_dimension_of_minus_one_is_the_batch(negative: tuple[str, ...], tmp_pa
     if "output" in negative:
         model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [-1, -1]))
     check(model, feeds, tmp_path, {"y": np.maximum(feeds["x"], 0)})
-    assert tercet.import_onnx(model).batched == ("input" in negative)
+    assert tercet.import_model(model).batched == ("input" in negative)
 
 
 def test_other_negative_dimensions_are_refused() -> None:
     model = network([node("Relu", "x")], {"x": floats(3, 4)})
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -2
     with pytest.raises(tercet.TercetError, match="input 'x': has a negative dimension"):
-        tercet.import_onnx(model)
+        tercet.import_model(model)
 
 
 # -- Resize -----------------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_linear_resize(transform: str, scales: tuple[float, float], dtype: Any) 
     feeds = {"x": floats(1, 2, 5, 6) if dtype == np.float32 else RNG.integers(0, 256, (1, 2, 5, 6)).astype(dtype)}
     nodes = [node("Resize", "x - s", mode="linear", coordinate_transformation_mode=transform)]
     model = network(nodes, feeds, {"s": np.array((1, 1, *scales), np.float32)}, dtype)
-    compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+    compare(interpreter.run(tercet.import_model(model), feeds), reference(model, feeds))
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (1, 2, 3, 4, 5)])
@@ -269,7 +269,7 @@ def test_linear_resize_of_other_ranks(shape: tuple[int, ...]) -> None:
     feeds = {"x": floats(*shape)}
     scales = np.array([1.0] * (len(shape) - min(len(shape), 3)) + [2.0] * min(len(shape), 3), np.float32)
     model = network([node("Resize", "x - s", mode="linear")], feeds, {"s": scales})
-    compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+    compare(interpreter.run(tercet.import_model(model), feeds), reference(model, feeds))
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -294,9 +294,9 @@ def test_linear_resize_of_integers(transform: str, dtype: Any, shape: tuple[int,
     model = network(nodes, feeds, {"s": np.array(scales, np.float32)}, dtype)
     if shape[0] == 1 and dtype != np.int32:
         with pytest.raises(tercet.TercetError, match="8-bit integers with channels last is not supported"):
-            tercet.import_onnx(model)
+            tercet.import_model(model)
         return
-    compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+    compare(interpreter.run(tercet.import_model(model), feeds), reference(model, feeds))
 
 
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
@@ -326,14 +326,14 @@ def test_older_linear_resizes(tmp_path: Path) -> None:
         ([node("Upsample", "x", mode="linear", scales=scales.tolist())], {}, 7),
     ):
         model = network(nodes, feeds, constants, opset=opset)
-        compare(interpreter.run(tercet.import_onnx(model), feeds), reference(model, feeds))
+        compare(interpreter.run(tercet.import_model(model), feeds), reference(model, feeds))
 
 
 @pytest.mark.parametrize("attributes", [{"mode": "cubic", "antialias": 1}, {"mode": "linear", "antialias": 1}])
 def test_other_resizes_are_refused(attributes: dict[str, Any]) -> None:
     model = network([node("Resize", "x - s", **attributes)], {"x": floats(1, 2, 3, 4)}, {"s": np.ones(4, np.float32)})
     with pytest.raises(tercet.TercetError, match=r"Resize_y.*not supported"):
-        tercet.import_onnx(model)
+        tercet.import_model(model)
 
 
 # -- tensors without elements -----------------------------------------------------------------------------------------
@@ -386,6 +386,6 @@ def test_tensors_without_elements(name: str, tmp_path: Path) -> None:
     nodes, feeds, constants = EMPTY[name]
     model = network(nodes, feeds, constants)
     right = reference(model, feeds)
-    compare(interpreter.run(tercet.import_onnx(model), dict(feeds)), right)
+    compare(interpreter.run(tercet.import_model(model), dict(feeds)), right)
     with tercet.load(tercet.compile(model, tmp_path / "m.tercet", target="generic").path) as loaded:
         compare(loaded.run(dict(feeds)), right)

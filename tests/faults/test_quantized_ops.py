@@ -38,7 +38,7 @@ LONGER = ("extremes", "scales")
 def test_import_is_onnxruntimes(group: str, name: str) -> None:
     case = GROUPS[group][name]
     model = case.model()
-    compare(interpreter.run(tercet.import_onnx(model), case.feeds), onnxruntime(model, case.feeds))
+    compare(interpreter.run(tercet.import_model(model), case.feeds), onnxruntime(model, case.feeds))
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_softmax_is_the_float_one_quantized(dtype: type, axis: int, opset: int) 
     softmax = ms("QLinearSoftmax", "x xs xz ys yz", axis=axis, opset=opset)
     case = Case(softmax, {"x": integers(dtype, 3, 5, 4)}, constants, {"y": dtype})
     model = case.model()
-    (have,) = interpreter.run(tercet.import_onnx(model), case.feeds).values()
+    (have,) = interpreter.run(tercet.import_model(model), case.feeds).values()
     x = (case.feeds["x"].astype(F32) - constants["xz"].astype(F32)) * constants["xs"]
     flat = x.reshape(3, -1) if opset < 13 else np.moveaxis(x, axis, -1)
     powers = np.exp(flat - flat.max(-1, keepdims=True), dtype=F32)
@@ -71,14 +71,14 @@ def test_symbolic_batch_has_a_scale_for_each_sample(name: str) -> None:
     case = DYNAMIC[name]
     model, (x,) = case.model(symbolic=True), case.feeds.values()
     x = x * np.array([1, 7], F32).reshape(2, *[1] * (x.ndim - 1))  # the scales differ
-    program = tercet.import_onnx(model)
+    program = tercet.import_model(model)
     assert program.batched
     samples = [onnxruntime(model, {"x": x[i : i + 1]}) for i in range(2)]
     one_by_one = {key: np.concatenate([s[key] for s in samples]) for key in samples[0]}
     compare(interpreter.run(program, {"x": x}), one_by_one)
     with pytest.raises(AssertionError):
         compare(onnxruntime(model, {"x": x}), one_by_one)
-    compare(interpreter.run(tercet.import_onnx(model, batch=2), {"x": x}), onnxruntime(model, {"x": x}))
+    compare(interpreter.run(tercet.import_model(model, batch=2), {"x": x}), onnxruntime(model, {"x": x}))
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_symbolic_batch_compiled(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_refused(case: Case, message: str) -> None:
     with pytest.raises(tercet.TercetError, match=message):
-        tercet.import_onnx(case.model())
+        tercet.import_model(case.model())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_zero_point_that_is_left_out_is_zero(with_zeros: NodeProto, without: N
     feeds = {"a": IMAGE[I8], "b": integers(I8, 2, 3, 7, 6, seed=1)}
     constants = {"s": scale(0.3), "t": scale(0.17), "u": scale(0.7), "z": zero(I8, 0)}
     have, want = (
-        interpreter.run(tercet.import_onnx(Case(one, feeds, constants, {"y": I8}).model()), feeds)
+        interpreter.run(tercet.import_model(Case(one, feeds, constants, {"y": I8}).model()), feeds)
         for one in (without, with_zeros)
     )
     compare(have, want)
@@ -184,4 +184,4 @@ def test_opsets_of_the_foreign_domain_do_not_matter() -> None:
     model.opset_import.pop()
     model.opset_import.append(helper.make_opsetid("com.microsoft", 7))
     want = onnxruntime(QLINEAR["pool"].model(), QLINEAR["pool"].feeds)
-    compare(interpreter.run(tercet.import_onnx(model), QLINEAR["pool"].feeds), want)
+    compare(interpreter.run(tercet.import_model(model), QLINEAR["pool"].feeds), want)

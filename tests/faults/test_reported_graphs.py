@@ -213,7 +213,7 @@ def test_import_is_onnxruntimes(name: str) -> None:
     case = REPORTED[name]
     model = case.model()
     want = onnxruntime(model, case.feeds)
-    compare(interpreter.run(tercet.import_onnx(model), case.feeds), want)
+    compare(interpreter.run(tercet.import_model(model), case.feeds), want)
     assert all(len(np.unique(y)) > 3 for y in want.values())
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tercet.backends.reference import run
-from tercet.driver.compile import import_onnx
 from tercet.frontend.onnx import import_model
 from tercet.ir.errors import ModelError
 from tercet.ir.tn.linear import ConvOp
@@ -93,7 +92,7 @@ def test_a_quantized_transposed_convolution_is_one_of_integers(axis: int | None,
     ]  # fmt: skip
     source = model(nodes, feeds, {k: np.asarray(v) for k, v in constants.items()})
     assert_like_onnxruntime(source, feeds)
-    program = import_onnx(source)
+    program = import_model(source)
     for step in graph_passes():
         step.apply(program)
     assert_close(run(program, feeds)["y"], onnxruntime(source, feeds)["y"])

@@ -71,7 +71,7 @@ def damaged_model(rng: random.Random) -> bytes:
 
 
 def use_model(path: Path, rng: random.Random) -> None:
-    program = tercet.import_onnx(path)
+    program = tercet.import_model(path)
     program.text()
     if rng.randrange(PASSES_EVERY) == 0:
         run_passes(program, stages(find_target("generic"), *choose_engines()))

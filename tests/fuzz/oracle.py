@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from standard_qonnx import standard_model
 from xdsl.ir import Attribute
 
 from tercet.api import compile, load, verify
@@ -22,14 +23,13 @@ from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import Target
 from tercet.backends.reference.interpreter import run
 from tercet.driver.c_backend import choose_engines
-from tercet.driver.compile import import_onnx
+from tercet.driver.source import import_model
 from tercet.ir.errors import TercetError, ToolchainError, UnsupportedError
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
 from tercet.ir.types import element_of, is_float, range_of
 from tercet.passes.pipeline import Stage, graph_passes
 from tercet.runtime.check.ort import open_session
-from tercet.runtime.check.ort_graph import standard_model
 
 from .batch import RUNS, CompiledBatch, Run
 from .bounds import bounds
@@ -123,7 +123,7 @@ def check(
 
 def _prepared(network: Network, targets: Sequence[Target], report: Report) -> _Ready:
     try:
-        imported = import_onnx(network.model)
+        imported = import_model(network.model)
         imported.verify()
         want = run(imported, network.inputs)
     except UnsupportedError:
@@ -132,7 +132,7 @@ def _prepared(network: Network, targets: Sequence[Target], report: Report) -> _R
         raise _broken("import", error) from error
     bound = _Bounds(imported, network.inputs)
     if network.twin_of is not None:
-        first = import_onnx(network.twin_of.model)
+        first = import_model(network.twin_of.model)
         report.twins += 1
         report.explained += compare("twin", want, run(first, network.inputs), _Bounds(first, network.inputs))
     given = onnxruntime(network)

@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 
 from tercet.backends.reference.interpreter import run
 from tercet.backends.reference.meaning import MEANING
-from tercet.driver.compile import import_onnx
+from tercet.driver.source import import_model
 from tercet.ir.errors import UnsupportedError
 from tercet.ir.program import Program
 
@@ -25,7 +25,7 @@ def test_they_hold_what_the_interpreter_computes() -> None:
     for index in range(60):
         made = network(11, index)
         try:
-            program = import_onnx(made.model)
+            program = import_model(made.model)
         except UnsupportedError:
             continue
         found = bounds(program, made.inputs)
@@ -45,7 +45,7 @@ def quantizer(scale: float, weight: list[float]) -> Program:
         nodes, "g", ports[:1], ports[1:],
         [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()],
     )  # fmt: skip
-    return import_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return import_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
 
 
 @pytest.mark.parametrize(

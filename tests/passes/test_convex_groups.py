@@ -15,7 +15,7 @@ from tercet.backends.c.lowering import select_engines
 from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import TARGETS
 from tercet.backends.reference import interpreter
-from tercet.driver.compile import import_onnx
+from tercet.driver.source import import_model
 from tercet.ir.errors import IRError
 from tercet.ir.kn.kernel import planned_offsets
 from tercet.ir.kn.memory import arena_buffers, steps_of
@@ -171,7 +171,7 @@ def test_the_check_catches_fusion_that_is_not_convex(name: str, monkeypatch: pyt
     """The fusion of old, which looked at one chain and not at what leaves it, is refused by the check alone."""
     monkeypatch.setattr(select_engines, "comes_back", lambda group, user: False)
     with pytest.raises(IRError, match="before it is defined"):
-        run_passes(import_onnx(DATA / f"{name}.onnx"), stages(TARGET, list(ENGINES)))
+        run_passes(import_model(DATA / f"{name}.onnx"), stages(TARGET, list(ENGINES)))
 
 
 def lowered_diamond() -> Program:

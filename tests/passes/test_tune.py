@@ -86,7 +86,7 @@ def test_what_is_known_is_not_measured_again(network: Network) -> None:
 
 
 def test_measurements_decide() -> None:
-    program = tercet.import_onnx(DIGITS)
+    program = tercet.import_model(DIGITS)
     one, other = lowered(program, PaperBench(last_is_best=True)), lowered(program, PaperBench(last_is_best=False))
     choices = [[(op.engine.data, op.schedule_values) for op in kernels(p) if op.measured] for p in (one, other)]
     assert choices[0] != choices[1]
@@ -95,7 +95,7 @@ def test_measurements_decide() -> None:
 
 def test_candidates_are_few_and_no_engine_twice_before_the_rest() -> None:
     bench = PaperBench()
-    lowered(tercet.import_onnx(DIGITS), bench, candidates=2)
+    lowered(tercet.import_model(DIGITS), bench, candidates=2)
     names = [op.symbol.data[:4] for op in kernels(bench.programs[0])]
     assert max(names.count(name) for name in names) == 2
 

@@ -142,7 +142,7 @@ def share_of_steps(have: np.ndarray, want: np.ndarray) -> float:
 def test_import_is_onnxruntimes(name: str, tmp_path: Path) -> None:
     """Of many samples few differ: a tie of one quantizer moves what follows."""
     path, x = quantized(name, tmp_path), samples(25)
-    program = tercet.import_onnx(path)
+    program = tercet.import_model(path)
     have = [interpreter.run(program, {"x": sample[None]}) for sample in x]
     want = onnxruntime(path, x)
     for port in ("y", "best"):

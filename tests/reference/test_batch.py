@@ -42,7 +42,7 @@ def _inputs(program: Program, count: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 @pytest.mark.parametrize("make", [lambda: DIGITS, deep, _moving], ids=["digits", "deep", "moving"])
 def test_bit_for_bit(make: Callable[[], ModelProto | Path], count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tercet.import_onnx(make())
+    program = tercet.import_model(make())
     inputs = _inputs(program, count)
     want = interpreter.run(program, inputs)
     monkeypatch.setattr(batch, "MOST_ELEMENTS", 3 * batch._largest(program))  # groups of three
@@ -54,7 +54,7 @@ def test_bit_for_bit(make: Callable[[], ModelProto | Path], count: int, monkeypa
 
 
 def test_samples_really_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tercet.import_onnx(deep())
+    program = tercet.import_model(deep())
     calls: list[int] = []
     real = interpreter.evaluate
 
@@ -69,7 +69,7 @@ def test_samples_really_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_operation_in_no_table_runs_by_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an operation added later is, until somebody has looked."""
-    program = tercet.import_onnx(_moving())
+    program = tercet.import_model(_moving())
     inputs = _inputs(program, 5)
     want = interpreter.run(program, inputs)
     monkeypatch.setattr(batch, "WIDE", ())
@@ -82,5 +82,5 @@ def test_samples_that_are_mixed_run_as_the_interpreter_does() -> None:
     """Such a program is never batched; a batched one is asked all the same."""
     net = Net()
     y = net.node("ReduceMean", "x", net.constant(np.array([0])), keepdims=1)
-    program = tercet.import_onnx(net.model(y, [1, 3], opset=18))
+    program = tercet.import_model(net.model(y, [1, 3], opset=18))
     assert not batch.keeps_samples_apart(program.block, [True])

@@ -27,7 +27,7 @@ def _keep(op: Operation, operands: Sequence[Bounds], results: list[Bounds]) -> l
 
 
 def _run(model, x: np.ndarray) -> list[Bounds]:
-    program = tercet.import_onnx(model)
+    program = tercet.import_model(model)
     return run_bounds(program.block, [Bounds.of(x)], interpreter.Widened(program), _keep)
 
 
@@ -53,7 +53,7 @@ def test_a_product_holds_the_exact_sum_and_every_order_of_adding() -> None:
 def test_functions_hold_their_float32_and_float64_values(kind: str) -> None:
     net = Net(3)
     x = np.linspace(-8, 8, 101).astype(F32)[None]
-    program = tercet.import_onnx(net.model(net.node(kind, "x"), [1, 101]))
+    program = tercet.import_model(net.model(net.node(kind, "x"), [1, 101]))
     (y,) = run_bounds(program.block, [Bounds.of(x)], interpreter.Widened(program), _keep)
     own = next(iter(interpreter.run(program, {"x": x}).values()))
     assert np.array_equal(own, y.own)
@@ -94,7 +94,7 @@ def test_a_tie_is_where_the_exact_value_is_within_rounding_of_a_boundary(x: floa
     """x * 3 / 0.3: for 0.05 near a half; for 0.15 exactly 1.5, because float32 rounds both to the same multiple."""
     net = Net()
     y = net.quantized(net.node("Mul", "x", net.constant(F32(3))), 0.3, np.int8)
-    program = tercet.import_onnx(net.model(y, [1]))
+    program = tercet.import_model(net.model(y, [1]))
     seen: list[Bounds] = []
 
     def decide(op: Operation, operands: Sequence[Bounds], results: list[Bounds]) -> list[Bounds]:
@@ -110,7 +110,7 @@ def test_a_tie_is_where_the_exact_value_is_within_rounding_of_a_boundary(x: floa
 
 def test_levels_behind_an_open_tie_hold_what_either_decision_gives() -> None:
     """A tie in the first quantizer of a deep network: both of its values are replayed, and the bounds hold the ends."""
-    program = tercet.import_onnx(deep(blocks=1))
+    program = tercet.import_model(deep(blocks=1))
     x = np.random.default_rng(0).standard_normal((1, 3, 12, 12)).astype(F32)
     weights, first = interpreter.Widened(program), []
 
@@ -151,7 +151,7 @@ def test_nan_and_infinities_stay_what_they_are() -> None:
 
 
 def test_an_index_of_the_largest_may_be_any_of_those_that_may_be_largest() -> None:
-    program = tercet.import_onnx((net := Net()).model(net.node("Cast", net.node("ArgMax", "x", axis=1), to=1), [1, 4]))
+    program = tercet.import_model((net := Net()).model(net.node("Cast", net.node("ArgMax", "x", axis=1), to=1), [1, 4]))
     op = next(op for op in program.ops if op.name.startswith("tn.arg"))
     own = np.array([[1.0, 2.0, 2.0, 0.0]], F32)
     wide = own.astype(np.float64)

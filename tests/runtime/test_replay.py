@@ -26,7 +26,7 @@ def reference(scale: np.float32) -> Reference:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 1, 1])],
         [numpy_helper.from_array(np.array(v), name) for name, v in (("scale", scale), ("three", np.float32(3)))],
     )  # fmt: skip
-    return Reference(tercet.import_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])))
+    return Reference(tercet.import_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])))
 
 
 def tried(below: int, steps: int) -> tuple[bool, int]:

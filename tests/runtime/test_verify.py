@@ -127,7 +127,7 @@ def test_onnxruntime_alone_where_the_import_fails(case: Case, tmp_path: Path) ->
     graph.node.extend([at, made, taken])
     onnx.save(model, str(tmp_path / "seq.onnx"))
     with pytest.raises(tercet.TercetError, match="Sequence"):
-        tercet.import_onnx(tmp_path / "seq.onnx")
+        tercet.import_model(tmp_path / "seq.onnx")
     found = case.verify(model=tmp_path / "seq.onnx")
     assert found.ok
     assert {check.against for check in found.checks} == {"onnxruntime"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from tercet.api import import_onnx
+from tercet.api import import_model
 from tercet.backends.reference.interpreter import run
 
 DEMO = Path(__file__).parents[2] / "examples" / "digits"
@@ -45,7 +45,7 @@ def build_case(name: str, models: Path) -> Case:
     if name == "espcn_quantized":
         path = models / "espcn_subpixel" / "quant_model.onnx"
         x = rng.random((1, 3, 128, 128), dtype=np.float32)
-        program = import_onnx(path)
+        program = import_model(path)
         want = run(program, {program.inputs[0].name: x})[program.outputs[0].name]
         return Case(path, x, want, step=1 / 255)
     if name == "espcn_float":
@@ -56,7 +56,7 @@ def build_case(name: str, models: Path) -> Case:
         return Case(DEMO / "digits_ternary.onnx", data["image"], data["logits"])
     path = models / f"alibaba_model_{name}.onnx"
     shape = {"ic": (3, 32, 32), "kws": (1, 49, 10), "vww": (3, 96, 96)}[name]
-    shape = import_onnx(path).inputs[0].shape[1:] or shape
+    shape = import_model(path).inputs[0].shape[1:] or shape
     x = rng.normal(size=(8, *shape)).astype(np.float32)
     return Case(path, x, onnxruntime_outputs(path, x))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...values import Refusal
 from ..node import Node
-from ..values import Refusal
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from ....ir.tn.elementwise import (
     TanhOp,
 )
 from ....ir.tn.pool import ReduceMaxOp, ReduceSumOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Value
 from ..node import Node
 from ..registry import MICROSOFT, imports, register
-from ..values import Value
 
 _EXACT_FLOAT = 2**53
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Value
 from ..node import Node
 from ..registry import CHANNELS_LAST, MICROSOFT, imports
-from ..values import Value
 from .convolution import conv
 from .normalization import batch_normalization
 from .pooling import max_pool

@@ -6,10 +6,10 @@ from math import prod
 
 import numpy as np
 
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import INT64, Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import INT64, Refusal, Value
 
 
 @imports("Constant")

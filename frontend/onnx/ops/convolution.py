@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ....ir.tn.linear import ConvOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
 from ._window import window
 
 

@@ -9,10 +9,10 @@ from math import prod
 from ....ir.tn.elementwise import MulOp
 from ....ir.tn.linear import MatMulOp
 from ....ir.tn.pool import ReduceSumOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
 
 
 @imports("Einsum")

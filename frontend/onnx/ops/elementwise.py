@@ -12,11 +12,11 @@ from ....ir.tn.elementwise import AbsOp, AddOp, DivOp, MaxOp, MinOp, MulOp, PowO
 from ....ir.tn.logic import SelectOp
 from ....ir.tn.quant import ThresholdOp
 from ....ir.types import contains
-from ..emitter import Emitter, retyped
+from ...emitter import Emitter, retyped
+from ...values import FLOATS, INT32, Refusal, Value, container, element_for
 from ..node import Node
 from ..registry import imports, register
 from ..tensors import dtype_of
-from ..values import FLOATS, INT32, Refusal, Value, container, element_of_onnx
 
 
 def _binary(kind: type[TensorOperation], e: Emitter, node: Node, a: Value, b: Value) -> Value:
@@ -107,14 +107,14 @@ def cast_like(e: Emitter, node: Node, x: Value, like: Value) -> Value:
 def _cast_to(e: Emitter, x: Value, dtype: np.dtype) -> Value:
     if dtype == x.dtype:
         return x
-    element = element_of_onnx(dtype)
+    element = element_for(dtype)
     if dtype == np.bool_:
         return _not_zero(e, x)
     if x.array is None and contains(element, x.element):
         return retyped(x, dtype)
     if x.is_float and container(dtype) != dtype:
         # The reference of ONNX wraps floats that leave 4 or 2 bits; other targets saturate, which ONNX leaves open.
-        x = e.cast(x, element_of_onnx(INT32), INT32)
+        x = e.cast(x, element_for(INT32), INT32)
     if not x.is_float:
         return retyped(e.to_float(x), dtype) if dtype in FLOATS else e.wrapped(x, dtype)
     return e.cast(x, element, dtype)
@@ -126,4 +126,4 @@ def _not_zero(e: Emitter, x: Value) -> Value:
     zero = e.constant(np.zeros((1, 1), one.dtype), "zero")
     positive = e.op(ThresholdOp, x, e.constant(np.full((1, 1), one), "one"), axis=-1, base=0, step=1)
     not_positive = e.op(ThresholdOp, x, zero, axis=-1, base=1, step=-1)
-    return e.cast(e.op(AddOp, positive, not_positive), element_of_onnx(np.dtype(np.bool_)), np.dtype(np.bool_))
+    return e.cast(e.op(AddOp, positive, not_positive), element_for(np.dtype(np.bool_)), np.dtype(np.bool_))

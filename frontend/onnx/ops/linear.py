@@ -6,10 +6,10 @@ import numpy as np
 
 from ....ir.tn.elementwise import AddOp, MulOp
 from ....ir.tn.linear import MatMulOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
 
 
 @imports("MatMul")

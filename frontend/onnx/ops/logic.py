@@ -16,10 +16,10 @@ from ....ir.tn.elementwise import AddOp, MaxOp, MinOp, MulOp
 from ....ir.tn.logic import CompareOp, SelectOp
 from ....ir.tn.quant import DequantizeOp, ThresholdOp
 from ....ir.types import INT64_MAX
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import BOOL, INT32, Value, element_for
 from ..node import Node
 from ..registry import imports, register
-from ..values import BOOL, INT32, Value, element_of_onnx
 
 _SMALLEST = np.nextafter(np.float32(0), np.float32(1))
 _EXACT = 2**24
@@ -105,7 +105,7 @@ def equal(e: Emitter, node: Node, a: Value, b: Value) -> Value:
         passed = None if reached is None else _passes(e, x, bound, above=True)
         if reached is not None and passed is not None and reached.shape == _broadcast(e, a, b):
             minus = _levels(e, passed, 0, -1, INT32)
-            return e.cast(e.op(AddOp, reached, minus, dtype=INT32), element_of_onnx(BOOL), BOOL)
+            return e.cast(e.op(AddOp, reached, minus, dtype=INT32), element_for(BOOL), BOOL)
     return e.op(CompareOp, a, b, dtype=BOOL, relation="eq")
 
 

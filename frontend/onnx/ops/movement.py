@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ....ir.tn.movement import ConcatOp, TakeOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import MAX_INDICES, Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import MAX_INDICES, Refusal, Value
 
 _WHOLE_BATCH = 2**31 - 1
 """Slice ends from here on mean the end of the axis, whatever its size."""

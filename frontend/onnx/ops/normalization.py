@@ -10,10 +10,10 @@ from ....ir.tn.elementwise import AddOp, DivOp, MulOp, SubOp
 from ....ir.tn.functions import SqrtOp
 from ....ir.tn.linear import BatchNormOp
 from ....ir.tn.pool import ReduceMeanOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
 
 
 @imports("BatchNormalization")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....ir.tn.movement import PadOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import MAX_ELEMENTS, MAX_INDICES, Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import MAX_ELEMENTS, MAX_INDICES, Refusal, Value
 
 _MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 """ONNX mode -> numpy.pad mode; constant is tn.pad."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....ir.tn.pool import AvgPoolOp, MaxPoolOp, ReduceMeanOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
 from ._window import Window, window
 
 

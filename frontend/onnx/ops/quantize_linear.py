@@ -10,11 +10,11 @@ import numpy as np
 from ....ir.tn.elementwise import AddOp, ClipOp, SubOp
 from ....ir.tn.quant import DequantizeOp, QuantizeOp
 from ....ir.types import range_of
-from ..emitter import Emitter, retyped
+from ...emitter import Emitter, retyped
+from ...values import FLOAT, FLOATS, INT32, UINT8, Refusal, Value, element_for
 from ..node import Node
 from ..registry import MICROSOFT, STANDARD, imports
 from ..tensors import dtype_of
-from ..values import FLOAT, FLOATS, INT32, UINT8, Refusal, Value, element_of_onnx
 
 BOTH = (*STANDARD, *MICROSOFT)
 """onnxruntime writes some standard operators in its own domain, where opsets before 21 lack 16 and 4 bits."""
@@ -96,7 +96,7 @@ def saturated(e: Emitter, x: Value, scale: Value, zero: Value | None, dtype: np.
     """
     if dtype.name not in _TARGETS:
         raise Refusal(f"quantization to {dtype.name} is not supported")
-    lo, hi = range_of(element_of_onnx(dtype))
+    lo, hi = range_of(element_for(dtype))
     first, last = (0, 0) if zero is None else zero.range
     q = e.op(QuantizeOp, x, scale, dtype=dtype, lo=lo - last, hi=hi - first)
     if zero is None or zero.equals(0):

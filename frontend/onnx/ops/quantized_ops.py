@@ -13,10 +13,10 @@ from ....ir.operation import TensorOperation
 from ....ir.tn.elementwise import AddOp, DivOp, MulOp
 from ....ir.tn.linear import MatMulOp
 from ....ir.tn.quant import DequantizeOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import FLOAT, INT32, Value
 from ..node import Node
 from ..registry import MICROSOFT, imports
-from ..values import FLOAT, INT32, Value
 from .channels_last import first, last
 from .convolution import convolve
 from .quantize_linear import BOTH, check_divisor, check_scale, of_sample, saturated, shifted

@@ -9,10 +9,10 @@ from ....ir.operation import TensorOperation
 from ....ir.tn.elementwise import AbsOp, AddOp, MulOp, SubOp
 from ....ir.tn.functions import ExpOp, LogOp, SqrtOp
 from ....ir.tn.pool import ArgMaxOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp, TopKOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import INT64, Refusal, Value
 from ..node import Node
 from ..registry import imports, register
-from ..values import INT64, Refusal, Value
 
 
 def _axes(e: Emitter, node: Node, x: Value, axes: Value | None) -> tuple[int, ...] | None:

@@ -14,10 +14,10 @@ import numpy as np
 
 from ....ir.tn.elementwise import AddOp, MulOp
 from ....ir.tn.logic import SelectOp
-from ..emitter import Emitter, retyped
+from ...emitter import Emitter, retyped
+from ...values import MAX_INDICES, Refusal, Value, element_for
 from ..node import Node
 from ..registry import imports
-from ..values import MAX_INDICES, Refusal, Value, element_of_onnx
 
 _F = np.float32
 
@@ -287,7 +287,7 @@ def _linear(e: Emitter, x: Value, at: Mapping[int, np.ndarray], method: Method) 
         term = e.op(MulOp, part, e.constant(reduce(np.multiply, weights), "weights"))
         total = term if total is None else e.op(AddOp, total, term)
     assert total is not None
-    return retyped(total, x.dtype) if x.is_float else e.cast(total, element_of_onnx(x.dtype), x.dtype)
+    return retyped(total, x.dtype) if x.is_float else e.cast(total, element_for(x.dtype), x.dtype)
 
 
 def _corners(at: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import prod
 
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Value
 from ..node import Node
 from ..registry import imports
-from ..values import Value
 
 
 @imports("Reshape")

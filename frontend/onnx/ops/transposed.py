@@ -8,10 +8,10 @@ import numpy as np
 
 from ....ir.tn.linear import ConvOp
 from ....ir.tn.movement import PadOp
-from ..emitter import Emitter
+from ...emitter import Emitter
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
-from ..values import Refusal, Value
 from ._window import Window, window
 
 

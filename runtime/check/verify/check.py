@@ -20,7 +20,7 @@ from ....ir.program import Program
 from ...artifact.stored_ir import kernel_program
 from ...load.loader import LoadedModel
 from ..compare import Difference, difference, wrong_elements
-from ..ort import Session, approximate_operators, custom_operators, open_probe, open_session, run_samples
+from ..ort import Session, approximate_operators, open_probe, open_session, run_samples
 from ..samples import Arrays, Samples
 from .expected import compare_expected
 from .judge import MOST_JUDGED, Judge, chosen, differing
@@ -40,25 +40,22 @@ ENOUGH = 3
 
 @dataclass(frozen=True)
 class SecondOpinion:
-    """onnxruntime's session (None: why tells) for a source model as it is. approximate: operators in it that its own
-    kernels compute inexactly."""
+    """onnxruntime's session (None: why tells) for a source model as it is, or for the export of its import, which why
+    says. approximate: operators in it that its own kernels compute inexactly."""
 
-    model: ModelProto | str | Path
+    model: ModelProto | Path | None
     session: Session | None
     why: str = ""
     approximate: Sequence[str] = ()
 
 
-def open_second_opinion(model: ModelProto | str | Path) -> SecondOpinion:
-    """Never fails: a model that onnxruntime does not take has no second opinion."""
+def open_second_opinion(model: ModelProto | Path, why: str = "") -> SecondOpinion:
+    """Never fails: a model that onnxruntime does not take has no second opinion. why: the model is an export."""
     import onnx
 
     try:
         proto = model if isinstance(model, onnx.ModelProto) else onnx.load(str(model), load_external_data=False)
-        if custom := custom_operators(proto):
-            why = f"no second opinion: onnxruntime has no kernels for {', '.join(custom)}"
-            return SecondOpinion(model, None, why)
-        return SecondOpinion(model, open_session(model, optimize=False), approximate=approximate_operators(proto))
+        return SecondOpinion(model, open_session(model, optimize=False), why, approximate_operators(proto))
     except TercetError as error:
         return SecondOpinion(model, None, f"no second opinion: {error.what}")
 
@@ -150,7 +147,8 @@ def _second_explained(
 
     def explained(index: int) -> frozenset[str]:
         nonlocal probe
-        if judge.reference is None or not all(layer.ok for layer in judge.artifact(index).layers):
+        wrong = judge.reference is None or not all(layer.ok for layer in judge.artifact(index).layers)
+        if wrong or second.model is None:
             return frozenset()
         probe = probe or open_probe(second.model, nodes)
         found = judge.second(index, probe, outputs)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...ir.errors import UnsupportedError
-from .node import Node
+from ..ir.errors import UnsupportedError
+from .source_node import SourceNode
 
 MOST_NAMES = 5
 """So many nodes with the same problem are named, the first ones."""
@@ -32,7 +32,7 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def of_node(self, node: Node, reason: str) -> None:
+    def of_node(self, node: SourceNode, reason: str) -> None:
         self._found.append(_Problem(node.label, node.name, f"({node.op_type}): {reason}", reason))
 
     def of_port(self, where: str, reason: str, hint: str = "") -> None:

@@ -1,9 +1,4 @@
-"""QONNX models expressed in standard float32 operators, so that onnxruntime can run them as a peer in benchmarks.
-
-Every form is exact. Of the forms of MultiThreshold that were measured (comparisons and casts, nested Where, Sign,
-scaled Floor or Round), the fastest that is proven exact for a node is taken. Where the operand is an integer, that is
-an affine map and Clip (one step) or an affine map, Floor and Clip (steps of equal width); else comparisons and casts.
-"""
+"""QONNX models in standard float32 operators, exactly: so onnxruntime says what they mean without tercet's import."""
 
 from __future__ import annotations
 
@@ -15,12 +10,10 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from ...ir.errors import UnsupportedError
+from tercet.ir.errors import UnsupportedError
 
-OPSET, MOST_EXACT = 11, float(1 << 20)
+OPSET = 11
 ROUNDINGS = {"ROUND": "Round", "HALF_EVEN": "Round", "CEIL": "Ceil", "FLOOR": "Floor"}
-SAME_VALUES = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Relu", "Slice")
-"""Operators whose results are elements of their first operand (or 0)."""
 
 
 def standard_model(model: ModelProto | str | Path) -> ModelProto:
@@ -36,23 +29,17 @@ class _Rewriter:
         if opset < OPSET:
             raise UnsupportedError(f"opset {opset} has no Round and Clip as needed here; want {OPSET} or later")
         self.constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-        self.bounds: dict[str, float] = {}
-        """The largest magnitude of values that are known to be integers."""
         self.ranks = _ranks(model)
         self.nodes: list[NodeProto] = []
         self.count = 0
 
     def run(self) -> ModelProto:
-        for name, array in self.constants.items():
-            self._note_constant(name, array)
         for node in self.model.graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-                self._note_constant(node.output[0], self.constants[node.output[0]])
             rewrite = REWRITES.get(node.op_type)
             if rewrite is None:
                 self.nodes.append(node)
-                self._bound(node)
             else:
                 rewrite(self, node)
         return self._model()
@@ -82,7 +69,6 @@ class _Rewriter:
     def fold(self, node: NodeProto, value: np.ndarray) -> None:
         """Makes a node's result a constant."""
         self.constants[node.output[0]] = value.astype(np.float32)
-        self._note_constant(node.output[0], value)
 
     def _model(self) -> ModelProto:
         graph, used = self.model.graph, {name for node in self.nodes for name in node.input}
@@ -99,24 +85,6 @@ class _Rewriter:
         opsets = [entry for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")]
         return helper.make_model(result, opset_imports=opsets, ir_version=min(max(self.model.ir_version, 4), 13))
 
-    # -- which values are integers --------------------------------------------------------------------------------
-
-    def _note_constant(self, name: str, array: np.ndarray) -> None:
-        if array.dtype.kind in "iuf" and array.size and np.all(np.isfinite(array)) and np.all(array == np.rint(array)):
-            self.bounds[name] = float(np.abs(array.astype(np.float64)).max())
-
-    def _bound(self, node: NodeProto) -> None:
-        """Follows integers through a standard operator."""
-        inputs = [name for name in node.input if name]
-        if node.op_type in SAME_VALUES and inputs[0] in self.bounds:
-            self.bounds[node.output[0]] = self.bounds[inputs[0]]
-        elif node.op_type in ("Conv", "MatMul") and len(inputs) == 2 and all(name in self.bounds for name in inputs):
-            weight = self.constants.get(inputs[1])
-            if weight is not None:
-                axes = tuple(range(1, weight.ndim)) if node.op_type == "Conv" else (max(weight.ndim - 2, 0),)
-                sums = np.abs(weight.astype(np.float64)).sum(axis=axes)
-                self.bounds[node.output[0]] = self.bounds[inputs[0]] * float(sums.max())
-
 
 Rewrite: TypeAlias = Callable[[_Rewriter, NodeProto], None]
 
@@ -127,48 +95,14 @@ def _multi_threshold(r: _Rewriter, node: NodeProto) -> None:
     scale, bias = float(attributes.get("out_scale", 1.0)), float(attributes.get("out_bias", 0.0))
     table = np.sort(r.known(node, 1), axis=-1)
     x, out, shape = node.input[0], node.output[0], _channel_shape(r, node, attributes)
-    steps = table.shape[1]
-    limit = abs(scale) * steps + abs(bias)
-    whole = scale.is_integer() and bias.is_integer()
-    if r.bounds.get(x, MOST_EXACT) < MOST_EXACT and (affine := _staircase(table)) is not None:
-        a, b = (array.reshape(shape) for array in affine)
-        lo, hi = 0.0, float(steps)
-        if whole and scale > 0 and 1 in (scale, steps):  # all of it joins the map, which convolutions absorb
-            a, b, lo, hi = a * scale, b * scale + bias, bias, bias + scale * steps
-            scale, bias = 1.0, 0.0
-        y = r.op("Add", r.op("Mul", x, a), b)
-        y = r.op("Clip", y if steps == 1 else r.op("Floor", y), lo, hi)
-    else:
-        y = ""
-        for k in range(steps):
-            below = np.nextafter(table[:, k], np.float32(-np.inf)).reshape(shape)  # x > below: x >= T, in any opset
-            met = r.op("Cast", r.op("Greater", x, below), to=TensorProto.FLOAT)
-            y = r.op("Add", y, met) if y else met
-    if whole:
-        r.bounds[out] = limit
+    y = ""
+    for k in range(table.shape[1]):
+        below = np.nextafter(table[:, k], np.float32(-np.inf)).reshape(shape)  # x > below: x >= T, in any opset
+        met = r.op("Cast", r.op("Greater", x, below), to=TensorProto.FLOAT)
+        y = r.op("Add", y, met) if y else met
     y = r.op("Mul", y, scale) if scale != 1 else y
     y = r.op("Add", y, bias) if bias else y
     r.op("Identity", y, out=out)
-
-
-def _staircase(table: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """(a, b) such that #{T : x >= T} = clip(floor(a * x + b), 0, steps) for integers x, with half a step of margin;
-    None where the thresholds of a channel are not equally far apart. For one step floor is not needed.
-
-    table: float32 [channels, steps], ascending.
-    """
-    if not np.all(np.isfinite(table)) or np.abs(table).max(initial=0.0) >= MOST_EXACT:
-        return None
-    first, steps = np.ceil(table[:, 0].astype(np.float64)), table.shape[1]
-    gaps = np.diff(np.ceil(table.astype(np.float64)), axis=1)
-    if steps == 1:
-        return np.ones_like(first), 1 - first
-    if not np.all(gaps == gaps[:, :1]):
-        return None
-    gap = gaps[:, 0]
-    a = np.where(gap > 0, 1 / np.maximum(gap, 1), steps)
-    b = np.where(gap > 0, (0.5 - first) * a + 1, steps - steps * first)
-    return a, b
 
 
 def _quant(r: _Rewriter, node: NodeProto) -> None:

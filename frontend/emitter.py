@@ -11,15 +11,15 @@ import numpy as np
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from ...ir.batching import mixes_samples
-from ...ir.operation import TensorOperation
-from ...ir.program import Program
-from ...ir.tn.elementwise import CastOp
-from ...ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
-from ...ir.tn.quant import DequantizeOp
-from ...ir.types import Element, contains, shape_of, tensor_type
-from .node import Node
-from .values import FLOAT, FLOATS, MAX_ELEMENTS, MAX_RANK, Refusal, Value, element_of_onnx, plain_array
+from ..ir.batching import mixes_samples
+from ..ir.operation import TensorOperation
+from ..ir.program import Program
+from ..ir.tn.elementwise import CastOp
+from ..ir.tn.movement import ReshapeOp, SliceOp, TakeOp, TransposeOp
+from ..ir.tn.quant import DequantizeOp
+from ..ir.types import Element, contains, shape_of, tensor_type
+from .source_node import SourceNode
+from .values import FLOAT, FLOATS, MAX_ELEMENTS, MAX_RANK, Refusal, Value, element_for, plain_array
 
 SMALL_INTEGER = 2**16
 """Sums of products of integers up to here stay far inside 64 bits."""
@@ -28,7 +28,7 @@ SMALL_INTEGER = 2**16
 class Emitter:
     """What import functions build with. `node` is the node being imported; its location goes on every operation."""
 
-    node: Node
+    node: SourceNode
 
     def __init__(self, program: Program, constant_of: Callable[[Value], Value | None] = lambda value: None) -> None:
         """constant_of: the constant that a value of the program can be evaluated to, if any."""
@@ -40,14 +40,14 @@ class Emitter:
     def op(
         self, kind: type[TensorOperation], *operands: Value, dtype: np.dtype | None = None, **attributes: Any
     ) -> Value:
-        """One operation with one result, of the first operand's ONNX dtype unless told."""
+        """One operation with one result, of the first operand's source dtype unless told."""
         (value,) = self.ops(kind, *operands, dtypes=(dtype or operands[0].dtype,), **attributes)
         return value
 
     def ops(
         self, kind: type[TensorOperation], *operands: Value, dtypes: Sequence[np.dtype], **attributes: Any
     ) -> list[Value]:
-        """One operation; dtypes: the ONNX dtype of each result.
+        """One operation; dtypes: the source dtype of each result.
 
         Raises ModelError where shapes or attributes do not fit, Refusal where it would mix the samples of a batch.
         """
@@ -70,7 +70,7 @@ class Emitter:
         ]
 
     def ssa(self, value: Value) -> SSAValue:
-        """The value in the program; a constant is put there once, under its ONNX name.
+        """The value in the program; a constant is put there once, under its name in the source.
 
         Raises Refusal for constants of a dtype that `tn` does not have.
         """
@@ -145,8 +145,8 @@ class Emitter:
         return self._append(op, [value], [dtype])[0]
 
     def wrapped(self, value: Value, dtype: np.dtype) -> Value:
-        """An integer result as its ONNX dtype: ONNX wraps, so a cast where the range does not provably fit."""
-        element = element_of_onnx(dtype)
+        """An integer result as its source dtype, in which it wraps: a cast where the range does not provably fit."""
+        element = element_for(dtype)
         if value.is_constant or contains(element, value.element):
             return retyped(value, dtype)
         return self.cast(value, element, dtype)
@@ -165,7 +165,7 @@ class Emitter:
             return retyped(value, FLOAT)
         if max(map(abs, value.range)) <= SMALL_INTEGER:
             return self.op(DequantizeOp, value, self.constant(1.0, "one"), dtype=FLOAT)
-        return self.cast(value, element_of_onnx(FLOAT), FLOAT)
+        return self.cast(value, element_for(FLOAT), FLOAT)
 
     # -- movement -------------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Emitter:
 
 
 def retyped(value: Value, dtype: np.dtype) -> Value:
-    """The same value under another ONNX dtype that holds its range."""
+    """The same value under another source dtype that holds its range."""
     if value.dtype == dtype:
         return value
     array = None if value.array is None else value.array.astype(dtype)

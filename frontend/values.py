@@ -1,4 +1,4 @@
-"""What a name of an ONNX graph stands for while it is imported: a constant array or a value of the program."""
+"""What a name of the source model stands for while it is imported: a constant array or a value of the program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
-from ...ir.types import Element, element_of, element_of_dtype, int_type, range_of
+from ..ir.types import Element, element_of, element_of_dtype, int_type, range_of
 
 MAX_ELEMENTS = 2**28
 """No tensor of a program is larger (1 GiB of float32): a broken shape must not exhaust the memory."""
@@ -25,7 +25,7 @@ _SUB_BYTE = {
     np.dtype(ml_dtypes.uint2): (0, 3),
 }
 FLOATS = frozenset(np.dtype(t) for t in ("float32", "float16", "float64", ml_dtypes.bfloat16))
-"""ONNX dtypes that the program computes in float32."""
+"""dtypes of a source that the program computes in float32."""
 _PLAIN = {np.dtype(t) for t in ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
 
 FLOAT, INT64, INT32, UINT8, BOOL = (np.dtype(t) for t in ("float32", "int64", "int32", "uint8", "bool"))
@@ -35,8 +35,8 @@ class Refusal(Exception):
     """A sound node that tercet does not compile, with the reason; the importer collects them into one error."""
 
 
-def element_of_onnx(dtype: np.dtype) -> Element:
-    """The full element type of an ONNX dtype. Raises Refusal for dtypes that `tn` does not have."""
+def element_for(dtype: np.dtype) -> Element:
+    """The full element type of a dtype of the source. Raises Refusal for dtypes that `tn` does not have."""
     if dtype in _SUB_BYTE:
         return int_type(*_SUB_BYTE[dtype])
     if dtype in FLOATS:
@@ -60,7 +60,7 @@ def plain_array(array: np.ndarray) -> np.ndarray:
 
     Raises Refusal for dtypes that `tn` does not have.
     """
-    element_of_onnx(array.dtype)
+    element_for(array.dtype)
     if array.dtype in FLOATS:
         with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite
             return array.astype(FLOAT, copy=False)
@@ -69,7 +69,7 @@ def plain_array(array: np.ndarray) -> np.ndarray:
 
 @dataclass(eq=False)
 class Value:
-    """One tensor. dtype is the ONNX dtype, also where the program knows a tighter range.
+    """One tensor. dtype is the source's, also where the program knows a tighter range.
 
     array: the values of a constant; ssa: the value in the program, of a constant only once something used it there.
     per_sample: depends on the model's inputs, so that its leading axis is the batch in a batched program.
@@ -102,7 +102,7 @@ class Value:
     @property
     def element(self) -> Element:
         """The element type in the program, or the full one of the dtype for a constant not used there yet."""
-        return element_of(self.ssa) if self.ssa is not None else element_of_onnx(self.dtype)
+        return element_of(self.ssa) if self.ssa is not None else element_for(self.dtype)
 
     @property
     def range(self) -> tuple[int, int]:

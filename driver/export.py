@@ -1,0 +1,43 @@
+"""A program as an ONNX model, for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..backends.onnx.export import export
+from ..ir.errors import InputError
+from ..ir.program import Program
+from ..runtime.report.outputs import check_outputs, write_bytes
+from .opt import read_program
+from .options import DEFAULTS, CompileOptions
+from .source import program_of
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LARGEST = 2**31 - 1
+"""Bytes that one ONNX file may have: protobuf's limit."""
+
+
+def export_onnx(
+    source: ModelProto | Program | str | Path,
+    output: str | Path | None = None,
+    options: CompileOptions = DEFAULTS,
+    *,
+    after: str | None = None,
+) -> ModelProto:
+    """See `api.export`."""
+    check_outputs(output)
+    if isinstance(source, str | Path):
+        program = read_program(Path(source), options, after)
+    elif after is not None:
+        raise InputError("only an artifact has passes to begin after")
+    else:
+        program = program_of(source, options)
+    model = export(program)
+    if output is not None:
+        if (size := model.ByteSize()) > LARGEST:
+            raise InputError(f"the model has {size} bytes, more than an ONNX file may have", where=str(output))
+        write_bytes(output, model.SerializeToString(deterministic=True))
+    return model

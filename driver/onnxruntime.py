@@ -1,0 +1,57 @@
+"""What onnxruntime is given of a model: the model itself, or its program in standard operators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..backends.onnx.export import export
+from ..frontend.source_model import open_source
+from ..ir.errors import UnsupportedError
+from ..ir.program import Program
+from ..passes.pipeline import graph_passes
+from ..runtime.check.bench import PeerModel
+from ..runtime.check.ort import custom_operators, open_session
+from .options import CompileOptions
+from .source import program_of
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def standard_model(model: ModelProto | str | Path) -> tuple[ModelProto | Path | None, str]:
+    """The model as it is where it is ONNX and all its operators are ONNX's or onnxruntime's own, else None and why."""
+    import onnx
+
+    given = open_source(model).onnx()
+    if given is None:
+        return None, "the model is not ONNX"
+    proto = given if isinstance(given, onnx.ModelProto) else onnx.load(str(given), load_external_data=False)
+    if custom := custom_operators(proto):
+        return None, f"onnxruntime has no kernels for {', '.join(custom)}"
+    return given, ""
+
+
+def peer_models(model: ModelProto | Program | str | Path, options: CompileOptions) -> list[PeerModel]:
+    """What `bench` compares with: the model as it is; where onnxruntime takes none of that kind, exports of the program
+    as imported and as the passes leave it, of which `bench` times the faster one."""
+    if not isinstance(model, Program):
+        given, _ = standard_model(model)
+        if given is not None and _takes(given):
+            return [PeerModel("the model as it is", given)]
+    program = program_of(model, options).clone()
+    found = [PeerModel("its import in fp32 operators", export(program))]
+    for step in graph_passes():
+        step.apply(program)
+    try:
+        return [*found, PeerModel("its integer program in fp32 operators", export(program))]
+    except UnsupportedError:  # an operation that only passes make
+        return found
+
+
+def _takes(model: ModelProto | Path) -> bool:
+    try:
+        open_session(model)
+    except UnsupportedError:
+        return False
+    return True
