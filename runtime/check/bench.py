@@ -38,7 +38,7 @@ def bench_artifact(
     """Times an artifact and its peers in turns, in this process, all on the same `threads` CPUs.
 
     source: the ONNX model that peers run; without it there are none. repeats: rounds. Raises InputError for unknown
-    peers and a batch the artifact does not take, ArtifactError where it cannot be loaded.
+    peers, a batch the artifact does not take and a source that cannot be read, ArtifactError where it cannot be loaded.
     """
     if unknown := [name for name in against if name not in PEERS]:
         raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}")
@@ -92,23 +92,23 @@ def _peers(
     if source is None:
         notes.append("no peers: they need the source model, which an artifact does not hold")
         return []
+    from .ort import read_model
+
+    proto = read_model(source)
     found: list[Peer] = []
     for name in against:
         try:
-            found.append(_onnxruntime(source, inputs, threads, batch, batched=model.manifest.batched))
+            found.append(_onnxruntime(proto, inputs, threads, batch, batched=model.manifest.batched))
         except TercetError as error:
             notes.append(f"{name} left out: {error.what}")
     return found
 
 
-def _onnxruntime(source: str | Path | ModelProto, inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
+def _onnxruntime(model: ModelProto, inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
     """The model as it is where onnxruntime has a kernel for every operator, else in standard float32 operators."""
-    import onnx
-
     from .ort import open_session
     from .ort_graph import standard_model
 
-    model = onnx.load(str(source)) if isinstance(source, str | Path) else source
     model = _with_batch(model, batch) if batched else model
     try:
         session, form = open_session(model, threads=threads), "the model as it is"

@@ -16,6 +16,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ...ir.errors import UnsupportedError
+from .ort import read_model
 
 OPSET, MOST_EXACT = 11, float(1 << 20)
 ROUNDINGS = {"ROUND": "Round", "HALF_EVEN": "Round", "CEIL": "Ceil", "FLOOR": "Floor"}
@@ -25,8 +26,7 @@ SAME_VALUES = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsquee
 
 def standard_model(model: ModelProto | str | Path) -> ModelProto:
     """The model with every QONNX operator replaced. Raises UnsupportedError naming a node that has no exact form."""
-    proto = onnx.load(str(model)) if isinstance(model, str | Path) else model
-    return _Rewriter(proto).run()
+    return _Rewriter(read_model(model)).run()
 
 
 class _Rewriter:

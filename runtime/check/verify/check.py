@@ -20,7 +20,7 @@ from ....ir.program import Program
 from ...artifact.stored_ir import kernel_program
 from ...load.loader import LoadedModel
 from ..compare import Difference, difference, wrong_elements
-from ..ort import Session, approximate_operators, custom_operators, open_probe, open_session, run_samples
+from ..ort import Session, approximate_operators, custom_operators, open_probe, open_session, read_model, run_samples
 from ..samples import Arrays, Samples
 from .expected import compare_expected
 from .judge import MOST_JUDGED, Judge, chosen, differing
@@ -51,10 +51,8 @@ class SecondOpinion:
 
 def open_second_opinion(model: ModelProto | str | Path) -> SecondOpinion:
     """Never fails: a model that onnxruntime does not take has no second opinion."""
-    import onnx
-
     try:
-        proto = model if isinstance(model, onnx.ModelProto) else onnx.load(str(model), load_external_data=False)
+        proto = read_model(model, external=False)
         if custom := custom_operators(proto):
             why = f"no second opinion: onnxruntime has no kernels for {', '.join(custom)}"
             return SecondOpinion(model, None, why)
