@@ -42,9 +42,10 @@ def read_model(model: ModelProto | str | Path, *, external: bool = True) -> Mode
         return model
     try:
         return onnx.load(str(model), load_external_data=external)
-    except OSError as error:
-        raise InputError(f"cannot read the model: {error.strerror or error}", where=str(model)) from error
-    except (DecodeError, ValidationError, ValueError) as error:
+    except (OSError, ValidationError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read the model: {why}", where=str(model)) from error
+    except (DecodeError, ValueError) as error:
         raise InputError(f"not an ONNX model: {error}", where=str(model)) from error
 
 
