@@ -120,14 +120,12 @@ def _peers(
 
 def _onnxruntime(models: Sequence[PeerModel], inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
     """In the form that it is fastest with. Raises UnsupportedError where it takes none of them."""
-    import onnx
-
-    from .ort import open_session
+    from .ort import open_session, read_model
 
     sessions: list[tuple[str, Session]] = []
     problem = UnsupportedError("it takes the model in no form")
     for one in models:
-        model = onnx.load(str(one.model)) if isinstance(one.model, Path) else one.model
+        model = read_model(one.model)
         try:
             sessions.append((one.form, open_session(_with_batch(model, batch) if batched else model, threads=threads)))
         except UnsupportedError as error:

@@ -53,6 +53,15 @@ def test_not_an_onnx_file(tercet_cli, tmp_path: Path) -> None:
     assert not (tmp_path / "a.tercet").exists()
 
 
+@pytest.mark.parametrize("arguments", [("verify", "--against"), ("bench", "--repeats", "1", "--source")])
+def test_an_artifact_is_compared_with_what_is_no_model(tercet_cli, files: Files, arguments, tmp_path: Path) -> None:
+    verb, *options = arguments
+    (tmp_path / "text.onnx").write_text("I am a poem about a network.\n")
+    refused(tercet_cli(verb, files.artifact, *options, tmp_path / "none.onnx"), "none.onnx: cannot read the model")
+    refused(tercet_cli(verb, files.artifact, *options, tmp_path / "text.onnx"), "text.onnx: not an ONNX model")
+    refused(tercet_cli(verb, files.artifact, *options, tmp_path), str(tmp_path), "model")
+
+
 def test_unsupported_operator_is_named_with_its_node(tercet_cli, tmp_path: Path) -> None:
     path = save_model(tmp_path / "m.onnx", WEIGHTS, quantizer="Det")
     refused(tercet_cli("compile", path), "quantizer", "Det")
