@@ -108,7 +108,7 @@ class Emitter:
         """The array of a constant. Raises Refusal when it is computed at run time."""
         constant = value if value.is_constant else self._constant_of(value)
         if constant is None or constant.array is None:
-            raise Refusal(f"{what} is computed at run time, not a constant")
+            raise Refusal(f"{what} must be constant, not computed at run time")
         return constant.array
 
     def integers(self, value: Value, what: str) -> tuple[int, ...]:

@@ -159,7 +159,7 @@ def test_quant_refuses_other_parameters() -> None:
     feeds = {"x": x, "b": np.array(2, F32)}
     constants = {"s": np.array(1, F32), "zp": np.array(0, F32)}
     source = model(node("Quant", "x s zp b", domain=GENERAL), feeds, constants)
-    with pytest.raises(UnsupportedError, match="the bit width is computed at run time"):
+    with pytest.raises(UnsupportedError, match="the bit width must be constant"):
         import_model(source)
 
 
