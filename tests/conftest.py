@@ -24,7 +24,7 @@ settings.load_profile("ci")  # or --hypothesis-profile=nightly
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files of tests/golden anew")
+    parser.addoption("--update-golden", action="store_true", help="write golden files and docs/ir.md anew")
 
 
 @pytest.fixture

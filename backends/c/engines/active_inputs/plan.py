@@ -97,6 +97,7 @@ class Plan:
         )
 
     def schedule(self) -> Schedule:
+        """bytes: of a vector, which holds a bit of 8 outputs in each. words: of 64 channels each, in a chunk."""
         return {"bytes": self.bytes, "words": self.words}
 
     # -- cost -----------------------------------------------------------------------------------------------------

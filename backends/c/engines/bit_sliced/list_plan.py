@@ -148,6 +148,7 @@ class ListPlan:
         return (self.form.windows + 1) * self.number_window < NUMBERS
 
     def schedule(self) -> Schedule:
+        """pitch: bytes of a row of output pixels."""
         return {"pitch": self.pitch}
 
     def cost(self, costs: Mapping[str, float]) -> float:

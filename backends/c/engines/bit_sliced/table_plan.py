@@ -98,6 +98,7 @@ class TablePlan:
         return self.table_bytes + vector * (self.channels * self.counter + (STAGED + 1) * 8 * self.problem.bytes_out)
 
     def schedule(self) -> Schedule:
+        """chunk: tables that are built at a time."""
         return {"chunk": self.chunk}
 
     def cost(self, costs: Mapping[str, float]) -> float:

@@ -110,6 +110,7 @@ class Plan:
         )
 
     def schedule(self) -> Schedule:
+        """pixels, vectors: output pixels and vectors of outputs of a register tile."""
         return {"pixels": self.pixels, "vectors": self.vectors}
 
     def cost(self, costs: Mapping[str, float]) -> float:

@@ -51,6 +51,7 @@ class Pool:
         return Planes(left=self.op.get("pads")[1], right=right, stride=self.op.get("strides")[1])
 
     def schedule(self) -> Schedule:
+        """There is nothing to choose."""
         return {}
 
     def cost(self, costs: Mapping[str, float]) -> float:

@@ -110,6 +110,7 @@ class Plan:
         return Scratch.of(**sizes, bits=pixels * words * 8)
 
     def schedule(self) -> Schedule:
+        """pixels, vectors: output pixels and vectors of outputs of a register tile."""
         return {"pixels": self.pixels, "vectors": self.vectors}
 
     # -- cost -----------------------------------------------------------------------------------------------------

@@ -96,6 +96,8 @@ class Plan:
         return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
 
     def schedule(self) -> Schedule:
+        """lane, wide: bytes of a lane of a table, and of an accumulator. group: inputs of a table. chunk: tables
+        that are built at a time. vectors: of a tile."""
         return {name: getattr(self, name) for name in ("lane", "wide", "group", "chunk", "vectors")}
 
     def cost(self, costs: Mapping[str, float]) -> float:
