@@ -259,7 +259,7 @@ def verify(
     from .runtime.check.verify.check import open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
-        raise InputError(f"samples: want at least 1, have {samples}")
+        raise InputError(f"samples: expected at least 1, got {samples}")
     with load(artifact, threads=threads) as loaded:
         manifest, notes = loaded.manifest, []
         made = CompileOptions.from_json(manifest.options)

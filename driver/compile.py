@@ -98,7 +98,7 @@ def _checked_model(model: object) -> ModelProto | str | Path:
     hint = "pass the path of an .onnx file, or an onnx.ModelProto"
     if "torch.nn.modules.module.Module" in kinds:
         hint = "export it first: torch.onnx.export(model.eval(), (example,), 'model.onnx'); then pass that path"
-    raise InputError(f"want an ONNX model, have {kinds[0]}", hint=hint)
+    raise InputError(f"expected an ONNX model, got {kinds[0]}", hint=hint)
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32

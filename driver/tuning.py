@@ -1,4 +1,4 @@
-"""Measuring for `--tune`: candidates are compiled into one library, run in turns on one core, and remembered."""
+"""Measuring for `--tune`: candidates are compiled into one library, run alternately on one core, and remembered."""
 
 from __future__ import annotations
 

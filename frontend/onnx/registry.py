@@ -32,7 +32,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 @dataclass(frozen=True)
 class Entry:
     """A function and the number of inputs that it takes. folds: the operator is computed at once where its inputs can
-    be, quantized weights too: no pass looks for integers behind it."""
+    be, quantized weights too: no pass looks for integers after it."""
 
     function: ImportFunction
     at_least: int

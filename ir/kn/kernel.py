@@ -153,7 +153,7 @@ class ConvertOp(PlainOperation):
 
     def verify_(self) -> None:
         if tensor_in(self.x.type) != tensor_in(self.y.type):
-            raise VerifyException(f"kn.convert: want the same tensor, have {self.x.type} -> {self.y.type}")
+            raise VerifyException(f"kn.convert: expected the same tensor, got {self.x.type} -> {self.y.type}")
         if not self.direct(self.x.type, self.y.type):
             raise VerifyException(
                 f"kn.convert: bits along an axis that planes do not have: {self.x.type}, {self.y.type}"

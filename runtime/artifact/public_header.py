@@ -32,7 +32,7 @@ PUBLIC = """\
  *         {p}_destroy(model);
  *     }}
  *
- * Tensors are dense and row-major, at any address; inputs hold only the values given below. {batch}
+ * Tensors are dense and row-major, at any address; input values must lie in the ranges below. {batch}
  * A model keeps its whole state in its `struct {p}_model`: any number of models may run at the same time, each in one
  * run at a time. Nothing is allocated during a run.
  */

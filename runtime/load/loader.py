@@ -33,9 +33,10 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     damaged or not for this machine, InputError for a bad thread count.
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
-        raise InputError(f"threads: want an integer in 1..{MOST_THREADS}, have {threads!r}")
+        raise InputError(f"threads: expected an integer in 1..{MOST_THREADS}, got {threads!r}")
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
+        hint = "tercet.compile writes one"
+        raise InputError(f"expected the path of an artifact, got {type(path).__name__}", hint=hint)
     artifact = Artifact.open(path)
     return LoadedModel(artifact, open_executor(artifact, threads), threads)
 
@@ -159,14 +160,14 @@ class LoadedModel:
     def _one_sample(self, inputs: Inputs) -> list[np.ndarray]:
         arrays, batch = self._reader.read(inputs)
         if batch != 1:
-            raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
+            raise InputError(f"expected one sample, got {batch}", hint="pass samples one by one")
         return arrays
 
     def profile(self, inputs: Inputs, repeats: int = 10) -> list[float]:
         """Seconds that each layer takes for these inputs, the whole batch: the median of `repeats` runs after a first
         one that is not counted."""
         if repeats < 1:
-            raise InputError(f"repeats: want at least 1, have {repeats}")
+            raise InputError(f"repeats: expected at least 1, got {repeats}")
         arrays, batch = self._reader.read(inputs)
         with self._lock:
             seconds = self._open().profile(batch, arrays, self._new_outputs(batch), repeats + 1)

@@ -38,7 +38,7 @@ def save_model(path: Path, weights: np.ndarray, *, quantizer: str = "Relu") -> P
 def thresholds_model(
     thresholds: np.ndarray, *, scale: float = 1.0, bias: float = 0.0, whole: bool = True
 ) -> ModelProto:
-    """MultiThreshold on x [1, C, 4, 4], behind a MatMul-free integer producer (another MultiThreshold) when `whole`."""
+    """MultiThreshold on x [1, C, 4, 4], after a MatMul-free integer producer (another MultiThreshold) when `whole`."""
     channels = len(thresholds)
     nodes, name = [], "x"
     initializers = [numpy_helper.from_array(thresholds.astype(np.float32), "T")]

@@ -139,11 +139,11 @@ def test_an_artifact_where_a_model_is_needed_and_the_reverse(files: Files, terce
 
 
 def test_objects_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"want an ONNX model, have builtins\.int"):
+    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.int"):
         tercet.compile(3, tmp_path / "a.tercet")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match=r"want an ONNX model, have builtins\.bytes"):
+    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.bytes"):
         tercet.inspect(b"abc")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match="want the path of an artifact, have int"):
+    with pytest.raises(InputError, match="expected the path of an artifact, got int"):
         tercet.load(3)  # pyright: ignore[reportArgumentType]
 
 

@@ -18,7 +18,7 @@ from .problem import Problem
 
 NAME = "permute"
 MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32
-"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums behind a run that an
+"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums after a run that an
 epilogue may read."""
 DEFINES = {
     "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_SPARE": SPARE,

@@ -152,7 +152,7 @@ class Plan:
         vector, rows = 4 * self.lanes, self.channels * self.rows
         tables = self.chunk * max(len(part) for part in self.parts) * self.table * vector
         width = min(self.block * self.columns, self.problem.out[1])
-        block = (rows * width + self.pitch * self.lanes) * 4  # the last row's vectors may reach behind it
+        block = (rows * width + self.pitch * self.lanes) * 4  # the last row's vectors may reach after it
         return round_up(tables, LINE_BYTES), round_up(rows * self.vectors * vector, LINE_BYTES), block
 
     def cost(self, costs: Mapping[str, float]) -> float:
