@@ -140,7 +140,7 @@ def choices_of(folder: ModuleType) -> set[type]:
 def operation(kind: type[IRDLOperation]) -> str:
     """The heading, form and meaning of an operation; families that have something to say about it add that."""
     names = {name for name, _ in (*definition_of(kind).operands, *definition_of(kind).properties.items())}
-    texts = [markdown(base, names) for base in kind.__mro__ if said(base)]
+    texts = [markdown(base, names) for base in kind.__mro__ if base is kind or said(base)]
     return "\n".join([f"### {kind.name}\n\n    {form(kind)}\n", *texts])
 
 
@@ -231,6 +231,8 @@ def examples(kind: type[ElementwiseOp]) -> Iterator[ElementwiseOp]:
 
 def markdown(kind: type, names: Container[str] = ()) -> str:
     """A docstring as markdown: lines that describe one of the names become a list, indented ones code."""
+    if not vars(kind)["__doc__"]:
+        raise TypeError(f"{kind.__name__} has no docstring")
     lines = inspect.cleandoc(vars(kind)["__doc__"]).splitlines()
     found, before = list[str](), ""
     for line in lines:
