@@ -59,7 +59,7 @@ double cycles_per_second(long step) {
 
 
 class Tuner:
-    """The bench of passes/tune.py on this machine. notes: what went wrong without doing harm.
+    """The bench of backends/c/lowering/tune.py on this machine. notes: what went wrong without doing harm.
 
     Raises UnsupportedError for a target whose code cannot run here.
     """
