@@ -66,12 +66,12 @@ def _working_directory() -> str:
 class LoadedModel:
     """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other.
 
-    threads: how many its runs really use: no more than there are usable processors. arena_bytes: of the working memory,
-    whatever the batch.
+    threads: how many its runs actually use: no more than there are usable processors. arena_bytes: of the working
+    memory, for any batch size.
 
     A copy (copy.copy or copy.deepcopy) is a model of its own, with its own memory and threads: close it as well. A
-    pickle holds the artifact's path and hash: where it is read, in another process say, the same artifact must lie
-    there, and is loaded.
+    pickle holds the artifact's path and hash: where it is read, say in another process, the same artifact must be at
+    that path, and is loaded.
     """
 
     def __init__(self, artifact: Artifact, executor: Executor, threads: int) -> None:
@@ -123,7 +123,7 @@ class LoadedModel:
         }
 
     def bind(self, inputs: Inputs, outputs: Inputs | None = None) -> BoundModel:
-        """The model with arrays to read from and to write to: calling what it returns runs it, with next to no Python.
+        """Binds arrays to read from and to write to: calling the result runs the model, with hardly any Python.
 
         inputs, outputs: as for `run`, NumPy arrays only, contiguous and of the dtype `stored` of their ports, which is
         what the C functions take; without outputs new ones are made. Both may be refilled in place between calls. In a
@@ -143,7 +143,7 @@ class LoadedModel:
     def run_until(self, step: int | str, inputs: Inputs) -> list[np.ndarray]:
         """The results of one step (its number or symbol) for one sample, in the dtypes they have in memory.
 
-        Runs the steps up to and with this one; results are taken before later steps reuse their memory.
+        Runs the steps up to and including this one; results are taken before later steps reuse their memory.
         """
         index = self._step(step)
         arrays = self._one_sample(inputs)
