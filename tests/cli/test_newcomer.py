@@ -150,7 +150,7 @@ def test_objects_that_are_no_models(tmp_path: Path) -> None:
 def test_a_torch_module_is_told_to_be_exported(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     for call in (tercet.compile, tercet.import_onnx, tercet.inspect, tercet.bench):
-        with pytest.raises(InputError, match=r"have torch.nn.modules.container.Sequential") as caught:
+        with pytest.raises(InputError, match=r"got torch.nn.modules.container.Sequential") as caught:
             call(torch.nn.Sequential(torch.nn.Linear(2, 2)))
         assert "torch.onnx.export" in caught.value.hint
     assert not list(tmp_path.iterdir())

@@ -87,9 +87,9 @@ for _name, _message, _attributes_of in (
     ("large pads", "its result has the absurd shape", {"pads": [0, 0, 2**30, 2**30]}),
     ("kernel of another size", "attribute 'kernel_shape' is [5, 5], but the weight has", {"kernel_shape": [5, 5]}),
     ("group of zero", "attribute 'group': expected 1 or more, got 0", {"group": 0}),
-    ("group that does not divide", "(Conv): group: want", {"group": 2}),
+    ("group that does not divide", "(Conv): group: expected", {"group": 2}),
     ("unknown auto_pad", "attribute 'auto_pad' has the unknown value 'HALF'", {"auto_pad": "HALF"}),
-    ("kernel larger than the image", "(Conv): kernel: want", {"dilations": [9, 9]}),
+    ("kernel larger than the image", "(Conv): kernel: expected", {"dilations": [9, 9]}),
 ):
     add(
         f"conv with {_name}",
@@ -144,7 +144,7 @@ add(
 )
 add(
     "shapes that do not broadcast",
-    "node 'mul' (Mul): operands: want",
+    "node 'mul' (Mul): operands: expected",
     lambda: one(node("Mul", "x w", name="mul"), 2, 3, w=floats(4, 5)),
 )
 
