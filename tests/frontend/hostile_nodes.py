@@ -83,7 +83,7 @@ IMAGE = (1, 3, 8, 8)
 for _name, _message, _attributes_of in (
     ("stride of zero", "attribute 'strides': expected 2 integers of 1 or more, got [0, 1]", {"strides": [0, 1]}),
     ("one stride", "attribute 'strides': expected 2 integers of 1 or more, got [1]", {"strides": [1]}),
-    ("absurd pads", f"have [0, 0, {2**40}, 0]", {"pads": [0, 0, 2**40, 0]}),
+    ("absurd pads", f"got [0, 0, {2**40}, 0]", {"pads": [0, 0, 2**40, 0]}),
     ("large pads", "its result has the absurd shape", {"pads": [0, 0, 2**30, 2**30]}),
     ("kernel of another size", "attribute 'kernel_shape' is [5, 5], but the weight has", {"kernel_shape": [5, 5]}),
     ("group of zero", "attribute 'group': expected 1 or more, got 0", {"group": 0}),

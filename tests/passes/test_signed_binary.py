@@ -21,7 +21,7 @@ def test_shapes_as_text() -> None:
     assert parse_regions("4xall") == RegionShape(4, None)
     assert parse_regions("allx16").text == "allx16"
     for bad in ("", "4", "0x4", "4x", "-1x2", "axb", "1x2x3", "²x1"):
-        with pytest.raises(InputError, match="no shape of signed-binary regions"):
+        with pytest.raises(InputError, match="not a shape of signed-binary regions"):
             parse_regions(bad)
 
 

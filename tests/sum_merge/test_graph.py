@@ -76,7 +76,7 @@ def test_the_proof_covers_wide_layers_in_pieces(monkeypatch: pytest.MonkeyPatch)
     [
         ("left", [9, 0], "earlier nodes"),
         ("right", [0, -1], "earlier nodes"),
-        ("outputs", [0, 1, 7, 1], "no value"),
+        ("outputs", [0, 1, 7, 1], "not one of its values"),
         ("negate", [0], "one sign per output"),
         ("subtract", [0], "one left, right and subtract"),
     ],
