@@ -70,7 +70,7 @@ def test_sensitivity(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--weights", "ternary", "--activations", "int8"], "need calibration data"),
         (["--weights", "ternary", "--calibrate", "none.npz"], "none.npz: no such file"),
         (["--calibrate", "none.npz"], "but nothing is to be changed"),
-        (["--weights", "signed-binary", "--regions", "2"], "no shape of signed-binary regions"),
+        (["--weights", "signed-binary", "--regions", "2"], "not a shape of signed-binary regions"),
         (["--all-layers"], "nothing is changed"),
     ],
 )

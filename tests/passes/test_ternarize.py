@@ -271,7 +271,7 @@ def with_weights(value: float) -> Program:
         ({"weights": "ternary", "threshold": 0.1}, "only for weights 'ttq'"),
         ({"weights": "ttq", "threshold": 1.5}, "expected a number from 0 to 1"),
         ({"weights": "ttq", "threshold": float("nan")}, "expected a number from 0 to 1"),
-        ({"weights": "signed-binary", "regions": "3"}, "no shape of signed-binary regions"),
+        ({"weights": "signed-binary", "regions": "3"}, "not a shape of signed-binary regions"),
         ({"weights": "ternary", "activations": "int9"}, "there is no 'int9'"),
         ({"weights": "keep", "keep": ("body",)}, "nothing is changed"),
     ],
