@@ -20,6 +20,7 @@ from ..runtime.artifact.losses import LOSSES, losses_to_json
 from ..runtime.artifact.manifest import Manifest, PortInfo, prefix_of
 from ..runtime.artifact.stored_ir import StageWriter
 from ..version import __version__
+from .advice import advice
 from .backend import Built, Compilation
 from .backends import find_backend
 from .ir_dump import IMPORT_LABEL, IRDump
@@ -103,7 +104,7 @@ def compile_model(
     return Compiled(
         path, program.name, compilation.target, tuple(timeline.marks), tuple(built.layers), built.arena_bytes,
         sum(len(data) for data in contents.values()), tuple(compilation.notes), lossy.losses if lossy else None,
-        replaced, tuple(compilation.hints),
+        replaced, (*compilation.hints, *advice(options, built.layers)),
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def read_stages(artifact: Artifact) -> Sequence[Stage]:
     where = f"{artifact.path}: {STAGES}"
     stages = _STAGES(parse_json(artifact.read(STAGES), where, MOST_JSON_BYTES), where)
     if not stages or not {stage.file for stage in stages} <= set(artifact.names):
-        raise ArtifactError("names no IR, or texts that are not there", where=where, hint=ALTERED)
+        raise ArtifactError("names no IR, or texts that are missing", where=where, hint=ALTERED)
     return stages
 
 

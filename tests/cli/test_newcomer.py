@@ -139,18 +139,18 @@ def test_an_artifact_where_a_model_is_needed_and_the_reverse(files: Files, terce
 
 
 def test_objects_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"want an ONNX model, have builtins\.int"):
+    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.int"):
         tercet.compile(3, tmp_path / "a.tercet")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match=r"want an ONNX model, have builtins\.bytes"):
+    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.bytes"):
         tercet.inspect(b"abc")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match="want the path of an artifact, have int"):
+    with pytest.raises(InputError, match="expected the path of an artifact, got int"):
         tercet.load(3)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_torch_module_is_told_to_be_exported(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     for call in (tercet.compile, tercet.import_model, tercet.inspect, tercet.bench):
-        with pytest.raises(InputError, match=r"have torch.nn.modules.container.Sequential") as caught:
+        with pytest.raises(InputError, match=r"got torch.nn.modules.container.Sequential") as caught:
             call(torch.nn.Sequential(torch.nn.Linear(2, 2)))
         assert "torch.onnx.export" in caught.value.hint
     assert not list(tmp_path.iterdir())

@@ -134,7 +134,7 @@ def test_symbolic_batch_compiled(tmp_path: Path) -> None:
         (Case(ms("QLinearConcat", "s z", axis=0), {"x": every(I8)}, {"s": scale(1), "z": zero(I8, 0)}), "is left out"),
         (
             Case(ms("QLinearAdd", "x s - x s - s - -  x"), {"x": every(I8)}, {"s": scale(1)}),
-            "want at most 8 inputs, have 10",
+            "expected at most 8 inputs, got 10",
         ),
         (
             Case(ms("DynamicQuantizeLSTM", "x w"), {"x": X}, {"w": X}),

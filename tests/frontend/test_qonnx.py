@@ -254,7 +254,7 @@ def test_multi_threshold_refuses() -> None:
     x = samples(2, 3)
     for t, attributes, message in (
         (floats(2, 5), {}, "2 rows of thresholds do not fit axis 1"),
-        (floats(5), {}, "want thresholds of shape"),
+        (floats(5), {}, "expected thresholds of shape"),
         (floats(1, 5), {"out_scale": 0.0}, "out_scale 0.0"),
     ):
         with pytest.raises(ModelError, match=message):

@@ -169,7 +169,7 @@ SUMS_INLINE void sums_store8(unsigned char *to, sums_8 x, const unsigned char *m
     sums_put(to, x, mask);
 }
 
-/* Elements of two vectors in turns, the first or the last half of each, as indices of __builtin_shufflevector. */
+/* Elements of two vectors interleaved, the first or the last half of each, as indices of __builtin_shufflevector. */
 #if TERCET_VECTOR_BYTES == 16
 #define SUMS_FIRST_64 0, 2
 #define SUMS_LAST_64 1, 3
