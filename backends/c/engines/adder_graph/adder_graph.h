@@ -8,10 +8,9 @@
 
 #include "epilogue.h"
 
-/* The order of additions keeps few sums alive: GCC would choose another one and spill a quarter more. The other passes
- * find nothing in straight-line additions, and take a fifth of the time that the compiler needs for them. */
+/* The order of additions keeps few sums alive: GCC would choose another one and spill a quarter more. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-reassoc", "no-dse", "no-tree-dse", "no-tree-pta", "no-gcse", "no-tree-pre")
+#pragma GCC optimize("no-tree-reassoc")
 #endif
 
 #define SUMS_INLINE static inline __attribute__((always_inline))
