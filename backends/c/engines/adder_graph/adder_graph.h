@@ -8,9 +8,9 @@
 
 #include "epilogue.h"
 
-/* The order of additions keeps few sums alive: GCC would choose another one and spill a quarter more. */
+/* The additions and their order keep few sums alive: GCC would choose others, and spill more. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-reassoc")
+#pragma GCC optimize("no-tree-reassoc", "no-tree-forwprop")
 #endif
 
 #define SUMS_INLINE static inline __attribute__((always_inline))
