@@ -18,7 +18,7 @@ from tercet.backends.c.engines.table import ENGINE as TABLE
 from tercet.backends.c.engines.table_f32 import ENGINE as TABLE_F32
 from tercet.backends.c.target import find_target
 from tercet.ir.tn.elementwise import AddOp, HardSwishOp, MulOp, ReluOp
-from tercet.ir.tn.linear import BatchNormOp, ConvOp
+from tercet.ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from tercet.ir.tn.quant import DequantizeOp, QuantizeOp, SelectThresholdOp, ThresholdOp
 from tercet.ir.types import BIPOLAR, TERNARY, Element, int_type, shape_of
 
@@ -204,3 +204,12 @@ def test_what_is_no_epilogue_is_refused() -> None:
     for engine in (TABLE, BIT_SLICED, DENSE_INT8):
         with pytest.raises(AssertionError, match="refuses"):
             schedules_of(engine, case, find_target("native"))
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (3, 5), (2, 1, 1), (2, 1, 5), (2, 3, 1), (5,)])
+def test_operands_that_repeat_along_the_rows_of_a_product(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    case = Case(f"rows times {list(shape)}", [((2, 3, 16), f32)])
+    y = case.add(MatMulOp, case.inputs[0], case.constant(rng.standard_normal((16, 5)).astype(np.float32)))
+    operand = rng.standard_normal(shape).astype(np.float32)
+    check_engine(DENSE_F32, [case.returns(case.add(MulOp, y, case.constant(operand)))], atol=1e-4)

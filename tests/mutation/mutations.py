@@ -98,7 +98,7 @@ MUTATIONS = (
         "weight-sign-extension", C + "dense/dense_tile.h",
         "typedef int8_t dense_half ", "typedef uint8_t dense_half ",
         "int8 weights are widened to int16 without their sign",
-        ("tests/c/test_dense_int8.py::test_planes",),
+        ("tests/c/test_dense_int8.py", "tests/c/test_dense_couples.py"),
     ),
     Mutation(
         "accumulator-sign-extension", ENGINES + "table/table_sums.h",
@@ -147,7 +147,7 @@ MUTATIONS = (
         "broadcast-row", C + "epilogue.py",
         'return f"row % {size}"', 'return f"row / {max(self.rows // size, 1)}"',
         "an epilogue's operand that repeats for each image is spread over them instead",
-        ("tests/c/test_dense_f32.py::test_equals_the_interpreter",),
+        ("tests/c/test_epilogues.py::test_operands_that_repeat_along_the_rows_of_a_product",),
     ),
     # -- passes
     Mutation(
