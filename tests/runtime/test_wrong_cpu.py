@@ -96,11 +96,11 @@ def aarch64_program(sources: dict[str, bytes], folder: Path, target: Target) -> 
     write_sources({**sources, emulated.MAIN.name: emulated.MAIN.read_bytes()}, folder)
     argv = (sys.executable, "-m", "ziglang", "cc", "-target", f"{target.machine}-linux-musl")
     compiler = Compiler(argv, "zig", "")
-    base, special = baseline_flags(target, compiler), target_flags(target, compiler)
+    base, kernels = baseline_flags(target, compiler), {target.name: target_flags(target, compiler)}
+    special = target_units("digits_ternary", sources, kernels)
     common = [*argv, *COMMON_FLAGS, *base, "-Wno-unused-command-line-argument"]
     for unit in units_in(sources):
-        flags = special if unit in target_units("digits_ternary", sources) else ()
-        subprocess.run([*common, *flags, "-c", unit, "-o", f"{unit}.o"], cwd=folder, check=True)
+        subprocess.run([*common, *special.get(unit, ()), "-c", unit, "-o", f"{unit}.o"], cwd=folder, check=True)
     objects = [f"{unit}.o" for unit in units_in(sources)]
     linking = ["-static", "-pthread", emulated.MAIN.name, *objects, "-lm", "-o", "main"]
     subprocess.run([*common, *linking], cwd=folder, check=True)
