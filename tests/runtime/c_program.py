@@ -18,7 +18,8 @@ import numpy as np
 from tercet.runtime.artifact.manifest import Manifest
 
 PROGRAM = """\
-/* usage: program THREADS BATCH FOLDER: reads FOLDER/in0, in1, ... and writes FOLDER/out0, out1, ... */
+/* usage: program THREADS BATCH FOLDER: reads FOLDER/in0, in1, ... and writes FOLDER/out0, out1, ..
+ * Prints the target. */
 #include "@p@.h"
 
 #include <stdio.h>
@@ -56,6 +57,7 @@ int main(int argc, char **argv) {
     }
     int status = @p@_create(&model, atoi(argv[1]));
     if (status == @P@_OK) {
+        puts(@p@_target(model));
         status = @p@_run(model, batch, inputs, outputs);
     }
     if (status != @P@_OK) {
