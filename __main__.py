@@ -1,4 +1,4 @@
-"""python -m tercet: the command line of cli.py."""
+"""python -m tercet: the command line of cli/."""
 
 from .cli import main
 

@@ -86,13 +86,14 @@ def compile(
 
     model: the path of an .onnx file, an onnx.ModelProto, or a program.
     output: path of the artifact (default: NAME.tercet in the working directory).
-    options, choices: what to make; choices are fields of CompileOptions as keywords, such as `target="generic"`, and
-        change those of `options`. `weights` is a LossyOptions or the name of a method, `keep` names layers that stay.
-    name: of the model and of its C functions (default: the file's).
-    jobs: C compilers at a time (default: one a CPU).
+    options, choices: how to compile. Choices are fields of CompileOptions as keywords, such as `target="generic"`, and
+        override those of `options`. `weights` is a LossyOptions or the name of a method, `keep` names layers to leave
+        unchanged.
+    name: of the model and its C functions (default: the file's name).
+    jobs: C compilers at a time (default: one per CPU).
     as_directory: write the artifact as a folder instead of a file.
     calibrate: data for lossy options: an .npz file, an array of samples, or arrays by input name.
-    dump_ir: a folder that gets the IR and its weights after every pass.
+    dump_ir: a folder to write the IR and its weights to after every pass.
     on_stage: called after every stage with its label, the program (None once it is C) and the seconds it took.
 
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
@@ -104,10 +105,10 @@ def compile(
 
 
 def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
-    """Loads an artifact, to run it on `threads` threads, the calling one among them, or on one for each usable CPU.
+    """Loads an artifact, to run it on `threads` threads, including the calling one, or on fewer if few CPUs are usable.
 
-    Its hashes and the CPU are checked before any of its code is mapped. Close the model, or use it in a `with` block.
-    Raises TercetError for an artifact that is damaged or not for this machine, and for a bad number of threads.
+    Hashes and CPU are checked before any of its code is mapped. Close the model, or use it in a `with` block.
+    Raises TercetError for an artifact that is damaged or not for this machine, and for an invalid number of threads.
     """
     from .runtime.load.loader import load as load_artifact
 
@@ -116,7 +117,7 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
 
 def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.ndarray]:
     """Runs an artifact once. inputs: arrays by name, or in order, or one array, in exactly the dtypes and shapes of the
-    model; in a batched model the leading axis may have any size. Gives NumPy arrays by output name.
+    model; in a batched model the leading axis may have any size. Returns NumPy arrays by output name.
     """
     with load(artifact, threads=threads) as model:
         return model.run(inputs)
@@ -150,13 +151,13 @@ def opt(
     options: CompileOptions | None = None,
     **choices: Unpack[Choices],
 ) -> Program:
-    """Runs passes on a program and gives what they leave.
+    """Runs passes on a program and returns the result.
 
     source: a model, an .mlir file (its large constants in weights.npz beside it), a folder of `--dump-ir`, an artifact,
         or a program, which stays as it is.
-    passes: a pipeline's text, see docs/passes.md; absent: all passes of `compile`.
-    after: of an artifact, the pass to begin after (default: the import).
-    output: a folder that gets the result. dump_ir: a folder that gets the IR after every pass.
+    passes: a pipeline as text, see docs/passes.md (default: all passes of `compile`).
+    after: for an artifact, the pass to begin after (default: the import).
+    output: a folder to write the result to. dump_ir: a folder to write the IR to after every pass.
     verify_passes: also check what passes ensure.
     options, choices: as for `compile`.
 
@@ -201,8 +202,8 @@ def repetition(
 ) -> list[LayerRepetition]:
     """Density, repetition and additions of every layer with weights of {-1, 0, 1}. See docs/sum-merge.md.
 
-    path: an artifact, of which nothing is executed, or a model.
-    budget: CPU seconds to search for each coding of each layer.
+    path: a model or an artifact; nothing in it is executed.
+    budget: CPU seconds of the search for each layer and coding.
     bench: JSON of `bench` with `per_layer`, for measured times.
     options, choices: as for `inspect`.
     """
@@ -230,9 +231,11 @@ def sensitivity(
     on_progress: Callable[[str], None] = lambda what: None,
     **choices: Unpack[Choices],
 ) -> list[LayerSensitivity]:
-    """Which layers of a float model to leave alone: what the network loses when one layer alone is changed, the most
-    sensitive layer first. model, calibrate, options, choices: as for `compile`, but that `weights` become ternary where
-    nothing else is said; first and last layers are tried.
+    """Which layers of a float model to leave unchanged: what the network loses when only one layer is changed, the most
+    sensitive layer first.
+
+    model, calibrate, options, choices: as for `compile`, but `weights` are ternary by default, and the first and last
+        layers are tried, too.
     """
     if "weights" not in choices and not (options and options.lossy.lossy):
         choices["weights"] = "ternary"
@@ -260,14 +263,17 @@ def verify(
     on_progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
-    the model as it is (alone where the import fails), and expected results where `inputs` has them.
+    the model as it is (only onnxruntime where the import fails), and expected results where `inputs` has them.
 
-    inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md; absent: random ones. samples: how
-    many; default 8 random ones or the whole file. rtol: for floats, of the tensor's largest magnitude; integers must be
-    equal. per_layer: also compares every layer. max_mismatch: the share of elements in which expected results may
-    differ from the model and the artifact alike. bisect: the notes name the passes after which the interpreter's result
-    is another one. on_progress: told what is being done. A difference is no error: see
-    `Verification.ok`.
+    inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md (default: random inputs).
+    samples: how many (default: 8 random ones, or the whole file).
+    per_layer: also compare every layer.
+    rtol: tolerance for floats, relative to the tensor's largest magnitude; integers must be equal.
+    max_mismatch: the share of elements in which both model and artifact may differ from the expected results.
+    bisect: name in the notes the passes after which the interpreter's result differs from before.
+    on_progress: told what is being done.
+
+    A difference is not an error: see `Verification.ok`.
     """
     from .runtime.artifact.stored_ir import kernel_program
     from .runtime.check.samples import file_samples, random_samples
@@ -275,7 +281,7 @@ def verify(
     from .runtime.check.verify.check import SecondOpinion, open_second_opinion, verify_program
 
     if samples is not None and samples < 1:
-        raise InputError(f"samples: want at least 1, have {samples}")
+        raise InputError(f"samples: expected at least 1, got {samples}")
     with load(artifact, threads=threads) as loaded:
         manifest, notes = loaded.manifest, []
         made = CompileOptions.from_json(manifest.options)
@@ -287,11 +293,11 @@ def verify(
         except UnsupportedError as error:
             if second.session is None or LOSSES in loaded.artifact.names:
                 raise
-            notes.append(f"the model cannot be imported, so onnxruntime alone says what it means: {error}")
+            notes.append(f"the model cannot be imported, so only onnxruntime says what it means: {error}")
         if reference is not None:
             _check_same_ports(manifest, reference)
             if source_hash(against) != manifest.source_sha256:
-                notes.append("the artifact was compiled from another file than this model")
+                notes.append("the artifact was compiled from a different file than this model")
             if second.session is None:
                 second = open_second_opinion(export(reference), f"{why}: it runs the export of the import")
         if second.why:
@@ -330,11 +336,11 @@ def bench(
     on_progress: Callable[[str], None] | None = None,
     **choices: Unpack[Choices],
 ) -> BenchReport:
-    """Times an artifact, or a model that is compiled for this, and its peers, alternating. See docs/cli.md.
+    """Times an artifact, or a model, which is compiled first, and its peers, alternately. See docs/cli.md.
 
     source: the model that the peers run; for a model it is the model itself.
-    samples: in one call. repeats: rounds.
-    options, choices: as for `compile`, for a model only.
+    samples: per call. repeats: rounds.
+    options, choices: as for `compile`; only for a model.
     """
     from .runtime.check.bench import bench_artifact
 
@@ -432,8 +438,8 @@ def _artifact_target(options: CompileOptions) -> str | None:
 
 
 def _is_artifact(path: str | Path) -> bool:
-    """By what it is, not by its name: a folder, or a file that begins as a zip does. A missing file is what it would
-    be by its name. PyTorch's zip files are models, which the import then refuses in so many words."""
+    """By content, not by name: a folder, or a file that begins like a zip. A missing file is judged by its name.
+    PyTorch's zip files are models, which the import then refuses with a message of its own."""
     if not isinstance(path, str | os.PathLike):
         return False
     path = Path(path)

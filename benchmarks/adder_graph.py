@@ -1,4 +1,4 @@
-"""The adder-graph engine against the table and bit-sliced engines on single convolutions, in turns.
+"""The adder-graph engine against the table and bit-sliced engines on single convolutions, alternately.
 
     python benchmarks/adder_graph.py [--rounds 15] [--only TEXT] [--artifacts DIR] [--json FILE]
 

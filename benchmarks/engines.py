@@ -1,4 +1,4 @@
-"""Engines against each other on a layer of the benchmark: each compiled alone, and timed in turns.
+"""Engines against each other on a layer of the benchmark: each compiled alone, and timed alternately.
 
     python benchmarks/engines.py 'linear 4096 x1' ternary/fp32 linear_f32 dense_f32
     python benchmarks/engines.py '3x3 256@14' ternary/ternary popcount table --target x86-64-v3

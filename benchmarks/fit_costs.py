@@ -84,7 +84,7 @@ class Sample:
 
 
 class Recorder:
-    """The bench of passes/tune.py that keeps every kernel it measures."""
+    """The bench of backends/c/lowering/tune.py that keeps every kernel it measures."""
 
     def __init__(self, target: Target) -> None:
         self.tuner, self.samples, self.programs, self.subject = Tuner(target), list[Sample](), 0, ""

@@ -32,7 +32,7 @@ def state_layers(path: Path, budget: float) -> list[LayerRepetition]:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith((".pt", ".pth"))]
             if len(names) != 1:
-                raise SystemExit(f"{path}: want one .pt file inside, have {names}")
+                raise SystemExit(f"{path}: expected one .pt file inside, got {names}")
             data = io.BytesIO(archive.read(names[0]))
     state = torch.load(data, weights_only=True, map_location="cpu")
     found = []

@@ -25,7 +25,7 @@ BARS = {
     (64, 576): {"binary": 6110, "ternary": 7473, "signed-binary": 5913},
     (512, 4608): {"binary": 307200, "ternary": 399238, "signed-binary": 258048},
 }
-# op reduction that seed 002 quotes, by shape, kind and the density drawn here (it does not state its own)
+# op reductions that the publication on signed-binarization quotes, by shape, kind and the density drawn here
 SEED_BARS = [
     ((64, 576), "binary", 1.0, 5.3),
     ((64, 576), "signed-binary", 0.5, 6.65),

@@ -69,7 +69,7 @@ def _check_working_directory() -> None:
     try:
         os.getcwd()
     except OSError as error:
-        raise InputError("the working directory is not there any more", hint="change to another folder") from error
+        raise InputError("the working directory no longer exists", hint="change to another folder") from error
 
 
 def _complain(text: str, code: int) -> int:

@@ -44,7 +44,7 @@ def _meant(parser: argparse.ArgumentParser, message: str) -> str:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"want a whole number of 1 or more, have '{text}'")
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
     return int(text)
 
 
@@ -55,7 +55,7 @@ def _number(text: str, below: float, want: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < below:
-        raise argparse.ArgumentTypeError(f"want {want}, have '{text}'")
+        raise argparse.ArgumentTypeError(f"expected {want}, got '{text}'")
     return value
 
 
@@ -79,23 +79,23 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     name, _, sizes = text.rpartition("=")
     words = [word.strip() for word in sizes.split(",")]
     if not all(word in ("?", "-1") or (word.isascii() and word.isdigit() and int(word) > 0) for word in words):
-        raise argparse.ArgumentTypeError(f"want NAME=1,3,224,224 (`?` for a size that stays open), have '{text}'")
+        raise argparse.ArgumentTypeError(f"expected NAME=1,3,224,224 (`?` for a size that stays open), got '{text}'")
     return name, tuple(-1 if word == "?" else int(word) for word in words)
 
 
 def _shapes(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=_shape, default=[],
-        help="fix sizes that the model leaves open, as in image=?,3,224,224 (`?`: stays as it is); may be repeated; "
-        "NAME may be left out for a model with one input",
+        help="fix sizes that the model leaves open, such as image=?,3,224,224 (`?` keeps one open); may be repeated; "
+        "NAME can be omitted for a model with one input",
     )  # fmt: skip
 
 
 def _common() -> _Parser:
-    """Options of every verb; SUPPRESS, so that they may stand before or after it."""
+    """Options of every verb; SUPPRESS, so that they can be given before or after it."""
     common, absent = _Parser(add_help=False), argparse.SUPPRESS
     group = common.add_argument_group("general")
-    group.add_argument("-q", "--quiet", action="store_true", default=absent, help="print only what went wrong")
+    group.add_argument("-q", "--quiet", action="store_true", default=absent, help="print only errors")
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default=absent, help="coloured output (default: auto)"
     )
@@ -107,7 +107,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="tercet",
         description="Compile ternary, binary and few-bit neural networks to CPU kernels that avoid multiplications.",
-        epilog="`tercet VERB --help` shows a verb's options and examples. Exit codes: 0 fine, 1 a check failed, "
+        epilog="`tercet VERB --help` shows a verb's options and examples. Exit codes: 0 success, 1 a check failed, "
         "2 usage or input error.",
         parents=[_common()],
     )
@@ -127,7 +127,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v = verb(
         "compile", "compile an ONNX, QDQ or QONNX model to an artifact",
         "model.onnx -o model.tercet",
-        "model.onnx -o build/model --directory --target x86-64-v3",
+        "model.onnx -o build/model --directory --target x86-64-v3,generic",
         "model.onnx --tune",
         "float.onnx --weights ternary --calibrate samples.npz --keep 'layer1.*'",
         "model.onnx --dump-ir build/ir --print-ir-after thresholds",
@@ -135,18 +135,18 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("model", metavar="MODEL", help="an .onnx file")
     v.add_argument("-o", "--output", metavar="OUT", help="the artifact (default: NAME.tercet in this folder)")
     v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
-    v.add_argument("--name", help="name of the model, and of its C functions (default: the file's)")
+    v.add_argument("--name", help="name of the model and its C functions (default: the file's name)")
     _compiling(v)
     _lossy(v, "keep")
-    v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one a CPU)")
+    v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one per CPU)")
     v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--print-ir-after", metavar="PASS", action="append", default=[],
-        help="print the IR after a pass, by name or number; may be repeated; `all` prints every one",
+        help="print the IR after a pass, by name or number; may be repeated; `all` prints it after every pass",
     )  # fmt: skip
 
     v = verb(
-        "inspect", "show what an artifact holds, or what a model becomes; executes nothing from it",
+        "inspect", "show what an artifact holds, or what a model becomes; execute nothing from the file",
         "model.tercet",
         "model.tercet --after thresholds --op conv2",
         "model.onnx --diff recover-quantizers",
@@ -158,44 +158,47 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("--diff", metavar="PASS", help="print what a pass changed in the IR, as a unified diff")
     v.add_argument(
         "--op", metavar="NAME",
-        help="print a step, by symbol or number, or a source node (at the end, or --after a pass)",
+        help="print a step (by symbol or number) or a source node, in the final IR or --after a pass",
     )  # fmt: skip
     v.add_argument(
         "--why", metavar="LAYER",
-        help="print what every engine says of a layer: schedule, predicted and measured cycles, or why it refuses",
+        help="print, for a layer, each engine's schedule, predicted and measured cycles, or why it refuses",
     )  # fmt: skip
-    v.add_argument("--json", action="store_true", help="print summary and layers as JSON")
+    v.add_argument("--json", action="store_true", help="print the summary and the layers as JSON")
     v.add_argument(
         "--repetition", action="store_true",
-        help="print density, repeated patterns and additions with shared sums of layers with weights of -1, 0 and 1",
+        help="print density, repeated patterns and shared sums of layers with weights of -1, 0 and 1",
     )  # fmt: skip
     v.add_argument(
         "--budget", type=_seconds, default=1.0, metavar="SECONDS",
-        help="with --repetition: CPU time to search for each coding of each layer (default: 1)",
+        help="with --repetition: CPU time of the search for each layer and coding (default: 1)",
     )  # fmt: skip
-    v.add_argument("--bench", metavar="FILE", help="with --repetition: times from JSON of `tercet bench --per-layer`")
+    v.add_argument(
+        "--bench", metavar="FILE",
+        help="with --repetition: take times from JSON of `tercet bench --per-layer`",
+    )  # fmt: skip
     v.add_argument("--html", metavar="FILE", help="with --repetition: write the report, with a plot, as one HTML file")
     _compiling(v)
 
     v = verb(
-        "opt", "run passes on a model or its IR, and print the IR that they leave",
+        "opt", "run passes on a model or its IR, and print the resulting IR",
         "model.onnx -p 'recover-quantizers,thresholds{most-levels=15}'",
         "ir/05-recover-quantizers -p fold-batch-norm -o after --verify-passes",
         "model.onnx --target generic --engine loops --dump-ir ir",
     )  # fmt: skip
     v.add_argument(
         "path", metavar="MODEL|IR",
-        help="a model, an .mlir file (weights.npz beside it), a folder of --dump-ir, or an artifact",
+        help="a model, an .mlir file (weights.npz beside it), a folder from --dump-ir, or an artifact",
     )  # fmt: skip
-    v.add_argument("--after", metavar="PASS", help="of an artifact: begin after this pass (default: the import)")
+    v.add_argument("--after", metavar="PASS", help="for an artifact: begin after this pass (default: after import)")
     v.add_argument(
         "-p", "--passes", metavar="PASSES",
-        help="'name{option=value,..},name,..'; see docs/passes.md (default: all that `compile` runs)",
+        help="'name{option=value,..},name,..'; see docs/passes.md (default: all passes of `compile`)",
     )  # fmt: skip
-    v.add_argument("-o", "--output", metavar="DIR", help="write program.mlir and weights.npz to DIR, print nothing")
+    v.add_argument("-o", "--output", metavar="DIR", help="write program.mlir and weights.npz to DIR; print nothing")
     v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
-        "--verify-passes", action="store_true", help="check after every pass that what it ensures is so"
+        "--verify-passes", action="store_true", help="check after every pass what it ensures"
     )
     _compiling(v)
 
@@ -214,7 +217,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _shapes(v)
 
     v = verb(
-        "sensitivity", "show which layers of a float model to leave alone: changes one at a time and compares outputs",
+        "sensitivity", "show which layers of a float model to leave unchanged, by changing one at a time",
         "float.onnx --calibrate samples.npz",
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
     )  # fmt: skip
@@ -232,9 +235,9 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("artifact", metavar="ARTIFACT")
     v.add_argument(
         "--input", "-i", metavar="[NAME=]FILE", action="append", default=[], required=True,
-        help="an .npy file (NAME may be left out for a model with one input), or an .npz file with arrays named so",
+        help="an .npy file (NAME can be omitted for a model with one input), or an .npz file with an array per input",
     )  # fmt: skip
-    v.add_argument("--output-dir", "-o", metavar="DIR", help="write every output to DIR/NAME.npy; else print a summary")
+    v.add_argument("--output-dir", "-o", metavar="DIR", help="write outputs to DIR/NAME.npy (default: print a summary)")
     _threads(v)
 
     v = verb(
@@ -248,27 +251,33 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "--inputs", metavar="FILE", help="an .npz file with arrays named like the inputs; arrays named like outputs "
         "(`output`, `logits`) are expected results (default: random inputs)",
     )  # fmt: skip
-    v.add_argument("--samples", type=_count, metavar="N", help="how many (default: 8 random ones, or the whole file)")
-    v.add_argument("--per-layer", action="store_true", help="compare every layer and name the first that diverges")
-    v.add_argument("--bisect", action="store_true", help="name the passes that change what the interpreter computes")
+    v.add_argument(
+        "--samples", type=_count, metavar="N",
+        help="how many samples (default: 8 random ones, or all in the file)",
+    )  # fmt: skip
+    v.add_argument("--per-layer", action="store_true", help="compare every layer, and name the first that diverges")
+    v.add_argument("--bisect", action="store_true", help="name the passes that change the result of the interpreter")
     v.add_argument(
         "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
-        help="elements in which expected results may differ from the model and the artifact alike (default: 2%%)",
+        help="how many elements may differ from expected results in model and artifact alike (default: 2%%)",
     )  # fmt: skip
-    v.add_argument("--rtol", type=_tolerance, default=1e-5, help="for floats, of the largest magnitude (default: 1e-5)")
+    v.add_argument(
+        "--rtol", type=_tolerance, default=1e-5,
+        help="relative to the largest magnitude, for floats (default: 1e-5)",
+    )  # fmt: skip
     v.add_argument("--json", metavar="FILE", help="write the result as JSON")
     _threads(v)
 
     v = verb(
-        "bench", "time an artifact against other runtimes, in turns",
+        "bench", "time an artifact against other runtimes, alternately",
         "model.onnx",
         "model.tercet --source model.onnx --threads 2 --per-layer",
         "model.onnx --samples 8 --json bench.json --html bench.html",
     )  # fmt: skip
-    v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model that is compiled for this")
-    v.add_argument("--source", metavar="MODEL", help="the model that peers run, when an artifact is given")
+    v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model, which is compiled first")
+    v.add_argument("--source", metavar="MODEL", help="the model that the other runtimes run, when an artifact is given")
     v.add_argument("--against", metavar="PEERS", default="onnxruntime", help="onnxruntime (default) or none")
-    v.add_argument("--samples", type=_count, default=1, metavar="N", help="how many in one call (default: 1)")
+    v.add_argument("--samples", type=_count, default=1, metavar="N", help="samples per call (default: 1)")
     v.add_argument("--repeats", type=_count, default=25, metavar="N", help="rounds (default: 25)")
     v.add_argument("--per-layer", action="store_true", help="also time every layer")
     v.add_argument("--json", metavar="FILE", help="write the report as JSON")
@@ -279,7 +288,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v = verb("targets", "list the targets, and what this machine can build and run", "", "--json")
     v.add_argument("--json", action="store_true", help="print them as JSON")
     v = verb(
-        "completion", "print the shell code that completes tercet's options",
+        "completion", "print shell code for completing tercet's options",
         "bash >> ~/.bashrc",
         "fish > ~/.config/fish/completions/tercet.fish",
     )  # fmt: skip
@@ -291,7 +300,11 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     """What decides how a model is compiled, for every verb that compiles one: fields of CompileOptions."""
     group = parser.add_argument_group("compiling a model")
     group.add_argument("--backend", choices=("c",), default="c", help="what makes the artifact (default: c, for CPUs)")
-    group.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
+    group.add_argument(
+        "--target", default="native", metavar="NAME[,NAME..]",
+        help="see `tercet targets` (default: native); `compile` and `bench` take several for one artifact, `inspect` "
+        "and `opt` take the one of an artifact that they show",
+    )  # fmt: skip
     group.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
     _shapes(group)
     group.add_argument(
@@ -300,18 +313,19 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--optimize", choices=("speed", "size"), default="speed",
-        help="speed (default): small layers become code, about 20 bits a weight; size: all stay packed, at most 1.6",
+        help="speed (default): small layers may become straight-line code (about 20 bits per weight); "
+        "size: keep weights packed (at most 1.6 bits per ternary weight)",
     )  # fmt: skip
     group.add_argument(
         "--tune", action="store_true",
-        help="measure the candidates of every layer on this machine and take the fastest; remembers what it measured",
+        help="measure the candidates for every layer on this machine and take the fastest; measurements are cached",
     )  # fmt: skip
     group.add_argument(
-        "--tune-candidates", type=_count, metavar="N", help="with --tune: how many of a layer, at most (default: 6)"
+        "--tune-candidates", type=_count, metavar="N", help="with --tune: at most N candidates per layer (default: 6)"
     )
     group.add_argument(
         "--threading", choices=("pool", "openmp", "none"), default="pool",
-        help="whose threads the model runs on: its own (default), those of OpenMP, or the caller's alone",
+        help="threads that the model runs on: its own (default), those of OpenMP, or only the caller's",
     )  # fmt: skip
 
 
@@ -321,14 +335,14 @@ WEIGHTS = ("keep", "ternary", "twn", "ttq", "asymmetric", "uniform", "signed-bin
 
 def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
     group = parser.add_argument_group("changing weights and activations (lossy; see docs/ternarize.md)")
-    group.add_argument("--weights", choices=WEIGHTS, default=default, help=f"what they become (default: {default})")
+    group.add_argument("--weights", choices=WEIGHTS, default=default, help=f"what weights become (default: {default})")
     group.add_argument(
         "--calibrate", metavar="FILE", required=default != "keep",
         help="an .npz file with samples of the inputs: weights are fitted to what the layers compute on them",
     )  # fmt: skip
     group.add_argument(
         "--keep", metavar="LAYER", action="append", default=[],
-        help="leave a layer as it is; a node, its weights or a pattern such as 'layer1.*'; may be repeated",
+        help="leave a layer unchanged: a node, its weights or a pattern such as 'layer1.*'; may be repeated",
     )  # fmt: skip
     if default == "keep":
         group.add_argument(
@@ -342,13 +356,14 @@ def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
     )  # fmt: skip
     group.add_argument(
         "--assign", choices=("rule", "balanced", "free"), default="free",
-        help="signs of signed-binary regions: by turns, or of least error, half and half or freely (default: free)",
+        help="signs of signed-binary regions: alternating (rule), or of least error, with half of each (balanced) or "
+        "any number (free, the default)",
     )  # fmt: skip
     group.add_argument(
         "--activations", choices=("keep", "int8", "int4", "ternary"), default="keep",
-        help="what layers with few-bit weights read (default: keep)",
+        help="quantize what layers with few-bit weights read (default: keep)",
     )  # fmt: skip
 
 
 def _threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="threads (default: 1)")
+    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="number of threads (default: 1)")

@@ -26,6 +26,7 @@ def compile_verb(options: argparse.Namespace) -> int:
     from ..api import compile
     from ..runtime.report.losses_text import losses_text
     from ..runtime.report.tables import seconds_text
+    from ..runtime.report.tuning_text import tuning_text
 
     chosen = _chosen(options)
     wanted = _stages_to_print(options.print_ir_after, lossy=chosen.lossy.lossy)
@@ -48,6 +49,8 @@ def compile_verb(options: argparse.Namespace) -> int:
             print(f"tercet: hint: {hint}", file=sys.stderr)
         if made.losses is not None:
             print(losses_text(made.losses))
+        if chosen.tune:
+            print(tuning_text(made.layers), end="")
         total = sum(seconds for _, seconds in made.stages)
         path = f"{made.path} (replaced)" if made.replaced else str(made.path)
         print(

@@ -21,6 +21,7 @@ from ..runtime.artifact.losses import LOSSES, losses_to_json
 from ..runtime.artifact.manifest import Manifest, PortInfo, layers_file, prefix_of, target_folder
 from ..runtime.artifact.stored_ir import StageWriter, ir_contents
 from ..version import __version__
+from .advice import advice
 from .backend import Built, Variant
 from .backends import find_backend
 from .ir_dump import IMPORT_LABEL, IRDump
@@ -108,7 +109,7 @@ def compile_model(
     return Compiled(
         path, program.name, ",".join(names), tuple(timeline.marks), tuple(built.layers[0]), built.arena_bytes,
         sum(len(data) for data in contents.values()), tuple(compilation.notes), lossy.losses if lossy else None,
-        replaced, tuple(compilation.hints),
+        replaced, (*compilation.hints, *advice(options, built.layers[0])),
     )  # fmt: skip
 
 

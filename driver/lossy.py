@@ -27,7 +27,7 @@ def lossy_pass(options: LossyOptions, calibrate: Calibration | None = None) -> T
     if options.lossy:
         return Ternarize(options, None if calibrate is None else calibration_data(calibrate))
     if calibrate is not None:
-        raise InputError("calibration data, but nothing to calibrate", hint="say which --weights to make")
+        raise InputError("calibrate is given, but nothing is to be changed", hint="say which --weights to make")
     return None
 
 

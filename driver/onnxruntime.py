@@ -11,7 +11,7 @@ from ..ir.errors import UnsupportedError
 from ..ir.program import Program
 from ..passes.pipeline import graph_passes
 from ..runtime.check.bench import PeerModel
-from ..runtime.check.ort import custom_operators, open_session
+from ..runtime.check.ort import custom_operators, open_session, read_model
 from .options import CompileOptions
 from .source import program_of
 
@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 
 def standard_model(model: ModelProto | str | Path) -> tuple[ModelProto | Path | None, str]:
     """The model as it is where it is ONNX and all its operators are ONNX's or onnxruntime's own, else None and why."""
-    import onnx
-
     given = open_source(model).onnx()
     if given is None:
         return None, "the model is not ONNX"
-    proto = given if isinstance(given, onnx.ModelProto) else onnx.load(str(given), load_external_data=False)
-    if custom := custom_operators(proto):
+    if custom := custom_operators(read_model(given, external=False)):
         return None, f"onnxruntime has no kernels for {', '.join(custom)}"
     return given, ""
 

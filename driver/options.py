@@ -68,7 +68,7 @@ class CompileOptions:
         made = options or cls()
         given: dict[str, Any] = dict(choices or {})
         if unknown := set(given) - set(Choices.__annotations__):
-            raise InputError(f"'{min(unknown)}' is no option", hint=f"one of: {', '.join(Choices.__annotations__)}")
+            raise InputError(f"'{min(unknown)}' is not an option", hint=f"one of: {', '.join(Choices.__annotations__)}")
         weights, keep = given.pop("weights", made.lossy), given.pop("keep", ())
         if isinstance(keep, str):
             raise InputError(f"keep: expected a sequence of names, got the string '{keep}'")

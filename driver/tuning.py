@@ -1,4 +1,4 @@
-"""Measuring for `--tune`: candidates are compiled into one library, run in turns on one core, and remembered."""
+"""Measuring for `--tune`: candidates are compiled into one library, run alternately on one core, and remembered."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ double cycles_per_second(long step) {
 
 
 class Tuner:
-    """The bench of passes/tune.py on this machine. notes: what went wrong without doing harm.
+    """The bench of backends/c/lowering/tune.py on this machine. notes: what went wrong without doing harm.
 
     Raises UnsupportedError for a target whose code cannot run here.
     """

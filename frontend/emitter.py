@@ -101,21 +101,21 @@ class Emitter:
         """The number of a constant with one element. Raises Refusal when it is computed at run time."""
         array = self.known(value, what)
         if array.size != 1:
-            raise self.node.error(f"{what}: want one number, have the shape {list(array.shape)}")
+            raise self.node.error(f"{what}: expected one number, got the shape {list(array.shape)}")
         return array.reshape(()).astype(np.float64).item() if value.is_float else int(array.reshape(()))
 
     def known(self, value: Value, what: str) -> np.ndarray:
         """The array of a constant. Raises Refusal when it is computed at run time."""
         constant = value if value.is_constant else self._constant_of(value)
         if constant is None or constant.array is None:
-            raise Refusal(f"{what} is computed at run time, not a constant")
+            raise Refusal(f"{what} must be constant, not computed at run time")
         return constant.array
 
     def integers(self, value: Value, what: str) -> tuple[int, ...]:
         """The elements of a constant 1-D (or scalar) integer tensor: axes, shapes, pads."""
         array = self.known(value, what)
         if array.ndim > 1 or array.dtype.kind not in "iu":
-            raise self.node.error(f"{what}: want a list of integers, have {array.dtype} of shape {list(array.shape)}")
+            raise self.node.error(f"{what}: expected a list of integers, got {array.dtype} {list(array.shape)}")
         return tuple(int(v) for v in array.reshape(-1))
 
     def axis(self, axis: int, rank: int) -> int:
@@ -154,7 +154,7 @@ class Emitter:
     def to_float(self, value: Value) -> Value:
         """Integers as float32, floats as they are; constants at once.
 
-        Small integers go through tn.dequantize with the scale 1: the passes look for integers behind it.
+        Small integers go through tn.dequantize with the scale 1: the passes look for integers after it.
         """
         if value.dtype == FLOAT:
             return value

@@ -75,4 +75,4 @@ def open_source(model: object) -> SourceModel:
             return frontend.open(model)
     hints = [EXPORT[kind] for kind in kinds if kind in EXPORT]
     hint = hints[0] if hints else "pass " + "; ".join(frontend.wants for frontend in FRONTENDS)
-    raise InputError(f"want an ONNX model, have {kinds[0]}", hint=hint)
+    raise InputError(f"expected an ONNX model, got {kinds[0]}", hint=hint)

@@ -49,13 +49,13 @@ class ValuesAttr(ParametrizedAttribute):
         with parser.in_angle_brackets():
             dtype = parser.parse_identifier()
             if dtype not in DTYPES:
-                parser.raise_error(f"want one of {', '.join(DTYPES)}, have '{dtype}'")
+                parser.raise_error(f"expected one of {', '.join(DTYPES)}, got '{dtype}'")
             parser.parse_punctuation(":")
             numbers = parser.parse_comma_separated_list(AttrParser.Delimiter.NONE, lambda: _parse_number(parser))
             try:
                 array = _exact(numbers, np.dtype(dtype))
             except (OverflowError, ValueError, TypeError):
-                parser.raise_error(f"a number is no {dtype}")
+                parser.raise_error(f"a number does not fit {dtype}")
         return [StringAttr(dtype), BytesAttr(array.tobytes())]
 
     def print_parameters(self, printer: Printer) -> None:

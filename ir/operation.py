@@ -167,7 +167,7 @@ class TensorOperation(PlainOperation):
     def verify_(self) -> None:
         inferred = self.infer()
         if len(inferred) != len(self.results):
-            raise VerifyException(f"{self.name}: want {len(inferred)} results, have {len(self.results)}")
+            raise VerifyException(f"{self.name}: expected {len(inferred)} results, got {len(self.results)}")
         for i, (want, result) in enumerate(zip(inferred, self.results, strict=True)):
             have = tensor_of(result)
             if have.get_shape() != want.get_shape():
@@ -178,4 +178,4 @@ class TensorOperation(PlainOperation):
 
 def fail(op: Operation, field: str, want: object, have: object) -> VerifyException:
     """The verifier's message, field by field: what is wanted and what is there."""
-    return VerifyException(f"{op.name}: field {field}: want {want}, have {have}")
+    return VerifyException(f"{op.name}: field {field}: expected {want}, got {have}")

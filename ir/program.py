@@ -223,13 +223,13 @@ class Program:
         array = self.weights[name]
         if array.shape != shape_of(kind):
             raise IRError(
-                f"constant '@{name}': field shape: want {list(shape_of(kind))}, have {list(array.shape)}",
+                f"constant '@{name}': field shape: expected {list(shape_of(kind))}, got {list(array.shape)}",
                 where=describe(op),
             )
         have = element_of_array(array)
         if array.size and not _fits(kind.element_type, have, array):
             raise IRError(
-                f"constant '@{name}': field values: want {kind.element_type}, have {have}", where=describe(op)
+                f"constant '@{name}': field values: expected {kind.element_type}, got {have}", where=describe(op)
             )
 
     def text(self) -> str:
@@ -283,15 +283,15 @@ class Program:
             name, attribute, kind = op.get("value"), op.values, op.result.type
             assert attribute is not None
             if not isinstance(kind, TensorType):
-                raise IRError(f"constant '@{name}': want a tensor, have {kind}", where=describe(op))
+                raise IRError(f"constant '@{name}': expected a tensor, got {kind}", where=describe(op))
             array, shape = attribute.array, kind.get_shape()
             if array.size != prod(shape):
                 raise IRError(
-                    f"constant '@{name}': field values: want {prod(shape)} elements, have {array.size}",
+                    f"constant '@{name}': field values: expected {prod(shape)} elements, got {array.size}",
                     where=describe(op),
                 )
             if self.weights.add(name, array.reshape(shape)) != name:
-                raise IRError(f"there are two constants '@{name}' with other values", where=describe(op))
+                raise IRError(f"there are two constants '@{name}' with different values", where=describe(op))
             del op.properties["values"]
 
     def save(self, folder: Path) -> None:

@@ -45,18 +45,12 @@ class SumGraph:
         if len(self.negate) != len(self.outputs):
             raise InputError("a sum graph needs one sign per output")
         if np.any((self.outputs < -1) | (self.outputs >= self.inputs + nodes)):
-            raise InputError("an output of a sum graph is no value of it")
+            raise InputError("an output of a sum graph is not one of its values")
 
     @property
     def adds(self) -> int:
         """Additions and subtractions per evaluation."""
         return len(self.left)
-
-    @property
-    def intermediates(self) -> int:
-        """Nodes that are not an output."""
-        shown = np.unique(self.outputs[self.outputs >= self.inputs])
-        return self.adds - len(shown)
 
     @property
     def depth(self) -> int:
@@ -166,13 +160,13 @@ class SumGraph:
     def from_array(cls, array: np.ndarray) -> SumGraph:
         """The inverse of `to_array`. Raises InputError when the array is no sum graph."""
         if array.ndim != 1 or array.dtype != np.int32 or len(array) < 2 or array[:2].min() < 0:
-            raise InputError("not a sum graph: want int32 [2 + 2 * nodes + outputs]")
+            raise InputError("not a sum graph: expected int32 [2 + 2 * nodes + outputs]")
         inputs, outputs = map(int, array[:2])
         nodes, odd = divmod(len(array) - 2 - outputs, 2)
         left, right = array[2 : 2 + 2 * max(nodes, 0)].reshape(-1, 2).T if not odd else (array, array)
         ends = array[2 + 2 * max(nodes, 0) :]
         if nodes < 0 or odd or np.any(left & 1) or np.any(ends < -1):
-            raise InputError("not a sum graph: want left, right of every node and a value for every output")
+            raise InputError("not a sum graph: expected left, right of every node and a value for every output")
         return cls(inputs, left >> 1, right >> 1, (right & 1) == 1, ends >> 1, (ends > 0) & ((ends & 1) == 1))
 
     def to_text(self) -> str:

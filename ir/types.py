@@ -42,7 +42,7 @@ class IntType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         if not INT64_MIN <= self.lo.data <= self.hi.data <= INT64_MAX:
-            raise VerifyException(f"!tn.int<{self.lo.data}:{self.hi.data}>: want -2^63 <= lo <= hi < 2^63")
+            raise VerifyException(f"!tn.int<{self.lo.data}:{self.hi.data}>: expected -2^63 <= lo <= hi < 2^63")
 
 
 @irdl_attr_definition
@@ -66,7 +66,7 @@ class SetType(ParametrizedAttribute, TypeAttribute):
     def verify(self) -> None:
         values = [v.data for v in self.values]
         if len(values) < 2 or sorted(set(values)) != values:
-            raise VerifyException(f"!tn.set<{values}>: want at least two values, strictly increasing")
+            raise VerifyException(f"!tn.set<{values}>: expected at least two values, strictly increasing")
 
 
 Element: TypeAlias = Float32Type | IntType | SetType

@@ -57,7 +57,7 @@ class WeightStore(MutableMapping[str, np.ndarray]):
 
     def __setitem__(self, name: str, array: np.ndarray) -> None:
         if array.dtype.kind not in _ALLOWED_KINDS:
-            raise IRError(f"weight '{name}' has dtype {array.dtype}; want numbers")
+            raise IRError(f"weight '{name}' has dtype {array.dtype}; expected numbers")
         self._arrays[name] = _frozen(array)
 
     def __delitem__(self, name: str) -> None:

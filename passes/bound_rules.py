@@ -1,4 +1,4 @@
-"""Bounds meet: a clip, relu, or max and min with one number, of each other, before a quantizer and behind a dequantize.
+"""Bounds meet: a clip, relu, or max and min with one number, of each other, before a quantizer and after a dequantize.
 
 Exporters write the range of an activation in all of these ways, and only the tightest says how many levels it has.
 """

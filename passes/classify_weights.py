@@ -117,19 +117,3 @@ def _classify(program: Program, op: Operation, value: SSAValue, axis: int) -> bo
     dequantized = insert(op, DequantizeOp.make(q, scale, at=value.owner))
     op.operands[list(op.operands).index(value)] = dequantized
     return True
-
-
-def weight_kind(q: np.ndarray) -> str:
-    """The name of a set of integer weights: binary, ternary, signed-binary, N-bit.
-
-    Signed-binary: every filter (index of axis 0) holds only {0, +1} or only {0, -1}, and both kinds of filter exist.
-    """
-    values = np.unique(q)
-    if np.isin(values, (-1, 1)).all():
-        return "binary"
-    if np.isin(values, (-1, 0, 1)).all():
-        rows = q.reshape(len(q), -1)
-        one_sided = ~((rows > 0).any(axis=1) & (rows < 0).any(axis=1))
-        return "signed-binary" if one_sided.all() and (values != 0).sum() == 2 else "ternary"
-    bits = int(max(values.max(), -int(values.min()) - 1)).bit_length() + 1
-    return f"{bits}-bit"

@@ -30,7 +30,7 @@ def parse_pipeline(text: str, known: Mapping[str, Pass]) -> list[Pass]:
         if match is None or (match["end"] and match.end() == len(text)):
             raise InputError(
                 f"pipeline: cannot read '{text[at:]}'",
-                hint="want passes such as 'canonicalize,thresholds{most-levels=7}'",
+                hint="a pipeline looks like 'canonicalize,thresholds{most-levels=7}'",
             )
         if match["name"] not in known:
             raise InputError(f"there is no pass '{match['name']}'", hint=f"passes: {', '.join(known)}")
@@ -49,7 +49,7 @@ def _with_options(step: Pass, text: str) -> Pass:
             raise InputError(f"pass '{step.name}' has no option '{name}'", hint=f"options: {names}")
         read = _read(types[field], value if equals else None)
         if read is None:
-            raise InputError(f"pass '{step.name}': option '{name}': want {_kind(types[field])}, have '{value}'")
+            raise InputError(f"pass '{step.name}': option '{name}': expected {_kind(types[field])}, got '{value}'")
         several = isinstance(read, tuple)
         if field in options and not several:
             raise InputError(f"pass '{step.name}': option '{name}' is given twice")

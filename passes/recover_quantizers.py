@@ -31,7 +31,7 @@ MAX_PAIRS = 1 << 20
 
 
 def _dequantized(program: Program, value: SSAValue) -> tuple[DequantizeOp, np.ndarray] | None:
-    """The dequantize behind a value and its constant scale."""
+    """The dequantize after a value and its constant scale."""
     op = value.owner
     if not isinstance(op, DequantizeOp):
         return None

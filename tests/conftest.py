@@ -12,7 +12,7 @@ from tercet.ir.host import cpu_features
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports onnxruntime
 ROOT = Path(__file__).parents[1]
 
-# A test whose examples are dear (each compiles C, say) takes a share, which still grows at night:
+# A test whose examples are expensive (each compiles C, say) takes a share, which still grows at night:
 # @settings(max_examples=settings().max_examples // 20)
 QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=50, derandomize=True, **QUIET)
@@ -24,7 +24,7 @@ settings.load_profile("ci")  # or --hypothesis-profile=nightly
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files of tests/golden anew")
+    parser.addoption("--update-golden", action="store_true", help="write golden files and docs/ir.md anew")
 
 
 @pytest.fixture

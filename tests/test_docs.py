@@ -1,4 +1,5 @@
-"""The examples in the documentation run; its operators are the importer's, its formulas have the numbers of costs.toml.
+"""The examples in the documentation run; its operators are the importer's, its formulas have the numbers of costs.toml,
+and its reference of the IR is what the docstrings say.
 
 A code block is run when `<!-- test -->` stands in the line above it: `sh` by bash -e, `python` by this interpreter,
 all blocks of a file one after the other in one folder that has the checkout's examples. `<!-- test: NAME -->` writes
@@ -23,6 +24,10 @@ from tercet.frontend.onnx import import_model  # noqa: F401  (fills the table)
 from tercet.frontend.onnx.registry import TABLE
 
 ROOT = Path(__file__).parents[1]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(page for room in ("docs", "examples", "benchmarks") for page in (ROOT / room).rglob("*.md")),
+]
 FILES = ("README.md", "docs/cli.md", "docs/sum-merge.md")
 MARKED = re.compile(
     r"^<!-- test(?:: (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -91,14 +96,22 @@ def test_the_listed_operators_are_those_of_the_importer() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "name", [*FILES, "CONTRIBUTING.md", "docs/architecture.md", "docs/adding-an-op.md", "examples/digits/README.md"]
-)
+@pytest.mark.parametrize("name", sorted(str(page.relative_to(ROOT)) for page in PAGES))
 def test_links_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in link:
             assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
+
+
+def test_the_reference_of_the_ir_is_up_to_date(update_golden: bool) -> None:
+    """`pytest tests/test_docs.py --update-golden` writes it."""
+    done = subprocess.run([sys.executable, ROOT / "docs" / "ir_reference.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = ROOT / "docs" / "ir.md"
+    if update_golden:
+        page.write_text(done.stdout, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == done.stdout, "docs/ir.md: pytest tests/test_docs.py --update-golden"
 
 
 @pytest.mark.parametrize("engine", read_costs()["x86-64-v4-vnni"])

@@ -77,7 +77,7 @@ def test_v4_lanes_on_other_cpus(name: str, models: Path, tmp_path: Path, emulate
     ],
 )
 def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_path: Path) -> None:
-    """In every layer, but for what fills up a vector or a table."""
+    """In every layer, but for the padding of a vector or a table."""
     made = check(build_case(name, models), "native", tmp_path, "size")
     weighted = [layer for layer in made.layers if layer.weight_count]
     assert weighted

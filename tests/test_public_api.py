@@ -10,7 +10,8 @@ import pytest
 import tercet
 
 NAMES = {
-    "load", "compile", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_model", "CompileOptions",
+    "load", "compile", "export", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_model",
+    "CompileOptions",
     "LossyOptions", "TercetError",
 }  # fmt: skip
 HEAVY = {"numpy", "onnx", "onnxruntime", "torch", "xdsl"}

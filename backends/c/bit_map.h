@@ -5,7 +5,7 @@
 #include "epilogue.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "maps in bits want the lowest byte of a word first"
+#error "maps in bits need the lowest byte of a word first"
 #endif
 
 #define BIT_MAP_INLINE static inline __attribute__((always_inline))

@@ -7,7 +7,7 @@
 #include "epilogue.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "maps in bits want the lowest byte of a word first"
+#error "maps in bits need the lowest byte of a word first"
 #endif
 #if TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)
 #include <immintrin.h>
@@ -110,7 +110,7 @@ BIT_ROWS_INLINE void bit_rows_add(struct bit_rows_run *row, uint64_t run, int32_
         row->part[i] += bit_rows_bytes(run, i) & ((tercet_u8v){0} + (uint8_t)value);
 }
 
-/* Stores the first `count` values and `zeros` zeros behind them, 64 bytes together at most. */
+/* Stores the first `count` values and `zeros` zeros after them, 64 bytes together at most. */
 BIT_ROWS_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run *row, int count, int zeros) {
     const uint64_t kept = ~(uint64_t)0 >> (BIT_ROWS_RUN - count);
 #ifdef BIT_ROWS_AVX512
@@ -128,7 +128,7 @@ BIT_ROWS_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run
 #endif
 }
 
-/* Stores pixels [x, x + count) of row y of a plane; behind the last one `gap` zeros, up to the next row. */
+/* Stores pixels [x, x + count) of row y of a plane; after the last one `gap` zeros, up to the next row. */
 BIT_ROWS_INLINE void bit_rows_store_bytes(const struct planes *map, unsigned char *plane,
                                           const struct bit_rows_run *row, int y, int x, int count, const int gap) {
     if (map->stride == 1) {

@@ -1,4 +1,4 @@
-"""Entropy coding of digits: a static order-0 range coder of the ANS family, several states in turns.
+"""Entropy coding of digits: a static order-0 range coder of the ANS family, several interleaved states.
 
 Source: J. Duda, "Asymmetric numeral systems" (2013); interleaving after F. Giesen, "Interleaved entropy coders" (2014).
 The decoder is runtime/c/tercet_weights.c. A coded stream is, little-endian and without gaps: one byte log2(lanes); one

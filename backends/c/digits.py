@@ -31,7 +31,7 @@ def find_digits(weights: np.ndarray) -> Digits | None:
     """Weights [O, ..] float32 as digits, within SAME; None where they have no such form.
 
     That is a set of weights {-Wn, 0, Wp}, {-Wn, Wp} or {0, W} that all output channels share, and a scale of either
-    sign for each channel: binary, ternary, signed-binary and two-scale ternary (TTQ) weights, also behind a batch norm
+    sign for each channel: binary, ternary, signed-binary and two-scale ternary (TTQ) weights, also after a batch norm
     that was folded into them.
     """
     rows = weights.reshape(len(weights), -1)

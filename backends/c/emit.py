@@ -152,7 +152,7 @@ def emit_model(
                 raise IRError(f"two engines have a header {header.name} with different content")
         name = f"{step.symbol}.c"
         if name in sources or name == DEFINITION_FILE:
-            raise IRError(f"the kernel's file {name} would be another one's", where=describe(op))
+            raise IRError(f"two files would be named {name}", where=describe(op))
         sources[name] = _file(step)
         nodes[name] = describe(op)
     sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
@@ -230,7 +230,7 @@ def _places(program: Program, steps: list[_Step]) -> tuple[dict[SSAValue, str], 
                 arena = max(arena, offset + buffer_bytes(value.type))
     for i, value in enumerate(returned):
         if returned.index(value) != i or value in program.block.args:
-            raise IRError("an output is an input or another output again; want a kernel that copies it")
+            raise IRError("an output is an input or another output again; expected a kernel that copies it")
     return places, round_up(arena + TAIL_BYTES, ALIGNMENT)
 
 

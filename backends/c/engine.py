@@ -117,9 +117,9 @@ class Constant:
     8 bits or 5 trits are stored per byte, fewer bytes where an entropy code is shorter (storage.py): a ternary weight
     takes at most 1.6 bits on disk whatever the kernel needs.
 
-    filters: for trits of weights, the output filter of each digit, -1 where it fills up. With it the trits of a filter
-    of {0, 1} or {0, -1} take one sign and a zero mask, 1 bit each; offset has to be 0 or -1 then.
-    filled: for other digits, bool, which of them fill up. Digits that fill up, all alike, take nothing on disk.
+    filters: for trits of weights, the output filter of each digit, -1 for padding. With it the trits of a filter of
+    {0, 1} or {0, -1} take one sign and a zero mask, 1 bit each; offset has to be 0 or -1 then.
+    filled: for other digits, bool, which of them are padding. Padding digits, all alike, are not stored.
     split: for digits 0, 1, 2 with radix 4 and group 4: of every 64 * split of them, the kernel reads `split` words of
     bits that say which are not 0, then `split` words that say which are 2.
     lists: for digits with group 1 and offset 0: the kernel reads lists of them.
@@ -238,7 +238,7 @@ class Engine:
 
     read: the plans for a kernel, best guess first. Raises Refused where the engine cannot compute the kernel exactly.
     packed: whether the artifact holds the weights as constants, at most 1.6 bits a ternary one. False where the code
-    holds them: fast, but some 20 bits a weight; such code computes the sums that the pass sum-merge finds.
+    holds them: fast, but about 20 bits a weight; such code computes the sums that the pass sum-merge finds.
     """
 
     name: str

@@ -1,13 +1,13 @@
-"""Epilogues: the elementwise operations behind a convolution or matrix product, as one C function over a run of sums.
+"""Epilogues: the elementwise operations after a convolution or matrix product, as one C function over a run of sums.
 
 The result of the root is seen as a matrix: [images * channels, pixels] for a convolution, [rows, columns] for a matrix
 product. The function `SYMBOL_finish(task, row, column, count, sums)` finishes `count` neighbours of one row and stores
 them. Every other operand is constant along the row, along the column, along both, or along neither; maps may be in
 planes.
 
-Results are computed in whole blocks and stored by their number: compilers then need no loop for the rest, which would
-cost more than the block. What lies behind a run is computed and dropped; every buffer can be read that far (at most 31
-elements of 8 bytes, less than TAIL_BYTES).
+Whole blocks are computed; only `count` results are stored. So compilers need no remainder loop, which would cost more
+than the block. Results after the run are dropped; every buffer can be read that far (at most 31 elements of 8 bytes,
+less than TAIL_BYTES).
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class Epilogue:
         if not is_elementwise(op):
             raise Refused(f"{op.name} in the epilogue")
         if shape_of(result) != self.grid.shape:
-            raise Refused(f"{op.name} of shape {list(shape_of(result))} behind a result {list(self.grid.shape)}")
+            raise Refused(f"{op.name} of shape {list(shape_of(result))} after a result {list(self.grid.shape)}")
         if isinstance(op, ThresholdOp | SelectThresholdOp):
             text = self._threshold(op)
         elif isinstance(op, BatchNormOp):
@@ -329,7 +329,7 @@ def epilogue_reads(kernel: Kernel, x: SSAValue, request: LayoutRequest, grid: Gr
 
 
 def _total(op: Operation) -> bool:
-    """Whether C can compute the operation for what lies behind a run; the root's sums are computed already."""
+    """Whether C can compute the operation for what lies after a run; the root's sums are computed already."""
     code = ELEMENTS.get(type(op))
     return code is None or code.total(op)
 

@@ -1,4 +1,4 @@
-"""Where digits only fill up: an array's last vector, table or panel. They are not stored; the loader puts them in."""
+"""Where digits are padding: in an array's last vector, table or panel. They are not stored; the loader inserts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_DIGITS = 2**31 - 1
 
 @dataclass(frozen=True)
 class Gap:
-    """`repeats` times `keep` digits that are stored and `skip` that are not. This gap and those behind it, `items` in
+    """`repeats` times `keep` digits that are stored and `skip` that are not. This gap and those after it, `items` in
     all, are gone through `rounds` times before the next one; inside of such a group items is 0."""
 
     keep: int
@@ -26,7 +26,7 @@ class Gap:
 
 def find_gaps(kept: np.ndarray) -> list[Gap] | None:
     """The gaps of a mask bool [digits] with at least one digit that is not kept; None where its order is so irregular
-    that they would be many. Digits behind the last gap are kept."""
+    that they would be many. Digits after the last gap are kept."""
     if kept.size > MOST_DIGITS:
         return None
     starts = np.flatnonzero(np.diff(kept, prepend=not kept[0]))

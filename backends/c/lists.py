@@ -12,7 +12,7 @@ class Lists:
     """How digits become lists of 16-bit numbers.
 
     length: digits of a filter: 1 is listed in its first list, 2 in its second. Digit i is listed as
-    i // run * pitch + i % run * step. Lists are filled up to whole blocks with a number behind all others,
+    i // run * pitch + i % run * step. Lists are padded to whole blocks with a number after all others,
     length // run * pitch.
 
     The kernel reads a uint32 for each filter, where it begins, counted in 16-bit numbers from the first byte on; then

@@ -1,6 +1,6 @@
 """How constants lie in weights.bin: the shortest of packed digits, entropy-coded digits, and signs with a zero mask.
 
-Digits that only fill up are left out, see gaps.py.
+Padding digits are left out, see gaps.py.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _signed(constant: Constant, kept: np.ndarray | slice) -> Stored | None:
 
 
 def _filled(filters: np.ndarray, count: int) -> np.ndarray:
-    """The filter of each of `count` digits; what fills up (-1, and what is missing at the end) joins the one before."""
+    """The filter of each of `count` digits; padding (-1, and what is missing at the end) joins the one before."""
     filters = np.concatenate([filters, np.full(count - filters.size, -1, filters.dtype)])
     known = np.maximum.accumulate(np.where(filters >= 0, np.arange(count), 0))
     return np.maximum(filters[known], 0)

@@ -28,7 +28,7 @@ class Target:
     features: CPU flags as Linux names them, checked by the loader before any code is mapped.
     flags: arguments for the C compiler, as gcc and clang spell them. registers: number of vector registers. l1, l2:
     data cache bytes of one core. instructions: by name, see instructions.py. prelude: C that their spellings need.
-    costs: what engines reckon with: those of costs.toml, of MEASURED for engines without any there.
+    costs: the numbers of the engines' cost formulas: those of costs.toml, of MEASURED for engines without any there.
     """
 
     name: str

@@ -203,7 +203,7 @@ def _check_written(path: Path, compiler: Compiler) -> None:
     """Wrappers around compilers have been seen to succeed without having called one."""
     if not path.is_file() or not path.stat().st_size:
         raise ToolchainError(
-            f"the C compiler ended well but wrote no {path.name}",
+            f"the C compiler succeeded but did not write {path.name}",
             where=shlex.join(compiler.argv),
             hint="TERCET_CC names another one",
         )

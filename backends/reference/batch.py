@@ -122,7 +122,7 @@ def _run_block(block: Block, arguments: Sequence[Wide], weights: interpreter.Wei
         for value in op.operands:
             if last_use[value] is op:
                 values.pop(value, None)
-    raise IRError("a block without terminator")
+    raise IRError("a block without a terminator")
 
 
 def _evaluate(op: Operation, operands: Sequence[Wide], weights: interpreter.Weights, count: int) -> list[Wide]:

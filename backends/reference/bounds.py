@@ -110,7 +110,7 @@ def run_bounds(block: Block, arguments: Sequence[Bounds], weights: Weights, deci
         for value in op.operands:
             if last_use[value] is op:
                 values.pop(value, None)
-    raise IRError("a block without terminator")
+    raise IRError("a block without a terminator")
 
 
 def bounds_of(op: Operation, operands: Sequence[Bounds]) -> list[Bounds]:
@@ -154,7 +154,7 @@ def _step(op: Operation) -> int:
 def _meant(op: Operation, operands: Sequence[np.ndarray]) -> list[np.ndarray]:
     function = MEANING.get(type(op))
     if function is None:
-        raise IRError("the interpreter knows no meaning of this operation", where=describe(op))
+        raise IRError("the interpreter does not know this operation", where=describe(op))
     with np.errstate(all="ignore"):
         result = function(op, *operands)
     return [np.asarray(result)] if isinstance(result, np.ndarray | np.generic) else [np.asarray(y) for y in result]

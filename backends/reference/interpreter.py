@@ -65,7 +65,7 @@ def run_block(
                 values.pop(value, None)
         if trace is not None:
             trace(op, results)
-    raise IRError("a block without terminator")
+    raise IRError("a block without a terminator")
 
 
 def evaluate(
@@ -86,7 +86,7 @@ def evaluate(
         return run_block(op.block, operands, {} if weights is None else weights, trace=trace)
     function = MEANING.get(type(op))
     if function is None:
-        raise IRError("the interpreter knows no meaning of this operation", where=describe(op))
+        raise IRError("the interpreter does not know this operation", where=describe(op))
     with np.errstate(all="ignore"):
         result = function(op, *(inside(array) for array in operands))
     results = [result] if isinstance(result, np.ndarray | np.generic) else result
@@ -136,7 +136,7 @@ def check_inputs(program: Program, inputs: Mapping[str, np.ndarray]) -> int | No
     want, have = {port.name for port in ports}, set(inputs)
     if want != have:
         raise InputError(
-            f"want the inputs {sorted(want)}, have {sorted(have)}", hint="give one array for each input by its name"
+            f"expected the inputs {sorted(want)}, got {sorted(have)}", hint="give one array for each input by its name"
         )
     for port in ports:
         _check_input(port, inputs[port.name], batched=program.batched)
@@ -144,21 +144,21 @@ def check_inputs(program: Program, inputs: Mapping[str, np.ndarray]) -> int | No
         return None
     sizes = {inputs[port.name].shape[0] for port in ports}
     if len(sizes) > 1:
-        raise InputError(f"the leading axes of all inputs must be equal, have {sorted(sizes)}")
+        raise InputError(f"the leading axes of all inputs must be equal, got {sorted(sizes)}")
     return sizes.pop() if sizes else 1
 
 
 def _check_input(port: Port, array: np.ndarray, *, batched: bool) -> None:
     where, first = f"input '{port.name}'", 1 if batched else 0
     if array.dtype != port.dtype:
-        raise InputError(f"want dtype {port.dtype}, have {array.dtype}", where=where)
+        raise InputError(f"expected dtype {port.dtype}, got {array.dtype}", where=where)
     if len(array.shape) != len(port.shape) or array.shape[first:] != port.shape[first:]:
         shape = ["N", *port.shape[1:]] if batched else list(port.shape)
-        raise InputError(f"want shape {shape}, have {list(array.shape)}", where=where)
+        raise InputError(f"expected shape {shape}, got {list(array.shape)}", where=where)
     kind = element_of(port.type)
     if isinstance(kind, IntType) and array.size:
         (lo, hi), least, most = range_of(kind), int(array.min()), int(array.max())
         if not lo <= least <= most <= hi:
-            raise InputError(f"want values {lo}..{hi}, have {least}..{most}", where=where)
+            raise InputError(f"expected values {lo}..{hi}, got {least}..{most}", where=where)
     if isinstance(kind, SetType) and not np.isin(array, values_of(kind)).all():
-        raise InputError(f"want the values {list(values_of(kind))} only", where=where)
+        raise InputError(f"expected the values {list(values_of(kind))} only", where=where)

@@ -61,7 +61,7 @@ def count_passed(x: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     else:
         rows = [np.searchsorted(t, row, side="right") for t, row in zip(thresholds, x, strict=True)]
         count = np.stack(rows) if rows else np.zeros(x.shape, np.int64)
-    # A binary search sorts NaN behind everything.
+    # A binary search sorts NaN after everything.
     return np.where(np.isnan(x), 0, count) if x.dtype.kind == "f" else count
 
 

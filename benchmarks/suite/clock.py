@@ -1,4 +1,4 @@
-"""Timing candidates in turns."""
+"""Timing candidates alternately."""
 
 from __future__ import annotations
 

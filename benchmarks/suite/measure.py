@@ -1,4 +1,4 @@
-"""Measuring one layer, or the network, with all its candidates in turns."""
+"""Measuring one layer, or the network, with all its candidates, alternately."""
 
 from __future__ import annotations
 

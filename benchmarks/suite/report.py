@@ -71,7 +71,7 @@ def row(*cells: str) -> str:
 
 def text(measured: Sequence[Measured], about: Mapping[str, Any]) -> str:
     """The whole report as Markdown."""
-    head = f"tercet {about['tercet']}, target {about['target']}, {about['cpu']}, {about['rounds']} rounds in turns"
+    head = f"tercet {about['tercet']}, target {about['target']}, {about['cpu']}, {about['rounds']} interleaved rounds"
     lines = [head, ""]
     for m in measured:
         lines += subject_table(m)

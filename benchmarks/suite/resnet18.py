@@ -192,5 +192,5 @@ def resnet18(
     elif form in FORMS:
         net = FloatNet(form, seed)
     else:
-        raise ValueError(f"unknown form '{form}', want one of: {', '.join(FORMS)}")
+        raise ValueError(f"unknown form '{form}', expected one of: {', '.join(FORMS)}")
     return net.build(size, classes, width)

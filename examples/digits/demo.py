@@ -61,7 +61,7 @@ def main() -> int:
     print(draw(images[0, 0]))
     print(f"\n    this is a {scores[0].argmax()} (label {labels[0]})")
 
-    headline(4, "bench in turns with onnxruntime, one thread")
+    headline(4, "bench, alternating with onnxruntime, one thread")
     times = tercet.bench(artifact, source=MODEL, per_layer=True)
     for peer in times.peers:
         print(

@@ -38,7 +38,7 @@ def read_external(proto: TensorProto, size: int, *, where: str, folder: Path | N
         have = os.fstat(file.fileno()).st_size
         if offset + size > have:
             raise ModelError(
-                f"external data: wants bytes {offset} to {offset + size} of a file of {have} bytes", where=where
+                f"external data: asks for bytes {offset} to {offset + size} of a file of {have} bytes", where=where
             )
         if length is None and have - offset != size:
             raise ModelError(f"external data: {have - offset} bytes, but the tensor has {size}", where=where)

@@ -1,4 +1,4 @@
-"""Shapes behind a node that is not supported, so that one error can list the unsupported nodes after it as well.
+"""Shapes after a node that is not supported, so that one error can list the unsupported nodes after it as well.
 
 They come from the types that the file declares. ONNX's own shape inference is not used: it is C++ that aborts the whole
 process on some malformed nodes.

@@ -151,7 +151,7 @@ class _Import:
             inputs.pop()
         count = len(inputs)
         if count < entry.at_least or (entry.at_most is not None and count > entry.at_most):
-            raise node.error(f"want {entry.arity} inputs, have {count}")
+            raise node.error(f"expected {entry.arity} inputs, got {count}")
         if any(value is None for value in inputs[: entry.at_least]):
             raise node.error("a required input is left out")
         self.emitter.node = node
@@ -196,7 +196,7 @@ def _check_batch(inputs: Sequence[Declared], batch: int | None) -> None:
     if batch is None:
         return
     if batch < 1:
-        raise InputError(f"batch: want 1 or more, have {batch}")
+        raise InputError(f"batch: expected 1 or more, got {batch}")
     leading = [i.dims[0] for i in inputs if i.dims]
     if not any(isinstance(d, str) or d == batch for d in leading):
         raise InputError(f"batch: the model has the fixed leading sizes {leading}", hint="leave batch out")

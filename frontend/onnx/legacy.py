@@ -22,7 +22,7 @@ def is_legacy(node: Node) -> bool:
 
 
 def aligned(e: Emitter, node: Node, inputs: Sequence[Value | None]) -> list[Value | None]:
-    """The inputs of such a node as opset 7 wants them: axes of size 1 behind those of the second operand.
+    """The inputs of such a node as opset 7 wants them: axes of size 1 after those of the second operand.
 
     Raises ModelError where the second operand does not fit.
     """

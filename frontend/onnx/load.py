@@ -72,7 +72,8 @@ def _parse(path: Path) -> ModelProto:
 
 
 def _check_versions(proto: ModelProto) -> dict[str, int]:
-    """The opset of every domain, "" for standard ONNX. Other domains may be missing: QONNX files leave them out."""
+    """The opset of every domain, "" for standard ONNX. Other domains may be missing: QONNX files leave them out. So may
+    standard ONNX where no node is of it, as in files that hold onnxruntime's operators only: then it is the newest."""
     if proto.ir_version not in IR_VERSIONS:
         have = proto.ir_version if proto.HasField("ir_version") else "none"
         raise ModelError(
@@ -87,6 +88,9 @@ def _check_versions(proto: ModelProto) -> dict[str, int]:
             raise ModelError(
                 f"the opset of domain '{domain}' is given twice: {opsets[domain]} and {entry.version}", where="model"
             )
+    foreign = not proto.functions and all(node.domain not in ("", "ai.onnx") for node in proto.graph.node)
+    if foreign:
+        opsets.setdefault("", OPSETS[-1])
     if "" not in opsets:
         raise ModelError("the opset of standard ONNX is not given", where="model", hint="the file may be damaged")
     if opsets[""] not in OPSETS:

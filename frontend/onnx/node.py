@@ -84,7 +84,7 @@ class Node:
             return default
         if attribute.type != kind:
             have = _KINDS.get(attribute.type, "something else")
-            raise self.error(f"attribute '{name}': want {_KINDS[kind]}, have {have}")
+            raise self.error(f"attribute '{name}': expected {_KINDS[kind]}, got {have}")
         return attribute
 
     def int(self, name: str, default: int | None = None) -> int:

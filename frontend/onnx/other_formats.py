@@ -20,7 +20,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (
 """Offset, bytes there, what begins so, what to do."""
 _MEMBERS = (
     ("data.pkl", "a PyTorch file", EXPORT),
-    ("manifest.json", "an artifact of tercet, not a model", "`tercet inspect` shows it, `tercet run` runs it"),
+    ("manifest.json", "an artifact of tercet", "`tercet inspect` shows it, `tercet run` runs it"),
     ("config.json", "a Keras file", "export it: model.export('model.onnx', format='onnx')"),
     (".npy", "arrays of NumPy", "a model is needed here, not its inputs"),
 )
@@ -48,7 +48,7 @@ def folder_format(path: Path) -> tuple[str, str]:
     if (path / "saved_model.pb").exists():
         return "a TensorFlow SavedModel", "convert it with tf2onnx --saved-model"
     if (path / "manifest.json").exists():
-        return "an artifact of tercet, not a model", "`tercet inspect` shows it, `tercet run` runs it"
+        return "an artifact of tercet", "`tercet inspect` shows it, `tercet run` runs it"
     return "", ""
 
 

@@ -53,10 +53,10 @@ def _template(dims: Sequence[Dim], comma: str, keep: str) -> str:
 def _checked(name: str, sizes: Sequence[int]) -> list[int]:
     where = f"shape of input '{name}'"
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Sequence):
-        raise InputError(f"want a sequence of integers, have {sizes!r}", where=where)
+        raise InputError(f"expected a sequence of integers, got {sizes!r}", where=where)
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int) or (size < 1 and size != -1):
-            raise InputError(f"want sizes of 1 or more (-1: as in the model), have {size!r}", where=where)
+            raise InputError(f"expected sizes of 1 or more (-1: as in the model), got {size!r}", where=where)
     checked_dims([size for size in sizes if size > 0], where=where)
     return list(sizes)
 
@@ -65,7 +65,7 @@ def _match(name: str, dims: Sequence[Dim], sizes: Sequence[int], symbols: dict[s
     """Enters what the model's names for sizes stand for."""
     shown = f"[{', '.join(str(d) if d != '' else '?' for d in dims)}]"
     if len(dims) != len(sizes):
-        raise InputError(f"want {len(dims)} sizes for {shown}, have {list(sizes)}", where=f"shape of input '{name}'")
+        raise InputError(f"expected {len(dims)} sizes for {shown}, got {list(sizes)}", where=f"shape of input '{name}'")
     for axis, (have, size) in enumerate(zip(dims, sizes, strict=True)):
         known = symbols.setdefault(have, size) if isinstance(have, str) and have and size > 0 else have
         if size > 0 and isinstance(known, int) and known != size:

@@ -89,7 +89,7 @@ def decode(proto: TensorProto, *, where: str, folder: Path | None) -> np.ndarray
     elif proto.raw_data:
         if len(proto.raw_data) != size:
             raise ModelError(
-                f"raw_data holds {len(proto.raw_data)} bytes, but its shape {list(proto.dims)} wants {size}",
+                f"raw_data holds {len(proto.raw_data)} bytes, but its shape {list(proto.dims)} needs {size}",
                 where=where,
             )
     else:
@@ -109,7 +109,7 @@ def _check_typed(proto: TensorProto, count: int, *, where: str) -> None:
         shape = list(proto.dims)
         if not values:
             raise ModelError(f"has the shape {shape} but no data", where=where)
-        raise ModelError(f"{name} holds {len(values)} values, but its shape {shape} wants {count}", where=where)
+        raise ModelError(f"{name} holds {len(values)} values, but its shape {shape} needs {count}", where=where)
     dtype = dtype_of(proto.data_type, where=where)
     if not count or dtype.kind not in "iub":
         return

@@ -58,17 +58,17 @@ class BitRowsLayout(IntFields):
 
     def verify(self) -> None:
         if self.field("pitch") < 1 or self.field("size") < 1 or self.field("size") % ALIGNMENT:
-            raise VerifyException(f"#kn.bit_rows: want a pitch >= 1 and a size that is a multiple of {ALIGNMENT}")
+            raise VerifyException(f"#kn.bit_rows: expected a pitch >= 1 and a size that is a multiple of {ALIGNMENT}")
 
     def check(self, tensor: Attribute) -> None:
         """Raises VerifyException for a tensor that does not fit the layout."""
         shape = shape_of(tensor)
         if len(shape) != 4 or shape[0] != 1:
-            raise VerifyException(f"{self}: want a map [1, C, H, W], have {list(shape)}")
+            raise VerifyException(f"{self}: expected a map [1, C, H, W], got {list(shape)}")
         if shape[3] > 8 * self.field("pitch") or shape[2] * self.field("pitch") > self.field("size"):
             raise VerifyException(f"{list(shape)} does not fit into {self}")
         if not row_bits(element_of(tensor)):
-            raise VerifyException(f"{self}: want two or three values of -1, 0 and 1, have {element_of(tensor)}")
+            raise VerifyException(f"{self}: expected two or three values of -1, 0 and 1, got {element_of(tensor)}")
 
     def satisfies(self, request: LayoutRequest, tensor: Attribute) -> bool:
         """Whether a tensor in this layout can be read by who asks so."""

@@ -34,10 +34,10 @@ def planes_in_bits(element: Element) -> int:
 class BitsLayout(IntFields):
     """Every pixel, that is every index of the axes other than `axis` in row-major order, is a run of 64-bit words.
 
-    The channels along `axis` are split into `groups` of equal size, each filled up to whole words. With W words a group
+    The channels along `axis` are split into `groups` of equal size, each padded to whole words. With W words a group
     and P = planes_in_bits(element), bit p of channel c of group g of a pixel is bit c % 64 (the lowest is 0) of word
         ((pixel * groups + g) * W + c // 64) * P + p.
-    Bits that fill up are 0. Text: `#kn.bits<axis = 1, groups = 1>`.
+    Padding bits are 0. Text: `#kn.bits<axis = 1, groups = 1>`.
     """
 
     name = "kn.bits"
@@ -53,7 +53,7 @@ class BitsLayout(IntFields):
 
     def verify(self) -> None:
         if self.field("axis") < 0 or self.field("groups") < 1:
-            raise VerifyException("#kn.bits: want axis >= 0 and groups >= 1")
+            raise VerifyException("#kn.bits: expected axis >= 0 and groups >= 1")
 
     def check(self, tensor: Attribute) -> None:
         """Raises VerifyException for a tensor that does not fit the layout."""
@@ -61,7 +61,7 @@ class BitsLayout(IntFields):
         if axis >= len(shape) or shape[axis] % groups:
             raise VerifyException(f"{list(shape)} does not fit into {self}")
         if not planes_in_bits(element_of(tensor)):
-            raise VerifyException(f"{self}: want two values or -1, 0 and 1, have {element_of(tensor)}")
+            raise VerifyException(f"{self}: expected two values or -1, 0 and 1, got {element_of(tensor)}")
 
     def satisfies(self, request: LayoutRequest, tensor: Attribute) -> bool:
         """Whether a tensor in this layout can be read by who asks so."""

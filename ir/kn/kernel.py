@@ -47,12 +47,16 @@ class YieldOp(IRDLOperation):
 
 @irdl_op_definition
 class KernelOp(IRDLOperation):
-    """`%y = kn.kernel @k03_conv2 "table" (%x) {schedule} : types { ^bb(%x: tensor<..>): tn operations; kn.yield }`.
+    """A group of `tn` operations that one engine computes. Its meaning is that of its region.
 
     Operands and results are dense tensors or `!kn.map`s; the region sees plain tensors and owns its constants.
-    schedule: the engine's choices (integers and strings). offsets: arena byte offset of each result, -1 for a result
-    that is written to the caller's output buffer; absent before memory is planned. cycles: predicted for one sample on
-    one core; measured: the same where the kernel was tuned.
+    symbol: the name of the step, in C and in reports too.
+    engine: who computes it.
+    schedule: the engine's choices, integers and strings: see below.
+    offsets: byte offset of each result in the arena, -1 for one that is written to the caller's output buffer; absent
+    before memory is planned.
+    cycles: predicted, for one sample on one core.
+    measured: the same as measured; only where the kernel was tuned.
     """
 
     name = "kn.kernel"
@@ -135,7 +139,11 @@ class KernelOp(IRDLOperation):
 
 @irdl_op_definition
 class ConvertOp(PlainOperation):
-    """The same tensor in another layout. symbol: absent before memory is planned."""
+    """The same tensor in another layout.
+
+    symbol: the name of the step; absent before memory is planned.
+    offsets: as of kn.kernel.
+    """
 
     name = "kn.convert"
     x = operand_def()
@@ -145,7 +153,7 @@ class ConvertOp(PlainOperation):
 
     def verify_(self) -> None:
         if tensor_in(self.x.type) != tensor_in(self.y.type):
-            raise VerifyException(f"kn.convert: want the same tensor, have {self.x.type} -> {self.y.type}")
+            raise VerifyException(f"kn.convert: expected the same tensor, got {self.x.type} -> {self.y.type}")
         if not self.direct(self.x.type, self.y.type):
             raise VerifyException(
                 f"kn.convert: bits along an axis that planes do not have: {self.x.type}, {self.y.type}"

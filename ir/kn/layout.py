@@ -36,7 +36,7 @@ class MapType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         if not isinstance(self.layout, Layout):
-            raise VerifyException(f"!kn.map: want a layout, have {self.layout}")
+            raise VerifyException(f"!kn.map: expected a layout, got {self.layout}")
         self.layout.check(self.tensor)
 
 

@@ -46,11 +46,11 @@ class PlanesLayout(IntFields):
 
     def verify(self) -> None:
         if self.field("stride") < 1 or self.field("zero") not in (0, 1):
-            raise VerifyException("#kn.planes: want stride >= 1 and zero 0 or 1")
+            raise VerifyException("#kn.planes: expected stride >= 1 and zero 0 or 1")
         if min(self.field(n) for n in ("top", "left")) < 0 or min(self.field(n) for n in ("pitch", "size")) < 1:
-            raise VerifyException("#kn.planes: want top, left >= 0 and pitch, size >= 1")
+            raise VerifyException("#kn.planes: expected top, left >= 0 and pitch, size >= 1")
         if self.field("size") % self.field("stride") ** 2:
-            raise VerifyException("#kn.planes: want size a multiple of stride^2")
+            raise VerifyException("#kn.planes: expected size a multiple of stride^2")
 
     @classmethod
     def join(cls, tensor: Attribute, requests: Sequence[Planes]) -> PlanesLayout:
@@ -69,7 +69,7 @@ class PlanesLayout(IntFields):
         """Raises VerifyException for a tensor that does not fit the layout."""
         shape = shape_of(tensor)
         if len(shape) != 4 or shape[0] != 1:
-            raise VerifyException(f"!kn.map: want a map [1, C, H, W], have {list(shape)}")
+            raise VerifyException(f"!kn.map: expected a map [1, C, H, W], got {list(shape)}")
         if shape[2] * shape[3]:
             last = self.field("left") + shape[3]
             wide = last > self.field("pitch") * self.field("stride")

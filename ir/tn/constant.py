@@ -1,4 +1,4 @@
-"""Constants: a named tensor of the program's weight store."""
+"""Constants."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ..types import Tensor, tensor_of
 
 @irdl_op_definition
 class ConstantOp(TensorOperation):
-    """`%w = tn.constant {value = @conv1.weight} : () -> tensor<..>`: the values live in the weight store.
+    """An array of the program's weight store.
 
-    values: only in text, see `literals.py`.
+    value: its name in the store, `@conv1.weight`.
+    values: the elements; only in text, and only for small arrays, so that it can be read and run without the store.
     """
 
     name = "tn.constant"

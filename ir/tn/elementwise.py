@@ -1,4 +1,8 @@
-"""Element-by-element arithmetic, with numpy broadcasting; integer ranges follow by interval arithmetic."""
+"""Element-wise arithmetic.
+
+Two operands are both float or both integer, and broadcast as in numpy. The ranges of integers follow by interval
+arithmetic. Functions of one operand take floats unless stated otherwise.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, StringAttr, f32
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, f32
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from ..operation import TensorOperation, fail
@@ -46,6 +50,8 @@ class BinaryOp(ElementwiseOp):
 
 @irdl_op_definition
 class AddOp(BinaryOp):
+    """a + b."""
+
     name = "tn.add"
 
     def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
@@ -57,6 +63,8 @@ class AddOp(BinaryOp):
 
 @irdl_op_definition
 class SubOp(BinaryOp):
+    """a - b."""
+
     name = "tn.sub"
 
     def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
@@ -68,6 +76,8 @@ class SubOp(BinaryOp):
 
 @irdl_op_definition
 class MulOp(BinaryOp):
+    """a * b."""
+
     name = "tn.mul"
 
     def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
@@ -98,6 +108,8 @@ class DivOp(BinaryOp):
 
 @irdl_op_definition
 class MaxOp(BinaryOp):
+    """The larger of a and b; NaN where one of them is NaN."""
+
     name = "tn.max"
 
     def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
@@ -109,6 +121,8 @@ class MaxOp(BinaryOp):
 
 @irdl_op_definition
 class MinOp(BinaryOp):
+    """The smaller of a and b; NaN where one of them is NaN."""
+
     name = "tn.min"
 
     def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
@@ -134,7 +148,7 @@ class PReluOp(BinaryOp):
 
 @irdl_op_definition
 class PowOp(BinaryOp):
-    """a to the power of b, floats: as C's powf."""
+    """a to the power of b, as C's powf; floats only."""
 
     name = "tn.pow"
     IN_ORDER: ClassVar = False
@@ -150,14 +164,14 @@ class PowOp(BinaryOp):
 
 
 class UnaryOp(ElementwiseOp):
-    """A function of one float operand; the result has its shape."""
+    """A function of one operand, whose shape the result has; floats only, unless `infer` says otherwise."""
 
     x = operand_def()
     y = result_def()
 
     @abstractmethod
     def turns(self) -> Sequence[float]:
-        """Where the function stops rising or falling and does the other."""
+        """Where the function changes from rising to falling, or from falling to rising."""
         raise NotImplementedError
 
     def direction(self, place: int, constant: np.ndarray | None) -> np.ndarray:
@@ -178,7 +192,7 @@ class RisingOp(UnaryOp):
 
 @irdl_op_definition
 class ReluOp(RisingOp):
-    """max(x, 0); integers too."""
+    """max(x, 0), of floats or integers."""
 
     name = "tn.relu"
     IN_ORDER: ClassVar = True
@@ -192,7 +206,7 @@ class ReluOp(RisingOp):
 
 @irdl_op_definition
 class AbsOp(UnaryOp):
-    """max(x, -x); integers too."""
+    """max(x, -x), of floats or integers."""
 
     name = "tn.abs"
     IN_ORDER: ClassVar = True
@@ -254,6 +268,8 @@ class HardSwishOp(UnaryOp):
 
 @irdl_op_definition
 class TanhOp(RisingOp):
+    """The hyperbolic tangent."""
+
     name = "tn.tanh"
 
 
@@ -262,8 +278,11 @@ ROUNDING_MODES = ("round", "ceil", "floor", "up", "down", "half_up", "half_down"
 
 @irdl_op_definition
 class RoundOp(RisingOp):
-    """Rounds to a whole number, kept as float. mode: one of ROUNDING_MODES; `round` is half to even, `up` away from
-    zero, `down` towards zero, `half_up` / `half_down` ties away from / towards zero."""
+    """Rounds to a whole number, which stays a float.
+
+    mode: `round` (to the nearest, ties to even), `ceil`, `floor`, `up` (away from zero), `down` (towards zero),
+    `half_up` and `half_down` (to the nearest, ties away from zero and towards zero).
+    """
 
     name = "tn.round"
     IN_ORDER: ClassVar = True
@@ -278,7 +297,7 @@ class RoundOp(RisingOp):
 
 @irdl_op_definition
 class ClipOp(RisingOp):
-    """min(max(x, lo), hi); on integers lo and hi are whole. Infinite bounds are allowed."""
+    """min(max(x, lo), hi), of floats or integers; for integers lo and hi are whole. Bounds may be infinite."""
 
     name = "tn.clip"
     IN_ORDER: ClassVar = True
@@ -296,8 +315,11 @@ class ClipOp(RisingOp):
 
 @irdl_op_definition
 class CastOp(ElementwiseOp):
-    """To the result's element: int -> float exact or nearest; float -> int truncates and saturates (NaN gives 0);
-    int -> int wraps modulo the (power of two) size of the result's range, as ONNX Cast does."""
+    """Converts to the element type of the result.
+
+    Integers become the nearest float. Floats are truncated and saturate; NaN gives 0. Integers become integers modulo
+    the size of the result's range, a power of two, as in ONNX Cast.
+    """
 
     name = "tn.cast"
     x = operand_def()
@@ -313,11 +335,11 @@ class CastOp(ElementwiseOp):
 
 @irdl_op_definition
 class SoftmaxOp(TensorOperation):
-    """exp(x - max) / sum over one axis of floats."""
+    """exp(x - m) / sum(exp(x - m)) along `axis`, with m the maximum there; floats only."""
 
     name = "tn.softmax"
     x = operand_def()
-    axis = prop_def()
+    axis = prop_def(IntegerAttr)
     y = result_def()
 
     def infer(self) -> Sequence[Tensor]:

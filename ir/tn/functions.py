@@ -1,4 +1,4 @@
-"""Smooth functions of one float, element by element."""
+"""Smooth functions of a float, element-wise."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ GELU_MODES = ("none", "tanh")
 
 @irdl_op_definition
 class ExpOp(RisingOp):
+    """e to the power of x."""
+
     name = "tn.exp"
 
 
@@ -61,8 +63,11 @@ class EluOp(UnaryOp):
 
 @irdl_op_definition
 class GeluOp(UnaryOp):
-    """x * P(a normal number <= x): x / 2 * (1 + erf(x / sqrt(2))); mode "tanh": x / 2 * (1 + tanh(sqrt(2 / pi) *
-    (x + 0.044715 x^3)))."""
+    """x times the probability that a standard normal variable is at most x.
+
+    mode: `none`, x / 2 * (1 + erf(x / sqrt(2))), or `tanh`, its approximation
+    x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))).
+    """
 
     name = "tn.gelu"
     mode = prop_def(StringAttr)

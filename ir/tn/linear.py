@@ -26,10 +26,10 @@ def product_sum_range(terms: int, a: Element, b: Element) -> Element:
 class ConvOp(TensorOperation):
     """Cross-correlation, 1-D or 2-D. x [N, C, *S], w [O, C / group, *K], optional bias [O] -> y [N, O, *S'].
 
-    All operands float, or all integers (exact, no overflow: the result's range holds every sum).
-    pads: begin of every spatial axis, then end; the padding value is zero.
-    sums: how to compute it with fewer additions: the stored array of an ir.sum_graph.SumGraph from the taps of one
-    output pixel, [C, *K] row by row (all groups), to the O sums without bias. It changes no result.
+    Operands are all float or all integer. Integers are exact: the result's range holds every sum.
+    pads: before each spatial axis, then after each; padding is zero.
+    sums: a way to compute it with fewer additions, which changes no result: the array of a `SumGraph` (ir/sum_graph.py)
+    from the taps of one output pixel, [C, *K] in row-major order (all groups), to the O sums without bias.
     """
 
     name = "tn.conv"
@@ -79,7 +79,7 @@ class ConvOp(TensorOperation):
 
 @irdl_op_definition
 class MatMulOp(TensorOperation):
-    """The product of numpy's matmul: a [.., M, K], b [.., K, N], leading axes broadcast; 1-D operands allowed."""
+    """The matrix product as in numpy: a [.., M, K], b [.., K, N], leading axes broadcast; operands may be 1-D."""
 
     name = "tn.matmul"
     a = operand_def()
@@ -114,7 +114,10 @@ class MatMulOp(TensorOperation):
 
 @irdl_op_definition
 class BatchNormOp(ElementwiseOp):
-    """Inference batch norm over axis 1: x * k + (bias - mean * k) with k = scale / sqrt(var + epsilon), in float32."""
+    """Batch normalisation over axis 1, as in inference: x * k + (bias - mean * k), k = scale / sqrt(var + epsilon).
+
+    Computed in float32.
+    """
 
     name = "tn.batch_norm"
     x = operand_def()

@@ -1,4 +1,7 @@
-"""Comparisons and choices. A truth value is an integer 0 or 1: `and` is tn.min, `or` is tn.max, `not` a threshold."""
+"""Comparisons and choices.
+
+A truth value is an integer 0 or 1: `and` is tn.min, `or` is tn.max, `not` is a threshold.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,10 @@ COMPARISONS = ("ge", "gt", "eq")
 
 @irdl_op_definition
 class CompareOp(BinaryOp):
-    """1 where a >= b (ge), a > b (gt) or a = b (eq), else 0: also where one of them is NaN.
+    """1 where the relation holds, else 0; it never holds where a or b is NaN.
 
-    The other comparisons swap the operands. With a constant, ge and gt are better written as tn.threshold.
+    relation: `ge` (a >= b), `gt` (a > b) or `eq` (a = b). For the other comparisons operands are swapped. A comparison
+    with a constant is better written as tn.threshold.
     """
 
     name = "tn.compare"

@@ -42,7 +42,7 @@ class ReshapeOp(MovementOp):
 
 @irdl_op_definition
 class TransposeOp(MovementOp):
-    """y's axis i is x's axis perm[i]."""
+    """Axis i of y is axis perm[i] of x."""
 
     name = "tn.transpose"
     x = operand_def()
@@ -61,7 +61,7 @@ class TransposeOp(MovementOp):
 
 @irdl_op_definition
 class ConcatOp(MovementOp):
-    """Operands one after the other along `axis`."""
+    """The operands, joined along `axis`."""
 
     name = "tn.concat"
     parts = var_operand_def()
@@ -90,7 +90,7 @@ class ConcatOp(MovementOp):
 
 @irdl_op_definition
 class SliceOp(MovementOp):
-    """y[i] = x[starts + i * steps], for `sizes` elements along each axis; steps may be negative."""
+    """y[i] = x[starts + i * steps] with `sizes` elements along each axis; steps may be negative."""
 
     name = "tn.slice"
     x = operand_def()
@@ -115,7 +115,10 @@ class SliceOp(MovementOp):
 
 @irdl_op_definition
 class PadOp(MovementOp):
-    """x inside a border of `value`; pads: begin of every axis, then end, none negative."""
+    """x inside a border of `value`.
+
+    pads: before each axis, then after each, not negative.
+    """
 
     name = "tn.pad"
     x = operand_def()
@@ -143,7 +146,7 @@ class PadOp(MovementOp):
 
 @irdl_op_definition
 class TakeOp(MovementOp):
-    """numpy.take: x's slices along `axis` at `indices` (negative ones count from the end)."""
+    """The slices of x along `axis` at `indices`, as numpy.take; negative indices count from the end."""
 
     name = "tn.take"
     x = operand_def()

@@ -16,7 +16,10 @@ from ._shapes import window_output
 
 
 class PoolOp(TensorOperation):
-    """A window over the spatial axes of x [N, C, *S]; pads: begins, then ends; padding never wins or counts."""
+    """A window slides over the spatial axes of x [N, C, *S].
+
+    pads: before each spatial axis, then after each. Padding is never the maximum and never counted.
+    """
 
     x = operand_def()
     kernel = prop_def(DenseArrayBase)
@@ -58,8 +61,10 @@ class MaxPoolOp(PoolOp):
 
 @irdl_op_definition
 class AvgPoolOp(PoolOp):
-    """The float mean of each window. Elements inside `counted` (pads: begins, then ends) are in the divisor; those of
-    `pads` beyond it (a ceil-mode overhang) are not. A window in which nothing counts gives 0, as in onnxruntime."""
+    """The mean of each window; floats only. A window in which nothing counts gives 0, as in onnxruntime.
+
+    counted: the part of `pads`, in the same order, that is in the divisor; the rest, an overhang of ceil mode, is not.
+    """
 
     name = "tn.avg_pool"
     counted = prop_def(DenseArrayBase)
@@ -88,7 +93,11 @@ class SumPoolOp(PoolOp):
 
 
 class ReduceOp(TensorOperation):
-    """One number from all elements along `axes` (ascending, not negative); keepdims 0 or 1."""
+    """One number from all elements along some axes.
+
+    axes: ascending, not negative.
+    keepdims: 1 keeps these axes with size 1, 0 removes them.
+    """
 
     x = operand_def()
     axes = prop_def(DenseArrayBase)
@@ -109,7 +118,7 @@ class ReduceOp(TensorOperation):
 
 @irdl_op_definition
 class ReduceMeanOp(ReduceOp):
-    """The float mean."""
+    """The mean; floats only."""
 
     name = "tn.reduce_mean"
 
@@ -121,7 +130,7 @@ class ReduceMeanOp(ReduceOp):
 
 @irdl_op_definition
 class ReduceSumOp(ReduceOp):
-    """The sum: exact for integers, whose range it has."""
+    """The sum, exact for integers: the range of the result holds it."""
 
     name = "tn.reduce_sum"
 
@@ -135,8 +144,8 @@ class ReduceSumOp(ReduceOp):
 
 
 class ExtremeOp(ReduceOp):
-    """The largest or smallest element, floats or integers; NaN where one of the elements is NaN. That of no floats is
-    an infinity; of integers there is at least one."""
+    """Floats or integers; NaN where one of the elements is NaN. Of no floats it is an infinity; of integers there has
+    to be at least one."""
 
     def infer(self) -> Sequence[Tensor]:
         x = shape_of(self.x)
@@ -148,18 +157,25 @@ class ExtremeOp(ReduceOp):
 
 @irdl_op_definition
 class ReduceMaxOp(ExtremeOp):
+    """The largest element."""
+
     name = "tn.reduce_max"
 
 
 @irdl_op_definition
 class ReduceMinOp(ExtremeOp):
+    """The smallest element."""
+
     name = "tn.reduce_min"
 
 
 @irdl_op_definition
 class ArgMaxOp(TensorOperation):
-    """The index of the largest (largest = 1) or smallest element along `axis`; the axis is kept with size 1.
-    last: 1 takes the last of equals, 0 the first."""
+    """The index of the largest or smallest element along `axis`; the axis is kept with size 1.
+
+    largest: 1 for the largest, 0 for the smallest.
+    last: which of equal elements, 1 for the last, 0 for the first.
+    """
 
     name = "tn.arg_max"
     x = operand_def()
@@ -181,7 +197,11 @@ class ArgMaxOp(TensorOperation):
 
 @irdl_op_definition
 class TopKOp(TensorOperation):
-    """The k largest (or smallest) elements along `axis` in order, and their indices; equals by lower index."""
+    """The k largest or smallest elements along `axis` in order, and their indices.
+
+    Of equal elements the one with the lower index comes first.
+    largest: 1 for the largest, 0 for the smallest.
+    """
 
     name = "tn.top_k"
     x = operand_def()

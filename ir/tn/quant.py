@@ -1,6 +1,6 @@
-"""The bridge between floats and integers: quantize, dequantize, threshold.
+"""Quantizers and thresholds: from floats to integers and back.
 
-Zero points are not part of these: an importer writes them as an integer add or sub, which folds and cancels.
+Zero points are not part of these: the importer writes them as integer additions, which fold and cancel.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ QUOTIENT_LIMIT = 1 << 51
 
 @irdl_op_definition
 class QuantizeOp(ElementwiseOp):
-    """clip(round(x / scale), lo, hi) as an integer of the result's range. scale broadcasts against x, is never zero.
+    """clip(round(x / scale), lo, hi), an integer. scale broadcasts against x and is never zero.
 
-    NaN becomes 0 before clipping. lo and hi are properties, so that the text names the range twice on purpose.
+    NaN becomes 0 before clipping.
+    mode: as of tn.round.
     """
 
     name = "tn.quantize"
@@ -54,7 +55,7 @@ class QuantizeOp(ElementwiseOp):
 
 @irdl_op_definition
 class DequantizeOp(ElementwiseOp):
-    """float32(q) * scale; scale broadcasts against q."""
+    """float32(q) * scale; q and scale broadcast."""
 
     name = "tn.dequantize"
     q = operand_def()
@@ -80,9 +81,9 @@ class DequantizeOp(ElementwiseOp):
 class RequantizeOp(ElementwiseOp):
     """clip(round(x * multiplier / divisor), lo, hi) in exact arithmetic: a quotient of integers, rounded once.
 
-    x, multiplier, divisor: integers that broadcast against each other; divisor is positive. mode: one of
-    ROUNDING_MODES; `round` is half to even. |x * multiplier| and divisor stay below 2^51, so that a quotient in double
-    precision rounds to the same whole number as the exact one.
+    x, multiplier, divisor: integers that broadcast; divisor is positive. |x * multiplier| and divisor stay below 2^51,
+    so that the quotient in double precision rounds to the same whole number as the exact one.
+    mode: as of tn.round.
     """
 
     name = "tn.requantize"
@@ -128,9 +129,11 @@ def threshold_element(base: int, step: int, count: int) -> Element:
 class ThresholdOp(ElementwiseOp):
     """base + step * #{T in thresholds[c] : x >= T}, with c the index along `axis`; NaN passes no threshold.
 
-    x float or integer; thresholds [C or 1, n] of the same kind, ascending along n. The optional sign [C or 1] of
-    {-1, +1} turns a channel round: where it is -1 the value is base + step * (n - count) instead (a decreasing chain).
-    Source: MultiThreshold of QONNX, with out_scale and out_bias whole.
+    x: float or integer.
+    thresholds: [C or 1, n], of the same kind as x, ascending along n.
+    sign: [C or 1] of {-1, +1}. Where it is -1 the channel falls: base + step * (n - count), for a decreasing chain.
+
+    With whole out_scale and out_bias this is MultiThreshold of QONNX.
     """
 
     name = "tn.threshold"
@@ -164,9 +167,12 @@ class ThresholdOp(ElementwiseOp):
 class SelectThresholdOp(ElementwiseOp):
     """base + step * #{T in thresholds[c, s - first] : x >= T}: a threshold whose table a second integer s selects.
 
-    x integer; selector: integers of x's shape in first..first + R - 1; thresholds [C or 1, R, n], integers ascending
-    along n, with c the index along `axis`; sign [C or 1] of {-1, +1} as in tn.threshold. What a shortcut of few values
-    added before a quantizer becomes.
+    x: integers.
+    selector: s, integers of x's shape in first..first + R - 1.
+    thresholds: [C or 1, R, n], integers, ascending along n; c is the index along `axis`.
+    sign: as of tn.threshold.
+
+    A shortcut of few values that is added before a quantizer becomes this.
     """
 
     name = "tn.select_threshold"

@@ -99,7 +99,7 @@ class Calibrated:
         return samples
 
     def _correct(self, walk: Walk, layer: WeightLayer, plain: Operation, made: Ternary, both: Both) -> None:
-        """Matches moments, in the batch norm behind the layer or in its scales and bias."""
+        """Matches moments, in the batch norm after the layer or in its scales and bias."""
         norm = sole_user(plain.results[0])
         deviation = self.options.correct == "moments"
         axis = 1 if isinstance(plain, ConvOp) else -1

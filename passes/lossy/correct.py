@@ -1,6 +1,6 @@
 """Matches the moments of a changed layer's output channels to the float network's.
 
-With batch norm behind the layer this is batch-norm re-estimation: its mean and variance are set so that its output has
+With batch norm after the layer this is batch-norm re-estimation: its mean and variance are set so that its output has
 the float network's mean and deviation. Without, it is bias correction: a bias for the mean, and the weights' scales for
 the deviation.
 """

@@ -108,11 +108,11 @@ def _is_matrix(program: Program, op: ConvOp | MatMulOp) -> bool:
 def _check_finite(program: Program, op: ConvOp | MatMulOp, name: str) -> None:
     w = program.array(op.operands[1])
     if w is not None and not np.isfinite(w).all():
-        raise InputError("the weights are not all finite", where=name, hint=f"--keep {name}, or mend the model")
+        raise InputError("the weights are not all finite", where=name, hint=f"--keep {name}, or repair the model")
 
 
 def _reached(program: Program, layers: Sequence[Operation], *, back: bool = False) -> set[Operation]:
-    """The operations that lie behind (back: before) one of the layers."""
+    """The operations that lie after (back: before) one of the layers."""
     sources, reached = set(layers), set()
     ops = list(program.ops)
     for op in reversed(ops) if back else ops:

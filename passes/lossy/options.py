@@ -56,7 +56,7 @@ class LossyOptions:
             if self.weights != "ttq":
                 raise InputError("threshold: only for weights 'ttq'", hint="leave it out; others choose their own")
             if not 0 <= self.threshold < 1:
-                raise InputError(f"threshold: want a number from 0 to 1, have {self.threshold}")
+                raise InputError(f"threshold: expected a number from 0 to 1, got {self.threshold}")
         parse_regions(self.regions)
         if self.weights == KEEP and self.activations == KEEP and (self.keep or self.ends):
             raise InputError("nothing is changed, so no layer can be kept", hint="say which --weights to make")

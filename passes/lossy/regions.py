@@ -43,5 +43,5 @@ def parse_regions(text: str) -> RegionShape:
     sizes = [None if part == "all" else int(part) if part.isascii() and part.isdigit() else 0 for part in parts]
     if len(sizes) != 2 or 0 in sizes:
         hint = "`filter`, or output by input channels: 1x16, 4xall, allx8"
-        raise InputError(f"'{text}' is no shape of signed-binary regions", hint=hint)
+        raise InputError(f"'{text}' is not a shape of signed-binary regions", hint=hint)
     return RegionShape(sizes[0], sizes[1])

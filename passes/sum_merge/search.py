@@ -59,7 +59,7 @@ def merge_sums(
     """The adder graph of `weights @ x` with the fewest additions found.
 
     weights: [outputs, inputs] of -1, 0, 1 in any number type. seconds: CPU time to search (the graph is written out
-    after that, some 5 us an addition). trials: improvement steps, default 2000 without `seconds` and no limit with it;
+    after that, about 5 us an addition). trials: improvement steps, default 2000 without `seconds` and no limit with it;
     without `seconds` the result depends on the weights, `trials` and `seed` alone. max_depth: longest path in
     additions, kept at the price of more of them. search: the implementation.
 

@@ -91,15 +91,15 @@ class PortInfo:
         """What contradicts itself in this description; empty when nothing does."""
         size = math.prod(self.shape) * np.dtype(self.stored).itemsize
         if self.bytes != size:
-            return f"field bytes: want {size} for shape and type, have {self.bytes}"
+            return f"field bytes: expected {size} for shape and type, got {self.bytes}"
         if batched and self.shape[:1] != (1,):
-            return f"field shape: want a leading 1 in a batched model, have {list(self.shape)}"
+            return f"field shape: expected a leading 1 in a batched model, got {list(self.shape)}"
         if (self.range is None) != (self.stored == "float32"):
-            return f"field range: want one exactly for integers, have {self.range} for {self.stored}"
+            return f"field range: expected one exactly for integers, got {self.range} for {self.stored}"
         if self.range is not None:
             limits = np.iinfo(self.stored)
             if len(self.range) != 2 or not limits.min <= self.range[0] <= self.range[1] <= limits.max:
-                return f"field range: want lo <= hi within {self.stored}, have {list(self.range)}"
+                return f"field range: expected lo <= hi within {self.stored}, got {list(self.range)}"
         return ""
 
 

@@ -32,9 +32,9 @@ PUBLIC = """\
  *         {p}_destroy(model);
  *     }}
  *
- * Tensors are dense and row-major, at any address; inputs hold only the values given below. {batch}
- * A model keeps its whole state in its `struct {p}_model`: any number of models may run at the same time, each in one
- * run at a time. Nothing is allocated during a run.
+ * Tensors are dense and row-major, at any address; input values must lie in the ranges below. {batch}
+ * A model keeps its whole state in its `struct {p}_model`: any number of models may run at the same time, but each in
+ * only one run at a time. Nothing is allocated during a run.
  */
 #ifndef TERCET_MODEL_{P}_H
 #define TERCET_MODEL_{P}_H
@@ -56,9 +56,9 @@ enum {p}_status {{
 
 {ports}
 
-/* Makes a model that computes on `threads` threads (1..1024), the calling one among them, or on fewer where the caller
- * may use fewer processors. Takes all memory it will ever need. On failure *model is NULL and nothing stays allocated.
- * Asks the CPU first: one that cannot run the model gets {P}_WRONG_CPU, and has then met no instruction that it lacks.
+/* Makes a model that computes on `threads` threads (1..1024), including the calling one, or on fewer where the caller
+ * may use fewer processors. Allocates all memory it needs. On failure *model is NULL and nothing stays allocated.
+ * The CPU is checked first: one that cannot run the model gets {P}_WRONG_CPU before any instruction that it lacks.
  * Returns an enum {p}_status, like {p}_run. */
 int {p}_create(struct {p}_model **model, int threads);
 
@@ -104,7 +104,7 @@ int {p}_run_steps(struct {p}_model *model, int64_t batch, const void *const *inp
 
 int {p}_step_count(const struct {p}_model *model);
 
-/* The threads that runs really use: no more than the processors the caller could use when it made the model. */
+/* The threads that runs actually use: no more than the processors the caller could use when it made the model. */
 int {p}_threads(const struct {p}_model *model);
 
 /* Where intermediate results are after a run, and the bytes there; see layers.json. */

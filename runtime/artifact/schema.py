@@ -18,7 +18,7 @@ ALTERED = "the artifact was altered or not written by tercet; compile the model 
 def refuse(want: str, have: object, where: str) -> NoReturn:
     text = repr(have)
     raise ArtifactError(
-        f"want {want}, have {text if len(text) <= 80 else text[:77] + '...'}", where=where, hint=ALTERED
+        f"expected {want}, got {text if len(text) <= 80 else text[:77] + '...'}", where=where, hint=ALTERED
     )
 
 

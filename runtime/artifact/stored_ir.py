@@ -132,7 +132,7 @@ def read_stages(artifact: Artifact, target: str | None = None) -> Sequence[Stage
     where = f"{artifact.path}: {file}"
     stages = _STAGES(parse_json(artifact.read(file), where, MOST_JSON_BYTES), where)
     if not stages or not {stage.file for stage in stages} <= set(artifact.names):
-        raise ArtifactError("names no IR, or texts that are not there", where=where, hint=ALTERED)
+        raise ArtifactError("names no IR, or texts that are missing", where=where, hint=ALTERED)
     return stages
 
 

@@ -27,7 +27,7 @@ struct tercet_span {
     int64_t count, first, rows, run, repeats;
 };
 
-/* `repeats` times `keep` digits that are stored and `skip` that are not. This gap and those behind it, `items` in all, are
+/* `repeats` times `keep` digits that are stored and `skip` that are not. This gap and those after it, `items` in all, are
  * gone through `rounds` times before the next one (backends/c/gaps.py). */
 struct tercet_gap {
     int32_t keep, skip, repeats, items, rounds;
@@ -45,7 +45,7 @@ struct tercet_lists {
  * packed into each byte. With spans, the first `signs` bytes hold one bit a filter, and the digits that follow, of radix 2,
  * tell zeros (0) from the filter's other trit. Digits that gaps skip are not stored: they are `fill`. split, where not 0:
  * the trits, four in a byte, become bits: of every 64 * split trits, a word for each 64 that says which are not 0, and
- * behind those a word for each 64 that says which are 2. lists, where not NULL: the digits become lists. */
+ * after those a word for each 64 that says which are 2. lists, where not NULL: the digits become lists. */
 struct tercet_section {
     int64_t stored, bytes, expanded, count;
     int radix, group, offset, coded;

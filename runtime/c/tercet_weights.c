@@ -20,7 +20,7 @@ struct reader {
 };
 
 /* The digits of a section on their way to the weights. gap: the first of a group, `gaps` of them are still to come; left:
- * stored digits before the gap that is `item` gaps behind it. */
+ * stored digits before the gap that is `item` gaps after it. */
 struct writer {
     unsigned char *next;
     unsigned base, offset;
@@ -205,7 +205,7 @@ static struct writer begin_writing(const struct tercet_section *section, unsigne
     return writer;
 }
 
-/* Writes stored digits, and the gaps before and behind them. */
+/* Writes stored digits, and the gaps before and after them. */
 static void write_stored(struct writer *writer, const uint8_t *digits, int count) {
     for (;;) {
         while (writer->left == 0) {

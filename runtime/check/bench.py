@@ -50,7 +50,7 @@ def bench_artifact(
     per_layer: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> BenchReport:
-    """Times an artifact and its peers in turns, in this process, all on the same `threads` CPUs.
+    """Times an artifact and its peers alternately, in this process, all on the same `threads` CPUs.
 
     models: what peers run, each in the form that it is fastest with; without any there are none,
     which a note says with `why_none`. repeats: rounds. Raises InputError for unknown
@@ -59,7 +59,7 @@ def bench_artifact(
     if unknown := [name for name in against if name not in PEERS]:
         raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}")
     if batch < 1 or repeats < 1:
-        raise InputError(f"want batch and repeats of 1 or more, have {batch} and {repeats}")
+        raise InputError(f"expected batch and repeats of 1 or more, got {batch} and {repeats}")
     tell = on_progress or (lambda what: None)
     notes: list[str] = []
     with pinned(threads) as cpus, load(path, threads=threads) as model:
@@ -91,9 +91,8 @@ Peer = tuple[tuple[str, str], Callable[[], Mapping[str, np.ndarray]]]
 
 def _inputs(model: LoadedModel, batch: int) -> Arrays:
     if batch != 1 and not model.manifest.batched:
-        raise InputError(
-            f"the artifact takes no batch of {batch}", where=model.name, hint="compile the model with --batch N instead"
-        )
+        hint = "compile the model with --batch N instead"
+        raise InputError(f"the artifact does not take a batch of {batch}", where=model.name, hint=hint)
     ranges = {port.name: (port.range[0], port.range[1]) for port in model.inputs if port.range}
     return random_samples(model.inputs, batched=model.manifest.batched, count=batch, ranges=ranges).runs[0]
 
@@ -122,14 +121,12 @@ def _peers(
 
 def _onnxruntime(models: Sequence[PeerModel], inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
     """In the form that it is fastest with. Raises UnsupportedError where it takes none of them."""
-    import onnx
-
-    from .ort import open_session
+    from .ort import open_session, read_model
 
     sessions: list[tuple[str, Session]] = []
     problem = UnsupportedError("it takes the model in no form")
     for one in models:
-        model = onnx.load(str(one.model)) if isinstance(one.model, Path) else one.model
+        model = read_model(one.model)
         try:
             sessions.append((one.form, open_session(_with_batch(model, batch) if batched else model, threads=threads)))
         except UnsupportedError as error:

@@ -63,7 +63,7 @@ def wrong_elements(have: np.ndarray, want: np.ndarray, rtol: float) -> np.ndarra
 def difference(have: np.ndarray, want: np.ndarray, rtol: float) -> Difference:
     """Compares two tensors: floats within rtol of the largest finite |want|, everything else exactly."""
     if have.shape != want.shape:
-        return Difference(problem=f"shape: want {list(want.shape)}, have {list(have.shape)}")
+        return Difference(problem=f"shape: expected {list(want.shape)}, got {list(have.shape)}")
     if not want.size:
         return Difference()
     wrong = wrong_elements(have, want, rtol)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...ir.errors import TercetError, UnsupportedError
+from ...ir.errors import InputError, TercetError, UnsupportedError
 from ...ir.locations import SOURCE_KEY
 from .ort_exact import saturates, with_unsigned_weights
 
@@ -28,6 +28,26 @@ class Session:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(self.outputs, self._session.run(None, dict(inputs)), strict=True))
+
+
+def read_model(model: ModelProto | str | Path, *, external: bool = True) -> ModelProto:
+    """The model itself, or that of a file. external: with the weights that lie in other files.
+
+    Raises InputError for a file that is not there, cannot be read or holds no model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx.checker import ValidationError  # external data outside the folder, or none
+
+    if not isinstance(model, str | Path):
+        return model
+    try:
+        return onnx.load(str(model), load_external_data=external)
+    except (OSError, ValidationError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read the model: {why}", where=str(model)) from error
+    except (DecodeError, ValueError) as error:
+        raise InputError(f"not an ONNX model: {error}", where=str(model)) from error
 
 
 def custom_operators(model: ModelProto) -> list[str]:
@@ -53,11 +73,11 @@ def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: 
 
     optimize: all of onnxruntime's graph optimisations (for speed), or none (for a reference: some are inexact; 8-bit
     weights then become unsigned where its kernels would saturate).
-    Raises UnsupportedError where onnxruntime has no kernel for an operator, TercetError where it cannot be imported.
+    Raises UnsupportedError where onnxruntime has no kernel for an operator, TercetError where it cannot be imported,
+    InputError where a file cannot be read.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        import onnx
         import onnxruntime as ort
     except ImportError as error:
         raise TercetError(f"onnxruntime cannot be imported: {error}", hint="pip install onnxruntime") from error
@@ -67,7 +87,7 @@ def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: 
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
     if not optimize and saturates():
-        model = with_unsigned_weights(onnx.load(model) if isinstance(model, str | Path) else model)
+        model = with_unsigned_weights(read_model(model))
     source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
     try:
         return Session(ort.InferenceSession(source, options, providers=["CPUExecutionProvider"]))
@@ -83,7 +103,7 @@ def open_probe(model: ModelProto | str | Path, nodes: Container[str]) -> Probe |
     from google.protobuf.message import EncodeError  # a model of over 2 GB cannot be handed over
 
     proto = onnx.ModelProto()
-    proto.CopyFrom(model if isinstance(model, onnx.ModelProto) else onnx.load(str(model)))
+    proto.CopyFrom(read_model(model))
     have, results = {port.name for port in proto.graph.output}, {}
     for node in proto.graph.node:
         name = next((output for output in node.output if output), "")

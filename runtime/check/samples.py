@@ -129,7 +129,7 @@ def _from_spec(spec: str, names: Sequence[str]) -> Arrays:
             raise InputError(f"--input {spec}: say which input it is", hint=hint)
         return {name or names[0]: arrays[""]}
     if name:
-        raise InputError("is an .npz file; want an .npy file after NAME=", where=file)
+        raise InputError("is an .npz file; expected an .npy file after NAME=", where=file)
     chosen = {key: array for key, array in arrays.items() if key in names}
     if not chosen and len(names) == 1 and (key := _find(arrays, names[0], INPUT_NAMES)) is not None:
         chosen = {names[0]: arrays[key]}
@@ -180,7 +180,7 @@ def array_samples(
         found[port.name] = _fitted(arrays[name], port, batched, f"{where}: array '{name}'", notes)
     counts = {len(array) for array in found.values()}
     if len(counts) != 1:
-        raise InputError(f"the inputs have {sorted(counts)} samples; want one number", where=where)
+        raise InputError(f"the inputs have {sorted(counts)} samples; expected one number", where=where)
     count = counts.pop() if limit is None else min(limit, counts.pop())
     if not count:
         raise InputError("the file has no samples", where=where)
@@ -207,13 +207,14 @@ def _fitted(array: np.ndarray, port: HasPort, batched: bool, where: str, notes: 
         array = array[None]
     if array.shape[1:] != shape:
         if array.ndim < 1 or array[:1].size != int(np.prod(shape)):
-            raise InputError(f"want shape {['N', *shape]}, have {list(array.shape)}".replace("'N'", "N"), where=where)
+            wanted = ", ".join(map(str, ("N", *shape)))
+            raise InputError(f"expected shape [{wanted}], got {list(array.shape)}", where=where)
         notes.append(f"input '{port.name}' reshaped from {list(array.shape)} to {[len(array), *shape]}")
         array = array.reshape(len(array), *shape)
     if array.dtype != np.dtype(port.dtype):
         converted = array.astype(port.dtype)
         if array.dtype.kind not in "biuf" or not np.array_equal(converted, array):
-            raise InputError(f"want dtype {port.dtype}, have {array.dtype}", where=where)
+            raise InputError(f"expected dtype {port.dtype}, got {array.dtype}", where=where)
         notes.append(f"input '{port.name}' converted from {array.dtype} to {port.dtype}")
         array = converted
     return array

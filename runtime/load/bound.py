@@ -91,13 +91,13 @@ def _checked(values: Any, ports: Sequence[PortInfo], side: str, batched: bool, b
 def _problem(array: Any, port: PortInfo, batched: bool, batch: int) -> tuple[str, str] | None:
     """Why a port cannot be bound to an array, and what to do about it."""
     if not isinstance(array, np.ndarray):
-        return f"want a NumPy array, have {type(array).__name__}", "np.from_dlpack(tensor) shares a tensor's memory"
+        return f"expected a NumPy array, got {type(array).__name__}", "np.from_dlpack(tensor) shares a tensor's memory"
     if array.dtype != np.dtype(port.stored):
         hint = f"np.empty({list(_shape(port, batched, batch))}, '{port.stored}') fits; `run` converts from {port.dtype}"
-        return f"want dtype {port.stored}, in which the model stores it, have {array.dtype.str}", hint
+        return f"expected dtype {port.stored}, in which the model stores it, got {array.dtype.str}", hint
     if array.shape != _shape(port, batched, batch):
         which = f", with N = {batch} as in the first input" if batched else ""
-        return f"want shape [{shape_text(port, batched)}]{which}, have {list(array.shape)}", ""
+        return f"expected shape [{shape_text(port, batched)}]{which}, got {list(array.shape)}", ""
     if not array.flags.c_contiguous:
         return "is not contiguous in memory", "bind np.ascontiguousarray(array), and refill that"
     return None

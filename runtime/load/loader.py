@@ -33,9 +33,10 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
     damaged or not for this machine, InputError for a bad thread count.
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
-        raise InputError(f"threads: want an integer in 1..{MOST_THREADS}, have {threads!r}")
+        raise InputError(f"threads: expected an integer in 1..{MOST_THREADS}, got {threads!r}")
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"want the path of an artifact, have {type(path).__name__}", hint="tercet.compile writes one")
+        hint = "tercet.compile writes one"
+        raise InputError(f"expected the path of an artifact, got {type(path).__name__}", hint=hint)
     artifact = Artifact.open(path)
     return LoadedModel(artifact, open_executor(artifact, threads), threads)
 
@@ -65,13 +66,13 @@ def _working_directory() -> str:
 class LoadedModel:
     """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other.
 
-    target: the name of the best target of the artifact that this CPU can run. layers: the steps for it. threads: how
-    many its runs really use: no more than there are usable processors. arena_bytes: of the working memory, whatever the
-    batch.
+    target: the name of the best of the artifact's targets that this CPU can run. layers: the steps for it. threads: how
+    many its runs actually use: no more than there are usable processors. arena_bytes: of the working memory, for any
+    batch size.
 
     A copy (copy.copy or copy.deepcopy) is a model of its own, with its own memory and threads: close it as well. A
-    pickle holds the artifact's path and hash: where it is read, in another process say, the same artifact must lie
-    there, and is loaded.
+    pickle holds the artifact's path and hash: where it is read, say in another process, the same artifact must be at
+    that path, and is loaded.
     """
 
     def __init__(self, artifact: Artifact, executor: Executor, threads: int) -> None:
@@ -124,7 +125,7 @@ class LoadedModel:
         }
 
     def bind(self, inputs: Inputs, outputs: Inputs | None = None) -> BoundModel:
-        """The model with arrays to read from and to write to: calling what it returns runs it, with next to no Python.
+        """Binds arrays to read from and to write to: calling the result runs the model, with hardly any Python.
 
         inputs, outputs: as for `run`, NumPy arrays only, contiguous and of the dtype `stored` of their ports, which is
         what the C functions take; without outputs new ones are made. Both may be refilled in place between calls. In a
@@ -144,7 +145,7 @@ class LoadedModel:
     def run_until(self, step: int | str, inputs: Inputs) -> list[np.ndarray]:
         """The results of one step (its number or symbol) for one sample, in the dtypes they have in memory.
 
-        Runs the steps up to and with this one; results are taken before later steps reuse their memory.
+        Runs the steps up to and including this one; results are taken before later steps reuse their memory.
         """
         index = self._step(step)
         arrays = self._one_sample(inputs)
@@ -161,14 +162,14 @@ class LoadedModel:
     def _one_sample(self, inputs: Inputs) -> list[np.ndarray]:
         arrays, batch = self._reader.read(inputs)
         if batch != 1:
-            raise InputError(f"want one sample, have {batch}", hint="pass samples one by one")
+            raise InputError(f"expected one sample, got {batch}", hint="pass samples one by one")
         return arrays
 
     def profile(self, inputs: Inputs, repeats: int = 10) -> list[float]:
         """Seconds that each layer takes for these inputs, the whole batch: the median of `repeats` runs after a first
         one that is not counted."""
         if repeats < 1:
-            raise InputError(f"repeats: want at least 1, have {repeats}")
+            raise InputError(f"repeats: expected at least 1, got {repeats}")
         arrays, batch = self._reader.read(inputs)
         with self._lock:
             seconds = self._open().profile(batch, arrays, self._new_outputs(batch), repeats + 1)

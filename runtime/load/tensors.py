@@ -73,7 +73,7 @@ def in_order(values: Any, ports: Sequence[PortInfo], names: Set[str], side: str 
         return [values[port.name] for port in ports]
     given = list(values) if isinstance(values, list | tuple) else [values]
     if len(given) != len(ports):
-        raise InputError(f"want {len(ports)} {side}s, have {len(given)}", hint=_names_text(ports))
+        raise InputError(f"expected {len(ports)} {side}s, got {len(given)}", hint=_names_text(ports))
     return given
 
 
@@ -101,7 +101,7 @@ def _as_array(value: Any, port: PortInfo) -> np.ndarray:
 
 def _wrong_dtype(array: np.ndarray, port: PortInfo) -> InputError:
     return InputError(
-        f"want dtype {port.dtype}, have {array.dtype.str if array.dtype.byteorder == '>' else array.dtype}",
+        f"expected dtype {port.dtype}, got {array.dtype.str if array.dtype.byteorder == '>' else array.dtype}",
         where=f"input '{port.name}'",
         hint=f"convert it, for example with array.astype('{port.dtype}')",
     )
@@ -124,7 +124,7 @@ def _wrong_shape(array: np.ndarray, port: PortInfo, batch: int, batched: bool) -
     where = f"input '{port.name}'"
     if batched and array.shape[1:] == port.shape[1:] and array.ndim == len(port.shape):
         return InputError(f"batch of {array.shape[0]}, but the first input has {batch}", where=where)
-    return InputError(f"want shape [{shape_text(port, batched)}], have {list(array.shape)}", where=where)
+    return InputError(f"expected shape [{shape_text(port, batched)}], got {list(array.shape)}", where=where)
 
 
 def shape_text(port: PortInfo, batched: bool) -> str:

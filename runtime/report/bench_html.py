@@ -32,7 +32,7 @@ td.bar {{ width: 35%; }}
 <table><tr><th></th><th class="number">median</th><th class="number">min</th><th class="number">max</th><th></th></tr>
 {times}</table>
 {rounds}{layers}
-<p class="small">{notes}Times depend on the machine and what else it did. Both ran in turns in one process, pinned to
+<p class="small">{notes}Times depend on the machine and what else it did. Both ran alternately in one process, pinned to
 the same CPUs; the ratio is taken in every round, and its median and spread are what to compare.</p>
 </body></html>
 """

@@ -74,7 +74,7 @@ def bench_text(report: BenchReport) -> str:
     if report.layers:
         lines += ["", layer_times(report)]
     lines += [f"  note: {note}" for note in report.notes]
-    lines += ["", "Times depend on this machine and what else it does; the ratios come from rounds in turns."]
+    lines += ["", "Times depend on this machine and what else it does; the ratios come from interleaved rounds."]
     return "\n".join(lines) + "\n"
 
 

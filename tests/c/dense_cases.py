@@ -114,7 +114,7 @@ def float_epilogue(case: Case, y: SSAValue, axis: int, rng: np.random.Generator,
 
 
 def integer_epilogue(case: Case, y: SSAValue, axis: int, rng: np.random.Generator, kind: str) -> SSAValue:
-    """Appends operations behind integer sums; exact whatever the order of sums."""
+    """Appends operations after integer sums; exact whatever the order of sums."""
     channels = shape_of(y)[axis] if shape_of(y) else 1
     if kind in ("threshold", "many thresholds"):
         n = 2 if kind == "threshold" else 20

@@ -323,7 +323,7 @@ def _expected(case: Case, feeds: Sequence[np.ndarray], batch: int) -> list[np.nd
 
 def compare(have: np.ndarray, want: np.ndarray, where: str, rtol: float = 1e-5, atol: float = 1e-6) -> None:
     """Integers equal, floats within rtol of the result's size. Raises AssertionError."""
-    assert have.shape == want.shape, f"{where}: shape {have.shape}, want {want.shape}"
+    assert have.shape == want.shape, f"{where}: shape {have.shape}, expected {want.shape}"
     if have.dtype.kind == "f":
         np.testing.assert_allclose(have, want, rtol=rtol, atol=atol, err_msg=where)
     else:

@@ -68,5 +68,5 @@ def test_it_is_chosen_where_it_is_cheaper_and_refuses_the_rest(engine: Engine, t
         rows = plans.all_candidates(program)[kernels[-1].symbol.data]
         assert {row["engine"] for row in rows} == {found.name for found in plans.engines}
     other = Case("sum", [((2, 3, 5), int_type(-9, 9))])
-    with pytest.raises(AssertionError, match="engine relu refuses: want one ReLU"):
+    with pytest.raises(AssertionError, match="engine relu refuses: expected one ReLU"):
         schedules_of(engine, other.returns(other.add(AddOp, other.inputs[0], other.inputs[0])), target)

@@ -1,4 +1,4 @@
-"""The float engine equals the interpreter within 1e-5; behind thresholds it is exact where the sums are."""
+"""The float engine equals the interpreter within 1e-5; after thresholds it is exact where the sums are."""
 
 from __future__ import annotations
 

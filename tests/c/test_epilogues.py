@@ -119,7 +119,7 @@ def test_a_shortcut_of_another_kind_than_the_input(engine: Engine) -> None:
 
 
 def own_operand_case(element: Element, channels: int, size: tuple[int, int], pads: tuple[int, int, int, int]) -> Case:
-    """A convolution whose own input comes back behind it, and broadcasts: one channel for all of the result's, or one
+    """A convolution whose own input comes back after it, and broadcasts: one channel for all of the result's, or one
     pixel."""
     case = Case(f"own {element} {channels} {size} {pads}", [((1, channels, *size), element)])
     x, rng = case.inputs[0], np.random.default_rng(0)

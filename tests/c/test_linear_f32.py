@@ -141,7 +141,7 @@ def test_result_does_not_depend_on_threads() -> None:
 
 
 def test_the_input_comes_back_behind_the_product() -> None:
-    """x + x * w, and a quantizer behind it: operands and results of an epilogue that are not the product's."""
+    """x + x * w, and a quantizer after it: operands and results of an epilogue that are not the product's."""
     rng, cases = np.random.default_rng(3), []
     for rows, size in ((1, 33), (9, 70)):
         case = Case(f"own {rows} {size}", [((rows, size), f32)])

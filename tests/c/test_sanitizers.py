@@ -41,12 +41,12 @@ BEGIN = """
 """
 ADDRESS = "AddressSanitizer: (use-after-poison|heap-buffer-overflow)"
 FAULTS = {
-    "a read behind the tail": (f"seen = in[{SIZE} + 256];", ADDRESS),
+    "a read after the tail": (f"seen = in[{SIZE} + 256];", ADDRESS),
     "a read before an operand": ("seen = in[-1];", ADDRESS),
     "a write before a result": ("out[-1] = seen;", ADDRESS),
     "a write into the tail": (f"out[{SIZE}] = seen;", "step 2: a write past the end of a result"),
     "a read of other constants": ("seen = weights[256];", ADDRESS),
-    "a read behind the scratch": ("seen = scratch[256];", ADDRESS),
+    "a read after the scratch": ("seen = scratch[256];", ADDRESS),
     "a byte that nobody wrote": (f"if (in[{SIZE + 1}] == 0x5a) {{ out[0] = 5; return; }}", "bytes that nobody wrote"),
     "a signed overflow": ("volatile int big = 0x7fffffff; seen = (signed char)(big + 1);", "signed integer overflow"),
     "a shift too far": ("volatile int far = 32; seen = (signed char)(1 << far);", "shift exponent"),

@@ -25,7 +25,7 @@ CONVOLUTIONS: dict[str, Element] = {"ternary": TERNARY, "int8": int_type(-128, 1
 CONV_SHAPES = [(64, 64, 3, 3), (10, 64, 3, 3), (13, 5, 3, 3)]
 MATMUL_SHAPES = [(512, 128), (512, 10), (37, 3)]
 OVERHEAD = 64
-"""Bytes of a layer beyond the promised bits a weight: what fills up a vector or table, where gaps would take more."""
+"""Bytes of a layer beyond the promised bits a weight: the padding of a vector or table, where gaps would take more."""
 
 
 def weights_of(kind: str, rng: np.random.Generator, shape: tuple[int, ...], axis: int = 0) -> np.ndarray:
@@ -73,7 +73,7 @@ def stored_bytes(engine: Engine, case: Case) -> int:
 )
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_bits_per_weight(engine: Engine, kind: str, most: float) -> None:
-    """Whatever fills up, and however few the outputs are. Signed-binary filters take one bit more each."""
+    """Whatever the padding, and however few the outputs are. Signed-binary filters take one bit more each."""
     cases = [(conv_case(kind, e, shape), shape, 0) for e in CONVOLUTIONS.values() for shape in CONV_SHAPES]
     cases += [(matmul_case(kind, e, shape), shape, 1) for e in CONVOLUTIONS.values() for shape in MATMUL_SHAPES]
     floats = engine.name == "loops"  # keeps them as they are: the engine for what no other one takes

@@ -57,7 +57,7 @@ def test_integers_are_compared_exactly() -> None:
 
 def test_other_shapes_cannot_be_compared() -> None:
     found = difference(np.zeros((2, 3)), np.zeros((3, 2)), 1.0)
-    assert (found.ok, found.text) == (False, "shape: want [3, 2], have [2, 3]")
+    assert (found.ok, found.text) == (False, "shape: expected [3, 2], got [2, 3]")
 
 
 def test_random_samples_are_the_same_every_time_and_within_ranges() -> None:

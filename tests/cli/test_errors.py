@@ -53,6 +53,15 @@ def test_not_an_onnx_file(tercet_cli, tmp_path: Path) -> None:
     assert not (tmp_path / "a.tercet").exists()
 
 
+@pytest.mark.parametrize("arguments", [("verify", "--against"), ("bench", "--repeats", "1", "--source")])
+def test_an_artifact_is_compared_with_what_is_no_model(tercet_cli, files: Files, arguments, tmp_path: Path) -> None:
+    verb, *options = arguments
+    (tmp_path / "text.onnx").write_text("I am a poem about a network.\n")
+    refused(tercet_cli(verb, files.artifact, *options, tmp_path / "none.onnx"), "none.onnx: cannot read the model")
+    refused(tercet_cli(verb, files.artifact, *options, tmp_path / "text.onnx"), "text.onnx: not an ONNX model")
+    refused(tercet_cli(verb, files.artifact, *options, tmp_path), str(tmp_path), "model")
+
+
 def test_unsupported_operator_is_named_with_its_node(tercet_cli, tmp_path: Path) -> None:
     path = save_model(tmp_path / "m.onnx", WEIGHTS, quantizer="Det")
     refused(tercet_cli("compile", path), "quantizer", "Det")
@@ -140,9 +149,9 @@ def test_verify_needs_a_model_with_the_same_ports(tercet_cli, files: Files, tmp_
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((1, 1, 6, 6)), "input 'x': want dtype float32, have float64"),
-        (np.zeros((1, 1, 5, 6), np.float32), "input 'x': want shape [N, 1, 6, 6], have [1, 1, 5, 6]"),
-        (np.zeros(36, np.float32), "input 'x': want shape [N, 1, 6, 6], have [36]"),
+        (np.zeros((1, 1, 6, 6)), "input 'x': expected dtype float32, got float64"),
+        (np.zeros((1, 1, 5, 6), np.float32), "input 'x': expected shape [N, 1, 6, 6], got [1, 1, 5, 6]"),
+        (np.zeros(36, np.float32), "input 'x': expected shape [N, 1, 6, 6], got [36]"),
         (np.array([{}], dtype=object), "not a NumPy file"),
     ],
 )
@@ -176,8 +185,8 @@ def test_bad_samples_for_verify(files: Files, tercet_cli, tmp_path: Path) -> Non
         return tercet_cli("verify", files.artifact, "--against", files.model, "--inputs", tmp_path / "s.npz")
 
     refused(verify(pixels=np.zeros(3)), "has no array for the input 'x'", "it has: pixels")
-    refused(verify(x=np.zeros((2, 7), np.float32)), "array 'x': want shape [N, 1, 6, 6], have [2, 7]")
-    refused(verify(x=np.full((1, 36), 0.1)), "want dtype float32, have float64")
+    refused(verify(x=np.zeros((2, 7), np.float32)), "array 'x': expected shape [N, 1, 6, 6], got [2, 7]")
+    refused(verify(x=np.full((1, 36), 0.1)), "expected dtype float32, got float64")
     refused(verify(x=np.zeros((0, 1, 6, 6), np.float32)), "the file has no samples")
 
 
@@ -187,4 +196,4 @@ def test_a_batch_that_the_artifact_does_not_take(files: Files, tercet_cli, tmp_p
         port.type.tensor_type.shape.dim[0].dim_value = 3
     onnx.save(model, str(tmp_path / "three.onnx"))
     done = tercet_cli("bench", tmp_path / "three.onnx", "--samples", "2", "--repeats", "1", "--quiet")
-    refused(done, "takes no batch of 2", "compile the model with --batch N")
+    refused(done, "does not take a batch of 2", "compile the model with --batch N")

@@ -69,8 +69,8 @@ def test_sensitivity(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--weights", "ternary", "--threshold", "0.1"], "only for weights 'ttq'"),
         (["--weights", "ternary", "--activations", "int8"], "need calibration data"),
         (["--weights", "ternary", "--calibrate", "none.npz"], "none.npz: no such file"),
-        (["--calibrate", "none.npz"], "but nothing to calibrate"),
-        (["--weights", "signed-binary", "--regions", "2"], "no shape of signed-binary regions"),
+        (["--calibrate", "none.npz"], "but nothing is to be changed"),
+        (["--weights", "signed-binary", "--regions", "2"], "not a shape of signed-binary regions"),
         (["--all-layers"], "nothing is changed"),
     ],
 )

@@ -127,30 +127,30 @@ def test_files_that_are_something_else(tercet_cli, tmp_path: Path) -> None:
 
 
 def test_an_artifact_where_a_model_is_needed_and_the_reverse(files: Files, tercet_cli, tmp_path: Path) -> None:
-    refused(tercet_cli("compile", files.artifact), "an artifact of tercet, not a model", "tercet inspect")
+    refused(tercet_cli("compile", files.artifact), "an artifact of tercet", "tercet inspect")
     refused(tercet_cli("run", files.model, "-i", files.image), "a model, not an artifact", "compile it first")
     refused(tercet_cli("verify", files.model, "--against", files.model), "a model, not an artifact")
     folder = tmp_path / "folder"
     tercet.compile(files.model, folder, target="generic")
-    refused(tercet_cli("compile", folder), "an artifact of tercet, not a model")
+    refused(tercet_cli("compile", folder), "an artifact of tercet")
 
 
 # -- Python -----------------------------------------------------------------------------------------------------------
 
 
 def test_objects_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"want an ONNX model, have builtins\.int"):
+    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.int"):
         tercet.compile(3, tmp_path / "a.tercet")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match=r"want an ONNX model, have builtins\.bytes"):
+    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.bytes"):
         tercet.inspect(b"abc")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match="want the path of an artifact, have int"):
+    with pytest.raises(InputError, match="expected the path of an artifact, got int"):
         tercet.load(3)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_torch_module_is_told_to_be_exported(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     for call in (tercet.compile, tercet.import_model, tercet.inspect, tercet.bench):
-        with pytest.raises(InputError, match=r"have torch.nn.modules.container.Sequential") as caught:
+        with pytest.raises(InputError, match=r"got torch.nn.modules.container.Sequential") as caught:
             call(torch.nn.Sequential(torch.nn.Linear(2, 2)))
         assert "torch.onnx.export" in caught.value.hint
     assert not list(tmp_path.iterdir())

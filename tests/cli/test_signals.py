@@ -118,8 +118,8 @@ VERSION = 'case "$*" in *--version*) echo "cc 1.0";; '
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"{VERSION}esac", "the C compiler ended well but wrote no "),
-        (f'{VERSION}*" -c "*) touch "$(echo "$*" | sed "s/.* -o //")";; esac', "ended well but wrote no "),
+        (f"{VERSION}esac", "the C compiler succeeded but did not write "),
+        (f'{VERSION}*" -c "*) touch "$(echo "$*" | sed "s/.* -o //")";; esac', "succeeded but did not write "),
         ("exit 0", "--version printed nothing"),
         ("echo no >&2; exit 3", "--version failed: no"),
         (f"{VERSION}*) echo 'error: no space' >&2; exit 1;; esac", "the C compiler failed: error: no space"),
@@ -153,7 +153,7 @@ def test_in_a_folder_that_was_deleted(files: Files, tmp_path: Path) -> None:
         gone.mkdir()
         command = f"rmdir {gone}; exec {program} {shlex.join(map(str, arguments))}"
         done = subprocess.run(["sh", "-c", command], cwd=gone, capture_output=True, text=True, timeout=120)
-        message = "tercet: the working directory is not there any more\n  hint: change to another folder\n"
+        message = "tercet: the working directory no longer exists\n  hint: change to another folder\n"
         assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
     assert list(tmp_path.iterdir()) == []
 

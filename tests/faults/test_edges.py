@@ -99,7 +99,7 @@ def _of_filled_shape() -> ModelProto:
 
 
 def _of_value_info() -> ModelProto:
-    """It is read behind unsupported nodes: those are reported."""
+    """It is read after unsupported nodes: those are reported."""
     made = model([node("Det", "x", "d"), node("Relu", "d", "y")], {"x": [1, 2, 2]})
     made.graph.value_info.append(helper.make_tensor_value_info("d", TensorProto.FLOAT, [1] * MANY))
     return made
@@ -171,12 +171,12 @@ def test_shapes_fix_open_sizes() -> None:
     [
         ({"q": (1, 1, 4, 5)}, "there is no input 'q'"),
         ({"": (1, 1, 4, 5)}, "say which input"),
-        ({"x": (1, 1, 4)}, r"want 4 sizes for \[N, 1, height, width\], have \[1, 1, 4\]"),
+        ({"x": (1, 1, 4)}, r"expected 4 sizes for \[N, 1, height, width\], got \[1, 1, 4\]"),
         ({"x": (1, 3, 4, 5)}, r"axis 1 of \[N, 1, height, width\] is 1, and cannot be 3"),
         ({"x": (1, 1, 4, 5), "z": (1, 1, 6, 5)}, "axis 2 of .* is 4, and cannot be 6"),
-        ({"x": (1, 1, 0, 5)}, "want sizes of 1 or more .*, have 0"),
-        ({"x": (1, 1, 4.5, 5)}, "want sizes of 1 or more .*, have 4.5"),
-        ({"x": "1,1,4,5"}, "want a sequence of integers"),
+        ({"x": (1, 1, 0, 5)}, "expected sizes of 1 or more .*, got 0"),
+        ({"x": (1, 1, 4.5, 5)}, "expected sizes of 1 or more .*, got 4.5"),
+        ({"x": "1,1,4,5"}, "expected a sequence of integers"),
         ({"x": (1, 1, 2**40, 5)}, "absurd"),
     ],
 )
@@ -306,9 +306,9 @@ def test_no_warnings(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (np.float32(1), r"want thresholds of shape \[channels or 1, steps\], have \[\]"),
-        (np.ones(3, np.float32), r"have \[3\]"),
-        (np.ones((1, 2, 3), np.float32), r"have \[1, 2, 3\]"),
+        (np.float32(1), r"expected thresholds of shape \[channels or 1, steps\], got \[\]"),
+        (np.ones(3, np.float32), r"got \[3\]"),
+        (np.ones((1, 2, 3), np.float32), r"got \[1, 2, 3\]"),
         (np.ones((3, 2), np.float32), "3 rows of thresholds do not fit axis 1"),
     ],
 )

@@ -52,7 +52,7 @@ def name(file: Path) -> str:
 def arguments(file: Path) -> list[str]:
     """Of the command in a file's first line."""
     found = RUN.fullmatch(file.read_text().splitlines()[0])
-    assert found is not None, f"{file}: want a first line like {RUN.pattern}"
+    assert found is not None, f"{file}: expected a first line like {RUN.pattern}"
     return [str(file) if word == "%s" else word for word in shlex.split(found[1])]
 
 

@@ -227,7 +227,7 @@ SIX = [0.0] * 6
 add("negative dims", "initializer 'w': has a negative dimension in its shape [-2, -3]", lambda: base(dims=[-2, -3]))
 add("2^66 elements", "initializer 'w': has the absurd shape", lambda: base(dims=[2**33, 2**33], raw_data=b"1234"))
 add("no data", "initializer 'w': has the shape [2, 3] but no data", lambda: base(name="w"))
-add("raw_data too short", "raw_data holds 20 bytes, but its shape [2, 3] wants 24", lambda: base(raw_data=b"\0" * 20))
+add("raw_data too short", "raw_data holds 20 bytes, but its shape [2, 3] needs 24", lambda: base(raw_data=b"\0" * 20))
 add("float_data too long", "float_data holds 7 values, but its shape", lambda: base(float_data=[*SIX, 0.0]))
 add(
     "data given twice",
@@ -256,7 +256,7 @@ add(
 )
 add(
     "int4 too short",
-    "raw_data holds 2 bytes, but its shape [2, 3] wants 3",
+    "raw_data holds 2 bytes, but its shape [2, 3] needs 3",
     lambda: base(data_type=TensorProto.INT4, raw_data=b"\0" * 2),
 )
 
@@ -313,7 +313,7 @@ external(
     prepare=lambda f: (f / "sub").mkdir(),
 )
 external("pipe", "'pipe' is not a regular file", {"location": "pipe"}, prepare=lambda f: os.mkfifo(f / "pipe"))
-external("past the end", "wants bytes 8 to 32 of a file of 24 bytes", {"location": "weights.bin", "offset": "8"})
+external("past the end", "asks for bytes 8 to 32 of a file of 24 bytes", {"location": "weights.bin", "offset": "8"})
 external("wrong length", "length is 23, but the tensor has 24", {"location": "weights.bin", "length": "23"})
 external(
     "file too long",

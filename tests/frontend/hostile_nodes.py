@@ -61,7 +61,7 @@ def _attribute(**fields: Any) -> Callable[[], ModelProto]:
 
 add(
     "attribute of another type",
-    "attribute 'alpha': want a float, have a string",
+    "attribute 'alpha': expected a float, got a string",
     _attribute(type=AttributeProto.STRING, s=b"0.1"),
 )
 add(
@@ -81,15 +81,15 @@ def _attributes(folder: Path) -> ModelProto:
 CONV = {"w": floats(4, 3, 3, 3)}
 IMAGE = (1, 3, 8, 8)
 for _name, _message, _attributes_of in (
-    ("stride of zero", "attribute 'strides': want 2 integers of 1 or more, have [0, 1]", {"strides": [0, 1]}),
-    ("one stride", "attribute 'strides': want 2 integers of 1 or more, have [1]", {"strides": [1]}),
-    ("absurd pads", f"have [0, 0, {2**40}, 0]", {"pads": [0, 0, 2**40, 0]}),
+    ("stride of zero", "attribute 'strides': expected 2 integers of 1 or more, got [0, 1]", {"strides": [0, 1]}),
+    ("one stride", "attribute 'strides': expected 2 integers of 1 or more, got [1]", {"strides": [1]}),
+    ("absurd pads", f"got [0, 0, {2**40}, 0]", {"pads": [0, 0, 2**40, 0]}),
     ("large pads", "its result has the absurd shape", {"pads": [0, 0, 2**30, 2**30]}),
     ("kernel of another size", "attribute 'kernel_shape' is [5, 5], but the weight has", {"kernel_shape": [5, 5]}),
-    ("group of zero", "attribute 'group': want 1 or more, have 0", {"group": 0}),
-    ("group that does not divide", "(Conv): group: want", {"group": 2}),
+    ("group of zero", "attribute 'group': expected 1 or more, got 0", {"group": 0}),
+    ("group that does not divide", "(Conv): group: expected", {"group": 2}),
     ("unknown auto_pad", "attribute 'auto_pad' has the unknown value 'HALF'", {"auto_pad": "HALF"}),
-    ("kernel larger than the image", "(Conv): kernel: want", {"dilations": [9, 9]}),
+    ("kernel larger than the image", "(Conv): kernel: expected", {"dilations": [9, 9]}),
 ):
     add(
         f"conv with {_name}",
@@ -98,7 +98,7 @@ for _name, _message, _attributes_of in (
     )
 add(
     "too few inputs",
-    "node 'conv' (Conv): want 2 to 3 inputs, have 1",
+    "node 'conv' (Conv): expected 2 to 3 inputs, got 1",
     lambda: one(node("Conv", "x", name="conv"), *IMAGE),
 )
 add("required input left out", "a required input is left out", lambda: one(node("Conv", "x -", name="conv"), *IMAGE))
@@ -144,7 +144,7 @@ add(
 )
 add(
     "shapes that do not broadcast",
-    "node 'mul' (Mul): operands: want",
+    "node 'mul' (Mul): operands: expected",
     lambda: one(node("Mul", "x w", name="mul"), 2, 3, w=floats(4, 5)),
 )
 

@@ -329,7 +329,7 @@ def test_einsum_keeps_samples_apart(equation: str, shapes: tuple[tuple[int, ...]
         ("ii,ij->ij", UnsupportedError, "diagonal"),
         ("ij,jk,kl->il", ModelError, "is for 3 operands"),
         ("ij,kj->iz", ModelError, "unknown or repeated axes"),
-        ("ij;jk", ModelError, "no sum of products"),
+        ("ij;jk", ModelError, "not a sum of products"),
         ("ijk,jk->ik", ModelError, "another rank than 2"),
         ("ij,ik->jk", ModelError, "differ"),
     ],

@@ -65,7 +65,7 @@ def test_batch_must_fit() -> None:
     fixed = model(node("Relu", "x"), {"x": floats(2, 3)})
     with pytest.raises(InputError, match="fixed leading sizes"):
         import_model(fixed, batch=3)
-    with pytest.raises(InputError, match="want 1 or more"):
+    with pytest.raises(InputError, match="expected 1 or more"):
         import_model(network([-1, 12]), batch=0)
     assert not import_model(fixed, batch=2).batched
 

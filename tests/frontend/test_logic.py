@@ -204,7 +204,7 @@ def test_a_binary_activation_is_an_integer_threshold(name: str) -> None:
 
 
 def test_operands_are_checked() -> None:
-    with pytest.raises(ModelError, match="want bool operands, have float32"):
+    with pytest.raises(ModelError, match="expected bool operands, got float32"):
         import_model(model(node("Not", "x"), {"x": floats(2)}, outputs=BOOL))
     with pytest.raises(ModelError, match="operands have the dtypes float32 and int64"):
         import_model(model(node("Less", "a b"), {"a": floats(2), "b": integers(0, 1, 2)}, outputs=BOOL))

@@ -305,7 +305,7 @@ def test_constants() -> None:
 
 def test_what_is_not_constant_is_refused() -> None:
     feeds = {"x": floats(2, 3), "s": np.array([3, 2], I64)}
-    with pytest.raises(UnsupportedError, match=r"node 'Reshape_y' \(Reshape\): the shape is computed at run time"):
+    with pytest.raises(UnsupportedError, match=r"node 'Reshape_y' \(Reshape\): the shape must be constant"):
         import_model(model(node("Reshape", "x s"), feeds))
 
 

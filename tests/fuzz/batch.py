@@ -71,7 +71,7 @@ class CompiledBatch:
         folder, flags = Path(self._folder.name), ("-DTERCET_PROCESSORS=64", *flags)
         self._emulated = bool(runs_here(target))
         if self._emulated:
-            # zig checks for undefined behaviour at -O0; lanes behind a row's end may overflow, and are not used
+            # zig checks for undefined behaviour at -O0; lanes after a row's end may overflow, and are not used
             self._path = emulated.build(sources, folder, target, [*flags, "-fwrapv", "-DFUZZ_PROGRAM"])
         else:
             compiler = find_compiler(target)

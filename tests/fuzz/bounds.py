@@ -390,4 +390,4 @@ def _block(block: Block, arguments: Sequence[Interval], weights: Mapping[str, np
             results = RULES[type(op)](op, *operands)
         results = [results] if isinstance(results, Interval) else results
         values.update(zip(op.results, results, strict=True))
-    raise AssertionError("a block without terminator")
+    raise AssertionError("a block without a terminator")

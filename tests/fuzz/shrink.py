@@ -151,7 +151,7 @@ def _bypass(model: ModelProto, index: int, by: str) -> None:
 
 
 def _cropped(network: Network, axis: int) -> Iterator[Network]:
-    """All inputs with half of an axis; the declared shapes of everything behind them are then forgotten."""
+    """All inputs with half of an axis; the declared shapes of everything after them are then forgotten."""
     if not all(v.ndim > axis and v.shape[axis] > 1 for v in network.inputs.values()):
         return
     inputs = {k: np.take(v, range((v.shape[axis] + 1) // 2), axis) for k, v in network.inputs.items()}

@@ -68,17 +68,17 @@ def test_large_constants_and_other_nans_stay_in_the_store() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("1, 2, 3>", "1, 2>", "want 3 elements, have 2"),
-        ("1, 2, 3>", "1, 2, 300>", "a number is no int8"),
-        ("1, 2, 3>", "1, 2, 3.5>", "a number is no int8"),
-        ("1, 2, 3>", "1, 2, nan>", "a number is no int8"),
-        ("1, 2, 3>", "1, 2, 1" + "0" * 400 + ">", "a number is no int8"),
+        ("1, 2, 3>", "1, 2>", "expected 3 elements, got 2"),
+        ("1, 2, 3>", "1, 2, 300>", "a number does not fit int8"),
+        ("1, 2, 3>", "1, 2, 3.5>", "a number does not fit int8"),
+        ("1, 2, 3>", "1, 2, nan>", "a number does not fit int8"),
+        ("1, 2, 3>", "1, 2, 1" + "0" * 400 + ">", "a number does not fit int8"),
         ("1, 2, 3>", ">", "cannot parse"),
-        ("int8 :", "object :", "want one of bool, int8"),
-        ("tensor<3x", "tensor<99999999999x99999999999x", "want 9999999999800000000001 elements, have 3"),
+        ("int8 :", "object :", "expected one of bool, int8"),
+        ("tensor<3x", "tensor<99999999999x99999999999x", "expected 9999999999800000000001 elements, got 3"),
         ("tensor<3x", "tensor<-1x", "cannot parse"),
-        ("tensor<3x!tn.int<1:3>>", "i8", "want a tensor, have i8"),
-        ("!tn.int<1:3>", "!tn.int<1:2>", "field values: want !tn.int<1:2>"),
+        ("tensor<3x!tn.int<1:3>>", "i8", "expected a tensor, got i8"),
+        ("!tn.int<1:3>", "!tn.int<1:2>", "field values: expected !tn.int<1:2>"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(old: str, new: str, message: str) -> None:

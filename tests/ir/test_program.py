@@ -84,7 +84,7 @@ def test_equal_weights_share_a_name_and_others_do_not() -> None:
 
 
 def test_store_refuses_objects_and_other_files(tmp_path: Path) -> None:
-    with pytest.raises(IRError, match="want numbers"):
+    with pytest.raises(IRError, match="expected numbers"):
         WeightStore({"w": np.array([object()])})
     (tmp_path / "w.npz").write_text("nothing")
     with pytest.raises(IRError, match="not a weight store"):
@@ -97,8 +97,8 @@ def test_store_refuses_objects_and_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tensor<1x4x5x5xf32>", "tensor<1x3x5x5xf32>", "field result 0: shape: want .1, 4, 5, 5."),
-        ("strides = array<i64: 1, 1>", "strides = array<i64: 0, 1>", "field strides: want 2 positive integers"),
+        ("tensor<1x4x5x5xf32>", "tensor<1x3x5x5xf32>", "field result 0: shape: expected .1, 4, 5, 5."),
+        ("strides = array<i64: 1, 1>", "strides = array<i64: 0, 1>", "field strides: expected 2 positive integers"),
         ("group = 1 : i64", "group = 2 : i64", "field group"),
         ("@conv.w", "@other", "not in the weight store"),
         ("tensor<4x2x3x3xf32>", "tensor<4x2x3x4xf32>", "field (shape|kernel)"),

@@ -116,7 +116,7 @@ MUTATIONS = (
     Mutation(
         "dropped-last-rows", RUNTIME + "c/tercet_kernel.h",
         "const int64_t grains = (count + grain - 1) / grain;", "const int64_t grains = count / grain;",
-        "items behind the last whole grain are nobody's",
+        "items after the last whole grain are nobody's",
         ("tests/runtime/test_c_runtime.py::test_plain",),
     ),
     Mutation(

@@ -45,7 +45,7 @@ def apply(mutation: Mutation, path: Path) -> None:
     file = path / mutation.file
     text = file.read_text(encoding="utf-8")
     if text.count(mutation.old) != 1:
-        raise SystemExit(f"{mutation.name}: {mutation.file} has its text {text.count(mutation.old)} times, want once")
+        raise SystemExit(f"{mutation.name}: text found {text.count(mutation.old)} times in {mutation.file}, not once")
     file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
 
 

@@ -72,21 +72,21 @@ def dequantize(c: Chain) -> Chain:
 
 
 KINDS = {
-    "clip behind": lambda c: dequantize(quantize(c).then(ClipOp, lo=-1.0, hi=1.0)),
+    "clip after": lambda c: dequantize(quantize(c).then(ClipOp, lo=-1.0, hi=1.0)),
     "clip before": lambda c: dequantize(quantize(c.then(ClipOp, lo=-0.5, hi=0.5))),
     "relu before": lambda c: dequantize(quantize(c.then(ReluOp), 0, 255).then(ClipOp, lo=0.0, hi=1.0)),
     "relu before signed": lambda c: dequantize(quantize(c.then(ReluOp), -1, 1)),
     "nested": lambda c: dequantize(quantize(c.then(ClipOp, lo=-6.0, hi=6.0).then(ClipOp, lo=-0.5, hi=0.5))),
     "relu6": lambda c: dequantize(quantize(c.then(ReluOp).then(ClipOp, lo=-9.0, hi=1.0), 0, 255)),
-    "before and behind": lambda c: dequantize(quantize(c.then(ClipOp, lo=-2.0, hi=0.5)).then(ClipOp, lo=-1.0, hi=9.0)),
+    "before and after": lambda c: dequantize(quantize(c.then(ClipOp, lo=-2.0, hi=0.5)).then(ClipOp, lo=-1.0, hi=9.0)),
     "max and min": lambda c: dequantize(quantize(c.then(MaxOp, c.constant(-0.5)).then(MinOp, c.constant(0.5)))),
-    "max and min behind": lambda c: dequantize(
+    "max and min after": lambda c: dequantize(
         quantize(c).then(MaxOp, c.constant(-1, np.int64)).then(MinOp, c.constant(1, np.int64))
     ),
     "one bound for each channel": lambda c: dequantize(
         quantize(c.then(MinOp, c.constant([[[0.5]]] * CHANNELS)).then(MaxOp, c.constant([[[-0.5]]] * CHANNELS)))
     ),
-    "behind dequantize": lambda c: dequantize(quantize(c)).then(ClipOp, lo=-0.5, hi=0.5),
+    "after dequantize": lambda c: dequantize(quantize(c)).then(ClipOp, lo=-0.5, hi=0.5),
     "quantized twice": lambda c: dequantize(quantize(dequantize(quantize(c)).then(ClipOp, lo=-0.5, hi=0.5))),
     "channels' own bounds, few levels": lambda c: dequantize(
         quantize(c.then(MinOp, c.constant([[[0.5]], [[0.1]], [[9]]])), -1, 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from random_networks import WEIGHT_KINDS, weights
 
-from tercet.passes.classify_weights import find_integers, weight_kind
+from tercet.passes.classify_weights import find_integers
 
 
 @given(
@@ -47,13 +47,3 @@ def test_normal_weights_stay_float() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_not_finite_stays_float(bad: float) -> None:
     assert find_integers(np.array([[1, bad]], np.float32), 0) is None
-
-
-def test_kinds_have_names() -> None:
-    rng = np.random.default_rng(1)
-    shape = (8, 4, 3, 3)
-    assert weight_kind(weights("binary", shape, rng)) == "binary"
-    assert weight_kind(weights("signed-binary", shape, rng)) == "signed-binary"
-    assert weight_kind(rng.integers(-1, 2, shape)) == "ternary"
-    assert weight_kind(np.array([[-3, 3]])) == "3-bit"
-    assert weight_kind(np.array([[-128, 127]])) == "8-bit"

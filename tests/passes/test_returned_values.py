@@ -60,12 +60,12 @@ def requantized(net: Net) -> SSAValue:
 
 
 def moved(net: Net) -> SSAValue:
-    """The same behind a movement."""
+    """The same after a movement."""
     return net.add(SliceOp, requantized(net), starts=(0, 1), sizes=(1, 2), steps=(1, 1))
 
 
 def pooled(net: Net) -> SSAValue:
-    """The same behind a pool of integers."""
+    """The same after a pool of integers."""
     x = net.add(ReshapeOp, requantized(net), shape=(1, 1, 4))
     return net.add(MaxPoolOp, x, kernel=(2,), strides=(1,), pads=(0, 0), dilations=(1,))
 

@@ -133,7 +133,7 @@ def test_ttq_has_two_scales_a_layer() -> None:
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 def test_calibration_matches_moments(norm: bool, bias: bool) -> None:
-    """On the calibration data, every channel behind a changed layer has the float network's mean and deviation."""
+    """On the calibration data, every channel after a changed layer has the float network's mean and deviation."""
     plain, data = prepared(network(norm=norm, bias=bias)), samples(32)
     lossy = plain.clone()
     apply(lossy, LossyOptions("ternary"), data)
@@ -269,9 +269,9 @@ def with_weights(value: float) -> Program:
         ({"weights": "terrnary"}, "there is no 'terrnary'"),
         ({"weights": "ternary", "per": "row"}, "there is no 'row'"),
         ({"weights": "ternary", "threshold": 0.1}, "only for weights 'ttq'"),
-        ({"weights": "ttq", "threshold": 1.5}, "want a number from 0 to 1"),
-        ({"weights": "ttq", "threshold": float("nan")}, "want a number from 0 to 1"),
-        ({"weights": "signed-binary", "regions": "3"}, "no shape of signed-binary regions"),
+        ({"weights": "ttq", "threshold": 1.5}, "expected a number from 0 to 1"),
+        ({"weights": "ttq", "threshold": float("nan")}, "expected a number from 0 to 1"),
+        ({"weights": "signed-binary", "regions": "3"}, "not a shape of signed-binary regions"),
         ({"weights": "ternary", "activations": "int9"}, "there is no 'int9'"),
         ({"weights": "keep", "keep": ("body",)}, "nothing is changed"),
     ],
@@ -298,7 +298,7 @@ def test_wishes_that_do_not_fit_the_network() -> None:
     refused(lambda: apply(prepared(network()), replace(options, keep=("nose",))), "no layer 'nose'", "body", "head")
     refused(lambda: apply(prepared(network()), replace(options, keep=("*",))), "nothing to change", "body")
     refused(lambda: Ternarize(LossyOptions("ternary", activations="int8")), "need calibration data", "--calibrate")
-    refused(lambda: compile(network(), calibrate=samples()), "but nothing to calibrate")
+    refused(lambda: compile(network(), calibrate=samples()), "but nothing is to be changed")
     refused(lambda: sensitivity(network(), samples(), weights="keep"), "nothing is changed")
     refused(lambda: sensitivity(network(), samples(), keep=["*"]), "no layer with float weights", "random")
 
@@ -316,9 +316,9 @@ def test_bad_calibration_data(tmp_path: Path) -> None:
     refused(attempt(bad), "not all finite", "'x'")
     refused(attempt({"z": samples()}), "no array for the input 'x'")
     refused(attempt(samples()[:0]), "no samples")
-    refused(attempt(samples()[:, :2]), "want shape")
+    refused(attempt(samples()[:, :2]), "expected shape")
     refused(attempt(str(tmp_path / "none.npz")), "no such file", "none.npz")
-    refused(attempt(file(x=samples().astype(np.float64) + 1e-9)), "want dtype float32", "data.npz")
+    refused(attempt(file(x=samples().astype(np.float64) + 1e-9)), "expected dtype float32", "data.npz")
     (tmp_path / "text.npz").write_text("no numbers")
     refused(attempt(str(tmp_path / "text.npz")), "not a NumPy file", "text.npz")
 

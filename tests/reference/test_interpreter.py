@@ -68,7 +68,7 @@ def test_a_batched_program_computes_every_sample(n: int) -> None:
     [
         ({}, "inputs"),
         ({"x": pixels(1, 2, 3, 3), "z": pixels(1)}, "inputs"),
-        ({"x": pixels(1, 2, 3, 3).astype(np.int8)}, "dtype uint8, have int8"),
+        ({"x": pixels(1, 2, 3, 3).astype(np.int8)}, "dtype uint8, got int8"),
         ({"x": pixels(1, 2, 3)}, "shape"),
         ({"x": pixels(1, 2, 3, 4)}, "shape"),
         ({"x": np.array(3, np.uint8)}, "shape"),
@@ -80,12 +80,13 @@ def test_inputs_that_do_not_fit_are_refused(batched: bool, inputs: dict[str, np.
 
 
 def test_a_program_that_is_not_batched_takes_one_shape() -> None:
-    with pytest.raises(InputError, match=r"shape \[1, 2, 3, 3\], have \[2, 2, 3, 3\]"):
+    with pytest.raises(InputError, match=r"shape \[1, 2, 3, 3\], got \[2, 2, 3, 3\]"):
         run(affine(), {"x": pixels(2, 2, 3, 3)})
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [(TERNARY, r"want values -1\.\.1, have 0\.\.2"), (BIPOLAR, r"want the values \[-1, 1\] only")]
+    ("kind", "message"),
+    [(TERNARY, r"expected values -1\.\.1, got 0\.\.2"), (BIPOLAR, r"expected the values \[-1, 1\] only")],
 )
 def test_inputs_outside_of_their_range_are_refused(kind: Element, message: str) -> None:
     program = Program.new("few", [Port("x", tensor_type((4,), kind), np.dtype(np.int8))])
@@ -102,7 +103,7 @@ def test_batches_of_different_size_are_refused() -> None:
     total = AddOp.make(*program.block.args)
     program.block.add_op(total)
     program.finish([("y", total.result, np.dtype(np.float32))])
-    with pytest.raises(InputError, match=r"have \[2, 3\]"):
+    with pytest.raises(InputError, match=r"got \[2, 3\]"):
         run(program, {"a": np.zeros((2, 3), np.float32), "b": np.zeros((3, 3), np.float32)})
 
 

@@ -37,7 +37,7 @@ def windows(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, list[int]]]:
     for i in range(rank):
         least = max((kernel[i] - 1) * dilations[i] + 1 - pads[i] - pads[i + rank], 1)
         size.append(draw(st.integers(least, least + 5)))
-        last = size[i] + pads[i + rank] - (kernel[i] - 1) * dilations[i]  # behind the last window's first element
+        last = size[i] + pads[i + rank] - (kernel[i] - 1) * dilations[i]  # after the last window's first element
         taps = range(0, kernel[i] * dilations[i], dilations[i])
         assume(all(any(0 <= at + t < size[i] for t in taps) for at in range(-pads[i], last, strides[i])))
     shape = (draw(st.integers(0, 2)), draw(small), *size)

@@ -94,7 +94,7 @@ def test_changes_after_opening(tmp_path: Path) -> None:
         ({"../x": b""}, "climbs out"),
         ({"lib/libtiny.so": None}, "needs 'lib/libtiny.so'"),
         ({"manifest.json": b"{}"}, "cannot list itself"),
-        ({"layers.json": b"{}"}, "want an array"),
+        ({"layers.json": b"{}"}, "expected an array"),
     ],
 )
 def test_contents_that_could_not_be_opened(tmp_path: Path, change: dict[str, bytes | None], message: str) -> None:

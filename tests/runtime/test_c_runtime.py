@@ -227,7 +227,7 @@ def expander(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 @st.composite
 def masks(draw: st.DrawFn) -> np.ndarray:
-    """What fills up, run by run; runs repeat, and sequences of them."""
+    """Padding, run by run; runs repeat, and sequences of them."""
     runs = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 30))
     pieces = [np.tile(np.repeat([False, True], [keep, skip]), n) for keep, skip, n in draw(st.lists(runs, max_size=4))]
     return np.tile(np.concatenate([*pieces, [False]]), draw(st.integers(1, 9)))

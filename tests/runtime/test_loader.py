@@ -111,14 +111,14 @@ GOOD = samples(2)
     [
         ({"x": GOOD["x"]}, "input 't' is missing"),
         ({**GOOD, "z": GOOD["x"]}, "there is no input 'z'"),
-        (GOOD["x"], "want 2 inputs, have 1"),
-        ([GOOD["x"]], "want 2 inputs, have 1"),
-        ({**GOOD, "x": GOOD["x"].astype(np.float64)}, "input 'x': want dtype float32, have float64"),
-        ({**GOOD, "x": GOOD["x"].astype(">f4")}, "input 'x': want dtype float32, have >f4"),
-        ({**GOOD, "t": GOOD["t"].astype(np.uint8)}, "input 't': want dtype int8, have uint8"),
-        ({**GOOD, "x": GOOD["x"].transpose(0, 2, 1)}, r"input 'x': want shape \[N, 3, 4\], have \[2, 4, 3\]"),
-        ({**GOOD, "x": GOOD["x"][0]}, r"want shape \[N, 3, 4\], have \[3, 4\]"),
-        ({**GOOD, "x": np.float32(3)}, r"want shape \[N, 3, 4\], have \[\]"),
+        (GOOD["x"], "expected 2 inputs, got 1"),
+        ([GOOD["x"]], "expected 2 inputs, got 1"),
+        ({**GOOD, "x": GOOD["x"].astype(np.float64)}, "input 'x': expected dtype float32, got float64"),
+        ({**GOOD, "x": GOOD["x"].astype(">f4")}, "input 'x': expected dtype float32, got >f4"),
+        ({**GOOD, "t": GOOD["t"].astype(np.uint8)}, "input 't': expected dtype int8, got uint8"),
+        ({**GOOD, "x": GOOD["x"].transpose(0, 2, 1)}, r"input 'x': expected shape \[N, 3, 4\], got \[2, 4, 3\]"),
+        ({**GOOD, "x": GOOD["x"][0]}, r"expected shape \[N, 3, 4\], got \[3, 4\]"),
+        ({**GOOD, "x": np.float32(3)}, r"expected shape \[N, 3, 4\], got \[\]"),
         ({**GOOD, "t": GOOD["t"][:1]}, "input 't': batch of 1, but the first input has 2"),
         ({**GOOD, "t": GOOD["t"] * 2}, r"input 't': values outside -1\.\.1"),
         ({**GOOD, "x": "text"}, "input 'x': not an array: str"),
@@ -133,7 +133,7 @@ def test_inputs_that_do_not_fit(model: LoadedModel, inputs: Any, message: str) -
 
 @pytest.mark.parametrize("threads", [0, -1, 1025, True, 1.5, "2"])
 def test_bad_thread_counts(artifact: Path, threads: Any) -> None:
-    with pytest.raises(InputError, match=r"want an integer in 1\.\.1024"):
+    with pytest.raises(InputError, match=r"expected an integer in 1\.\.1024"):
         load(artifact, threads=threads)
 
 
@@ -149,7 +149,7 @@ def test_run_until(model: LoadedModel) -> None:
     for step in ("none", 4, -1):
         with pytest.raises(InputError, match="there is no step"):
             model.run_until(step, feeds)
-    with pytest.raises(InputError, match="want one sample, have 2"):
+    with pytest.raises(InputError, match="expected one sample, got 2"):
         model.run_until(0, samples(2))
 
 

@@ -279,7 +279,8 @@ def test_inspect_shows_one_and_names_all(several: Path, alone: dict[str, Path], 
         assert [text.partition(";")[0] for text in targets if text.endswith("; shown here")] == [name]
     assert tercet.inspect(several).layers == tercet.inspect(several, target=NAMES[0]).layers
     assert main(["inspect", str(several), "--target", "generic", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["layers"][0]["symbol"] == "k00_" + found.layers[0].symbol[4:]
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert [layer["cycles"] for layer in layers] == [row.cycles for row in tercet.inspect(alone["generic"]).layers]
 
 
 @pytest.mark.parametrize("target", ["aarch64", "generic,x86-64-v3"])

@@ -136,10 +136,10 @@ def test_bisect_of_a_sound_artifact(artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"00-import.mlir", b"00-export.mlir", "texts that are not there"),
-        (b'"00-import"', b'"00_import"', "want a pass such as"),
-        (b'"complete": true', b'"complete": 1', "want true or false"),
-        (b'"weights": {}', b'"weights": {"conv1.weight": 3}', "want a string"),
+        (b"00-import.mlir", b"00-export.mlir", "texts that are missing"),
+        (b'"00-import"', b'"00_import"', "expected a pass such as"),
+        (b'"complete": true', b'"complete": 1', "expected true or false"),
+        (b'"weights": {}', b'"weights": {"conv1.weight": 3}', "expected a string"),
         (b"[", b"{", "not valid JSON"),
     ],
 )

@@ -83,7 +83,7 @@ def test_expected_results_of_another_shape(case: Case) -> None:
     found = case.verify(output=np.zeros((50, 9), F32))
     assert found.same
     assert not found.ok
-    assert "have another shape: want [50, 9], have [50, 10]" in found.expected
+    assert "have another shape: expected [50, 9], got [50, 10]" in found.expected
 
 
 def test_right_expected_results_are_said_to_be_right(case: Case) -> None:

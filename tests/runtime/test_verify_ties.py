@@ -55,7 +55,7 @@ def _few_bits() -> ModelProto:
 
 
 def _behind() -> ModelProto:
-    """A quantizer behind an addition, a relu, a pool, an average and a batch normalisation."""
+    """A quantizer after an addition, a relu, a pool, an average and a batch normalisation."""
     net = Net(2)
     x = net.quantized("x", 0.1, np.int8)
     one, two = net.even_conv(x, 2, 3), net.even_conv(x, 2, 3)

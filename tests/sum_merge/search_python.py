@@ -1,4 +1,4 @@
-"""core.c and moves.h in Python, number for number: what runs without a C compiler (some 50 times slower)."""
+"""core.c and moves.h in Python, number for number: what runs without a C compiler (about 50 times slower)."""
 
 from __future__ import annotations
 

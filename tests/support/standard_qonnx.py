@@ -27,7 +27,7 @@ class _Rewriter:
         self.model = model
         opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
         if opset < OPSET:
-            raise UnsupportedError(f"opset {opset} has no Round and Clip as needed here; want {OPSET} or later")
+            raise UnsupportedError(f"opset {opset} has no Round and Clip as needed here; expected {OPSET} or later")
         self.constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
         self.ranks = _ranks(model)
         self.nodes: list[NodeProto] = []
@@ -63,7 +63,7 @@ class _Rewriter:
     def known(self, node: NodeProto, index: int) -> np.ndarray:
         name = node.input[index]
         if name not in self.constants:
-            raise UnsupportedError(f"input {index} is computed; want a constant", where=_where(node))
+            raise UnsupportedError(f"input {index} is computed; expected a constant", where=_where(node))
         return self.constants[name].astype(np.float32)
 
     def fold(self, node: NodeProto, value: np.ndarray) -> None:

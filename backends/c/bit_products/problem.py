@@ -37,7 +37,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Levels:
-    """Thresholds behind the sums: passed j of them, an output o is values[o, j].
+    """Thresholds after the sums: passed j of them, an output o is values[o, j].
 
     thresholds: int64 [outputs, choices, n], where the value of `selector`, less `first`, chooses.
     """
@@ -147,18 +147,18 @@ def read_problem(kernel: Kernel) -> Problem:
     """The problem of a kernel. Raises Refused with the reason where it is another one."""
     roots = [op for op in kernel.ops if isinstance(op, ConvOp | MatMulOp)]
     if len(roots) != 1:
-        raise Refused(f"want one conv or matmul, have {len(roots)}")
+        raise Refused(f"expected one conv or matmul, got {len(roots)}")
     root = roots[0]
     x, weights = root.operands[:2]
     stored = kernel.array(weights)
     if kernel.input_index(x) is None or stored is None:
-        raise Refused(f"{root.name}: want an operand of the kernel and constant weights")
+        raise Refused(f"{root.name}: expected an operand of the kernel and constant weights")
     if 0 in (*shape_of(x), *stored.shape, *shape_of(root.results[0])):
         raise Refused("an empty tensor")
     if not planes_in_bits(element_of(x)):
-        raise Refused(f"want activations of two values or of -1, 0 and 1, have {element_of(x)}")
+        raise Refused(f"expected activations of two values or of -1, 0 and 1, got {element_of(x)}")
     if (array := kernel.ternary(weights)) is None:
-        raise Refused("want weights of {-1, 0, 1}")
+        raise Refused("expected weights of {-1, 0, 1}")
     problem = read_convolution(kernel, root, array) if isinstance(root, ConvOp) else _product(root, array)
     if len(problem.spans(0)) * len(problem.spans(1)) > MOST_CLASSES:
         raise Refused("a filter of too many taps")

@@ -87,7 +87,7 @@ def finish_function(
 ) -> tuple[str, list[str]]:
     """C of `SYMBOL_finish` for runs of up to `longest` pixels, and of the statements that clear borders. bias: [O].
 
-    Raises Refused where the operations behind the convolution are more than an epilogue.
+    Raises Refused where the operations after the convolution are more than an epilogue.
     """
     epilogue = Epilogue(kernel, root, Grid(shape_of(root.y), 2), longest)
     return epilogue.build(None if bias is None else bias.reshape(-1, 1, 1), constants), epilogue.clears()
@@ -107,8 +107,8 @@ def find_convolution(kernel: Kernel) -> ConvOp:
     """The convolution of one map that a kernel begins with. Raises Refused for other kernels."""
     conv = next((op for op in kernel.ops if isinstance(op, ConvOp)), None)
     if conv is None or kernel.input_index(conv.x) != 0:
-        raise Refused("want a convolution of the first operand")
+        raise Refused("expected a convolution of the first operand")
     x, y = shape_of(conv.x), shape_of(conv.y)
     if len(x) != 4 or x[0] != 1 or 0 in y:
-        raise Refused(f"want a map [1, C, H, W], have {list(x)} -> {list(y)}")
+        raise Refused(f"expected a map [1, C, H, W], got {list(x)} -> {list(y)}")
     return conv

@@ -93,12 +93,12 @@ def read_problem(kernel: Kernel) -> Problem:
     ops, conv = kernel.ops, find_convolution(kernel)
     x, y = shape_of(conv.x), shape_of(conv.y)
     if is_float(conv.x) or storage_dtype(element_of(conv.x)).itemsize != 1:
-        raise Refused(f"want activations of 8 bits, have {element_of(conv.x)}")
+        raise Refused(f"expected activations of 8 bits, got {element_of(conv.x)}")
     if (weights := kernel.ternary(conv.w)) is None:
-        raise Refused("want constant weights of {-1, 0, 1}")
+        raise Refused("expected constant weights of {-1, 0, 1}")
     bias = kernel.array(conv.bias) if conv.bias is not None else np.zeros(len(weights), np.int64)
     if bias is None:
-        raise Refused("want a constant bias")
+        raise Refused("expected a constant bias")
     lo, hi = range_of(element_of(conv.x))
     levels = _levels(kernel, conv)
     finish = levels is None and len(ops) > 1
@@ -117,7 +117,7 @@ def read_problem(kernel: Kernel) -> Problem:
     if finish:
         check_finish(kernel, conv, problem.bias)
     elif list(kernel.op.yielded) != [ops[-1].results[0]]:
-        raise Refused("want one result")
+        raise Refused("expected one result")
     return problem
 
 

@@ -60,7 +60,7 @@ DENSE_INLINE dense_vector dense_multiply(dense_vector a, dense_vector b) {
     return (dense_vector)((dense_unsigned)a * (dense_unsigned)b);
 }
 
-/* Bytes of weights behind one cell. */
+/* Bytes of weights after one cell. */
 DENSE_INLINE int dense_weight_bytes(const enum dense_weights form) {
     return form == DENSE_CELLS ? 4 : form == DENSE_I8_PAIRS ? 2 : 1;
 }

@@ -32,6 +32,8 @@ class Tile:
     packer: PackerOf
 
     def schedule(self) -> Schedule:
+        """cell: what four bytes of operands hold, and how they are multiplied. rows, width: of a register tile, the
+        width in vectors."""
         cell = self.plan.cell.name.removeprefix("DENSE_").lower()
         return {"cell": cell, "rows": self.rows, "width": self.plan.width}
 

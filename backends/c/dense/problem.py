@@ -82,7 +82,7 @@ class Conv:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many rows and columns the last filter tap lies behind the first, inside a phase."""
+        """How many rows and columns the last filter tap lies after the first, inside a phase."""
         y, x = ((k - 1) * d // s for k, s, d in zip(self.kernel, self.strides, self.dilations, strict=True))
         return y, x
 
@@ -109,12 +109,12 @@ def read_problem(kernel: Kernel) -> Problem:
     """The kernel's root as a problem. Raises Refused where it is none of the two."""
     roots = [op for op in kernel.ops if isinstance(op, ConvOp | MatMulOp)]
     if len(roots) != 1:
-        raise Refused(f"want one conv or matmul, have {len(roots)}")
+        raise Refused(f"expected one conv or matmul, got {len(roots)}")
     root = roots[0]
     x, weights = root.operands[:2]
     array = kernel.array(weights)
     if kernel.input_index(x) is None or array is None:
-        raise Refused(f"{root.name}: want an operand of the kernel and constant weights")
+        raise Refused(f"{root.name}: expected an operand of the kernel and constant weights")
     if 0 in (*shape_of(x), *array.shape, *shape_of(root.results[0])):
         raise Refused("an empty tensor")
     return _read_conv(root, x, array) if isinstance(root, ConvOp) else _read_matmul(root, x, array)
@@ -124,7 +124,7 @@ def read_matmul(kernel: Kernel) -> MatMul:
     """The kernel's root as a matrix product. Raises Refused where it is none."""
     problem = read_problem(kernel)
     if not isinstance(problem, MatMul):
-        raise Refused("want a matrix product")
+        raise Refused("expected a matrix product")
     return problem
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..engine import Constant
 
 SLACK = 64
-"""Bytes behind weights that are expanded vector by vector."""
+"""Bytes after weights that are expanded vector by vector."""
 
 
 def is_ternary(weights: np.ndarray) -> bool:
@@ -19,7 +19,7 @@ def is_binary(weights: np.ndarray) -> bool:
 
 
 def store_bytes(cells: np.ndarray, *, binary: bool) -> Constant:
-    """Weights as one int8 each, or for binary ones 0 and 1. Zeros that fill up cells may become anything there."""
+    """Weights as one int8 each, or for binary ones 0 and 1. Zeros that pad cells may become anything there."""
     padded = np.concatenate([cells.reshape(-1), np.zeros(SLACK, cells.dtype)]).astype(np.int8)
     if binary:
         return Constant((padded > 0).astype(np.uint8), radix=2)

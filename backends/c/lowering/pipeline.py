@@ -1,4 +1,4 @@
-"""The order of the C backend's own passes, behind those of the graph."""
+"""The order of the C backend's own passes, after those of the graph."""
 
 from __future__ import annotations
 

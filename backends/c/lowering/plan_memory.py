@@ -50,7 +50,7 @@ def place(buffers: Sequence[Buffer]) -> dict[SSAValue, int]:
 
 
 def _place_in_order(buffers: Sequence[Buffer]) -> dict[SSAValue, int]:
-    """Each buffer in the tightest gap that is free during its life; else behind what is there."""
+    """Each buffer in the tightest gap that is free during its life; else after what is there."""
     placed: list[tuple[int, Buffer]] = []
     for buffer in buffers:
         rivals = sorted(

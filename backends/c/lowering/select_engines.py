@@ -240,7 +240,7 @@ def discard(kernel: KernelOp) -> None:
 
 def _install(group: Sequence[Operation], best: Candidate) -> None:
     """Puts the chosen kernel where the group ends and removes the group. What stands before that end and needs one of
-    the kernel's results moves behind it."""
+    the kernel's results moves after it."""
     last, kernel, olds = group[-1], best.kernel, results_of(group)
     choose(kernel, best.plan)
     block = last.parent

@@ -1,4 +1,4 @@
-"""Chooses engines again where maps could lie in bits, once the kernels before and behind are known.
+"""Chooses engines again where maps could lie in bits, once the kernels before and after are known.
 
 A kernel alone is best computed by the engine that is fastest at it; but where its neighbours hand over bits, an engine
 that wants bytes has to win more than the conversions cost.

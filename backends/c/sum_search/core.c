@@ -1,4 +1,4 @@
-/* The search of sum merging: fold, merge, improve. search_python.py is the same algorithm, number for number, in
+/* The search of sum merging: fold, merge, improve. tests/sum_merge/search_python.py is the same algorithm, number for number, in
    Python: change both. */
 
 #include "moves.h"

@@ -65,6 +65,6 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int], *, ceil_mode:
 
 def _check(node: Node, name: str, values: Sequence[int], count: int, *, least: int) -> None:
     if max(values, default=0) >= 2**31:
-        raise node.error(f"attribute '{name}': want {count} integers below 2^31, have {list(values)}")
+        raise node.error(f"attribute '{name}': expected {count} integers below 2^31, got {list(values)}")
     if len(values) != count or min(values, default=least) < least:
-        raise node.error(f"attribute '{name}': want {count} integers of {least} or more, have {list(values)}")
+        raise node.error(f"attribute '{name}': expected {count} integers of {least} or more, got {list(values)}")

@@ -98,7 +98,7 @@ def clip(e: Emitter, node: Node, x: Value, lo: Value | None = None, hi: Value | 
         return e.op(ClipOp, x, lo=low, hi=high)
     for bound in (lo, hi):
         if bound is not None and (bound.dtype != x.dtype or prod(bound.shape) != 1):
-            raise node.error(f"a bound is {bound.dtype.name}{list(bound.shape)}, want one {x.dtype.name} number")
+            raise node.error(f"a bound is {bound.dtype.name}{list(bound.shape)}, expected one {x.dtype.name} number")
     if all(_fits_float(bound) for bound in (lo, hi)):
         low = -np.inf if lo is None else float(e.scalar(lo, "the lower bound"))
         high = np.inf if hi is None else float(e.scalar(hi, "the upper bound"))

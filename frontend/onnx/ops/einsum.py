@@ -44,10 +44,10 @@ def _labels(node: Node, operands: Sequence[Value]) -> tuple[list[list[str]], lis
     equation = re.sub(r"\s", "", node.text("equation"))
     form = re.fullmatch(r"([a-zA-Z.]*(?:,[a-zA-Z.]*)*)(?:->([a-zA-Z.]*))?", equation)
     if form is None or any(re.sub(r"\.\.\.", "", part, count=1).count(".") for part in re.split("->|,", equation)):
-        raise node.error(f"attribute 'equation': '{equation}' is no sum of products")
+        raise node.error(f"attribute 'equation': '{equation}' is not a sum of products")
     left = form[1].split(",")
     if len(left) != len(operands):
-        raise node.error(f"attribute 'equation': '{equation}' is for {len(left)} operands, have {len(operands)}")
+        raise node.error(f"attribute 'equation': '{equation}' is for {len(left)} operands, got {len(operands)}")
     terms, hidden = [], 0
     for part, value in zip(left, operands, strict=True):
         count = value.rank - len(part.replace("...", ""))

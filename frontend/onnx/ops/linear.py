@@ -25,7 +25,7 @@ def matmul(e: Emitter, node: Node, a: Value, b: Value) -> Value:
 def gemm(e: Emitter, node: Node, a: Value, b: Value, c: Value | None = None) -> Value:
     """alpha * A' B' + beta * C with A' [M, K] and B' [K, N], transposed on request; C broadcasts."""
     if a.rank != 2 or b.rank != 2:
-        raise node.error(f"want matrices, have the ranks {a.rank} and {b.rank}")
+        raise node.error(f"expected matrices, got the ranks {a.rank} and {b.rank}")
     alpha, beta = node.float("alpha", 1.0), node.float("beta", 1.0)
     if not a.is_float and (alpha != 1 or (c is not None and beta != 1)):
         raise Refusal("Gemm of integers with alpha or beta other than 1 is not supported")

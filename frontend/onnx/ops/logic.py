@@ -133,7 +133,7 @@ def _levels(e: Emitter, condition: Value, no: int, step: int, dtype: np.dtype) -
 def _truth(e: Emitter, *values: Value) -> None:
     for value in values:
         if value.dtype != BOOL:
-            raise e.node.error(f"want bool operands, have {value.dtype.name}")
+            raise e.node.error(f"expected bool operands, got {value.dtype.name}")
 
 
 @imports("Not")

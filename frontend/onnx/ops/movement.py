@@ -72,7 +72,7 @@ def slice_(
         begin, end = node.ints("starts"), node.ints("ends")
         where, stride = node.ints("axes", range(len(begin))), (1,) * len(begin)
     elif starts is None or ends is None:
-        raise node.error("want inputs for starts and ends")
+        raise node.error("expected inputs for starts and ends")
     else:
         begin, end = e.integers(starts, "the starts"), e.integers(ends, "the ends")
         where = e.integers(axes, "the axes") if axes is not None else range(len(begin))
@@ -107,7 +107,7 @@ def gather(e: Emitter, node: Node, x: Value, indices: Value) -> Value:
 def _block(node: Node, x: Value) -> int:
     block = node.int("blocksize")
     if x.rank != 4 or block < 1:
-        raise node.error(f"want a tensor of rank 4 and a block of 1 or more, have rank {x.rank} and {block}")
+        raise node.error(f"expected a tensor of rank 4 and a block of 1 or more, got rank {x.rank} and {block}")
     return block
 
 

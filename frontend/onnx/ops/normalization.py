@@ -41,9 +41,9 @@ def _normalized(e: Emitter, x: Value, axes: tuple[int, ...], epsilon: float) -> 
 def instance_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias: Value) -> Value:
     """x [N, C, ..]: over all axes from the third on; scale and bias [C]."""
     if x.rank < 3:
-        raise node.error(f"want a tensor with spatial axes, have rank {x.rank}")
+        raise node.error(f"expected a tensor with spatial axes, got rank {x.rank}")
     if scale.shape != x.shape[1:2] or bias.shape != x.shape[1:2]:
-        raise node.error(f"scale and bias have the shapes {list(scale.shape)} and {list(bias.shape)}, want [channels]")
+        raise node.error(f"scale, bias: expected shape [channels], got {list(scale.shape)} and {list(bias.shape)}")
     y, _, _ = _normalized(e, x, tuple(range(2, x.rank)), node.float("epsilon", 1e-5))
     shape = (*scale.shape, *(1,) * (x.rank - 2))
     return e.op(AddOp, e.op(MulOp, y, e.reshape(scale, shape)), e.reshape(bias, shape))

@@ -35,7 +35,7 @@ def pad(
         fill = 0.0 if value is None else float(e.scalar(value, "the constant value"))
     over = e.axes(e.integers(axes, "the axes"), x.rank) if axes is not None else tuple(range(x.rank))
     if len(amounts) != 2 * len(over):
-        raise node.error(f"want {2 * len(over)} pads, have {len(amounts)}")
+        raise node.error(f"expected {2 * len(over)} pads, got {len(amounts)}")
     begins, ends = [0] * x.rank, [0] * x.rank
     for i, axis in enumerate(over):
         begins[axis], ends[axis] = amounts[i], amounts[i + len(over)]

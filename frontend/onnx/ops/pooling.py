@@ -14,7 +14,7 @@ from ._window import Window, window
 
 def _window(node: Node, x: Value) -> Window:
     if x.rank < 3:
-        raise node.error(f"want a tensor with spatial axes, have rank {x.rank}")
+        raise node.error(f"expected a tensor with spatial axes, got rank {x.rank}")
     return window(node, x.shape[2:], node.ints("kernel_shape"), ceil_mode=bool(node.int("ceil_mode", 0)))
 
 

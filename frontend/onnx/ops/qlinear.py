@@ -73,7 +73,7 @@ def _import(form: Form, e: Emitter, node: Node, *inputs: Value | None) -> Value:
         y_scale, y_zero = (*parts[3 * count :], None, None)[:2]
         extra, parts = parts[3 * count + 2 :], parts[: 3 * count]
         if extra:
-            raise node.error(f"want at most {len(inputs) - len(extra)} inputs, have {len(inputs)}")
+            raise node.error(f"expected at most {len(inputs) - len(extra)} inputs, got {len(inputs)}")
     parts += [None] * (3 * count - len(parts))
     if y_scale is None or not count or any(p is None for p in (*plain, *parts[::3], *parts[1::3])):
         raise node.error("a required input is left out")

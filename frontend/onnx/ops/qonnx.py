@@ -31,7 +31,7 @@ def _bits(e: Emitter, value: Value, what: str) -> int:
         raise Refusal(f"{what} that differs between channels is not supported")
     bits = float(array.reshape(-1)[0])
     if bits != int(bits) or bits < 1:
-        raise e.node.error(f"{what} is {bits:g}, want a whole number of 1 or more")
+        raise e.node.error(f"{what} is {bits:g}, expected a whole number of 1 or more")
     if bits > _MAX_BITS:
         raise Refusal(f"{what} is {int(bits)}, more than {_MAX_BITS} is not supported")
     return int(bits)
@@ -135,7 +135,7 @@ def multi_threshold(e: Emitter, node: Node, x: Value, thresholds: Value) -> Valu
     x = e.to_float(x)
     table = e.known(thresholds, "the thresholds").astype(np.float32)
     if table.ndim != 2:
-        raise node.error(f"want thresholds of shape [channels or 1, steps], have {list(table.shape)}")
+        raise node.error(f"expected thresholds of shape [channels or 1, steps], got {list(table.shape)}")
     if len(broken := np.flatnonzero(np.isnan(table).any(axis=1))):
         raise node.error(f"a threshold of channel {broken[0]} is NaN")
     table = np.sort(table, axis=1)

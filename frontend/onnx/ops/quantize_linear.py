@@ -74,7 +74,7 @@ def along(e: Emitter, node: Node, parameter: Value, x: Value) -> Value:
 def _blocks(e: Emitter, node: Node, parameter: Value, x: Value, axis: int, block: int) -> Value:
     want = tuple(-(-d // block) if a == axis else d for a, d in enumerate(x.shape))
     if parameter.shape != want:
-        raise node.error(f"scale or zero point {list(parameter.shape)}: blocks of {block} want {list(want)}")
+        raise node.error(f"scale or zero point {list(parameter.shape)}: blocks of {block} expect {list(want)}")
     return e.take(parameter, np.arange(x.shape[axis]) // block, axis, suffix="blocks")
 
 

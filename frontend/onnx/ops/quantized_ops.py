@@ -49,7 +49,7 @@ def one_number(e: Emitter, value: Value, rank: int = 0) -> Value:
     if of_sample(e, value, rank):
         return value
     if value.shape not in ((), (1,)):
-        raise e.node.error(f"want one scale or zero point, have the shape {list(value.shape)}")
+        raise e.node.error(f"expected one scale or zero point, got the shape {list(value.shape)}")
     return e.reshape(value, ())
 
 
@@ -58,7 +58,7 @@ def _by_filter(e: Emitter, value: Value, filters: int, rank: int) -> Value:
     if value.shape in ((), (1,)):
         return e.reshape(value, ())
     if value.shape != (filters,):
-        raise e.node.error(f"want one scale or zero point or {filters}, have the shape {list(value.shape)}")
+        raise e.node.error(f"expected one scale or zero point or {filters}, got the shape {list(value.shape)}")
     return e.reshape(value, (filters, *(1,) * (rank - 1)))
 
 
@@ -173,7 +173,7 @@ def qgemm(
     A' [M, K], B' [K, N] with a scale and zero point for all or for each of its columns; C broadcasts.
     """
     if a.rank != 2 or b.rank != 2:
-        raise node.error(f"want matrices, have the ranks {a.rank} and {b.rank}")
+        raise node.error(f"expected matrices, got the ranks {a.rank} and {b.rank}")
     a = e.transpose(a, (1, 0)) if node.int("transA", 0) else a
     b = e.transpose(b, (1, 0)) if node.int("transB", 0) else b
     total = product(e, a, one_number(e, a_zero), b, b_zero)

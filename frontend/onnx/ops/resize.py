@@ -139,7 +139,7 @@ def _region(e: Emitter, node: Node, x: Value, roi: Value | None) -> dict[int, tu
     values = e.known(roi, "the region of interest").astype(np.float64).reshape(-1)
     axes = _over(node, e, x, len(values) // 2)
     if len(values) % 2 or not np.isfinite(values).all():
-        raise node.error(f"want two finite numbers for each axis, have {values.tolist()}")
+        raise node.error(f"expected two finite numbers for each axis, got {values.tolist()}")
     return dict(zip(axes, zip(values[: len(axes)], values[len(axes) :], strict=True), strict=True))
 
 
@@ -147,7 +147,7 @@ def _over(node: Node, e: Emitter, x: Value, count: int) -> tuple[int, ...]:
     """The axes that scales or sizes are for."""
     axes = e.axes(node.ints("axes", range(x.rank)), x.rank)
     if count != len(axes):
-        raise node.error(f"want {len(axes)} scales or sizes, have {count}")
+        raise node.error(f"expected {len(axes)} scales or sizes, got {count}")
     return axes
 
 
@@ -157,7 +157,7 @@ def _factors(e: Emitter, node: Node, x: Value, scales: Value | None) -> Factors:
         raise node.error("neither scales nor sizes are given")
     values = e.known(scales, "the scales").astype(np.float32).reshape(-1)
     if not bool(np.all(np.isfinite(values) & (values > 0))):
-        raise node.error(f"scales must be positive, have {values.tolist()}")
+        raise node.error(f"scales must be positive, got {values.tolist()}")
     axes = _over(node, e, x, len(values))
     return {a: (s, int(np.floor(_F(x.shape[a]) * s))) for a, s in zip(axes, values, strict=True)}
 
@@ -167,7 +167,7 @@ def _from_sizes(e: Emitter, node: Node, x: Value, sizes: Value) -> Factors:
     values = e.integers(sizes, "the sizes")
     axes = _over(node, e, x, len(values))
     if min(values, default=1) < 1 or any(not x.shape[a] for a in axes):
-        raise node.error(f"sizes must be positive, have {list(values)}")
+        raise node.error(f"sizes must be positive, got {list(values)}")
     policy = node.text("keep_aspect_ratio_policy", "stretch")
     ratios = [_F(v) / _F(x.shape[a]) for a, v in zip(axes, values, strict=True)]
     if policy == "stretch":
@@ -256,7 +256,7 @@ def _taps(at: np.ndarray, size: int, a: float, *, exclude: bool) -> list[tuple[n
 def _of_integers(x: Value, scaled: Factors) -> Factors:
     """All axes that onnxruntime interpolates.
 
-    Integers truncate, so every rounding of the sum counts; and behind the last index of an axis, though its scale is 1,
+    Integers truncate, so every rounding of the sum counts; and after the last index of an axis, though its scale is 1,
     lie two halves of the same point. Raises Refusal for bytes with channels last: onnxruntime interpolates them with
     weights in units of 2^-10.
     """

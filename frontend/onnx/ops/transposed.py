@@ -23,13 +23,13 @@ def conv_transpose(e: Emitter, node: Node, x: Value, w: Value, bias: Value | Non
     if x.rank not in (3, 4):
         raise Refusal(f"convolution of a tensor of rank {x.rank} is not supported, only 1-D and 2-D")
     if w.rank != x.rank or w.shape[0] != x.shape[1]:
-        raise node.error(f"the weight has the shape {list(w.shape)}, want [{x.shape[1]}, ..] of rank {x.rank}")
+        raise node.error(f"the weight has the shape {list(w.shape)}, expected [{x.shape[1]}, ..] of rank {x.rank}")
     kernel = node.ints("kernel_shape", w.shape[2:])
     if kernel != w.shape[2:]:
         raise node.error(f"attribute 'kernel_shape' is {list(kernel)}, but the weight has {list(w.shape[2:])}")
     group = node.int("group", 1)
     if group < 1 or w.shape[0] % group:
-        raise node.error(f"attribute 'group': want a divisor of {w.shape[0]} channels, have {group}")
+        raise node.error(f"attribute 'group': expected a divisor of {w.shape[0]} channels, got {group}")
     frame = window(node, x.shape[2:], kernel)
     borders = _borders(node, x.shape[2:], frame)
     x = _spread(e, node, x, frame.strides, borders)
@@ -46,7 +46,7 @@ def _borders(node: Node, size: Sequence[int], frame: Window) -> list[int]:
     spans = [d * (k - 1) for k, d in zip(frame.kernel, frame.dilations, strict=True)]
     extra = node.ints("output_padding", (0,) * rank)
     if len(extra) != rank or min(extra, default=0) < 0:
-        raise node.error(f"attribute 'output_padding': want {rank} integers of 0 or more, have {list(extra)}")
+        raise node.error(f"attribute 'output_padding': expected {rank} integers of 0 or more, got {list(extra)}")
     whole = [(n - 1) * s + more + span + 1 for n, s, more, span in zip(size, frame.strides, extra, spans, strict=True)]
     begins, ends = _cut(node, size, frame, whole)
     if any(n - b - c < 1 for n, b, c in zip(whole, begins, ends, strict=True)) or 0 in size:
@@ -65,7 +65,7 @@ def _cut(node: Node, size: Sequence[int], frame: Window, whole: Sequence[int]) -
     rank, auto = len(size), node.text("auto_pad", "NOTSET")
     wanted = node.ints("output_shape", ())
     if wanted and len(wanted) not in (rank, rank + 2):
-        raise node.error(f"attribute 'output_shape': want {rank} sizes, have {list(wanted)}")
+        raise node.error(f"attribute 'output_shape': expected {rank} sizes, got {list(wanted)}")
     if wanted:
         target = list(wanted[-rank:])
     elif auto.startswith("SAME"):

@@ -20,7 +20,7 @@ from ....ir.program import Program
 from ...artifact.stored_ir import kernel_program
 from ...load.loader import LoadedModel
 from ..compare import Difference, difference, wrong_elements
-from ..ort import Session, approximate_operators, open_probe, open_session, run_samples
+from ..ort import Session, approximate_operators, open_probe, open_session, read_model, run_samples
 from ..samples import Arrays, Samples
 from .expected import compare_expected
 from .judge import MOST_JUDGED, Judge, chosen, differing
@@ -51,11 +51,9 @@ class SecondOpinion:
 
 def open_second_opinion(model: ModelProto | Path, why: str = "") -> SecondOpinion:
     """Never fails: a model that onnxruntime does not take has no second opinion. why: the model is an export."""
-    import onnx
-
     try:
-        proto = model if isinstance(model, onnx.ModelProto) else onnx.load(str(model), load_external_data=False)
-        return SecondOpinion(model, open_session(model, optimize=False), why, approximate_operators(proto))
+        operators = approximate_operators(read_model(model, external=False))
+        return SecondOpinion(model, open_session(model, optimize=False), why, operators)
     except TercetError as error:
         return SecondOpinion(model, None, f"no second opinion: {error.what}")
 

@@ -285,7 +285,7 @@ def _product_of_values(g: Graph, x: Value) -> Value:
 
 @rule("Gemm", both(floats, full), weight=2)
 def gemm(g: Graph, x: Value) -> Value:
-    """Of a matrix; of anything else behind Flatten or Reshape."""
+    """Of a matrix; of anything else after Flatten or Reshape."""
     if x.rank != 2:
         g.need(x.rank >= 1)
         rows = x.shape[0]

@@ -10,7 +10,7 @@
 #endif
 
 #define ACTIVE_INLINE static inline __attribute__((always_inline))
-/* Defined where this is included: ACTIVE_BLOCK, planes that are added together; ACTIVE_SPARE, items behind a list
+/* Defined where this is included: ACTIVE_BLOCK, planes that are added together; ACTIVE_SPARE, items after a list
  * that may be written. */
 #define ACTIVE_HEAD 2   /* items in front of a list's places: blocks of inputs that are 1, and that are -1 */
 
@@ -32,7 +32,7 @@ ACTIVE_INLINE uint16_t *active_append(uint16_t *end, uint64_t ones, unsigned fir
     return end;
 }
 
-/* The list of a pixel's inputs in `words` words of channels: those that are 1, filled up to whole blocks with the place of
+/* The list of a pixel's inputs in `words` words of channels: those that are 1, padded to whole blocks with the place of
  * no weights, then those that are -1. step: from the weights of one input to those of the next; nothing: where the
  * weights of no input lie; items: inputs of a block. Returns ones less minus ones. */
 ACTIVE_INLINE int active_list(uint16_t *list, const uint64_t *bits, int words, const int planes, const unsigned step,

@@ -65,7 +65,7 @@ def epilogue_of(kernel: Kernel, plan: Plan) -> Epilogue:
 
 
 def _lanes(plan: Plan, values: np.ndarray) -> np.ndarray:
-    """Values [.., outputs] with outputs filled up to whole blocks, by zeros."""
+    """Values [.., outputs] with outputs padded to whole blocks, by zeros."""
     rest = plan.blocks * plan.lanes - plan.problem.outputs
     return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, rest)])
 

@@ -16,8 +16,8 @@ from .forms import Form
 
 NAME = "active_inputs"
 BLOCK, SPARE, RUN, ITEMS = 16, 32, 32, 64
-"""Planes that are added together; items behind a list that may be written; outputs whose sums are taken from the
-counters together; items of a list beside its channels: its head, what fills up, spare ones."""
+"""Planes that are added together; items after a list that may be written; outputs whose sums are taken from the
+counters together; items of a list beside its channels: its head, padding, spare ones."""
 DEFINES = {"ACTIVE_BLOCK": BLOCK, "ACTIVE_SPARE": SPARE, "ACTIVE_RUN": RUN}
 MOST_PIXELS, COUNTER_BYTES = 256, 256 * 1024
 """Pixels of a band, at most, and bytes of their counters."""
@@ -97,6 +97,7 @@ class Plan:
         )
 
     def schedule(self) -> Schedule:
+        """bytes: of a vector, which holds a bit of 8 outputs in each. words: of 64 channels each, in a chunk."""
         return {"bytes": self.bytes, "words": self.words}
 
     # -- cost -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
     """plan.py holds what is decided, adder_graph.h what every kernel calls."""
     plan, most = read_plan(kernel, target), round(CODE_SHARE_OF_L2 * target.l2)
     if plan.code_bytes > most:
-        raise Refused(f"want at most {most} bytes of code, have about {plan.code_bytes}")
+        raise Refused(f"expected at most {most} bytes of code, got about {plan.code_bytes}")
     return [Plan.of(NAME, plan, target, layout_requests(kernel, plan.problem), any_planes, emit_graph)]
 
 

@@ -8,25 +8,31 @@
 
 #include "epilogue.h"
 
+/* The order of additions keeps few sums alive. GCC would choose another one, spill a quarter more and take longer. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-reassoc")
+#endif
+
 #define SUMS_INLINE static inline __attribute__((always_inline))
 
 typedef uint16_t sums_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 typedef uint32_t sums_u32v __attribute__((vector_size(TERCET_VECTOR_BYTES), may_alias));
 
-typedef tercet_i8v sums_8;
-typedef struct { tercet_i16v v[2]; } sums_16;
-typedef struct { tercet_i32v v[4]; } sums_32;
+/* Lanes without a pixel may leave their range, so lanes are unsigned, which wrap, and signed only where that matters. */
+typedef tercet_u8v sums_8;
+typedef struct { sums_u16v v[2]; } sums_16;
+typedef struct { sums_u32v v[4]; } sums_32;
 
 /* Wider lanes. */
 SUMS_INLINE sums_16 sums_8to16(sums_8 x) {
     const sums_u16v pairs = (sums_u16v)x;
-    return (sums_16){{(tercet_i16v)(pairs << 8) >> 8, (tercet_i16v)pairs >> 8}};
+    return (sums_16){{(sums_u16v)((tercet_i16v)(pairs << 8) >> 8), (sums_u16v)((tercet_i16v)pairs >> 8)}};
 }
 
 SUMS_INLINE sums_32 sums_16to32(sums_16 x) {
     const sums_u32v even = (sums_u32v)x.v[0], odd = (sums_u32v)x.v[1];
-    return (sums_32){{(tercet_i32v)(even << 16) >> 16, (tercet_i32v)(odd << 16) >> 16, (tercet_i32v)even >> 16,
-                      (tercet_i32v)odd >> 16}};
+    return (sums_32){{(sums_u32v)((tercet_i32v)(even << 16) >> 16), (sums_u32v)((tercet_i32v)(odd << 16) >> 16),
+                      (sums_u32v)((tercet_i32v)even >> 16), (sums_u32v)((tercet_i32v)odd >> 16)}};
 }
 
 SUMS_INLINE sums_32 sums_8to32(sums_8 x) {
@@ -35,24 +41,22 @@ SUMS_INLINE sums_32 sums_8to32(sums_8 x) {
 
 /* Narrower lanes, modulo 256 or 65536: the inverse. */
 SUMS_INLINE sums_8 sums_16to8(sums_16 x) {
-    return (sums_8)(((sums_u16v)x.v[0] & 255) | (sums_u16v)x.v[1] << 8);
+    return (sums_8)((x.v[0] & 255) | x.v[1] << 8);
 }
 
 SUMS_INLINE sums_16 sums_32to16(sums_32 x) {
-    return (sums_16){{(tercet_i16v)(((sums_u32v)x.v[0] & 65535) | (sums_u32v)x.v[2] << 16),
-                      (tercet_i16v)(((sums_u32v)x.v[1] & 65535) | (sums_u32v)x.v[3] << 16)}};
+    return (sums_16){{(sums_u16v)((x.v[0] & 65535) | x.v[2] << 16), (sums_u16v)((x.v[1] & 65535) | x.v[3] << 16)}};
 }
 
 SUMS_INLINE sums_8 sums_32to8(sums_32 x) {
     return sums_16to8(sums_32to16(x));
 }
 
-/* Pixels of int8 (sums_x..) or uint8 (sums_u..; sums_u8 for 0..127) as lanes of 8, 16 or 32 bits. */
-SUMS_INLINE sums_8 sums_x8(const unsigned char *from) {
-    sums_8 x;
-    memcpy(&x, from, sizeof x);
-    return x;
-}
+/* Pixels of int8 (sums_x..) or uint8 (sums_u..; sums_u8 for 0..127) as lanes of 8, 16 or 32 bits. What a kernel says most
+ * often, loads and additions of bytes, are macros: calls double the time that the compiler takes. */
+typedef uint8_t sums_8_at __attribute__((vector_size(TERCET_VECTOR_BYTES), aligned(1), may_alias));
+#define sums_x8(from) ((sums_8)*(const sums_8_at *)(from))
+#define sums_u8(from) sums_x8(from)
 
 SUMS_INLINE sums_16 sums_x16(const unsigned char *from) {
     return sums_8to16(sums_x8(from));
@@ -62,13 +66,9 @@ SUMS_INLINE sums_32 sums_x32(const unsigned char *from) {
     return sums_8to32(sums_x8(from));
 }
 
-SUMS_INLINE sums_8 sums_u8(const unsigned char *from) {
-    return sums_x8(from);
-}
-
 SUMS_INLINE sums_16 sums_u16(const unsigned char *from) {
     const sums_u16v pairs = (sums_u16v)sums_x8(from);
-    return (sums_16){{(tercet_i16v)(pairs & 255), (tercet_i16v)(pairs >> 8)}};
+    return (sums_16){{pairs & 255, pairs >> 8}};
 }
 
 SUMS_INLINE sums_32 sums_u32(const unsigned char *from) {
@@ -81,63 +81,50 @@ SUMS_INLINE sums_32 sums_u32(const unsigned char *from) {
 
 /* The same number in every lane. */
 SUMS_INLINE sums_8 sums_all8(int number) {
-    return (sums_8){0} + (int8_t)number;
+    return (sums_8){0} + (uint8_t)number;
 }
 
 SUMS_INLINE sums_16 sums_all16(int number) {
-    const tercet_i16v all = (tercet_i16v){0} + (int16_t)number;
+    const sums_u16v all = (sums_u16v){0} + (uint16_t)number;
     return (sums_16){{all, all}};
 }
 
 SUMS_INLINE sums_32 sums_all32(int number) {
-    const tercet_i32v all = (tercet_i32v){0} + number;
+    const sums_u32v all = (sums_u32v){0} + (uint32_t)number;
     return (sums_32){{all, all, all, all}};
 }
 
-/* Lanes of garbage may leave their range; unsigned ones then wrap. */
-#define SUMS_WRAPPED(vector, unsigned_vector, a, sign, b) (vector)((unsigned_vector)(a)sign(unsigned_vector)(b))
-#define SUMS_I8(a, sign, b) SUMS_WRAPPED(tercet_i8v, tercet_u8v, a, sign, b)
-#define SUMS_I16(a, sign, b) SUMS_WRAPPED(tercet_i16v, sums_u16v, a, sign, b)
-#define SUMS_I32(a, sign, b) SUMS_WRAPPED(tercet_i32v, sums_u32v, a, sign, b)
-
-SUMS_INLINE sums_8 sums_add8(sums_8 a, sums_8 b) {
-    return SUMS_I8(a, +, b);
-}
-
-SUMS_INLINE sums_8 sums_sub8(sums_8 a, sums_8 b) {
-    return SUMS_I8(a, -, b);
-}
+#define sums_add8(a, b) ((a) + (b))
+#define sums_sub8(a, b) ((a) - (b))
 
 SUMS_INLINE sums_16 sums_add16(sums_16 a, sums_16 b) {
-    return (sums_16){{SUMS_I16(a.v[0], +, b.v[0]), SUMS_I16(a.v[1], +, b.v[1])}};
+    return (sums_16){{a.v[0] + b.v[0], a.v[1] + b.v[1]}};
 }
 
 SUMS_INLINE sums_16 sums_sub16(sums_16 a, sums_16 b) {
-    return (sums_16){{SUMS_I16(a.v[0], -, b.v[0]), SUMS_I16(a.v[1], -, b.v[1])}};
+    return (sums_16){{a.v[0] - b.v[0], a.v[1] - b.v[1]}};
 }
 
 SUMS_INLINE sums_32 sums_add32(sums_32 a, sums_32 b) {
-    return (sums_32){{SUMS_I32(a.v[0], +, b.v[0]), SUMS_I32(a.v[1], +, b.v[1]), SUMS_I32(a.v[2], +, b.v[2]),
-                      SUMS_I32(a.v[3], +, b.v[3])}};
+    return (sums_32){{a.v[0] + b.v[0], a.v[1] + b.v[1], a.v[2] + b.v[2], a.v[3] + b.v[3]}};
 }
 
 SUMS_INLINE sums_32 sums_sub32(sums_32 a, sums_32 b) {
-    return (sums_32){{SUMS_I32(a.v[0], -, b.v[0]), SUMS_I32(a.v[1], -, b.v[1]), SUMS_I32(a.v[2], -, b.v[2]),
-                      SUMS_I32(a.v[3], -, b.v[3])}};
+    return (sums_32){{a.v[0] - b.v[0], a.v[1] - b.v[1], a.v[2] - b.v[2], a.v[3] - b.v[3]}};
 }
 
-/* level + step * (sum > bound) in every lane. A step of 1 or -1, the usual ones, saves an operation. */
-#define SUMS_STEP(level, sum, bound, step, add)                                                                        \
-    ((step) == 1    ? add(level, -, (sum) > (bound))                                                                   \
-     : (step) == -1 ? add(level, +, (sum) > (bound))                                                                   \
-                    : add(level, +, ((sum) > (bound)) & (step)))
+/* level + step in the lanes where `passed` is all ones. A step of 1 or -1, the usual ones, saves an operation. */
+#define SUMS_STEP(level, passed, step, lane)                                                                           \
+    ((step) == 1    ? (level) - (passed)                                                                               \
+     : (step) == -1 ? (level) + (passed)                                                                               \
+                    : (level) + ((passed) & (lane)(step)))
 
 /* start + step * #{bound : sum > bound}, modulo 256. */
 SUMS_INLINE sums_8 sums_levels8(sums_8 sum, int start, int step, int count, const int *bounds) {
     sums_8 level = sums_all8(start);
 #pragma GCC unroll 32
     for (int j = 0; j < count; j++)
-        level = SUMS_STEP(level, sum, (int8_t)bounds[j], (int8_t)step, SUMS_I8);
+        level = SUMS_STEP(level, (sums_8)((tercet_i8v)sum > (int8_t)bounds[j]), step, uint8_t);
     return level;
 }
 
@@ -147,7 +134,7 @@ SUMS_INLINE sums_8 sums_levels16(sums_16 sum, int start, int step, int count, co
     for (int j = 0; j < count; j++)
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++)
-            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], (int16_t)bounds[j], (int16_t)step, SUMS_I16);
+            level.v[i] = SUMS_STEP(level.v[i], (sums_u16v)((tercet_i16v)sum.v[i] > (int16_t)bounds[j]), step, uint16_t);
     return sums_16to8(level);
 }
 
@@ -157,7 +144,7 @@ SUMS_INLINE sums_8 sums_levels32(sums_32 sum, int start, int step, int count, co
     for (int j = 0; j < count; j++)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            level.v[i] = SUMS_STEP(level.v[i], sum.v[i], bounds[j], step, SUMS_I32);
+            level.v[i] = SUMS_STEP(level.v[i], (sums_u32v)((tercet_i32v)sum.v[i] > bounds[j]), step, uint32_t);
     return sums_32to8(level);
 }
 
@@ -165,7 +152,7 @@ SUMS_INLINE sums_8 sums_levels32(sums_32 sum, int start, int step, int count, co
 SUMS_INLINE sums_8 sums_chosen(const unsigned char *selector, int value, sums_8 level) {
     tercet_i8v x;
     memcpy(&x, selector, sizeof x);
-    return (sums_8)((tercet_u8v)level & (tercet_u8v)(x == (int8_t)value));
+    return level & (sums_8)(x == (int8_t)value);
 }
 
 /* Results where they belong; zeros where there is a mask and its bytes are 0. */
@@ -179,10 +166,10 @@ SUMS_INLINE void sums_put(unsigned char *to, tercet_u8v x, const unsigned char *
 }
 
 SUMS_INLINE void sums_store8(unsigned char *to, sums_8 x, const unsigned char *mask) {
-    sums_put(to, (tercet_u8v)x, mask);
+    sums_put(to, x, mask);
 }
 
-/* Elements of two vectors in turns, the first or the last half of each, as indices of __builtin_shufflevector. */
+/* Elements of two vectors interleaved, the first or the last half of each, as indices of __builtin_shufflevector. */
 #if TERCET_VECTOR_BYTES == 16
 #define SUMS_FIRST_64 0, 2
 #define SUMS_LAST_64 1, 3
@@ -210,8 +197,8 @@ SUMS_INLINE void sums_store8(unsigned char *to, sums_8 x, const unsigned char *m
 #endif
 
 SUMS_INLINE void sums_store16(unsigned char *to, sums_16 x, const unsigned char *mask) {
-    const tercet_i16v first = __builtin_shufflevector(x.v[0], x.v[1], SUMS_FIRST_16);
-    const tercet_i16v last = __builtin_shufflevector(x.v[0], x.v[1], SUMS_LAST_16);
+    const sums_u16v first = __builtin_shufflevector(x.v[0], x.v[1], SUMS_FIRST_16);
+    const sums_u16v last = __builtin_shufflevector(x.v[0], x.v[1], SUMS_LAST_16);
     sums_put(to, (tercet_u8v)first, mask);
     sums_put(to + TERCET_VECTOR_BYTES, (tercet_u8v)last, mask ? mask + TERCET_VECTOR_BYTES : mask);
 }

@@ -113,6 +113,8 @@ class Plan:
         return round(BYTES_INSTRUCTION * (self.vector_adds + 2 * self.widened + moved + finish))
 
     def schedule(self) -> Schedule:
+        """Figures for the reader; there is nothing to choose. adds, depth: of the graph of sums. alive: the most sums
+        that are alive at a time. code_bytes: estimated, of machine code."""
         return {
             "adds": self.graph.adds,
             "depth": self.graph.depth,
@@ -154,7 +156,7 @@ def read_plan(kernel: Kernel, target: Target) -> Plan:
     problem = read_problem(kernel)
     graph = kernel.graph(problem.root)
     if graph is None:
-        raise Refused("want a convolution that sum-merge has factored: a small one with weights of {-1, 0, 1}")
+        raise Refused("expected a convolution that sum-merge has factored: a small one with weights of {-1, 0, 1}")
     if not np.array_equal(graph.to_matrix(), filter_matrix(problem.weights, problem.group)):
         raise IRError("the sum graph of a convolution does not compute its weights", where=kernel.symbol)
     return Plan(problem, graph, target)

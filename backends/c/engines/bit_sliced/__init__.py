@@ -42,10 +42,10 @@ def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
 def _problem(kernel: Kernel) -> Problem:
     problem = read_problem(kernel)
     if problem.lo < -1 or problem.hi > 1 or problem.unsigned:
-        raise Refused(f"want activations of {{-1, 0, 1}}, have {problem.lo}..{problem.hi}")
+        raise Refused(f"expected activations of {{-1, 0, 1}}, got {problem.lo}..{problem.hi}")
     levels = problem.levels
     if levels is not None and levels.choices > 1 and (levels.first < -1 or levels.first + levels.choices > 2):
-        raise Refused("want a selector of {-1, 0, 1}")
+        raise Refused("expected a selector of {-1, 0, 1}")
     return problem
 
 

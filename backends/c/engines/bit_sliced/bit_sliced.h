@@ -224,7 +224,7 @@ BITS_INLINE void bits_words(int32_t number, uint64_t *words) {
 
 /* -- the layer ----------------------------------------------------------------------------------------------------- */
 
-/* The layer. whole, last: for tiles of whole vectors, and for what is left behind them. Parts share pairs of a tile and a
+/* The layer. whole, last: for tiles of whole vectors, and for what is left after them. Parts share pairs of a tile and a
  * channel, tile by tile. */
 BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task, const struct bits_width whole,
                            const struct bits_width last, int finished) {

@@ -214,7 +214,7 @@ BITS_INLINE bits bits_chosen(const struct bits_layer *l, const struct bits_tile 
     return bits_chosen_bytes(l, t, channel, value);
 }
 
-/* Stores a plane of a tile, and nothing behind it: that may be another thread's. */
+/* Stores a plane of a tile, and nothing after it: that may be another thread's. */
 BITS_INLINE void bits_store(const struct bits_layer *l, const struct bits_tile *t, unsigned char *to, bits plane) {
     if (l->tile == BITS_BYTES) {
         *(bits_anywhere *)to = plane;

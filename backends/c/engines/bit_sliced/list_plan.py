@@ -84,7 +84,7 @@ class ListPlan:
 
     @property
     def window(self) -> int:
-        """Bytes of a window of one plane, with what is written behind the last row in words of eight, and what a vector
+        """Bytes of a window of one plane, with what is written after the last row in words of eight, and what a vector
         reads."""
         chunks, taps = -(-self.pitch // self.chunk), (self.form.slots - 1) * self.form.step * self.pitch
         written = self.rows * self.pitch + max(WORD - self.pitch, (chunks - 1) * self.chunk + WORD - self.pitch, 0)
@@ -148,6 +148,7 @@ class ListPlan:
         return (self.form.windows + 1) * self.number_window < NUMBERS
 
     def schedule(self) -> Schedule:
+        """pitch: bytes of a row of output pixels."""
         return {"pitch": self.pitch}
 
     def cost(self, costs: Mapping[str, float]) -> float:
@@ -180,12 +181,12 @@ def list_plans(problem: Problem, bipolar: bool, target: Target) -> list[ListPlan
     if len(form.spans(0)) * len(form.spans(1)) > MOST_CLASSES:
         form = Form(problem, bipolar=False)
     if form.counters > MAX_COUNTER:
-        raise Refused(f"want counts of at most {MAX_COUNTER} bits, have {form.counters}")
+        raise Refused(f"expected counts of at most {MAX_COUNTER} bits, got {form.counters}")
     if form.longest_shift > RUN - 8:
-        raise Refused(f"want taps within {RUN - 8} pixels of a row, have {form.longest_shift + 1}")
+        raise Refused(f"expected taps within {RUN - 8} pixels of a row, got {form.longest_shift + 1}")
     least = -(-problem.out[1] // 8)
     found = [ListPlan(form, target, -(-least // unit) * unit) for unit in (1, 2, 4, 8)]
     fitting = [plan for plan in found if plan.fits]
     if not fitting:
-        raise Refused(f"want less than {NUMBERS} numbers of inputs, have {found[-1].form.windows}")
+        raise Refused(f"expected less than {NUMBERS} numbers of inputs, got {found[-1].form.windows}")
     return fitting[:1]

@@ -57,7 +57,7 @@ def index_stream(plan: TablePlan) -> Constant:
 
 
 def _in_order(plan: TablePlan, flat: np.ndarray, fill: int) -> np.ndarray:
-    """An array [O, inputs] in the order of the index stream; `fill` for inputs that fill up the last table."""
+    """An array [O, inputs] in the order of the index stream; `fill` for inputs that pad the last table."""
     filled = np.full((len(flat), GROUP * plan.groups), fill, np.int32)
     filled[:, : flat.shape[1]] = flat
     tables = filled.reshape(plan.problem.group, plan.channels, plan.groups, GROUP)

@@ -69,7 +69,7 @@ class TablePlan:
 
     @property
     def offsets(self) -> np.ndarray:
-        """int64 [O]: sum = scale * count - offset. Inputs that fill up the last group count as well."""
+        """int64 [O]: sum = scale * count - offset. Inputs that pad the last group count as well."""
         flat = self.problem.weights.reshape(self.problem.outputs, -1)
         filled = GROUP * self.groups
         if not self.one_bit:
@@ -98,6 +98,7 @@ class TablePlan:
         return self.table_bytes + vector * (self.channels * self.counter + (STAGED + 1) * 8 * self.problem.bytes_out)
 
     def schedule(self) -> Schedule:
+        """chunk: tables that are built at a time."""
         return {"chunk": self.chunk}
 
     def cost(self, costs: Mapping[str, float]) -> float:
@@ -133,6 +134,6 @@ def table_plans(problem: Problem, bipolar: bool, target: Target) -> list[TablePl
     bipolar = bipolar and not problem.request().zero
     found = [TablePlan(problem, target, bipolar, chunk) for chunk in CHUNKS]
     if found[0].counter > MAX_COUNTER:
-        raise Refused(f"want counts of at most {MAX_COUNTER} bits, have {found[0].counter}")
+        raise Refused(f"expected counts of at most {MAX_COUNTER} bits, got {found[0].counter}")
     limit = target.l1 * TABLE_SHARE_OF_L1
     return [p for p in found if p.table_bytes <= limit] or [min(found, key=lambda p: p.chunk)]

@@ -77,7 +77,7 @@ def arrange(plan: ConvPlan, span: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step_offsets(plan: ConvPlan) -> np.ndarray:
-    """int64 [depth]: how many cells behind the first plane the inputs of each step lie (dense_conv_offsets)."""
+    """int64 [depth]: how many cells after the first plane the inputs of each step lie (dense_conv_offsets)."""
     problem, (phases_y, phases_x) = plan.problem, plan.problem.phases
     cell, y, x = np.indices((plan.cells, *problem.kernel))
     phase = y % phases_y * phases_x + x % phases_x

@@ -1,6 +1,6 @@
 /* Register tiles over couples: two steps of quads whose sums fit int16 together, so that they are widened once.
  *
- * The weights of a couple are a cell that tells how many cells behind the first of the planes the inputs of its two
+ * The weights of a couple are a cell that tells how many cells after the first of the planes the inputs of its two
  * steps lie (the first one's in the low half), then two cells for each output of the panel. Whoever arranges them proves
  * that no sum leaves int16 (couples.py). */
 #ifndef TERCET_DENSE_COUPLES_H

@@ -33,7 +33,7 @@ DENSE_PACK_PLANES(dense_planes_i8_pairs, int8_t, int16_t, 2)
 DENSE_PACK_PLANES(dense_planes_u8_pairs, uint8_t, int16_t, 2)
 DENSE_PACK_PLANES(dense_planes_i16_pairs, int16_t, int16_t, 2)
 
-/* Copies a matrix row of `inputs` elements to `cells` cells of `per` elements; what lies behind the row is 0. */
+/* Copies a matrix row of `inputs` elements to `cells` cells of `per` elements; what lies after the row is 0. */
 #define DENSE_PACK_ROW(NAME, FROM, TO, PER)                                                                          \
     DENSE_INLINE void NAME(dense_cell *cells, const FROM *from, int inputs, int count, const int shift) {            \
         TO *restrict to = (TO *)cells;                                                                               \

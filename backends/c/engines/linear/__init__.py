@@ -24,7 +24,7 @@ def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
     problem = read_matmul(kernel)
     inputs = Inputs.of(problem)
     if kernel.ternary(problem.root.operands[1]) is None:
-        raise Refused("want weights of {-1, 0, 1}")
+        raise Refused("expected weights of {-1, 0, 1}")
     fields = read_fields(problem.weights)
     check_epilogue(kernel, problem.root, problem.grid, fields.offset(kernel, problem, inputs))
     reads = [Dense()] * len(kernel.inputs)

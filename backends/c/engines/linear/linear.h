@@ -17,9 +17,9 @@
 
 struct linear {
     int inputs, columns;
-    int column_panels;          /* the last one is filled up */
+    int column_panels;          /* the last one is padded */
     int steps, depth;           /* packed vectors of a column panel, and of it in a block */
-    int64_t pitch;              /* bytes from one packed row of x to the next; what lies behind its inputs is 0 */
+    int64_t pitch;              /* bytes from one packed row of x to the next; what lies after its inputs is 0 */
     struct dense_panels panels; /* of the rows */
     int group_panels, span;     /* row panels and column panels whose inputs and sums are in scratch together */
     int share_rows, grain;      /* parts share 1: groups of rows, 0: column panels, so many at a time */

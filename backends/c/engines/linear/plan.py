@@ -108,6 +108,7 @@ class Plan:
         return self.columns * self.target.lanes(np.int32)
 
     def schedule(self) -> Schedule:
+        """rows, columns: of a register tile, columns in vectors."""
         return {"rows": self.panels.tall, "columns": self.columns}
 
     def cost(self, costs: Mapping[str, float]) -> float:

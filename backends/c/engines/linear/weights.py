@@ -34,7 +34,7 @@ class Inputs:
         lo, hi = range_of(element)
         stored = storage_dtype(element).name
         if hi - lo > 255 or stored not in ("int8", "uint8", "int16"):
-            raise Refused(f"want inputs of 8 bits, have {element}")
+            raise Refused(f"expected inputs of 8 bits, got {element}")
         shift = 0 if lo >= -128 and hi <= 127 else lo + 128
         return cls(shift, lo - shift, hi - shift, stored)
 

@@ -28,7 +28,7 @@ enum linear_f32_form {
 
 struct linear_f32 {
     int inputs, columns;
-    int column_panels;          /* the last one is filled up */
+    int column_panels;          /* the last one is padded */
     int steps, depth;           /* packed vectors of a column, and of it in a block */
     float factor;               /* of the inputs in cells, for fields */
     struct dense_panels panels; /* of the rows */
@@ -137,7 +137,7 @@ DENSE_INLINE void linear_f32_tile(const unsigned char *weights, const float *cel
     }
 }
 
-/* The table of `group` inputs, zeros behind the last. values: of each of them. */
+/* The table of `group` inputs, zeros after the last. values: of each of them. */
 DENSE_INLINE void linear_f32_table(float *table, const float *x, int64_t left, const float *values, const int group) {
     const int half = LINEAR_F32_TABLE / DENSE_LANES;
     DENSE_UNROLL for (int v = 0; v < half; v++) {

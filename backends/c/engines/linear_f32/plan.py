@@ -79,6 +79,7 @@ class Plan:
         return self.vectors * self.target.lanes(np.float32)
 
     def schedule(self) -> Schedule:
+        """form: how weights are packed. rows, vectors: of a register tile."""
         return {"form": self.form.name, "rows": self.panels.tall, "vectors": self.vectors}
 
     def cost(self, costs: Mapping[str, float]) -> float:

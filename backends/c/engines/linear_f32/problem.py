@@ -130,7 +130,7 @@ def read_problem(kernel: Kernel) -> Problem:
         raise Refused("integer operands")
     digits = find_digits(np.ascontiguousarray(matmul.weights.T, np.float32))
     if digits is None:
-        raise Refused("want weights of two or three values, one of them 0 or of the other sign")
+        raise Refused("expected weights of two or three values, one of them 0 or of the other sign")
     bias = None
     if operands := matmul.root.operands[2:]:
         if (bias := kernel.array(operands[0])) is None:

@@ -28,6 +28,7 @@ class Nests:
     ops: Sequence[Operation]
 
     def schedule(self) -> Schedule:
+        """There is nothing to choose."""
         return {}
 
     def cost(self, costs: Mapping[str, float]) -> float:

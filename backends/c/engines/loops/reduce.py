@@ -152,7 +152,7 @@ def emit_arg_max(scope: Scope, stage: Stage, op: ArgMaxOp) -> None:
 
 @root(TopKOp)
 def emit_top_k(scope: Scope, stage: Stage, op: TopKOp) -> None:
-    """Insertion into the k best so far; an element goes behind its equals, so that they stay in order of index."""
+    """Insertion into the k best so far; an element goes after its equals, so that they stay in order of index."""
     axis, x, k, largest = op.get("axis"), shape_of(op.x), op.get("k"), bool(op.get("largest"))
     kind = value_c(element_of(op.x))
     values = _row_memory(scope, "values", kind, k, 4 if kind != "int64_t" else 8)

@@ -8,7 +8,7 @@
 #include "permute_tile.h"
 
 /* Defined where this is included: PERMUTE_ROWS, channels and pixels that are transposed together; PERMUTE_SPARE, sums
- * behind a run that an epilogue may read. */
+ * after a run that an epilogue may read. */
 
 enum permute_share { PERMUTE_SHARE_ROWS, PERMUTE_SHARE_COLUMNS, PERMUTE_SHARE_BLOCKS };
 
@@ -158,7 +158,7 @@ PERMUTE_INLINE void permute_finish(const struct permute_layer *l, const struct p
 
 /* -- the layer ----------------------------------------------------------------------------------------------------- */
 
-/* The sums of a band and a block. The last tile may go over pixels behind the band: copies of the last one. */
+/* The sums of a band and a block. The last tile may go over pixels after the band: copies of the last one. */
 PERMUTE_INLINE void permute_block(const struct permute_layer *l, const struct permute_job *job, int64_t group,
                                   int64_t block, permute_tile_function *const tile, const int pixels,
                                   const int lanes) {

@@ -18,7 +18,7 @@ from .problem import Problem
 
 NAME = "permute"
 MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32
-"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums behind a run that an
+"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums after a run that an
 epilogue may read."""
 DEFINES = {
     "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_SPARE": SPARE,
@@ -110,6 +110,7 @@ class Plan:
         )
 
     def schedule(self) -> Schedule:
+        """pixels, vectors: output pixels and vectors of outputs of a register tile."""
         return {"pixels": self.pixels, "vectors": self.vectors}
 
     def cost(self, costs: Mapping[str, float]) -> float:

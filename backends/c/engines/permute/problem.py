@@ -141,18 +141,18 @@ def read_problem(kernel: Kernel) -> Problem:
     """The problem of a kernel. Raises Refused with the reason where it is another one."""
     root = next((op for op in kernel.ops if isinstance(op, ConvOp)), None)
     if root is None or kernel.input_index(root.x) is None:
-        raise Refused("want a convolution of an operand")
+        raise Refused("expected a convolution of an operand")
     element = element_of(root.x)
     if is_float(root.x) or storage_dtype(element).itemsize != 1:
-        raise Refused(f"want activations of 8 bits, have {element}")
+        raise Refused(f"expected activations of 8 bits, got {element}")
     if (weights := kernel.ternary(root.w)) is None:
-        raise Refused("want constant weights of {-1, 0, 1}")
+        raise Refused("expected constant weights of {-1, 0, 1}")
     if 0 in (*shape_of(root.x), *weights.shape, *shape_of(root.y)):
         raise Refused("an empty tensor")
     lo, hi = range_of(element)
     lo, hi = min(lo, 0), max(hi, 0)
     if hi - lo > 255:
-        raise Refused(f"want activations and 0 within 256 neighbouring values, have {element}")
+        raise Refused(f"expected activations and 0 within 256 neighbouring values, got {element}")
     problem = Problem(read_convolution(kernel, root, weights), lo, hi)
     flat = problem.flat
     largest = (hi - lo) * int(np.maximum((flat > 0).sum((1, 2)), (flat < 0).sum((1, 2))).max())

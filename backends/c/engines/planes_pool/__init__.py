@@ -51,6 +51,7 @@ class Pool:
         return Planes(left=self.op.get("pads")[1], right=right, stride=self.op.get("strides")[1])
 
     def schedule(self) -> Schedule:
+        """There is nothing to choose."""
         return {}
 
     def cost(self, costs: Mapping[str, float]) -> float:
@@ -63,15 +64,15 @@ class Pool:
 def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
     """planes_pool.h holds the algorithm."""
     if len(kernel.ops) != 1 or not isinstance(op := kernel.ops[0], MaxPoolOp):
-        raise Refused("want one max-pooling")
+        raise Refused("expected one max-pooling")
     shape = shape_of(op.x)
     if kernel.input_index(op.x) is None or len(kernel.inputs) != 1 or list(kernel.op.yielded) != [op.y]:
-        raise Refused("want one input and one result")
+        raise Refused("expected one input and one result")
     if len(shape) != 4 or shape[0] != 1 or 0 in shape_of(op.y):
-        raise Refused(f"want a map [1, C, H, W], have {list(shape)} -> {list(shape_of(op.y))}")
+        raise Refused(f"expected a map [1, C, H, W], got {list(shape)} -> {list(shape_of(op.y))}")
     for value in (op.x, op.y):
         if is_float(value) or storage_dtype(element_of(value)) != np.int8:
-            raise Refused(f"want int8 values, have {element_of(value)}")
+            raise Refused(f"expected int8 values, got {element_of(value)}")
     pool = Pool(op, target)
     return [Plan.of(NAME, pool, target, [pool.request()], any_planes, emit_pool)]
 

@@ -18,7 +18,7 @@ from .forms import Form
 
 NAME = "popcount"
 MOST_PIXELS, MOST_VECTORS, SPARE, WORD_BITS = 8, 8, 32, 64
-"""Pixels and vectors of the largest tile; sums behind a run that an epilogue may read; channels of a word."""
+"""Pixels and vectors of the largest tile; sums after a run that an epilogue may read; channels of a word."""
 DEFINES = {"POPCOUNT_PIXELS": MOST_PIXELS, "POPCOUNT_VECTORS": MOST_VECTORS, "POPCOUNT_SPARE": SPARE}
 FEWEST, STAGED_BYTES = 128, 24 * 1024
 """Pixels of a band, at least; bytes of the sums of a block of outputs that stay in L1, where an epilogue takes them."""
@@ -110,6 +110,7 @@ class Plan:
         return Scratch.of(**sizes, bits=pixels * words * 8)
 
     def schedule(self) -> Schedule:
+        """pixels, vectors: output pixels and vectors of outputs of a register tile."""
         return {"pixels": self.pixels, "vectors": self.vectors}
 
     # -- cost -----------------------------------------------------------------------------------------------------

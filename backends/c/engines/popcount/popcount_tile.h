@@ -16,7 +16,7 @@
 #define POPCOUNT_INLINE static inline __attribute__((always_inline))
 #define POPCOUNT_UNROLL _Pragma("GCC unroll 16")
 #define POPCOUNT_LANES (TERCET_VECTOR_BYTES / 8)
-/* Defined where this is included: POPCOUNT_PIXELS and POPCOUNT_VECTORS, the largest tile; POPCOUNT_SPARE, sums behind
+/* Defined where this is included: POPCOUNT_PIXELS and POPCOUNT_VECTORS, the largest tile; POPCOUNT_SPARE, sums after
  * a run that an epilogue may read. */
 
 typedef tercet_u64v popcount_vector;

@@ -18,7 +18,7 @@ MAX_CHUNK = 64
 MAX_VECTORS, STAGED = 4, 16
 """Vectors of a tile, at most; channels that are finished before they are stored."""
 DEFINES = {"TABLE_MAX_GROUP": max(MAX_GROUP.values()), "TABLE_MAX_VECTORS": MAX_VECTORS, "TABLE_STAGED": STAGED}
-MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes behind the buffer
+MAX_TILE_BYTES = 256  # a tile's loads may run past the last plane, into the readable bytes after the buffer
 TABLE_SHARE_OF_L1 = 0.8
 
 
@@ -96,6 +96,8 @@ class Plan:
         return self.problem.levels.thresholds.shape[1] if self.problem.levels else 0
 
     def schedule(self) -> Schedule:
+        """lane, wide: bytes of a lane of a table, and of an accumulator. group: inputs of a table. chunk: tables
+        that are built at a time. vectors: of a tile."""
         return {name: getattr(self, name) for name in ("lane", "wide", "group", "chunk", "vectors")}
 
     def cost(self, costs: Mapping[str, float]) -> float:

@@ -39,7 +39,7 @@ struct table_layer {
     int64_t records;  /* offset of the channels' records in the weights; the index stream is at 0 */
 };
 
-/* The activations of inputs that fill up the last group. */
+/* The activations of inputs that pad the last group. */
 static const unsigned char table_zeros[TABLE_MAX_VECTORS * TERCET_VECTOR_BYTES];
 
 TABLE_INLINE int table_entries(const struct table_layer *l) {
@@ -135,7 +135,7 @@ TABLE_INLINE void table_build_chunk(const struct table_layer *l, tercet_u64v *ta
 }
 
 /* Keeps the compiler from reordering a chain of additions, so that rows are added straight from memory and not loaded
- * first. Measured on Zen 3, two vectors a row: 0.67 cycles a look-up, 0.9 without it. Says nothing to the machine. */
+ * first. Measured on Zen 3, two vectors a row: 0.67 cycles a look-up, 0.9 without it. Emits no instruction. */
 TABLE_INLINE void table_pin(tercet_u64v *x) {
 #if (TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)) || (TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)) || \
     (TERCET_VECTOR_BYTES == 16 && defined(__SSE2__))

@@ -102,7 +102,7 @@ def index_stream(plan: Plan) -> Constant:
                 numbers = [number for cluster in part for number, _, _ in cluster.taps]
                 for begin in range(0, plan.groups, plan.chunk):
                     pieces.append(convolution[:, begin : begin + plan.chunk, numbers].reshape(-1))
-        slack = np.full(WORD * plan.group, fill, array.dtype)  # the last word reaches behind the last index
+        slack = np.full(WORD * plan.group, fill, array.dtype)  # the last word reaches after the last index
         return np.concatenate([*pieces, slack])
 
     filled = ordered(np.zeros(digits.digits.shape, np.bool_), fill=True)

@@ -81,6 +81,9 @@ class Plan:
     chunk: int
 
     def schedule(self) -> Schedule:
+        """group: inputs of a table. rows, vectors: of a tile of output pixels. pitch: vectors of a row of a table.
+        reach: rows that the taps of one table may span. together: 1 where the tables of all taps of a group are built
+        at once, 0 where one cluster of taps follows the other. chunk: groups at a time."""
         return {n: getattr(self, n) for n in ("group", "rows", "vectors", "pitch", "reach", "together", "chunk")}
 
     @property
@@ -149,7 +152,7 @@ class Plan:
         vector, rows = 4 * self.lanes, self.channels * self.rows
         tables = self.chunk * max(len(part) for part in self.parts) * self.table * vector
         width = min(self.block * self.columns, self.problem.out[1])
-        block = (rows * width + self.pitch * self.lanes) * 4  # the last row's vectors may reach behind it
+        block = (rows * width + self.pitch * self.lanes) * 4  # the last row's vectors may reach after it
         return round_up(tables, LINE_BYTES), round_up(rows * self.vectors * vector, LINE_BYTES), block
 
     def cost(self, costs: Mapping[str, float]) -> float:

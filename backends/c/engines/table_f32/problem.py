@@ -29,10 +29,10 @@ def read_problem(kernel: Kernel) -> Problem:
         raise Refused("integer operands")
     weights = kernel.array(conv.w)
     if weights is None or (digits := find_digits(weights)) is None:
-        raise Refused("want constant weights of two or three values, one of them 0 or of the other sign")
+        raise Refused("expected constant weights of two or three values, one of them 0 or of the other sign")
     bias = None
     if conv.bias is not None and (bias := kernel.array(conv.bias)) is None:
-        raise Refused("want a constant bias")
+        raise Refused("expected a constant bias")
     problem = Problem(
         root=conv, weights=weights, size=(x[2], x[3]), out=(y[2], y[3]), group=conv.get("group"),
         strides=conv.get("strides"), pads=conv.get("pads"), dilations=conv.get("dilations"), digits=digits, bias=bias,

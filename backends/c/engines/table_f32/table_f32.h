@@ -45,7 +45,7 @@ struct table_f32_layer {
     int64_t sums, finished; /* offsets in scratch: sums of a tile and of a block; tables are at 0 */
 };
 
-/* The pixels of channels that fill up the last group. */
+/* The pixels of channels that pad the last group. */
 static const float table_f32_zeros[64 / sizeof(float)];
 
 TABLE_F32_INLINE int table_f32_power(int radix, int digits) {
@@ -125,7 +125,7 @@ TABLE_F32_INLINE void table_f32_build_chunk(const struct table_f32_layer *l, con
 }
 
 /* Keeps the compiler from reordering a chain of additions, so that rows are added straight from memory and not loaded
- * first. Says nothing to the machine. */
+ * first. Emits no instruction. */
 TABLE_F32_INLINE void table_f32_pin(table_f32_v *x) {
 #if (TABLE_F32_BYTES == 32 && defined(__AVX__)) || (TABLE_F32_BYTES == 16 && defined(__SSE2__))
     __asm__("" : "+x"(*x));
