@@ -62,8 +62,13 @@ def emit_targets(parts: Sequence[Part]) -> EmittedTargets:
         made.nodes.update({f"{folder}/{file}": nodes for file, nodes in emitted.nodes.items()})
         made.layers.append(emitted.layers)
         made.definitions.append(_linked(part.target, DEFINITION))
-        made.flags[folder] = (f"-I{folder}", "-I.", "-include", SYMBOLS_FILE)
+        made.flags[folder] = include_flags(folder)
     return made
+
+
+def include_flags(folder: str) -> tuple[str, ...]:
+    """What the C of one target of several is compiled with, called from beside its folder."""
+    return f"-I{folder}", "-I.", "-include", SYMBOLS_FILE
 
 
 def _common(file: str) -> bool:

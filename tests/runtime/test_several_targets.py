@@ -7,6 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+import emulated
 import numpy as np
 import onnx
 import pytest
@@ -23,7 +24,7 @@ from tercet.runtime.artifact.stored_ir import kernel_program, read_stages, stage
 from tercet.runtime.load import c_executor
 from tercet.runtime.load.binding import Library
 
-from .c_program import build_library, build_with_pkg_config
+from .c_program import PROGRAM, build_library, build_with_pkg_config, build_with_zig, fill
 from .handmade import missing_tool
 
 NAMES = ("x86-64-v4-vnni", "x86-64-v4", "x86-64-v3-vnni", "x86-64-v3", "generic")
@@ -264,6 +265,25 @@ def test_an_emulated_cpu_that_can_run_none(model: Path, tmp_path: Path) -> None:
     assert run_on("max", program).stdout == "x86-64-v3\n"
     done = run_on("qemu64", program)
     assert done.returncode == 1 and "lacks a feature that the model was compiled for" in done.stderr
+
+
+@pytest.mark.nightly
+def test_emulated_cpus_of_another_machine(model: Path, tmp_path: Path, alone: dict[str, Path]) -> None:
+    """`generic` is for the machine of the others. A Cortex-A53 has no dot products."""
+    if reason := emulated.reason(TARGETS["aarch64-dotprod"]):
+        pytest.skip(reason)
+    names = "generic,aarch64,aarch64-dotprod"
+    artifact = Artifact.open(tercet.compile(model, tmp_path / "m.tercet", target=names, engines=ENGINES).path)
+    assert [(t.name, t.machine) for t in artifact.manifest.targets] == [
+        ("aarch64-dotprod", "aarch64"), ("aarch64", "aarch64"), ("generic", "aarch64"),
+    ]  # fmt: skip
+    program = build_with_zig(artifact, fill(PROGRAM, artifact.manifest.prefix), tmp_path / "src")
+    (tmp_path / "in0").write_bytes(inputs().tobytes())
+    for cpu, want in (("neoverse-n1", "aarch64-dotprod"), ("cortex-a53", "aarch64")):
+        command = ["qemu-aarch64", "-cpu", cpu, program, "2", str(len(inputs())), tmp_path]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{want}\n"
+        have = np.fromfile(tmp_path / "out0", np.float32)
+        np.testing.assert_array_equal(have, outputs(alone["generic"]).reshape(-1))
 
 
 # -- what commands say ------------------------------------------------------------------------------------------------
