@@ -86,7 +86,7 @@ def clip_of_dequantize(program: Program, op: Operation) -> bool:
         return False
     low, high = range_of(element_of(inner.q))
     lo, hi = (_level(op.get(bound), np.float32(scale.flat[0]), low, high) for bound in ("lo", "hi"))
-    if lo is None or hi is None:
+    if lo is None or hi is None or lo == inf or hi == -inf:  # an end beyond all levels is the result, and no level
         return False
     q = insert(op, ClipOp.make(inner.q, lo=lo, hi=hi, at=op))
     one = constant_before(program, op, name_of(inner.scale), scale.reshape(()), inner.scale)

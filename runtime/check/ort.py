@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
+TENSOR_INT32, TENSOR_INT64 = 6, 7
+"""TensorProto.INT32 and INT64: importing onnx takes a while."""
+
+
 class Session:
     """An onnxruntime session that takes and gives arrays by name."""
 
@@ -61,11 +65,19 @@ def custom_operators(model: ModelProto) -> list[str]:
 
 APPROXIMATE = frozenset(("QLinearAdd", "QLinearSoftmax"))
 """Operators that onnxruntime's own kernels compute from tables or with other factors: an element may be a step off."""
+POWER = "Pow of integers"
+"""Goes through float64, so that what leaves the type does not always wrap as the product does."""
 
 
 def approximate_operators(model: ModelProto) -> list[str]:
-    """Those of a model, each once."""
-    return sorted({node.op_type for node in model.graph.node if node.op_type in APPROXIMATE})
+    """Those of a model, and `POWER`, each once."""
+    found = {node.op_type for node in model.graph.node if node.op_type in APPROXIMATE}
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    kinds |= {n.output[0]: a.t.data_type for n in model.graph.node if n.op_type == "Constant" for a in n.attribute}
+    powers = [node for node in model.graph.node if node.op_type == "Pow" and len(node.input) == 2]
+    if any(kinds.get(node.input[1]) in (TENSOR_INT32, TENSOR_INT64) for node in powers):
+        found.add(POWER)
+    return sorted(found)
 
 
 def open_session(model: ModelProto | str | Path, *, threads: int = 1, optimize: bool = True) -> Session:

@@ -142,3 +142,18 @@ def test_chains_of_bounds_keep_every_value(steps: list[tuple]) -> None:
         step.apply(program)
         program.verify()
         np.testing.assert_array_equal(run(program, {"x": SPECIAL})["y"], want)
+
+
+@pytest.mark.parametrize("kind", [MaxOp, MinOp])
+@pytest.mark.parametrize("bound", [-300.0, -4.0, -0.3, 0.0, 0.3, 4.0, 300.0])
+@pytest.mark.parametrize(("lo", "hi"), [(0, 1), (-1, 0), (2, 3), (-3, -2), (0, 0)])
+def test_a_bound_beyond_all_levels(lo: int, hi: int, bound: float, kind: type) -> None:
+    """It is the result then, though no level is: max(0 or 1, 4.0)."""
+    c = Chain(Port("x", tensor_type(SPECIAL.shape, f32), np.dtype(np.float32)))
+    dequantize(quantize(c, lo, hi))
+    program = c.then(kind, c.constant(bound)).done()
+    want = run(program, {"x": SPECIAL})["y"]
+    for step in graph_passes():
+        step.apply(program)
+        program.verify()
+        np.testing.assert_array_equal(run(program, {"x": SPECIAL})["y"], want)

@@ -160,7 +160,7 @@ def _its_own(checks: Sequence[Check], operators: Sequence[str]) -> tuple[list[Ch
     if all(check.ok for check in checks):
         return list(checks), ""
     names = ", ".join(operators)
-    remark = f"onnxruntime's kernels for {names} may be a step off: its differences are not the artifact's"
+    remark = f"onnxruntime's kernels for {names} are not exact: its differences are not the artifact's"
     return [replace(check, allowed=True) for check in checks], remark
 
 

@@ -8,7 +8,7 @@
 
 #include "epilogue.h"
 
-/* The order of additions keeps few sums alive. GCC would choose another one, spill a quarter more and take longer. */
+/* The order of additions keeps few sums alive: GCC would choose another one and spill a quarter more. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-tree-reassoc")
 #endif
