@@ -14,7 +14,7 @@ import numpy as np
 from .backends.c.engines import ENGINES, describe_engine
 from .backends.c.target import TARGETS, find_target, runs_here
 from .backends.c.toolchain import find_compiler
-from .driver.backend import Compilation
+from .driver.backend import Variant, only_variant
 from .driver.backends import find_backend
 from .driver.compile import Compiled, StageObserver, compile_model, stages_of
 from .driver.export import export_onnx
@@ -127,17 +127,17 @@ def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.
 def inspect(path: str | Path, *, options: CompileOptions | None = None, **choices: Unpack[Choices]) -> Inspection:
     """What an artifact holds, or what a source model becomes: its layers, and the IR after every pass.
 
-    Executes nothing from the file. options, choices: as for `compile`; for models only.
+    Executes nothing from the file. options, choices: as for `compile`; for models only, but for `target`, which chooses
+    one of an artifact's (default: the best).
     """
     from .runtime.report.inspection import inspect_artifact, inspect_program
 
     chosen = CompileOptions.of(options, choices)
     if _is_artifact(path):
-        _refuse_choices(chosen)
-        return inspect_artifact(path)
+        return inspect_artifact(path, _artifact_target(chosen))
     texts: list[tuple[str, str]] = []
-    program, compilation = _lowered(path, chosen, lambda label, at: texts.append((label, at.text())))
-    return inspect_program(program, texts, compilation.target, compilation.candidates(program))
+    program, variant = _lowered(path, chosen, lambda label, at: texts.append((label, at.text())))
+    return inspect_program(program, texts, variant.target, variant.candidates(program))
 
 
 def opt(
@@ -209,15 +209,14 @@ def repetition(
     """
     from .backends.c.sum_search import NativeSearch
     from .passes.sum_merge import repetition as report
-    from .runtime.artifact.artifact import Artifact
     from .runtime.artifact.stored_ir import kernel_program
     from .runtime.check.bench_report import layer_seconds
 
     measured = None if bench is None else layer_seconds(bench)
     chosen = CompileOptions.of(options, choices)
     if _is_artifact(path):
-        _refuse_choices(chosen)
-        program = kernel_program(Artifact.open(path))
+        found = Artifact.open(path)
+        program = kernel_program(found, found.target(_artifact_target(chosen)))
     else:
         program, _ = _lowered(path, chosen)
     return report(program, budget, search=NativeSearch, measured=measured, on_layer=on_layer)
@@ -310,13 +309,13 @@ def verify(
             chosen = file_samples(inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples)
         if LOSSES in loaded.artifact.names:
             # The artifact is meant to differ from the model: it is compared with what its lossy passes made of it.
-            original, reference, second = reference, kernel_program(loaded.artifact), None
+            original, reference, second = reference, kernel_program(loaded.artifact, loaded.target), None
             chosen = replace(chosen, expected={})
             notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
         if bisect:
             before = None if LOSSES in loaded.artifact.names else reference
             tell = on_progress or (lambda what: None)
-            notes += bisection_notes(changing_passes(loaded.artifact, before, chosen, rtol, tell))
+            notes += bisection_notes(changing_passes(loaded, before, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
             max_mismatch=max_mismatch, on_progress=on_progress,
@@ -409,19 +408,19 @@ def stage_labels(*, lossy: bool = False) -> list[str]:
     """The labels of the IR that `compile` makes, in order: `00-import`, then one for each pass. lossy: with the pass
     that changes weights."""
     options = CompileOptions(target="generic")
-    compilation = find_backend(options.backend).open(options.lowering, build=False)
+    variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
     change = Ternarize(LossyOptions("ternary")) if lossy else None
-    return [IMPORT_LABEL, *(stage.label for stage in stages_of(compilation, change))]
+    return [IMPORT_LABEL, *(stage.label for stage in stages_of(variant, change))]
 
 
-def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, Compilation]:
-    """The program of a model after all passes, and the compilation that made it."""
-    compilation = find_backend(options.backend).open(options.lowering, build=False)
+def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, Variant]:
+    """The program of a model after all passes, and whose passes they are."""
+    variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
     program = program_of(path, options)
     if observe is not None:
         observe(IMPORT_LABEL, program)
-    run_passes(program, stages_of(compilation, lossy_pass(options.lossy)), observe)
-    return program, compilation
+    run_passes(program, stages_of(variant, lossy_pass(options.lossy)), observe)
+    return program, variant
 
 
 def _refuse_choices(options: CompileOptions) -> None:
@@ -430,6 +429,12 @@ def _refuse_choices(options: CompileOptions) -> None:
         raise InputError(
             f"an artifact is compiled already, so this does nothing: {options}", hint="leave it out, or give the model"
         )
+
+
+def _artifact_target(options: CompileOptions) -> str | None:
+    """The target that was chosen of an artifact, None where none was. Raises InputError for other choices."""
+    _refuse_choices(replace(options, target=DEFAULTS.target))
+    return None if options.target == DEFAULTS.target else options.target
 
 
 def _is_artifact(path: str | Path) -> bool:

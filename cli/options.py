@@ -127,7 +127,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v = verb(
         "compile", "compile an ONNX, QDQ or QONNX model to an artifact",
         "model.onnx -o model.tercet",
-        "model.onnx -o build/model --directory --target x86-64-v3",
+        "model.onnx -o build/model --directory --target x86-64-v3,generic",
         "model.onnx --tune",
         "float.onnx --weights ternary --calibrate samples.npz --keep 'layer1.*'",
         "model.onnx --dump-ir build/ir --print-ir-after thresholds",
@@ -300,7 +300,11 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     """What decides how a model is compiled, for every verb that compiles one: fields of CompileOptions."""
     group = parser.add_argument_group("compiling a model")
     group.add_argument("--backend", choices=("c",), default="c", help="what makes the artifact (default: c, for CPUs)")
-    group.add_argument("--target", default="native", help="see `tercet targets` (default: native)")
+    group.add_argument(
+        "--target", default="native", metavar="NAME[,NAME..]",
+        help="see `tercet targets` (default: native); `compile` and `bench` take several for one artifact, `inspect` "
+        "and `opt` take the one of an artifact that they show",
+    )  # fmt: skip
     group.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
     _shapes(group)
     group.add_argument(

@@ -161,6 +161,7 @@ def run_verb(options: argparse.Namespace) -> int:
 
     with load(options.artifact, threads=options.threads) as model:
         outputs = model.run(named_inputs(options.input, [port.name for port in model.inputs]))
+        chosen = model.target if len(model.manifest.targets) > 1 else ""
     if options.output_dir is not None:
         for path in write_arrays(options.output_dir, outputs):
             if not options.quiet:
@@ -168,6 +169,8 @@ def run_verb(options: argparse.Namespace) -> int:
         return FINE
     rows = [[name, str(a.dtype), str(list(a.shape)), values_text(a)] for name, a in outputs.items()]
     print(table(("output", "dtype", "shape", "values"), rows, width=100))
+    if chosen:
+        print(f"computed by target {chosen}")
     return FINE
 
 

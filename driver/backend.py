@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..ir.errors import InputError
 from ..ir.program import Program
 from ..passes.base import Pass
 from ..runtime.artifact.layers import Layer
@@ -14,7 +15,7 @@ from ..runtime.artifact.manifest import CompilerInfo, TargetInfo
 
 @dataclass(frozen=True)
 class Lowering:
-    """What a user may choose of a backend; see CompileOptions."""
+    """What a user may choose of a backend; see CompileOptions. target: the names of one or more, between commas."""
 
     target: str = "native"
     engines: tuple[str, ...] = ()
@@ -25,29 +26,21 @@ class Lowering:
 
 @dataclass(frozen=True)
 class Built:
-    """What a backend made of a program. contents: the artifact's files by name, but for its IR and description."""
+    """What a backend made of a model. contents: the artifact's files by name, but for its IR and description. layers:
+    the steps for each of the targets. arena_bytes: of the target that needs most."""
 
     contents: Mapping[str, bytes]
-    layers: Sequence[Layer]
-    target: TargetInfo
+    layers: Sequence[Sequence[Layer]]
+    targets: Sequence[TargetInfo]
     compiler: CompilerInfo
     arena_bytes: int
 
 
-class Compilation(Protocol):
-    """One compilation with one backend.
-
-    target: the chosen one's name. notes: what went wrong without doing harm. hints: what may give a better artifact.
-    """
+class Variant(Protocol):
+    """What a compilation is for one target. target: its name."""
 
     @property
     def target(self) -> str: ...
-
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-    @property
-    def hints(self) -> Sequence[str]: ...
 
     def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
         """All passes in order: those of the graph, with options that suit the backend, then its own. lossy: passes
@@ -63,9 +56,35 @@ class Compilation(Protocol):
         stores it."""
         ...
 
-    def build(self, program: Program, mark: Callable[[str], None]) -> Built:
-        """Code for a program after all passes. mark: told the name of each stage when it has ended."""
+
+class Compilation(Protocol):
+    """One compilation with one backend.
+
+    variants: one for each target, the best one first. notes: what went wrong without doing harm. hints: what may give a
+    better artifact.
+    """
+
+    @property
+    def variants(self) -> Sequence[Variant]: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def hints(self) -> Sequence[str]: ...
+
+    def build(self, programs: Sequence[Program], mark: Callable[[str], None]) -> Built:
+        """Code for a program after all passes of each variant, in order. mark: told the name of each stage when it has
+        ended."""
         ...
+
+
+def only_variant(compilation: Compilation) -> Variant:
+    """That of a compilation for one target. Raises InputError where there are more."""
+    if len(compilation.variants) > 1:
+        names = ", ".join(variant.target for variant in compilation.variants)
+        raise InputError(f"passes run for one target at a time, not for {names}", hint="choose one of them")
+    return compilation.variants[0]
 
 
 class Backend(Protocol):

@@ -6,12 +6,12 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 
 from ..backends.c.costs import read_costs
-from ..backends.c.emit import emit_model
+from ..backends.c.emit_targets import Part, emit_targets
 from ..backends.c.engine import Engine
 from ..backends.c.engines import ENGINES
 from ..backends.c.lowering.pipeline import Tuning, all_passes, known_passes
 from ..backends.c.plans import Plans
-from ..backends.c.target import MEASURED, Target, find_target, runs_here
+from ..backends.c.target import MEASURED, Target, common_target, find_targets, runs_here
 from ..backends.c.toolchain import (
     COMMON_FLAGS,
     baseline_flags,
@@ -39,7 +39,7 @@ class CBackend:
     name = "c"
 
     def check(self, lowering: Lowering) -> None:
-        find_target(lowering.target)
+        find_targets(lowering.target)
         threading_flags(lowering.threading)
         if lowering.optimize not in OPTIMIZE:
             raise InputError(f"optimize: expected 'speed' or 'size', got '{lowering.optimize}'")
@@ -49,58 +49,75 @@ class CBackend:
         return CCompilation(lowering, jobs, build)
 
 
-class CCompilation:
-    """See `Compilation`."""
+class CVariant:
+    """See `Variant`. machine: the target."""
 
-    def __init__(self, lowering: Lowering, jobs: int | None, build: bool) -> None:
-        self._machine, self._jobs = find_target(lowering.target), jobs
-        self._threads = threading_flags(lowering.threading)
+    def __init__(self, machine: Target, lowering: Lowering, jobs: int | None) -> None:
+        self.machine = machine
         self._engines = choose_engines(lowering.engines, lowering.optimize)
-        if build:
-            find_compiler(self._machine)
-        self._tuner = Tuner(self._machine, jobs) if lowering.tune else None
+        self.tuner = Tuner(machine, jobs) if lowering.tune else None
         self._candidates = lowering.tune
-        self._plans = Plans(self._machine, [*self._engines[0], *self._engines[1]])
+        self.plans = Plans(machine, [*self._engines[0], *self._engines[1]])
 
     @property
     def target(self) -> str:
-        return self._machine.name
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self._tuner.notes if self._tuner else ()
+        return self.machine.name
 
     @property
     def hints(self) -> Sequence[str]:
         """Where engines were chosen by numbers that were measured for another target."""
         known = read_costs()
-        measured = set(known[MEASURED]) <= set(known.get(self._machine.name, ()))
-        if self._tuner or measured or len(self._engines[0]) < 2:
+        measured = set(known[MEASURED]) <= set(known.get(self.target, ()))
+        if self.tuner or measured or len(self._engines[0]) < 2:
             return ()
-        here = not runs_here(self._machine)
+        here = not runs_here(self.machine)
         advice = "--tune measures this machine" if here else "use --tune on a machine of that kind"
-        return (
-            f"costs for {self._machine.name} were not measured, so those of another target chose the engines; {advice}",
-        )
+        return (f"costs for {self.target} were not measured, so those of another target chose the engines; {advice}",)
 
     def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
-        tuning = Tuning(self._tuner, self._candidates)
-        return all_passes(self._machine, *self._engines, tuning, lossy, self._plans)
+        tuning = Tuning(self.tuner, self._candidates)
+        return all_passes(self.machine, *self._engines, tuning, lossy, self.plans)
 
     def known_passes(self) -> Mapping[str, Pass]:
-        return known_passes(self._machine, *self._engines)
+        return known_passes(self.machine, *self._engines)
 
     def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
-        return self._plans.all_candidates(program)
+        return self.plans.all_candidates(program)
 
-    def build(self, program: Program, mark: Callable[[str], None]) -> Built:
-        emitted = emit_model(program, self._machine, self._plans)
+
+class CCompilation:
+    """See `Compilation`."""
+
+    def __init__(self, lowering: Lowering, jobs: int | None, build: bool) -> None:
+        targets = find_targets(lowering.target)
+        self._common, self._jobs = common_target(targets), jobs
+        self._threads = threading_flags(lowering.threading)
+        if build:
+            find_compiler(self._common)
+        self.variants = [CVariant(target, lowering, jobs) for target in targets]
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return list(dict.fromkeys(note for one in self.variants if one.tuner for note in one.tuner.notes))
+
+    @property
+    def hints(self) -> Sequence[str]:
+        return [hint for one in self.variants for hint in one.hints]
+
+    def build(self, programs: Sequence[Program], mark: Callable[[str], None]) -> Built:
+        parts = [Part(at, one.machine, one.plans) for at, one in zip(programs, self.variants, strict=True)]
+        emitted, program = emit_targets(parts), programs[0]
         mark("emit")
-        interface = interface_sources(program.name, program.inputs, program.outputs, batched=program.batched)
+        interface = interface_sources(
+            program.name, program.inputs, program.outputs, batched=program.batched, definitions=emitted.definitions
+        )
         sources = merge_sources(emitted.sources, interface)
-        compiler = find_compiler(self._machine)
-        flags = (*baseline_flags(self._machine, compiler), *self._threads)
-        kernels = {unit: target_flags(self._machine, compiler) for unit in target_units(program.name, sources)}
+        compiler = find_compiler(self._common)
+        flags = (*baseline_flags(self._common, compiler), *self._threads)
+        special = {
+            one.target: (*target_flags(one.machine, compiler), *emitted.flags[one.target]) for one in self.variants
+        }
+        kernels = target_units(program.name, sources, special)
         with scratch_folder() as folder:
             name = soname(prefix_of(program.name))
             library = compile_shared(
@@ -109,12 +126,16 @@ class CCompilation:
             )
             binary = library.read_bytes()
         mark("cc")
+        machine = platform.machine() if self._common.machine == "any" else self._common.machine
         return Built(
             artifact_contents(program.name, __version__, sources, binary, [*COMMON_FLAGS, *flags], kernels),
-            describe_layers(program, emitted.layers, self.candidates(program)),
-            TargetInfo(self._machine.name, _machine(self._machine), self._machine.features),
+            [
+                describe_layers(part.program, layers, one.candidates(part.program))
+                for one, part, layers in zip(self.variants, parts, emitted.layers, strict=True)
+            ],
+            [TargetInfo(one.target, machine, one.machine.features) for one in self.variants],
             CompilerInfo(compiler.name, compiler.version),
-            arena_bytes(program.block),
+            max(arena_bytes(program.block) for program in programs),
         )
 
 
@@ -133,8 +154,3 @@ def choose_engines(names: Sequence[str] = (), optimize: str = "speed") -> tuple[
                 hint="optimize for speed, or leave that engine out",
             )
     return [known[name] for name in names], [known["loops"]]
-
-
-def _machine(target: Target) -> str:
-    """What the library's code is for: the target's machine, or the one that compiled it."""
-    return platform.machine() if target.machine == "any" else target.machine

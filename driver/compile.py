@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,15 @@ import numpy as np
 from ..ir.losses import Losses
 from ..ir.program import Program
 from ..passes.base import Pass
-from ..passes.pipeline import Stage, numbered, run_passes
+from ..passes.pipeline import Observer, Stage, numbered, run_passes
 from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.layers import Layer, layers_to_json
 from ..runtime.artifact.losses import LOSSES, losses_to_json
-from ..runtime.artifact.manifest import Manifest, PortInfo, prefix_of
-from ..runtime.artifact.stored_ir import StageWriter
+from ..runtime.artifact.manifest import Manifest, PortInfo, layers_file, prefix_of, target_folder
+from ..runtime.artifact.stored_ir import StageWriter, ir_contents
 from ..version import __version__
 from .advice import advice
-from .backend import Built, Compilation
+from .backend import Built, Variant
 from .backends import find_backend
 from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass
@@ -37,8 +38,9 @@ StageObserver = Callable[[str, "Program | None", float], None]
 
 @dataclass(frozen=True, repr=False)
 class Compiled:
-    """What `compile` made. size, arena_bytes: bytes of the artifact and of the working memory of one sample.
-    notes: what went wrong without doing harm. losses: what lossy passes did, None without. replaced: there was an
+    """What `compile` made. target: the name, of several all, between commas, the best first. layers: the steps for the
+    best. size, arena_bytes: bytes of the artifact and of the working memory of one sample, for the target that needs
+    most. notes: what went wrong without doing harm. losses: what lossy passes did, None without. replaced: there was an
     artifact at this path before. hints: what may give a better artifact."""
 
     path: Path
@@ -83,34 +85,66 @@ def compile_model(
     digest = source_hash(model)
     program = program.clone()
     dump = IRDump(dump_ir)
-    ir = StageWriter()
 
-    def observe(label: str, at: Program) -> None:
-        if lossy and label.endswith(lossy.name):
-            ir.drop_constants()
-        ir.add(label, at)
-        dump.write(label, at)
-        timeline.mark(label, at)
+    def observer(ir: StageWriter, folder: str = "") -> Observer:
+        def observe(label: str, at: Program) -> None:
+            if lossy and label.endswith(lossy.name):
+                ir.drop_constants()
+            ir.add(label, at, folder)
+            dump.write(folder + label, at)
+            timeline.mark(folder + label, at)
 
-    observe(IMPORT_LABEL, program)
-    run_passes(program, stages_of(compilation, lossy), observe)
-    built = compilation.build(program, lambda label: timeline.mark(label, program if label == "emit" else None))
-    contents = {**built.contents, **ir.contents()}
-    contents["layers.json"] = layers_to_json(built.layers)
+        return observe
+
+    programs, writers = _lower(program, compilation.variants, lossy, observer)
+    built = compilation.build(programs, lambda label: timeline.mark(label, program if label == "emit" else None))
+    names = [target.name for target in built.targets]
+    contents = {**built.contents, **ir_contents(writers)}
+    for target, layers in zip(names, built.layers, strict=True):
+        contents[layers_file(target, names)] = layers_to_json(layers)
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
     Artifact.write(path, contents, _manifest(program, built, digest, options), as_folder=as_directory or None)
     timeline.mark("pack", None)
     return Compiled(
-        path, program.name, compilation.target, tuple(timeline.marks), tuple(built.layers), built.arena_bytes,
+        path, program.name, ",".join(names), tuple(timeline.marks), tuple(built.layers[0]), built.arena_bytes,
         sum(len(data) for data in contents.values()), tuple(compilation.notes), lossy.losses if lossy else None,
-        replaced, (*compilation.hints, *advice(options, built.layers)),
+        replaced, (*compilation.hints, *advice(options, built.layers[0])),
     )  # fmt: skip
 
 
-def stages_of(compilation: Compilation, lossy: Pass | None = None) -> list[Stage]:
-    """All passes of a compilation, numbered."""
-    return numbered(compilation.passes([lossy] if lossy else []))
+def _lower(
+    program: Program,
+    variants: Sequence[Variant],
+    lossy: Pass | None,
+    observer: Callable[[StageWriter, str], Observer],
+) -> tuple[list[Program], dict[str, StageWriter]]:
+    """The program after all passes of each variant, and its IR after each, by the target's folder. Passes that are the
+    same for all variants run once. One alone changes the program itself."""
+    ir, names = StageWriter(), [variant.target for variant in variants]
+    pipelines = [stages_of(variant, lossy) for variant in variants]
+    common = _common_stages(pipelines) if len(variants) > 1 else 0
+    observe = observer(ir, "")
+    observe(IMPORT_LABEL, program)
+    run_passes(program, pipelines[0][:common], observe)
+    programs, writers = [], dict[str, StageWriter]()
+    for target, stages in zip(names, pipelines, strict=True):
+        folder = target_folder(target, names)
+        writers[folder] = ir.copy()
+        programs.append(program.clone() if len(variants) > 1 else program)
+        run_passes(programs[-1], stages[common:], observer(writers[folder], folder))
+    return programs, writers
+
+
+def _common_stages(pipelines: Sequence[Sequence[Stage]]) -> int:
+    """How many stages at the beginning do the same in all pipelines."""
+    columns = zip(*pipelines, strict=False)
+    return sum(takewhile(bool, (all(one.step.does_the_same(first.step) for one in rest) for first, *rest in columns)))
+
+
+def stages_of(variant: Variant, lossy: Pass | None = None) -> list[Stage]:
+    """All passes of a variant, numbered."""
+    return numbered(variant.passes([lossy] if lossy else []))
 
 
 class _Timeline:
@@ -134,7 +168,7 @@ def _manifest(program: Program, built: Built, source_hash: str, options: Compile
         name=program.name,
         prefix=prefix_of(program.name),
         batched=program.batched,
-        target=built.target,
+        targets=tuple(built.targets),
         compiler=built.compiler,
         inputs=tuple(map(PortInfo.of, program.inputs)),
         outputs=tuple(map(PortInfo.of, program.outputs)),

@@ -15,6 +15,7 @@ from ..runtime.artifact.artifact import SUFFIX, Artifact
 from ..runtime.artifact.manifest import MANIFEST
 from ..runtime.artifact.stored_ir import read_stages, stage_programs
 from ..runtime.report.inspection import find_stages
+from .backend import only_variant
 from .backends import find_backend
 from .compile import stages_of
 from .ir_dump import IMPORT_LABEL, IRDump, save_program
@@ -37,11 +38,11 @@ def run_opt(
     verify_passes: bool = False,
 ) -> Program:
     """See `api.opt`."""
-    compilation = find_backend(options.backend).open(options.lowering, build=False)
+    variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
     if passes is None:
-        chosen = stages_of(compilation, lossy_pass(options.lossy))
+        chosen = stages_of(variant, lossy_pass(options.lossy))
     else:
-        chosen = numbered(parse_pipeline(passes, compilation.known_passes()))
+        chosen = numbered(parse_pipeline(passes, variant.known_passes()))
     program = source.clone() if isinstance(source, Program) else read_program(Path(source), options, after)
     dump = IRDump(dump_ir)
     dump.write(IMPORT_LABEL, program)
@@ -54,11 +55,11 @@ def run_opt(
 
 
 def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | None = None) -> Program:
-    """The program of a model, an .mlir file, a folder of `--dump-ir` or, after a pass, of an artifact. Raises
-    TercetError where it cannot be read."""
+    """The program of a model, an .mlir file, a folder of `--dump-ir` or, after a pass, of an artifact: for the target
+    of the options where it has that, else for its best. Raises TercetError where it cannot be read."""
     if path.suffix == SUFFIX or (path / MANIFEST).exists():
         artifact = Artifact.open(path)
-        stages = read_stages(artifact)
+        stages = read_stages(artifact, options.target if options.target in artifact.manifest.target_names else None)
         chosen = stages[find_stages([stage.label for stage in stages], after)[-1]] if after is not None else stages[0]
         return stage_programs(artifact, [chosen])[0]
     if after is not None:

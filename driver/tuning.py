@@ -138,7 +138,7 @@ class Tuner:
                 while len(rounds) < FEWEST_ROUNDS or (
                     len(rounds) < MOST_ROUNDS and time.perf_counter() - begin < SECONDS
                 ):
-                    rounds.append(np.zeros(library.step_count))
+                    rounds.append(np.zeros(library.step_count(model)))
                     library.run(model, 1, arrays, outputs, seconds=rounds[-1])
                     rates.append(clock(1))
         finally:

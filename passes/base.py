@@ -49,6 +49,10 @@ class Pass(ABC):
         """The same pass with other options."""
         return replace(self, **options)
 
+    def does_the_same(self, other: Pass) -> bool:
+        """Whether both do the same to every program: what is GIVEN counts too, which `==` may leave out."""
+        return type(self) is type(other) and all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self))
+
     def __str__(self) -> str:
         """As a pipeline's text names it (`pipeline_text.py`): `thresholds{most-levels=7}`."""
         defaults = self.defaults()

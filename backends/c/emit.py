@@ -26,7 +26,7 @@ from .storage import Span, store
 from .target import Target
 from .text import check_symbol, comment, kernel_comment, nodes_text
 
-DEFINITION_FILE = "definition.c"
+DEFINITION, DEFINITION_FILE = "tercet_model_definition", "definition.c"
 TARGET_FILE = "tercet_target.h"
 WEIGHTS_FILE, WEIGHTS_SOURCE = "weights.bin", "weights.S"
 
@@ -64,16 +64,33 @@ class _Step:
     code: KernelCode
     packed: bool = True  # whether its constants hold the weights
     weights: int = 0  # byte offset in the expanded weights
-    stored: int = 0  # bytes in weights.bin
+    stored: int = 0  # bytes in weights.bin, where others may share them
     digits: int = 0  # those of them that hold the weights themselves
+
+
+class Blob:
+    """weights.bin as it grows: each content is stored once."""
+
+    def __init__(self) -> None:
+        self._data, self._places = bytearray(), dict[bytes, int]()
+
+    def add(self, content: bytes) -> int:
+        """Where a content lies."""
+        if content not in self._places:
+            self._places[content] = len(self._data)
+            self._data += content
+        return self._places[content]
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._data)
 
 
 @dataclass
 class _Weights:
-    """weights.bin as it grows, and how it expands."""
+    """The constants of a program, and how they expand."""
 
     compact: bool
-    blob: bytearray = field(default_factory=bytearray)
+    blob: Blob
     sections: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -82,7 +99,7 @@ class _Weights:
 
     def add(self, step: _Step) -> None:
         """Appends a kernel's constants and notes in the step where they are and what they take."""
-        step.weights, first = round_up(self.size, ALIGNMENT), len(self.blob)
+        step.weights = round_up(self.size, ALIGNMENT)
         constants = step.code.constants
         largest = max((c.values.size for c in constants.items), default=0)
         digits = any(c.radix for c in constants.items)
@@ -92,8 +109,8 @@ class _Weights:
             gaps = f"gaps + {len(self.gaps)}" if stored.gaps else "NULL"
             lists = f"lists + {len(self.lists)}" if stored.lists else "NULL"
             fields = (
-                len(self.blob), len(stored.data), step.weights + offset, stored.count, stored.radix, stored.group,
-                stored.offset, int(stored.coded), stored.signs, spans, len(stored.spans),
+                self.blob.add(stored.data), len(stored.data), step.weights + offset, stored.count, stored.radix,
+                stored.group, stored.offset, int(stored.coded), stored.signs, spans, len(stored.spans),
                 stored.base, stored.fill, gaps, len(stored.gaps), stored.split, lists,
             )  # fmt: skip
             self.sections.append(f"{{{', '.join(map(str, fields))}}}")
@@ -101,18 +118,19 @@ class _Weights:
             self.gaps += stored.gaps
             if stored.lists:
                 self.lists.append((stored.list_bytes, stored.lists))
-            self.blob += stored.data
+            step.stored += len(stored.data)
             if step.packed and (constant.radix if digits else constant.values.size == largest):
                 step.digits += len(stored.data)
         self.size = step.weights + constants.size
-        step.stored = len(self.blob) - first
 
 
-def emit_model(program: Program, target: Target, plans: Plans | None = None, *, compact: bool = True) -> Emitted:
+def emit_model(
+    program: Program, target: Target, plans: Plans | None = None, *, compact: bool = True, blob: Blob | None = None
+) -> Emitted:
     """C for a program at kernel level whose memory is planned.
 
     plans: those of its kernels, as far as they are known already. compact: whether weights may be entropy-coded, which
-    takes a while.
+    takes a while. blob: what other programs have stored already.
     The sources define `tercet_model_definition` (hidden) and need runtime/c beside them. Raises IRError for a program
     that is not at kernel level, has no offsets, or names an unknown engine.
     """
@@ -120,7 +138,7 @@ def emit_model(program: Program, target: Target, plans: Plans | None = None, *, 
     layers: list[dict[str, object]] = []
     nodes: dict[str, str] = {}
     plans = plans or Plans(target, ENGINES)
-    weights, steps = _Weights(compact), []
+    weights, steps = _Weights(compact, Blob() if blob is None else blob), []
     for i, op in enumerate(program.ops):
         step = _emit_step(op, i, program, plans)
         if any(step.symbol == other.symbol for other in steps):
@@ -229,7 +247,7 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
     out += ['#include "tercet_runtime.h"', "", "#pragma GCC visibility push(hidden)"]
     out += ["extern const unsigned char tercet_weights[];"]
     out += [f"void {step.symbol}(const struct tercet_task *task);" for step in steps]
-    out += ["extern const struct tercet_definition tercet_model_definition;", "#pragma GCC visibility pop", ""]
+    out += [f"extern const struct tercet_definition {DEFINITION};", "#pragma GCC visibility pop", ""]
 
     rows: list[str] = []
     for step in steps:
@@ -279,7 +297,8 @@ def _definition(program: Program, steps: list[_Step], weights: _Weights, target:
         "output_count": len(program.returned.operands),
         "batched": int(program.batched),
         "features": names,
+        "target": f'"{target.name}"',
     }
-    out.append("const struct tercet_definition tercet_model_definition = {")
+    out.append(f"const struct tercet_definition {DEFINITION} = {{")
     out += [f"    .{name} = {value}," for name, value in fields.items()]
     return "\n".join([*out, "};"]) + "\n"

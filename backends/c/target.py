@@ -7,7 +7,7 @@ Adding a target is adding a row: engines look at what is in it, never at its nam
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,10 +98,34 @@ def runs_here(target: Target) -> str:
     return f"target {target.name} needs CPU features this machine lacks: {', '.join(missing)}" if missing else ""
 
 
+def worth(target: Target) -> tuple[int, int]:
+    """The better of two targets of one machine has more of it. What asks for all features of another, and for more, is
+    better."""
+    return target.vector_bytes, len(target.features)
+
+
 def find_target(name: str) -> Target:
-    """A target by name; `native` is the widest that runs here. Raises InputError for unknown names."""
+    """A target by name; `native` is the best that runs here. Raises InputError for unknown names."""
     if name == "native":
-        return max((t for t in TARGETS.values() if not runs_here(t)), key=lambda t: (t.vector_bytes, len(t.features)))
+        return max((t for t in TARGETS.values() if not runs_here(t)), key=worth)
     if name not in TARGETS:
         raise InputError(f"unknown target '{name}'", hint=f"one of: native, {', '.join(TARGETS)}")
     return TARGETS[name]
+
+
+def find_targets(names: str) -> tuple[Target, ...]:
+    """Targets by their names, between commas, the best one first. Raises InputError for unknown names, for targets that
+    are named twice and for those of different machines."""
+    found = [find_target(name.strip()) for name in names.split(",")]
+    if twice := next((one for i, one in enumerate(found) if one in found[:i]), None):
+        raise InputError(f"target '{twice.name}' is named twice", where=names, hint="leave one of them out")
+    if len(machines := sorted({one.machine for one in found} - {"any"})) > 1:
+        raise InputError(
+            f"targets of different machines: {' and '.join(machines)}", where=names, hint="make an artifact for each"
+        )
+    return tuple(sorted(found, key=worth, reverse=True))
+
+
+def common_target(targets: Sequence[Target]) -> Target:
+    """Of targets that are compiled together the one whose machine all are for: `any` is what the others are."""
+    return next((target for target in targets if target.machine != "any"), targets[0])

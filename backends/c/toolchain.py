@@ -134,11 +134,12 @@ def _zig_flags(flags: Sequence[str]) -> tuple[str, ...]:
 
 
 def write_sources(sources: Mapping[str, str | bytes], folder: Path) -> None:
-    """Writes named files into a folder. Raises ToolchainError for a name that would leave it."""
+    """Writes named files into a folder, or folders in it. Raises ToolchainError for a name that would leave it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in sources.items():
-        if not name or Path(name).name != name or name.startswith((".", "-")):
+        if "\\" in name or any(not part or part.startswith((".", "-")) for part in name.split("/")):
             raise ToolchainError(f"not a plain file name: {name!r}")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
@@ -153,7 +154,7 @@ def compile_shared(
     soname: str = "",
     unit_flags: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
-    """Writes `sources` (file name -> content) to `folder`, compiles every .c and .S of them and links one library.
+    """Writes `sources` (path -> content) to `folder`, compiles every .c and .S of them and links one library.
 
     flags: added to COMMON_FLAGS, see `target_flags`. jobs: compilers at a time, default one per core. layers: file name
     -> source layers, for errors. soname: what programs that are linked to the library record, and the file's name.

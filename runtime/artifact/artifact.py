@@ -8,6 +8,8 @@
     ir/                      the program after every pass, and the weights of all (stored_ir.py)
     layers.json              what each step computes
 
+With several targets, what is for one of them lies in src/TARGET/, ir/TARGET/ and layers/TARGET.json.
+
 Nothing in this module executes anything from an artifact.
 """
 
@@ -20,11 +22,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ...ir.errors import ArtifactError
+from ...ir.errors import ArtifactError, InputError
 from .atomic import atomic_file, atomic_folder, check_writable
 from .container import Container, check_name, check_store, open_container
 from .layers import Layer, layers_from_json
-from .manifest import LAYERS, MANIFEST, MOST_JSON_BYTES, FileInfo, Manifest
+from .manifest import MANIFEST, MOST_JSON_BYTES, FileInfo, Manifest
 from .schema import ALTERED
 
 SUFFIX = ".tercet"
@@ -34,8 +36,9 @@ TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 class Artifact:
     """An artifact whose every file was found to be what the manifest says."""
 
-    def __init__(self, path: Path, manifest: Manifest, layers: tuple[Layer, ...], container: Container) -> None:
-        self.path, self.manifest, self.layers, self._container = path, manifest, layers, container
+    def __init__(self, path: Path, manifest: Manifest, container: Container) -> None:
+        self.path, self.manifest, self._container = path, manifest, container
+        self._layers: dict[str, tuple[Layer, ...]] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> Artifact:
@@ -44,13 +47,32 @@ class Artifact:
         container = open_container(path)
         manifest = Manifest.from_json(_read_json(container, MANIFEST, path), f"{path}: {MANIFEST}")
         _check_files(container, manifest, path)
-        artifact = cls(path, manifest, (), container)
+        artifact = cls(path, manifest, container)
         for name in artifact.names:
             data = artifact._verified(name, keep=name.endswith(".npz"))
             if name.endswith(".npz"):
                 check_store(data, f"{path}: {name}")
-        artifact.layers = layers_from_json(artifact.read(LAYERS), f"{path}: {LAYERS}")
+        for target in manifest.target_names:
+            name = manifest.layers_file(target)
+            artifact._layers[target] = layers_from_json(artifact.read(name), f"{path}: {name}")
         return artifact
+
+    @property
+    def best(self) -> str:
+        """The name of the first target: the one that asks most of a CPU."""
+        return self.manifest.target_names[0]
+
+    def target(self, name: str | None) -> str:
+        """The name itself, that of the best target for None. Raises InputError for one that the artifact is not for."""
+        if name is not None and name not in (names := self.manifest.target_names):
+            raise InputError(
+                f"the artifact is not for target '{name}'", where=str(self.path), hint=f"it is for: {', '.join(names)}"
+            )
+        return name or self.best
+
+    def layers_of(self, target: str) -> tuple[Layer, ...]:
+        """The steps for one of the artifact's targets."""
+        return self._layers[target]
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +112,8 @@ class Artifact:
         manifest = replace(manifest, files=files)
         data = manifest.to_json()
         Manifest.from_json(data, where)
-        layers_from_json(contents.get(LAYERS, b"[]"), where)
+        for target in manifest.target_names:
+            layers_from_json(contents.get(manifest.layers_file(target), b"[]"), where)
         for name in contents:
             check_name(name, where)
         _check_required(manifest, where)

@@ -18,7 +18,7 @@ from .schema import ALTERED, array, boolean, either, integer, mapping, matching,
 if TYPE_CHECKING:
     from ...ir.program import Port
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 LAYERS, MANIFEST = "layers.json", "manifest.json"
 MOST_JSON_BYTES = 64 << 20
 MOST_FILES = 10_000
@@ -43,6 +43,17 @@ def prefix_of(name: str) -> str:
     prefix = identifier(name)[:100] or "model"
     reserved = f" {prefix.lower()} " in SYSTEM_HEADERS or prefix.lower().startswith("tercet")
     return f"{prefix}_model" if reserved else prefix
+
+
+def target_folder(target: str, targets: Sequence[str]) -> str:
+    """Where in `src/` and `ir/` lies what is for one of an artifact's targets, with a final `/`: in a folder of its
+    name, or at the top where there is no other."""
+    return f"{target}/" if len(targets) > 1 else ""
+
+
+def layers_file(target: str, targets: Sequence[str]) -> str:
+    """What each step for a target computes."""
+    return f"layers/{target}.json" if len(targets) > 1 else LAYERS
 
 
 def soname(prefix: str) -> str:
@@ -94,7 +105,8 @@ class PortInfo:
 
 @dataclass(frozen=True)
 class TargetInfo:
-    """What the library runs on. machine: as platform.machine() names it. features: CPU flags as Linux names them."""
+    """What code of the library runs on. machine: as platform.machine() names it. features: CPU flags as Linux names
+    them."""
 
     name: str
     machine: str
@@ -116,13 +128,13 @@ class FileInfo:
 @dataclass(frozen=True)
 class Manifest:
     """The contents of manifest.json. `files` covers every other file; `Artifact.write` fills it in. backend: what made
-    the artifact, and so what it takes to run it."""
+    the artifact, and so what it takes to run it. targets: what there is code for, the best one first."""
 
     tool_version: str
     name: str
     prefix: str
     batched: bool
-    target: TargetInfo
+    targets: tuple[TargetInfo, ...]
     compiler: CompilerInfo
     inputs: tuple[PortInfo, ...]
     outputs: tuple[PortInfo, ...]
@@ -131,6 +143,16 @@ class Manifest:
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     backend: str = "c"
+
+    @property
+    def target_names(self) -> list[str]:
+        return [target.name for target in self.targets]
+
+    def folder(self, target: str) -> str:
+        return target_folder(target, self.target_names)
+
+    def layers_file(self, target: str) -> str:
+        return layers_file(target, self.target_names)
 
     @property
     def header(self) -> str:
@@ -143,7 +165,8 @@ class Manifest:
     @property
     def required(self) -> tuple[str, ...]:
         """The files without which the artifact is none."""
-        return (self.library, self.header, LAYERS) if self.backend == "c" else (LAYERS,)
+        layers = map(self.layers_file, self.target_names)
+        return (self.library, self.header, *layers) if self.backend == "c" else tuple(layers)
 
     def to_json(self) -> bytes:
         return schema.dump_json(asdict(self))
@@ -161,6 +184,8 @@ class Manifest:
                 else "install a newer tercet",
             )  # fmt: skip
         manifest = _MANIFEST(value, where)
+        if not manifest.targets or len(set(manifest.target_names)) != len(manifest.targets):
+            schema.refuse("one target or several of different names", manifest.target_names, f"{where}.targets")
         for kind, ports in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
             for i, port in enumerate(ports):
                 if problem := port.problem(manifest.batched):
@@ -171,6 +196,7 @@ class Manifest:
 
 
 _SHA256 = matching(re.compile(r"[0-9a-f]{64}").fullmatch, "a SHA-256 in lower-case hexadecimal")
+_TARGET = matching(re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII).fullmatch, "a target's name", 100)
 _COUNT = integer(0)
 _PORT = record(
     PortInfo,
@@ -187,7 +213,7 @@ _MANIFEST = record(
     name=text(),
     prefix=IDENTIFIER,
     batched=boolean,
-    target=record(TargetInfo, name=text(100), machine=text(100), features=array(text(100), 1000)),
+    targets=array(record(TargetInfo, name=_TARGET, machine=text(100), features=array(text(100), 1000)), 100),
     compiler=record(CompilerInfo, name=text(100), version=text()),
     inputs=array(_PORT, 10_000),
     outputs=array(_PORT, 10_000),

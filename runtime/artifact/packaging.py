@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...ir.errors import InputError
-from .manifest import prefix_of, soname
-from .public_header import comment_text, glue, public_header, tools_header
+from .manifest import prefix_of, soname, target_folder
+from .public_header import DEFINITION, comment_text, glue, public_header, tools_header
 
 if TYPE_CHECKING:
     from ...ir.program import Port
@@ -99,14 +99,22 @@ def runtime_sources() -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(C_FOLDER.glob("*.[ch]"))}
 
 
-def interface_sources(name: str, inputs: Sequence[Port], outputs: Sequence[Port], *, batched: bool) -> dict[str, str]:
-    """Everything a model's C needs beside the code generator's files: runtime, headers and glue. Name -> text."""
+def interface_sources(
+    name: str,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    *,
+    batched: bool,
+    definitions: Sequence[str] = (DEFINITION,),
+) -> dict[str, str]:
+    """Everything a model's C needs beside the code generator's files: runtime, headers and glue. Name -> text.
+    definitions: see `public_header.glue`."""
     p = prefix_of(name)
     return {
         **runtime_sources(),
         f"{p}.h": public_header(name, inputs, outputs, batched=batched),
         f"{p}_tools.h": tools_header(name),
-        f"{p}_interface.c": glue(name),
+        f"{p}_interface.c": glue(name, definitions),
     }
 
 
@@ -115,10 +123,13 @@ def units_in(sources: Iterable[str]) -> list[str]:
     return sorted(name for name in sources if name.endswith((".c", ".S")))
 
 
-def target_units(name: str, sources: Iterable[str]) -> list[str]:
-    """Those of a model's files that are compiled for its target; the others are for any CPU of the machine."""
+def target_units(name: str, sources: Iterable[str], flags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Those of a model's files that are compiled for a target, and the flags; the others are for any CPU of the
+    machine. flags: by target."""
+    folders = {target_folder(target, list(flags)): special for target, special in flags.items()}
     baseline = {*BASELINE_UNITS, f"{prefix_of(name)}_interface.c"}
-    return [unit for unit in units_in(sources) if unit not in baseline]
+    found = {unit: unit[: unit.rfind("/") + 1] for unit in units_in(sources) if unit not in baseline}
+    return {unit: folders[folder] for unit, folder in found.items() if folder in folders}
 
 
 def merge_sources(*groups: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
@@ -167,10 +178,15 @@ def cmake_lists(
         p=p, so=soname(p), units=joined(units), flags=joined(quoted),
         libraries=" ".join(["Threads::Threads", "m", *linking]),
         unit_options="".join(
-            f"set_property(SOURCE\n  {joined(of)}\n  PROPERTY COMPILE_OPTIONS {' '.join(options)})\n"
+            f"set_property(SOURCE\n  {joined(of)}\n  PROPERTY COMPILE_OPTIONS {' '.join(map(_cmake_flag, options))})\n"
             for options, of in grouped.items()
         ),
     )  # fmt: skip
+
+
+def _cmake_flag(flag: str) -> str:
+    """Folders in src/ are named from where the compiler is called."""
+    return f'"-I${{CMAKE_CURRENT_SOURCE_DIR}}/{flag[2:]}"' if flag.startswith("-I") else flag
 
 
 def artifact_contents(

@@ -72,6 +72,9 @@ void {p}_destroy(struct {p}_model *model);
 /* A status in words; never NULL. */
 const char *{p}_status_text(int status);
 
+/* The name of the target whose code the model runs: the best of those it was compiled for that this CPU can run. */
+const char *{p}_target(const struct {p}_model *model);
+
 /* Bytes of one sample of an input or output by its number; -1 for other numbers. */
 int64_t {p}_input_bytes(int index);
 int64_t {p}_output_bytes(int index);
@@ -99,14 +102,14 @@ extern "C" {{
 int {p}_run_steps(struct {p}_model *model, int64_t batch, const void *const *inputs, void *const *outputs, int steps,
     double *seconds);
 
-int {p}_step_count(void);
+int {p}_step_count(const struct {p}_model *model);
 
 /* The threads that runs actually use: no more than the processors the caller could use when it made the model. */
 int {p}_threads(const struct {p}_model *model);
 
 /* Where intermediate results are after a run, and the bytes there; see layers.json. */
 const unsigned char *{p}_arena(const struct {p}_model *model);
-int64_t {p}_arena_bytes(void);
+int64_t {p}_arena_bytes(const struct {p}_model *model);
 
 #ifdef __cplusplus
 }}
@@ -124,17 +127,21 @@ GLUE = """\
 #pragma GCC visibility pop
 
 #pragma GCC visibility push(hidden)
-extern const struct tercet_definition {definition};
+{declared}
 #pragma GCC visibility pop
+
+/* The model as it is for each target, the best one first. Inputs and outputs are the same for all. */
+static const struct tercet_definition *const definitions[] = {{{listed}, NULL}};
 
 {asserts}
 
 /* A struct {p}_model is a struct tercet_model under its public name. */
 static struct tercet_model *inner(struct {p}_model *model) {{ return (struct tercet_model *)model; }}
+static const struct tercet_model *seen(const struct {p}_model *model) {{ return (const struct tercet_model *)model; }}
 
 int {p}_create(struct {p}_model **model, int threads) {{
     struct tercet_model *created = NULL;
-    int status = model ? tercet_create(&{definition}, threads, &created) : TERCET_BAD_ARGUMENT;
+    int status = model ? tercet_create(tercet_choose(definitions), threads, &created) : TERCET_BAD_ARGUMENT;
     if (model) {{
         *model = (struct {p}_model *)created;
     }}
@@ -149,12 +156,14 @@ void {p}_destroy(struct {p}_model *model) {{ tercet_destroy(inner(model)); }}
 
 const char *{p}_status_text(int status) {{ return tercet_status_text(status); }}
 
+const char *{p}_target(const struct {p}_model *model) {{ return tercet_definition_of(seen(model))->target; }}
+
 int64_t {p}_input_bytes(int index) {{
-    return index >= 0 && index < {definition}.input_count ? {definition}.input_bytes[index] : -1;
+    return index >= 0 && index < definitions[0]->input_count ? definitions[0]->input_bytes[index] : -1;
 }}
 
 int64_t {p}_output_bytes(int index) {{
-    return index >= 0 && index < {definition}.output_count ? {definition}.output_bytes[index] : -1;
+    return index >= 0 && index < definitions[0]->output_count ? definitions[0]->output_bytes[index] : -1;
 }}
 
 int {p}_run_steps(struct {p}_model *model, int64_t batch, const void *const *inputs, void *const *outputs, int steps,
@@ -162,15 +171,13 @@ int {p}_run_steps(struct {p}_model *model, int64_t batch, const void *const *inp
     return tercet_run(inner(model), batch, inputs, outputs, steps, seconds);
 }}
 
-int {p}_step_count(void) {{ return {definition}.step_count; }}
+int {p}_step_count(const struct {p}_model *model) {{ return tercet_definition_of(seen(model))->step_count; }}
 
-int {p}_threads(const struct {p}_model *model) {{ return tercet_threads((const struct tercet_model *)model); }}
+int {p}_threads(const struct {p}_model *model) {{ return tercet_threads(seen(model)); }}
 
-const unsigned char *{p}_arena(const struct {p}_model *model) {{
-    return tercet_arena((const struct tercet_model *)model);
-}}
+const unsigned char *{p}_arena(const struct {p}_model *model) {{ return tercet_arena(seen(model)); }}
 
-int64_t {p}_arena_bytes(void) {{ return {definition}.arena_bytes; }}
+int64_t {p}_arena_bytes(const struct {p}_model *model) {{ return tercet_definition_of(seen(model))->arena_bytes; }}
 """
 
 
@@ -197,16 +204,18 @@ def tools_header(name: str) -> str:
     return TOOLS.format(p=prefix_of(name), P=prefix_of(name).upper(), title=comment_text(name))
 
 
-def glue(name: str) -> str:
+def glue(name: str, definitions: Sequence[str] = (DEFINITION,)) -> str:
     """The text of the C file that defines the functions of both headers.
 
-    It includes tercet_runtime.h and PREFIX_tools.h, and refers to a hidden `tercet_model_definition`.
+    It includes tercet_runtime.h and PREFIX_tools.h, and refers to hidden definitions of the model, one for each target,
+    the best one first.
     """
     p = prefix_of(name)
     asserts = "\n".join(
         f'_Static_assert((int){p.upper()}_{s} == (int){t}, "as in the runtime");' for s, t, _ in STATUSES
     )
-    return GLUE.format(p=p, definition=DEFINITION, asserts=asserts)
+    declared = "\n".join(f"extern const struct tercet_definition {one};" for one in definitions)
+    return GLUE.format(p=p, declared=declared, listed=", ".join(f"&{one}" for one in definitions), asserts=asserts)
 
 
 def comment_text(name: str) -> str:

@@ -3,6 +3,8 @@
 ir/stages.json        every pass in order: the file of its text, and where its large constants are in the weights
 ir/NN-pass.mlir       texts; a pass that changed nothing has that of the pass before it
 ir/weights.npz        the constants that no text holds, of all stages, each content once
+
+With several targets, stages.json and what only one of them has lie in ir/TARGET/.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,7 +25,12 @@ from .artifact import Artifact
 from .manifest import MOST_JSON_BYTES
 from .schema import ALTERED, array, boolean, dump_json, mapping, matching, parse_json, record, text
 
-STAGES, WEIGHTS = "ir/stages.json", "ir/weights.npz"
+WEIGHTS = "ir/weights.npz"
+
+
+def stages_file(folder: str) -> str:
+    """The list of the stages of a target. folder: of the target, see `manifest.target_folder`."""
+    return f"ir/{folder}stages.json"
 
 
 @dataclass(frozen=True)
@@ -44,30 +52,47 @@ class StageWriter:
         self._texts: list[str] = []
         self._arrays: list[dict[str, np.ndarray]] = []
         self._first_complete = 0
+        self._folders: list[str] = []
 
-    def add(self, label: str, program: Program) -> None:
-        """The program after one more pass."""
+    def add(self, label: str, program: Program, folder: str = "") -> None:
+        """The program after one more pass. folder: of the target that the pass is for, see `manifest.target_folder`."""
         self._labels.append(label)
         self._texts.append(program.text())
         self._arrays.append(dict(program.weights_beside_text()))
+        self._folders.append(folder)
 
     def drop_constants(self) -> None:
         """Keeps only the texts of what was added so far: a lossy pass comes, and the model has those weights."""
         self._first_complete, self._arrays = len(self._labels), [{} for _ in self._labels]
 
-    def contents(self) -> dict[str, bytes]:
-        """The artifact's files, by name."""
-        contents, stages, store = dict[str, bytes](), list[Stage](), _ContentStore()
+    def copy(self) -> StageWriter:
+        """A writer that goes on from here by itself, for one target of several."""
+        other = copy(self)
+        other._labels, other._texts = [*self._labels], [*self._texts]
+        other._arrays, other._folders = [*self._arrays], [*self._folders]
+        return other
+
+    def files(self, store: ContentStore) -> tuple[dict[str, bytes], list[Stage]]:
+        """The texts by file, and the stages; constants go to the store."""
+        contents, stages = dict[str, bytes](), list[Stage]()
         names = [store.add(arrays) for arrays in reversed(self._arrays)][::-1]  # the last program keeps its names
         for i, (label, ir) in enumerate(zip(self._labels, self._texts, strict=True)):
-            file = stages[-1].file if i and ir == self._texts[i - 1] else f"ir/{label}.mlir"
+            file = stages[-1].file if i and ir == self._texts[i - 1] else f"ir/{self._folders[i]}{label}.mlir"
             contents[file] = ir.encode()
             stages.append(Stage(label, file, names[i], i >= self._first_complete))
-        listed = dump_json([asdict(stage) for stage in stages])
-        return {**contents, STAGES: listed, WEIGHTS: store.weights.to_bytes()}
+        return contents, stages
 
 
-class _ContentStore:
+def ir_contents(writers: Mapping[str, StageWriter]) -> dict[str, bytes]:
+    """The artifact's files, by name. writers: one for each target, by the target's folder."""
+    contents, store = dict[str, bytes](), ContentStore()
+    for folder, writer in writers.items():
+        texts, stages = writer.files(store)
+        contents |= {**texts, stages_file(folder): dump_json([asdict(stage) for stage in stages])}
+    return {**contents, WEIGHTS: store.weights.to_bytes()}
+
+
+class ContentStore:
     """Arrays under names that are unique by content."""
 
     def __init__(self) -> None:
@@ -98,27 +123,30 @@ _STAGES = array(
 )
 
 
-def read_stages(artifact: Artifact) -> Sequence[Stage]:
-    """Every pass in order. Raises ArtifactError where there is no IR, or it is damaged."""
-    if not {STAGES, WEIGHTS} <= set(artifact.names):
+def read_stages(artifact: Artifact, target: str | None = None) -> Sequence[Stage]:
+    """Every pass in order, for one of the artifact's targets, by default the best. Raises ArtifactError where there is
+    no IR, or it is damaged."""
+    file = stages_file(artifact.manifest.folder(target or artifact.best))
+    if not {file, WEIGHTS} <= set(artifact.names):
         raise ArtifactError("has no IR", where=str(artifact.path))
-    where = f"{artifact.path}: {STAGES}"
-    stages = _STAGES(parse_json(artifact.read(STAGES), where, MOST_JSON_BYTES), where)
+    where = f"{artifact.path}: {file}"
+    stages = _STAGES(parse_json(artifact.read(file), where, MOST_JSON_BYTES), where)
     if not stages or not {stage.file for stage in stages} <= set(artifact.names):
         raise ArtifactError("names no IR, or texts that are missing", where=where, hint=ALTERED)
     return stages
 
 
-def stored_stages(artifact: Artifact) -> list[tuple[str, str]]:
+def stored_stages(artifact: Artifact, target: str | None = None) -> list[tuple[str, str]]:
     """Label (`03-fold-constants`) and IR text after every pass, in order. Raises ArtifactError where there is none."""
-    stages = read_stages(artifact)
+    stages = read_stages(artifact, target)
     texts = {file: artifact.read_text(file) for file in {stage.file for stage in stages}}
     return [(stage.label, texts[stage.file]) for stage in stages]
 
 
-def kernel_program(artifact: Artifact) -> Program:
-    """The program after the last pass, with its weights. Raises ArtifactError or IRError where it is damaged."""
-    return stage_programs(artifact, [read_stages(artifact)[-1]])[0]
+def kernel_program(artifact: Artifact, target: str | None = None) -> Program:
+    """The program after the last pass, for one of the artifact's targets (default: the best), with its weights. Raises
+    ArtifactError or IRError where it is damaged."""
+    return stage_programs(artifact, [read_stages(artifact, target)[-1]])[0]
 
 
 def stage_programs(artifact: Artifact, stages: Sequence[Stage]) -> list[Program]:

@@ -139,6 +139,13 @@ static int allocate_memory(struct tercet_model *model, int threads) {
     return complete ? TERCET_OK : TERCET_NO_MEMORY;
 }
 
+const struct tercet_definition *tercet_choose(const struct tercet_definition *const *definitions) {
+    while (definitions[1] && !tercet_cpu_has(definitions[0]->features)) {
+        definitions++;
+    }
+    return definitions[0];
+}
+
 int tercet_create(const struct tercet_definition *definition, int threads, struct tercet_model **result) {
     if (!result) {
         return TERCET_BAD_ARGUMENT;
@@ -299,6 +306,8 @@ int tercet_run(struct tercet_model *model, int64_t batch, const void *const *inp
     }
     return TERCET_OK;
 }
+
+const struct tercet_definition *tercet_definition_of(const struct tercet_model *model) { return model->definition; }
 
 int tercet_threads(const struct tercet_model *model) { return tercet_pool_threads(model->pool); }
 

@@ -69,6 +69,7 @@ struct tercet_definition {
     int input_count, output_count;
     int batched; /* 0: batch must be 1 */
     const char *const *features; /* of the CPU, that the steps need; see tercet_cpu.h */
+    const char *target;          /* the name of what the steps were compiled for */
 };
 
 enum tercet_status {
@@ -81,10 +82,13 @@ enum tercet_status {
 
 struct tercet_model;
 
+/* The first of one or more definitions, up to a NULL, whose features the CPU has. Where it has those of none, the last,
+ * which tercet_create then refuses. */
+const struct tercet_definition *tercet_choose(const struct tercet_definition *const *definitions);
+
 /* Allocates everything a run needs: expanded weights, arena, scratch and up to `threads` - 1 worker threads, 1 <= threads
  * <= 1024, no more than the processors that the caller may use allow. *model is NULL on failure. On a CPU without the
- * features of the definition nothing but code for any CPU runs. The definition must
- * outlive the model. */
+ * features of the definition nothing but code for any CPU runs. The definition must outlive the model. */
 int tercet_create(const struct tercet_definition *definition, int threads, struct tercet_model **model);
 void tercet_destroy(struct tercet_model *model);
 
@@ -93,6 +97,9 @@ void tercet_destroy(struct tercet_model *model);
  * once the step that writes it has run. */
 int tercet_run(struct tercet_model *model, int64_t batch, const void *const *inputs, void *const *outputs, int steps,
                double *seconds);
+
+/* What a model was created from. */
+const struct tercet_definition *tercet_definition_of(const struct tercet_model *model);
 
 /* The threads that runs use, from 1 to those asked for. */
 int tercet_threads(const struct tercet_model *model);

@@ -67,6 +67,8 @@ def bench_artifact(
             notes.append(f"not pinned: fewer than {threads} CPUs, or the system cannot")
         if model.threads < threads:
             notes.append(f"{threads} threads asked for, {model.threads} used: as many as this process may use CPUs")
+        if len(names := model.manifest.target_names) > 1:
+            notes.append(f"target {model.target} was chosen among {', '.join(names)}")
         inputs = _inputs(model, batch)
         peers = _peers(model, models, why_none, against, inputs, threads, batch, notes) if against else []
         calls: list[Callable[[], Any]] = [lambda: model.run(inputs), *(call for _, call in peers)]
@@ -78,7 +80,7 @@ def bench_artifact(
         ]
         layers = _profile(model, inputs) if per_layer else ()
         return BenchReport(
-            str(path), model.name, model.manifest.target.name, cpu_name(), model.threads, batch, cpus,
+            str(path), model.name, model.target, cpu_name(), model.threads, batch, cpus,
             tuple(seconds[0]), sum(layer.weight_bytes_stored for layer in model.layers), model.arena_bytes,
             tuple(results), layers, tuple(notes),
         )  # fmt: skip

@@ -38,8 +38,9 @@ class Library:
         self._text = self._function(f"{prefix}_status_text", ctypes.c_char_p, status)
         self._threads = self._function(f"{prefix}_threads", status, pointer)
         self._arena = self._function(f"{prefix}_arena", pointer, pointer)
-        self.arena_bytes: int = self._function(f"{prefix}_arena_bytes", count)()
-        self.step_count: int = self._function(f"{prefix}_step_count", status)()
+        self._arena_bytes = self._function(f"{prefix}_arena_bytes", count, pointer)
+        self._steps = self._function(f"{prefix}_step_count", status, pointer)
+        self._target = self._function(f"{prefix}_target", ctypes.c_char_p, pointer)
         self.input_bytes = self._function(f"{prefix}_input_bytes", count, status)
         self.output_bytes = self._function(f"{prefix}_output_bytes", count, status)
 
@@ -60,6 +61,16 @@ class Library:
     def threads(self, model: int) -> int:
         """How many threads its runs use."""
         return self._threads(model)
+
+    def target(self, model: int) -> str:
+        """The name of the target whose code it runs."""
+        return (self._target(model) or b"").decode("utf-8", "replace")
+
+    def step_count(self, model: int) -> int:
+        return self._steps(model)
+
+    def arena_bytes(self, model: int) -> int:
+        return self._arena_bytes(model)
 
     def destroy(self, model: int) -> None:
         self._destroy(model)
@@ -87,7 +98,7 @@ class Library:
 
     def arena(self, model: int, offset: int, size: int) -> np.ndarray:
         """A copy of `size` bytes of the arena as uint8."""
-        if offset < 0 or size < 0 or offset + size > self.arena_bytes:
+        if offset < 0 or size < 0 or offset + size > self.arena_bytes(model):
             raise ArtifactError(f"no bytes {offset}..{offset + size} in the arena", where=self._where, hint=ALTERED)
         copied = bytearray(ctypes.string_at(self._arena(model) + offset, size))
         return np.frombuffer(copied, np.uint8)

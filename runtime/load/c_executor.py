@@ -11,27 +11,33 @@ from ..artifact.artifact import Artifact
 from ..artifact.layers import Layer
 from ..artifact.schema import ALTERED
 from .binding import Library
-from .cpu import check_library, check_target
+from .cpu import check_library, check_targets
 
 
 class CExecutor:
     """An `Executor` of a compiled library. Raises ArtifactError for one that is not for this machine or damaged."""
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
-        self._artifact, self._layers, self._where = artifact, artifact.layers, str(artifact.path)
+        self._artifact, self._where = artifact, str(artifact.path)
         manifest = artifact.manifest
-        check_target(manifest.target, self._where)
+        check_targets(manifest.targets, self._where)
         code = artifact.read(manifest.library)
         check_library(code, self._where)
         self._library = Library(code, manifest.prefix, self._where)
         try:
-            self._check_library()
+            self._check_ports()
             self._model = self._library.create(threads)
+            try:
+                self.target = self._library.target(self._model)
+                self._layers = self._layers_of(self.target)
+            except BaseException:
+                self._library.destroy(self._model)
+                raise
         except BaseException:
             self._library.close()
             raise
         self.threads = self._library.threads(self._model)
-        self.arena_bytes = self._library.arena_bytes
+        self.arena_bytes = self._library.arena_bytes(self._model)
         self._call = self._library.call(self._model, len(manifest.inputs), len(manifest.outputs))
 
     def run(self, batch: int, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
@@ -76,7 +82,7 @@ class CExecutor:
         self._library.destroy(self._model)
         self._library.close()
 
-    def _check_library(self) -> None:
+    def _check_ports(self) -> None:
         """The library must agree with the manifest on every size, or memory would be overrun."""
         sides = (
             ("input", self._artifact.manifest.inputs, self._library.input_bytes),
@@ -88,8 +94,16 @@ class CExecutor:
                 raise ArtifactError(
                     f"the library's {side}s differ from the manifest's", where=self._where, hint=ALTERED
                 )
-        if self._library.step_count != len(self._layers):
+
+    def _layers_of(self, target: str) -> Sequence[Layer]:
+        """The layers of the target that the library chose."""
+        if target not in self._artifact.manifest.target_names:
+            what = f"the library runs target '{target}', which the manifest lacks"
+            raise ArtifactError(what, where=self._where, hint=ALTERED)
+        layers = self._artifact.layers_of(target)
+        if self._library.step_count(self._model) != len(layers):
             raise ArtifactError("the library's steps differ from layers.json", where=self._where, hint=ALTERED)
+        return layers
 
     def _places(self, layer: Layer) -> list[tuple[int, int]]:
         """Begin and end of the arena bytes that a step writes."""

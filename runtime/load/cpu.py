@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
+from contextlib import suppress
 
 from ...ir.errors import ArtifactError
 from ...ir.host import cpu_features
 from ..artifact.manifest import TargetInfo
 
 ELF_MACHINES = {3: "i686", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+
+
+def check_targets(targets: Sequence[TargetInfo], where: str) -> None:
+    """Raises ArtifactError where this machine can run none, with what it lacks for the last, which needs least."""
+    for target in targets[:-1]:
+        with suppress(ArtifactError):
+            check_target(target, where)
+            return
+    check_target(targets[-1], where)
 
 
 def check_target(target: TargetInfo, where: str) -> None:

@@ -12,9 +12,11 @@ class Executor(Protocol):
     """Runs the steps of one artifact. Made by `executors.open_executor`.
 
     One call at a time: `LoadedModel` sees to that, and to arrays: contiguous, in the stored dtypes, and outputs are
-    written. threads: how many its runs use. arena_bytes: of the working memory.
+    written. target: the name of the one of the artifact's that it runs. threads: how many its runs use. arena_bytes: of
+    the working memory.
     """
 
+    target: str
     threads: int
     arena_bytes: int
 

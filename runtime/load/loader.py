@@ -66,8 +66,9 @@ def _working_directory() -> str:
 class LoadedModel:
     """A compiled model, ready to run. Also a context manager. Threads may share it; runs then wait for each other.
 
-    threads: how many its runs actually use: no more than there are usable processors. arena_bytes: of the working
-    memory, for any batch size.
+    target: the name of the best of the artifact's targets that this CPU can run. layers: the steps for it. threads: how
+    many its runs actually use: no more than there are usable processors. arena_bytes: of the working memory, for any
+    batch size.
 
     A copy (copy.copy or copy.deepcopy) is a model of its own, with its own memory and threads: close it as well. A
     pickle holds the artifact's path and hash: where it is read, say in another process, the same artifact must be at
@@ -81,7 +82,8 @@ class LoadedModel:
         self._wanted = threads
         self._path = os.path.abspath(artifact.path) if _working_directory() else self._where
         self.artifact = artifact
-        self.layers: tuple[Layer, ...] = artifact.layers
+        self.target = executor.target
+        self.layers: tuple[Layer, ...] = artifact.layers_of(self.target)
         self.threads = executor.threads
         self.arena_bytes = executor.arena_bytes
         self._reader = InputReader(self.inputs, self.manifest.batched)
@@ -206,7 +208,7 @@ class LoadedModel:
             return _reload, (self._path, self._wanted, _digest(self.artifact))
 
     def __repr__(self) -> str:
-        return f"LoadedModel({self.name!r}, target {self.manifest.target.name}, {len(self.layers)} layers)"
+        return f"LoadedModel({self.name!r}, target {self.target}, {len(self.layers)} layers)"
 
     def _open(self) -> Executor:
         """The executor; asked for with the lock held, so that no other run and no close can happen."""

@@ -26,7 +26,7 @@ from ...ir.weights import WeightStore
 from ..artifact.artifact import Artifact
 from ..artifact.layers import CANDIDATE, Candidate, Layer
 from ..artifact.losses import LOSSES, losses_from_json
-from ..artifact.manifest import Manifest
+from ..artifact.manifest import Manifest, TargetInfo
 from ..artifact.stored_ir import kernel_program, stored_stages
 from ..artifact.weights import values_text, weights_of
 
@@ -160,14 +160,17 @@ def find_stages(labels: Sequence[str], name: str) -> list[int]:
     return found
 
 
-def inspect_artifact(path: str | Path) -> Inspection:
-    """What an artifact says about itself. Raises ArtifactError where it is damaged."""
+def inspect_artifact(path: str | Path, target: str | None = None) -> Inspection:
+    """What an artifact says about itself, with layers and IR for one of its targets, by default the best. Raises
+    ArtifactError where it is damaged, InputError for a target that it is not for."""
     artifact = Artifact.open(path)
-    stages, program = tuple(stored_stages(artifact)), kernel_program(artifact)
-    rows = describe_steps(program, artifact.layers)
+    target = artifact.target(target)
+    layers = artifact.layers_of(target)
+    stages, program = tuple(stored_stages(artifact, target)), kernel_program(artifact, target)
+    rows = describe_steps(program, layers)
     manifest, size = artifact.manifest, sum(info.bytes for info in artifact.manifest.files.values())
     summary = (
-        *_artifact_summary(manifest, size), *_weight_summary(rows, artifact.layers), _memory_summary(rows, program),
+        *_artifact_summary(manifest, size, target), *_weight_summary(rows, layers), _memory_summary(rows, program),
     )  # fmt: skip
     losses = losses_from_json(artifact.read(LOSSES), f"{path}: {LOSSES}") if LOSSES in artifact.names else None
     return Inspection(manifest.name, summary, rows, stages, losses)
@@ -244,16 +247,19 @@ def _port(port: Port) -> str:
     return f"{port.name}  {port.dtype.name} [{', '.join(map(str, port.shape))}]{values}"
 
 
-def _artifact_summary(manifest: Manifest, size: int) -> tuple[tuple[str, str], ...]:
+def _artifact_summary(manifest: Manifest, size: int, shown: str) -> tuple[tuple[str, str], ...]:
     def ports(kind: str) -> list[tuple[str, str]]:
         rest = 1 if manifest.batched else 0
         found = manifest.inputs if kind == "input" else manifest.outputs
         return [(kind, f"{p.name}  {p.dtype} [{', '.join([*['N'][:rest], *map(str, p.shape[rest:])])}]") for p in found]
 
-    target = manifest.target
+    def needs(target: TargetInfo) -> str:
+        text = f"{target.name}; machine {target.machine}; needs {' '.join(target.features) or 'no CPU features'}"
+        return f"{text}; shown here" if len(manifest.targets) > 1 and target.name == shown else text
+
     return (
         ("model", manifest.name),
-        ("target", f"{target.name}; machine {target.machine}; needs {' '.join(target.features) or 'no CPU features'}"),
+        *(("target", needs(target)) for target in manifest.targets),
         ("batch", "any number of samples" if manifest.batched else "fixed"),
         *ports("input"),
         *ports("output"),

@@ -32,7 +32,7 @@ def altered(artifact: Path, copy: Path, **target: object) -> Path:
             data = old.read(name)
             if name == "manifest.json":
                 manifest = json.loads(data)
-                manifest["target"] |= target
+                manifest["targets"][0] |= target
                 data = json.dumps(manifest).encode()
             new.writestr(name, data)
     return copy

@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from tercet.backends.c.emit_targets import include_flags
+from tercet.backends.c.target import find_targets
+from tercet.backends.c.toolchain import COMMON_FLAGS, Compiler, baseline_flags, target_flags, write_sources
+from tercet.runtime.artifact.artifact import Artifact
 from tercet.runtime.artifact.manifest import Manifest
+from tercet.runtime.artifact.packaging import target_units, units_in
 
 PROGRAM = """\
-/* usage: program THREADS BATCH FOLDER: reads FOLDER/in0, in1, ... and writes FOLDER/out0, out1, ... */
+/* usage: program THREADS BATCH FOLDER: reads FOLDER/in0, in1, ... and writes FOLDER/out0, out1, ..
+ * Prints the target. */
 #include "@p@.h"
 
 #include <stdio.h>
@@ -56,6 +63,7 @@ int main(int argc, char **argv) {
     }
     int status = @p@_create(&model, atoi(argv[1]));
     if (status == @P@_OK) {
+        puts(@p@_target(model));
         status = @p@_run(model, batch, inputs, outputs);
     }
     if (status != @P@_OK) {
@@ -116,6 +124,25 @@ def build_with_pkg_config(artifact: Path, work: Path, compiler: str = "cc", *, s
     flags += ["-static"] if static else [f"-Wl,-rpath,$ORIGIN/{os.path.relpath(artifact / 'lib', work)}"]
     _call(compiler, "-Wall", "-Wextra", "-Werror", work / "program.c", *flags, "-o", work / "program")
     return work / "program"
+
+
+def build_with_zig(artifact: Artifact, main: str, folder: Path) -> Path:
+    """A static program of an artifact's sources, for the machine it was made for, each file compiled as by the driver.
+    The C library is for any CPU of the machine, too. main: the program's text, the artifact's header beside it."""
+    names = [n for n in artifact.names if n.startswith(("src/", "include/")) and not n.endswith(".txt")]
+    sources = {name.partition("/")[2]: artifact.read(name) for name in names}
+    write_sources({**sources, "main.c": main}, folder)
+    targets = find_targets(",".join(artifact.manifest.target_names))
+    argv = (sys.executable, "-m", "ziglang", "cc", "-target", f"{targets[0].machine}-linux-musl")
+    compiler, several = Compiler(argv, "zig", ""), len(targets) > 1
+    flags = {t.name: (*target_flags(t, compiler), *(include_flags(t.name) if several else ())) for t in targets}
+    special = target_units(artifact.manifest.name, sources, flags)
+    common = [*argv, *COMMON_FLAGS, *baseline_flags(targets[0], compiler), "-Wno-unused-command-line-argument"]
+    for unit in units_in(sources):
+        subprocess.run([*common, *special.get(unit, ()), "-c", unit, "-o", f"{unit}.o"], cwd=folder, check=True)
+    objects = [f"{unit}.o" for unit in units_in(sources)]
+    subprocess.run([*common, "-static", "-pthread", "main.c", *objects, "-lm", "-o", "main"], cwd=folder, check=True)
+    return folder / "main"
 
 
 def install_program(program: Path, place: Path) -> Path:

@@ -110,6 +110,7 @@ static const int64_t input_bytes[] = {48, 12}, output_bytes[] = {48, 1};
 
 const struct tercet_definition tercet_model_definition = {
     steps, 4, sections, 2, tercet_weights, 124, 330, 24, input_bytes, output_bytes, 2, 2, 1, NULL,
+    "generic",
 };
 """
 
@@ -188,7 +189,7 @@ def manifest(name: str = "tiny") -> Manifest:
         name=name,
         prefix=prefix_of(name),
         batched=True,
-        target=TargetInfo("generic", "any", ()),
+        targets=(TargetInfo("generic", "any", ()),),
         compiler=CompilerInfo("gcc", "gcc 12"),
         inputs=tuple(PortInfo.of(port) for port in INPUTS),
         outputs=tuple(PortInfo.of(port) for port in OUTPUTS),

@@ -29,7 +29,7 @@ def test_round_trip(tmp_path: Path, as_folder: bool) -> None:
     assert path.is_dir() == as_folder
     artifact = Artifact.open(path)
     assert {name: artifact.read(name) for name in artifact.names} == contents()
-    assert artifact.layers == layers()
+    assert artifact.layers_of(artifact.best) == layers()
     assert replace(artifact.manifest, files={}) == replace(
         manifest(), options={**manifest().options, "passes": ("a", "b")}
     )

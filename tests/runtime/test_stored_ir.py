@@ -19,7 +19,15 @@ from tercet.ir.program import Program
 from tercet.ir.tn.quant import ThresholdOp
 from tercet.passes.thresholds import Thresholds
 from tercet.runtime.artifact.artifact import Artifact
-from tercet.runtime.artifact.stored_ir import STAGES, WEIGHTS, read_stages, stage_programs, stored_stages
+from tercet.runtime.artifact.stored_ir import (
+    WEIGHTS,
+    StageWriter,
+    ir_contents,
+    read_stages,
+    stage_programs,
+    stages_file,
+    stored_stages,
+)
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 MODEL, SAMPLES = DIGITS / "digits_ternary.onnx", DIGITS / "digits_test.npz"
@@ -63,8 +71,6 @@ def test_opt_begins_after_a_pass_of_an_artifact(artifact: Artifact) -> None:
 
 def test_a_name_may_mean_other_arrays_in_other_stages(tmp_path: Path) -> None:
     """Names are free again once nothing uses them: conv.w is transposed, folded, and called conv.w again."""
-    from tercet.runtime.artifact.stored_ir import StageWriter
-
     def program(array: np.ndarray) -> Program:
         made = Program.new("p", [])
         constant = made.constant("w", array)
@@ -76,8 +82,8 @@ def test_a_name_may_mean_other_arrays_in_other_stages(tmp_path: Path) -> None:
     writer = StageWriter()
     for i, values in enumerate(arrays):
         writer.add(f"{i:02d}-step", program(values))
-    contents = writer.contents()
-    stages = json.loads(contents[STAGES])
+    contents = ir_contents({"": writer})
+    stages = json.loads(contents[stages_file("")])
     assert [stage["weights"] for stage in stages] == [{}, {"w": "w.1"}, {}]
     with np.load(io.BytesIO(contents[WEIGHTS])) as stored:
         for stage, values in zip(stages, arrays, strict=True):
@@ -139,8 +145,8 @@ def test_bisect_of_a_sound_artifact(artifact: Artifact) -> None:
 )
 def test_stages_that_are_damaged(old: bytes, new: bytes, message: str, artifact: Artifact, tmp_path: Path) -> None:
     contents = {name: artifact.read(name) for name in artifact.names}
-    assert old in contents[STAGES]
-    contents[STAGES] = contents[STAGES].replace(old, new)
+    assert old in contents[stages_file("")]
+    contents[stages_file("")] = contents[stages_file("")].replace(old, new)
     Artifact.write(tmp_path / "m.tercet", contents, artifact.manifest)
     with pytest.raises(ArtifactError, match=message):
         tercet.inspect(tmp_path / "m.tercet")

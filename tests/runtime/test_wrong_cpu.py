@@ -9,7 +9,6 @@ import ctypes
 import platform
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import emulated
@@ -18,21 +17,14 @@ import pytest
 
 from tercet.api import compile
 from tercet.backends.c.target import TARGETS, Target
-from tercet.backends.c.toolchain import (
-    COMMON_FLAGS,
-    Compiler,
-    baseline_flags,
-    compile_shared,
-    target_flags,
-    write_sources,
-)
+from tercet.backends.c.toolchain import compile_shared
 from tercet.ir.errors import ArtifactError
 from tercet.ir.host import cpu_features
 from tercet.runtime.artifact.artifact import Artifact
-from tercet.runtime.artifact.packaging import C_FOLDER, runtime_sources, target_units, units_in
+from tercet.runtime.artifact.packaging import C_FOLDER, runtime_sources
 from tercet.runtime.load.binding import Library
 
-from .c_program import build_with_pkg_config
+from .c_program import build_with_pkg_config, build_with_zig
 from .handmade import missing_tool
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
@@ -91,22 +83,6 @@ def test_targets_that_the_emulator_lacks(target: Target, cpu: str, tmp_path: Pat
     assert done.returncode == 1 and WRONG_CPU in done.stderr, (done.returncode, done.stderr)
 
 
-def aarch64_program(sources: dict[str, bytes], folder: Path, target: Target) -> Path:
-    """A static program of a model's sources, each compiled as the driver does. The C library is for any CPU, too."""
-    write_sources({**sources, emulated.MAIN.name: emulated.MAIN.read_bytes()}, folder)
-    argv = (sys.executable, "-m", "ziglang", "cc", "-target", f"{target.machine}-linux-musl")
-    compiler = Compiler(argv, "zig", "")
-    base, special = baseline_flags(target, compiler), target_flags(target, compiler)
-    common = [*argv, *COMMON_FLAGS, *base, "-Wno-unused-command-line-argument"]
-    for unit in units_in(sources):
-        flags = special if unit in target_units("digits_ternary", sources) else ()
-        subprocess.run([*common, *flags, "-c", unit, "-o", f"{unit}.o"], cwd=folder, check=True)
-    objects = [f"{unit}.o" for unit in units_in(sources)]
-    linking = ["-static", "-pthread", emulated.MAIN.name, *objects, "-lm", "-o", "main"]
-    subprocess.run([*common, *linking], cwd=folder, check=True)
-    return folder / "main"
-
-
 @pytest.mark.nightly
 def test_dot_products_of_aarch64(tmp_path: Path) -> None:
     """Code for CPUs with dot products, on a Neoverse N1 and on a Cortex-A53, which has none."""
@@ -114,8 +90,7 @@ def test_dot_products_of_aarch64(tmp_path: Path) -> None:
     if reason := emulated.reason(target):
         pytest.skip(reason)
     artifact = Artifact.open(compile(DIGITS, tmp_path / "digits.tercet", target=target.name).path)
-    names = [n for n in artifact.names if n.startswith(("src/", "include/")) and not n.endswith(".txt")]
-    program = aarch64_program({Path(name).name: artifact.read(name) for name in names}, tmp_path / "src", target)
+    program = build_with_zig(artifact, emulated.MAIN.read_text(), tmp_path / "src")
     status = {}
     for cpu in ("neoverse-n1", "cortex-a53"):
         command = ["qemu-aarch64", "-cpu", cpu, program, "1", "1"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ....ir.program import Program
-from ...artifact.artifact import Artifact
 from ...artifact.stored_ir import read_stages, stage_programs
+from ...load.loader import LoadedModel
 from ..compare import difference
 from ..samples import Samples
 from .check import joined, run_reference
@@ -15,15 +15,16 @@ IMPORT = "the model as it is imported now"
 
 
 def changing_passes(
-    artifact: Artifact, reference: Program | None, samples: Samples, rtol: float, on_progress: Callable[[str], None]
+    loaded: LoadedModel, reference: Program | None, samples: Samples, rtol: float, on_progress: Callable[[str], None]
 ) -> list[str]:
     """In order, the passes after which an output is another one than before, with the difference in words.
 
     reference: the imported model, which comes before the stored stages; None without. Integers must be equal, floats
-    within rtol of the largest magnitude. Stages before a lossy pass are left out: their constants are not stored.
+    within rtol of the largest magnitude. The stages are those for the target that runs; those before a lossy pass are
+    left out: their constants are not stored.
     """
-    batched, found = artifact.manifest.batched, []
-    stages = [stage for stage in read_stages(artifact) if stage.complete]
+    artifact, batched, found = loaded.artifact, loaded.manifest.batched, []
+    stages = [stage for stage in read_stages(artifact, loaded.target) if stage.complete]
     distinct = [stage for i, stage in enumerate(stages) if i == 0 or stage.file != stages[i - 1].file]
     programs: list[tuple[str, Program]] = [] if reference is None else [(IMPORT, reference)]
     programs += list(zip([stage.label for stage in distinct], stage_programs(artifact, distinct), strict=True))

@@ -85,7 +85,7 @@ def verify_program(
     tell("running the artifact")
     have = joined([loaded.run(run) for run in samples.runs], batched)
     imported = None if reference is None else Reference(reference)
-    judge = Judge(Steps(loaded, kernel_program(loaded.artifact)), imported, samples, batched, have, rtol)
+    judge = Judge(Steps(loaded, kernel_program(loaded.artifact, loaded.target)), imported, samples, batched, have, rtol)
     checks: list[Check] = []
     opinions: dict[str, Mapping[str, np.ndarray]] = {}
     unexplained: set[tuple[str, int]] = set()
@@ -129,7 +129,7 @@ def verify_program(
         truth = joined([run_reference(original, run, batched) for run in samples.runs], batched)
         distance = distance_text(have, truth)
     return Verification(
-        artifact=str(loaded.artifact.path), target=loaded.manifest.target.name, threads=loaded.threads, rtol=rtol,
+        artifact=str(loaded.artifact.path), target=loaded.target, threads=loaded.threads, rtol=rtol,
         samples=samples.source, meaning=_meaning(list(opinions), original), checks=tuple(checks),
         layers=tuple(layers), judged=len(judge.judged), ties=tuple(judge.named()), distance=distance, expected=told,
         max_mismatch=max_mismatch, notes=tuple(remarks),
