@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from .backends.c.engines import ENGINES, describe_engine
-from .backends.c.target import TARGETS, find_target, runs_here
-from .backends.c.toolchain import find_compiler
 from .driver.backend import Variant, only_variant
 from .driver.backends import find_backend
 from .driver.compile import Compiled, StageObserver, compile_model, stages_of
-from .driver.export import export_onnx
 from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_pass
-from .driver.onnxruntime import peer_models, standard_model
 from .driver.opt import run_opt
 from .driver.options import DEFAULTS, Choices, CompileOptions
-from .driver.source import import_model, program_of, source_hash
-from .ir.errors import InputError, TercetError, UnsupportedError
+from .driver.source import import_model, program_of
+from .driver.targets import TargetStatus, target_statuses
+from .ir.errors import InputError
 from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
 from .ir.program import Program
@@ -33,8 +29,6 @@ from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
 from .passes.lossy.ternarize import Ternarize
 from .passes.pipeline import Observer, passes_before_lossy, run_passes
 from .runtime.artifact.artifact import SUFFIX, Artifact
-from .runtime.artifact.losses import LOSSES
-from .runtime.artifact.manifest import Manifest
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -186,6 +180,8 @@ def export(
 
     Raises TercetError: for the source, an operation that has no form in ONNX, and a file that cannot be written.
     """
+    from .driver.export import export_onnx
+
     chosen = CompileOptions.of(None, {"batch": batch, "shapes": shapes or {}})
     return export_onnx(source, output, chosen, after=after)
 
@@ -275,51 +271,12 @@ def verify(
 
     A difference is not an error: see `Verification.ok`.
     """
-    from .runtime.artifact.stored_ir import kernel_program
-    from .runtime.check.samples import file_samples, random_samples
-    from .runtime.check.verify.bisect import bisection_notes, changing_passes
-    from .runtime.check.verify.check import SecondOpinion, open_second_opinion, verify_program
+    from .driver.verification import verify_artifact
 
-    if samples is not None and samples < 1:
-        raise InputError(f"samples: expected at least 1, got {samples}")
-    with load(artifact, threads=threads) as loaded:
-        manifest, notes = loaded.manifest, []
-        made = CompileOptions.from_json(manifest.options)
-        standard, why = standard_model(against)
-        second = SecondOpinion(None, None, why) if standard is None else open_second_opinion(standard)
-        reference = original = None
-        try:
-            reference = import_model(against, batch=made.batch, shapes=made.shapes_by_name)
-        except UnsupportedError as error:
-            if second.session is None or LOSSES in loaded.artifact.names:
-                raise
-            notes.append(f"the model cannot be imported, so only onnxruntime says what it means: {error}")
-        if reference is not None:
-            _check_same_ports(manifest, reference)
-            if source_hash(against) != manifest.source_sha256:
-                notes.append("the artifact was compiled from a different file than this model")
-            if second.session is None:
-                second = open_second_opinion(export(reference), f"{why}: it runs the export of the import")
-        if second.why:
-            notes.append(second.why)
-        if inputs is None:
-            ranges = {port.name: (port.range[0], port.range[1]) for port in manifest.inputs if port.range}
-            chosen = random_samples(manifest.inputs, batched=manifest.batched, count=samples or 8, ranges=ranges)
-        else:
-            chosen = file_samples(inputs, manifest.inputs, manifest.outputs, batched=manifest.batched, limit=samples)
-        if LOSSES in loaded.artifact.names:
-            # The artifact is meant to differ from the model: it is compared with what its lossy passes made of it.
-            original, reference, second = reference, kernel_program(loaded.artifact, loaded.target), None
-            chosen = replace(chosen, expected={})
-            notes.append("compiled with losses: compared with the artifact's own IR, not with the model")
-        if bisect:
-            before = None if LOSSES in loaded.artifact.names else reference
-            tell = on_progress or (lambda what: None)
-            notes += bisection_notes(changing_passes(loaded, before, chosen, rtol, tell))
-        return verify_program(
-            loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
-            max_mismatch=max_mismatch, on_progress=on_progress,
-        )  # fmt: skip
+    return verify_artifact(
+        artifact, against, inputs=inputs, samples=samples, per_layer=per_layer, threads=threads, rtol=rtol,
+        max_mismatch=max_mismatch, bisect=bisect, on_progress=on_progress,
+    )  # fmt: skip
 
 
 @_quiet
@@ -342,7 +299,8 @@ def bench(
     samples: per call. repeats: rounds.
     options, choices: as for `compile`; only for a model.
     """
-    from .runtime.check.bench import bench_artifact
+    from .driver.onnxruntime import peers_of
+    from .runtime.check.bench import NO_PEERS, bench_artifact
 
     chosen = CompileOptions.of(options, choices)
     timed = partial(
@@ -350,58 +308,22 @@ def bench(
         on_progress=on_progress,
     )  # fmt: skip
 
-    def peers(model: ModelProto | str | Path, options: CompileOptions) -> dict[str, Any]:
-        try:
-            return {"models": peer_models(model, options) if against else []}
-        except UnsupportedError as error:
-            return {"why_none": error.what}
-
     if _is_artifact(path):
         _refuse_choices(chosen)
         if source is None:
             return timed(path)
         made = CompileOptions.from_json(Artifact.open(path).manifest.options)
-        return timed(path, **peers(source, made))
+        return timed(path, peers=peers_of(source, made) if against else NO_PEERS)
     with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
         made = compile_model(path, folder / "model.tercet", chosen).path
-        return timed(made, **peers(path if source is None else source, chosen))
-
-
-@dataclass(frozen=True)
-class TargetStatus:
-    """A target, as `targets` lists it. problem: why its code cannot run here; empty when it can. compiler: what builds
-    for it, or why nothing does (then `compiles` is False). native: chosen when no target is named. engines: the name of
-    each, and what it computes."""
-
-    name: str
-    machine: str
-    vector_bits: int
-    features: tuple[str, ...]
-    problem: str
-    compiler: str
-    compiles: bool
-    native: bool
-    engines: tuple[tuple[str, str], ...]
+        return timed(made, peers=peers_of(path if source is None else source, chosen) if against else NO_PEERS)
 
 
 def targets() -> list[TargetStatus]:
     """Every target, whether its code runs on this machine, and the C compiler for it."""
-    native, found = find_target("native").name, []
-    kinds = tuple((engine.name, describe_engine(engine.name)) for engine in ENGINES)
-    for target in TARGETS.values():
-        try:
-            compiler, compiles = find_compiler(target).version, True
-        except TercetError as error:
-            compiler, compiles = error.what, False
-        found.append(
-            TargetStatus(
-                target.name, target.machine, 8 * target.vector_bytes, target.features, runs_here(target), compiler,
-                compiles, target.name == native, kinds,
-            )
-        )  # fmt: skip
-    return found
+    return target_statuses()
 
 
 def stage_labels(*, lossy: bool = False) -> list[str]:
@@ -451,21 +373,3 @@ def _is_artifact(path: str | Path) -> bool:
             return begins or path.suffix == SUFFIX
     except OSError:
         return path.suffix == SUFFIX
-
-
-def _check_same_ports(manifest: Manifest, reference: Program) -> None:
-    """The artifact and the model must have the same inputs and outputs. Raises InputError."""
-
-    def texts(ports: Sequence[Any]) -> list[str]:
-        return [f"{port.name} {port.dtype} {list(port.shape)}" for port in ports]
-
-    sides = (
-        ("inputs", texts(manifest.inputs), texts(reference.inputs)),
-        ("outputs", texts(manifest.outputs), texts(reference.outputs)),
-    )
-    for kind, have, want in sides:
-        if have != want:
-            raise InputError(
-                f"the artifact's {kind} are {'; '.join(have)}; the model's are {'; '.join(want)}",
-                hint="verify it against the model it was compiled from",
-            )

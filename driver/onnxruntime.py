@@ -10,7 +10,7 @@ from ..frontend.source_model import open_source
 from ..ir.errors import UnsupportedError
 from ..ir.program import Program
 from ..passes.pipeline import graph_passes
-from ..runtime.check.bench import PeerModel
+from ..runtime.check.bench import PeerModel, Peers
 from ..runtime.check.ort import custom_operators, open_session, read_model
 from .options import CompileOptions
 from .source import program_of
@@ -29,9 +29,17 @@ def standard_model(model: ModelProto | str | Path) -> tuple[ModelProto | Path | 
     return given, ""
 
 
-def peer_models(model: ModelProto | Program | str | Path, options: CompileOptions) -> list[PeerModel]:
-    """What `bench` compares with: the model as it is; where onnxruntime takes none of that kind, exports of the program
-    as imported and as the passes leave it, of which `bench` times the faster one."""
+def peers_of(model: ModelProto | Program | str | Path, options: CompileOptions) -> Peers:
+    """What `bench` compares with; without any where the model has no form that onnxruntime could run."""
+    try:
+        return Peers(_peer_models(model, options))
+    except UnsupportedError as error:
+        return Peers([], error.what)
+
+
+def _peer_models(model: ModelProto | Program | str | Path, options: CompileOptions) -> list[PeerModel]:
+    """The model as it is; where onnxruntime does not take that, exports of the program as imported and as the passes
+    leave it, of which `bench` times the faster one."""
     if not isinstance(model, Program):
         given, _ = standard_model(model)
         if given is not None and _takes(given):

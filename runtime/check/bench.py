@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PEERS = ("onnxruntime",)
 ROUNDS = 25
-NO_SOURCE = "they need the source model, which an artifact does not hold"
 TRIALS = 5
 """Runs that decide which form of a model a peer is fastest with."""
 AGREE = 1e-3
@@ -38,11 +37,21 @@ class PeerModel:
     model: ModelProto | Path
 
 
+@dataclass(frozen=True)
+class Peers:
+    """models: what peers run, each in the form that it is fastest with. why: there are none."""
+
+    models: Sequence[PeerModel] = ()
+    why: str = "they need the source model, which an artifact does not hold"
+
+
+NO_PEERS = Peers()
+
+
 def bench_artifact(
     path: str | Path,
     *,
-    models: Sequence[PeerModel] = (),
-    why_none: str = NO_SOURCE,
+    peers: Peers = NO_PEERS,
     against: Sequence[str] = PEERS,
     threads: int = 1,
     batch: int = 1,
@@ -52,9 +61,8 @@ def bench_artifact(
 ) -> BenchReport:
     """Times an artifact and its peers alternately, in this process, all on the same `threads` CPUs.
 
-    models: what peers run, each in the form that it is fastest with; without any there are none,
-    which a note says with `why_none`. repeats: rounds. Raises InputError for unknown
-    peers and a batch the artifact does not take, ArtifactError where it cannot be loaded.
+    repeats: rounds. Raises InputError for unknown peers and a batch the artifact does not take, ArtifactError where it
+    cannot be loaded.
     """
     if unknown := [name for name in against if name not in PEERS]:
         raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}")
@@ -70,13 +78,13 @@ def bench_artifact(
         if len(names := model.manifest.target_names) > 1:
             notes.append(f"target {model.target} was chosen among {', '.join(names)}")
         inputs = _inputs(model, batch)
-        peers = _peers(model, models, why_none, against, inputs, threads, batch, notes) if against else []
-        calls: list[Callable[[], Any]] = [lambda: model.run(inputs), *(call for _, call in peers)]
+        runners = _peers(model, peers, against, inputs, threads, batch, notes) if against else []
+        calls: list[Callable[[], Any]] = [lambda: model.run(inputs), *(call for _, call in runners)]
         seconds = interleave(calls, repeats, on_round=lambda r: tell(f"round {r} of {repeats}"))
         ours = model.run(inputs)
         results = [
             PeerTimes(name, form, tuple(times), _ratio(times, seconds[0]), _agreement(ours, call()))
-            for ((name, form), call), times in zip(peers, seconds[1:], strict=True)
+            for ((name, form), call), times in zip(runners, seconds[1:], strict=True)
         ]
         layers = _profile(model, inputs) if per_layer else ()
         return BenchReport(
@@ -99,21 +107,20 @@ def _inputs(model: LoadedModel, batch: int) -> Arrays:
 
 def _peers(
     model: LoadedModel,
-    models: Sequence[PeerModel],
-    why_none: str,
+    peers: Peers,
     against: Sequence[str],
     inputs: Arrays,
     threads: int,
     batch: int,
     notes: list[str],
 ) -> list[Peer]:
-    if not models:
-        notes.append(f"no peers: {why_none}")
+    if not peers.models:
+        notes.append(f"no peers: {peers.why}")
         return []
     found: list[Peer] = []
     for name in against:
         try:
-            found.append(_onnxruntime(models, inputs, threads, batch, batched=model.manifest.batched))
+            found.append(_onnxruntime(peers.models, inputs, threads, batch, batched=model.manifest.batched))
         except TercetError as error:
             notes.append(f"{name} left out: {error.what}")
     return found

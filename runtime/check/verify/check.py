@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 RTOL = 1e-5
 MAX_MISMATCH = 0.02
+NO_OPINION = "no second opinion"
 ENOUGH = 3
 """Samples without explanation: the verdict is clear."""
 
@@ -55,7 +56,7 @@ def open_second_opinion(model: ModelProto | Path, why: str = "") -> SecondOpinio
         operators = approximate_operators(read_model(model, external=False))
         return SecondOpinion(model, open_session(model, optimize=False), why, operators)
     except TercetError as error:
-        return SecondOpinion(model, None, f"no second opinion: {error.what}")
+        return SecondOpinion(model, None, f"{NO_OPINION}: {error.what}")
 
 
 def verify_program(
