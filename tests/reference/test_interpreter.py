@@ -175,7 +175,7 @@ def test_one_operation_alone() -> None:
 
 
 def test_an_operation_without_meaning_is_an_error() -> None:
-    with pytest.raises(IRError, match="no meaning"):
+    with pytest.raises(IRError, match="does not know this operation"):
         evaluate(next(iter(Test.operations))(), [])
 
 
