@@ -73,7 +73,7 @@ def runtime_objects(flags: tuple[str, ...]) -> list[Path]:
 
 
 def _few_units(sources: Mapping[str, str | bytes], emitted: Emitted) -> dict[str, str | bytes]:
-    """The sources with all conversions in one file: a test may have hundreds, and starting the compiler takes longest."""
+    """The sources with all conversions in one file: a test may have hundreds, each of which would start a compiler."""
     apart = [f"{layer['symbol']}.c" for layer in emitted.layers if layer["engine"] == "convert"]
     joined = "".join(str(sources[name]) for name in apart)
     return {**{name: text for name, text in sources.items() if name not in apart}, "conversions.c": joined}
@@ -103,7 +103,8 @@ class Library:
             flags = (*target_flags(target, find_compiler()), "-DTERCET_PROCESSORS=64")  # threads as asked for anywhere
             own = {name: text for name, text in sources.items() if name not in runtime or name.endswith(".h")}
             objects = [f"-Wl,{path}" for path in runtime_objects(flags)]
-            path = compile_shared({**_few_units(own, self.emitted), "glue.c": GLUE}, folder, (*flags, *objects), layers=self.emitted.nodes)
+            units = {**_few_units(own, self.emitted), "glue.c": GLUE}
+            path = compile_shared(units, folder, (*flags, *objects), layers=self.emitted.nodes)
             self._library = ctypes.CDLL(str(path))
 
     def run(self, arrays: Sequence[np.ndarray], *, batch: int = 1, threads: int = 1) -> list[np.ndarray]:
