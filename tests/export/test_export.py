@@ -93,16 +93,6 @@ def test_random_networks(index: int) -> None:
     agree(program, made.inputs)
 
 
-@pytest.mark.check
-@pytest.mark.parametrize("seed", range(400))
-def test_more_random_networks(seed: int) -> None:
-    made = network(seed, seed)
-    program = tercet.import_model(made.model)
-    if FORMLESS.intersection(map(type, program.ops)):
-        pytest.skip("it has an operation without a form")
-    agree(program, made.inputs)
-
-
 FORMLESS = {kind for kind in TN.operations if kind not in FORMS and kind is not ConstantOp}
 """Operations that an export refuses: a form is not part of what a new operation must have."""
 
