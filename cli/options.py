@@ -83,7 +83,16 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(-1 if word == "?" else int(word) for word in words)
 
 
-def _shapes(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def _model_or_ir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", metavar="MODEL|IR",
+        help="a model, an .mlir file (weights.npz beside it), a folder from --dump-ir, or an artifact",
+    )  # fmt: skip
+
+
+def _sizes(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """The sizes that a model leaves open."""
+    parser.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
     parser.add_argument(
         "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=_shape, default=[],
         help="fix sizes that the model leaves open, such as image=?,3,224,224 (`?` keeps one open); may be repeated; "
@@ -186,10 +195,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "ir/05-recover-quantizers -p fold-batch-norm -o after --verify-passes",
         "model.onnx --target generic --engine loops --dump-ir ir",
     )  # fmt: skip
-    v.add_argument(
-        "path", metavar="MODEL|IR",
-        help="a model, an .mlir file (weights.npz beside it), a folder from --dump-ir, or an artifact",
-    )  # fmt: skip
+    _model_or_ir(v)
     v.add_argument("--after", metavar="PASS", help="for an artifact: begin after this pass (default: after import)")
     v.add_argument(
         "-p", "--passes", metavar="PASSES",
@@ -207,14 +213,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.qonnx.onnx --onnx standard.onnx",
         "model.tercet --after thresholds --onnx thresholds.onnx",
     )  # fmt: skip
-    v.add_argument(
-        "path", metavar="MODEL|IR",
-        help="a model, an .mlir file (weights.npz beside it), a folder of --dump-ir, or an artifact",
-    )  # fmt: skip
+    _model_or_ir(v)
     v.add_argument("--onnx", metavar="FILE", required=True, help="the file to write")
     v.add_argument("--after", metavar="PASS", help="of an artifact: the IR after this pass (default: the import)")
-    v.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
-    _shapes(v)
+    _sizes(v)
 
     v = verb(
         "sensitivity", "show which layers of a float model to leave unchanged, by changing one at a time",
@@ -222,8 +224,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx file")
-    v.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
-    _shapes(v)
+    _sizes(v)
     v.add_argument("--json", action="store_true", help="print the layers as JSON")
     _lossy(v, "ternary")
 
@@ -305,8 +306,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         help="see `tercet targets` (default: native); `compile` and `bench` take several for one artifact, `inspect` "
         "and `opt` take the one of an artifact that they show",
     )  # fmt: skip
-    group.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
-    _shapes(group)
+    _sizes(group)
     group.add_argument(
         "--engine", dest="engines", metavar="NAME", action="append",
         help="choose among these engines only; may be repeated (default: all)",

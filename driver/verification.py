@@ -15,7 +15,7 @@ from ..runtime.artifact.manifest import Manifest
 from ..runtime.artifact.stored_ir import kernel_program
 from ..runtime.check.samples import Samples, file_samples, random_samples
 from ..runtime.check.verify.bisect import bisection_notes, changing_passes
-from ..runtime.check.verify.check import NO_OPINION, SecondOpinion, open_second_opinion, verify_program
+from ..runtime.check.verify.check import SecondOpinion, open_second_opinion, verify_program
 from ..runtime.load.loader import load
 from .onnxruntime import standard_model
 from .options import CompileOptions
@@ -83,9 +83,9 @@ def _opinions(
         if source_hash(model) != manifest.source_sha256:
             notes.append("the artifact was compiled from a different file than this model")
         if second.session is None:
-            second = _on_export(reference, second.why.removeprefix(f"{NO_OPINION}: "))
-    if second.why:
-        notes.append(second.why)
+            second = _on_export(reference, second.why)
+    if second.note:
+        notes.append(second.note)
     return reference, second, notes
 
 
@@ -94,7 +94,7 @@ def _on_export(reference: Program, why: str) -> SecondOpinion:
     try:
         return open_second_opinion(export(reference), f"{why}, so it runs the export of the import")
     except UnsupportedError as error:
-        return SecondOpinion(None, None, f"{NO_OPINION}: {why}, and the import has no export: {error}")
+        return SecondOpinion(None, None, f"{why}, and the import has no export: {error}")
 
 
 def _samples(manifest: Manifest, inputs: str | Path | None, count: int | None) -> Samples:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-TENSOR_INT32, TENSOR_INT64 = 6, 7
-"""TensorProto.INT32 and INT64: importing onnx takes a while."""
-
-
 class Session:
     """An onnxruntime session that takes and gives arrays by name."""
 
@@ -71,11 +67,14 @@ POWER = "Pow of integers"
 
 def approximate_operators(model: ModelProto) -> list[str]:
     """Those of a model, and `POWER`, each once."""
+    from onnx import TensorProto
+
     found = {node.op_type for node in model.graph.node if node.op_type in APPROXIMATE}
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    kinds |= {n.output[0]: a.t.data_type for n in model.graph.node if n.op_type == "Constant" for a in n.attribute}
+    constants = [node for node in model.graph.node if node.op_type == "Constant" and node.output]
+    kinds |= {node.output[0]: attribute.t.data_type for node in constants for attribute in node.attribute}
     powers = [node for node in model.graph.node if node.op_type == "Pow" and len(node.input) == 2]
-    if any(kinds.get(node.input[1]) in (TENSOR_INT32, TENSOR_INT64) for node in powers):
+    if any(kinds.get(node.input[1]) in (TensorProto.INT32, TensorProto.INT64) for node in powers):
         found.add(POWER)
     return sorted(found)
 

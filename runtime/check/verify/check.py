@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 RTOL = 1e-5
 MAX_MISMATCH = 0.02
-NO_OPINION = "no second opinion"
 ENOUGH = 3
 """Samples without explanation: the verdict is clear."""
 
@@ -49,6 +48,11 @@ class SecondOpinion:
     why: str = ""
     approximate: Sequence[str] = ()
 
+    @property
+    def note(self) -> str:
+        """What to say of it; nothing where the model as it is was run."""
+        return self.why if self.session is not None else f"no second opinion: {self.why}"
+
 
 def open_second_opinion(model: ModelProto | Path, why: str = "") -> SecondOpinion:
     """Never fails: a model that onnxruntime does not take has no second opinion. why: the model is an export."""
@@ -56,7 +60,7 @@ def open_second_opinion(model: ModelProto | Path, why: str = "") -> SecondOpinio
         operators = approximate_operators(read_model(model, external=False))
         return SecondOpinion(model, open_session(model, optimize=False), why, operators)
     except TercetError as error:
-        return SecondOpinion(model, None, f"{NO_OPINION}: {error.what}")
+        return SecondOpinion(model, None, error.what)
 
 
 def verify_program(
