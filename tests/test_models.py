@@ -17,7 +17,7 @@ from tercet.backends.c.target import TARGETS, find_target, runs_here
 from tercet.ir.program import Program
 from tercet.passes.pipeline import run_passes
 
-EMULATED = "x86-64-v4 lanes"
+EMULATED = "x86-64-v4-lanes"
 LARGE = ("vww", "cnv_w1a1", "cnv_w2a2")
 """Others of their kind stay in `make test`."""
 MODELS = [pytest.param(name, marks=[pytest.mark.check] if name in LARGE else []) for name in NAMES]
