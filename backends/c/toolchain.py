@@ -23,6 +23,7 @@ from pathlib import Path
 from threading import Lock
 
 from ...ir.errors import InputError, ToolchainError
+from .object_cache import ObjectCache, object_key
 from .target import BASELINES, Target
 
 COMMON_FLAGS = (
@@ -46,6 +47,8 @@ THREADING: Mapping[str, tuple[str, ...]] = {
 """Where a model's threads come from, and the flags of it: threads of its own, those of OpenMP, or there are none."""
 WHERE_TO_GET_ONE = "install gcc or clang (Debian: apt install gcc), or `pip install ziglang`, or set TERCET_CC"
 TIMEOUT_SECONDS = 600
+OBJECTS = ObjectCache()
+"""What `compile_shared` made in this process and need not make again."""
 
 
 @dataclass(frozen=True)
@@ -166,14 +169,20 @@ def compile_shared(
     write_sources(sources, folder)
     units = sorted(name for name in sources if name.endswith((".c", ".S")))
     compiling = [flag for flag in flags if not flag.startswith("-Wl,")]
-    common = [*compiler.argv, *COMMON_FLAGS, *compiling, f"-ffile-prefix-map={folder.resolve()}=."]
-
+    common = [*compiler.argv, *COMMON_FLAGS, *compiling]
     running = _Running()
 
     def compile_one(unit: str) -> None:
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
         command = [*common, *extra, *(unit_flags or {}).get(unit, ()), "-c", unit, "-o", f"{unit}.o"]
+        key, made = object_key([compiler.version, *command], unit, sources), folder / f"{unit}.o"
+        if key and (known := OBJECTS.get(key)):
+            made.write_bytes(known)
+            return
+        command.append(f"-ffile-prefix-map={folder.resolve()}=.")
         _call(running, command, folder, where=(layers or {}).get(unit, unit))
+        if key and made.is_file():
+            OBJECTS.put(key, made.read_bytes())
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         try:

@@ -16,7 +16,7 @@ from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines.loops import ENGINE
 from tercet.backends.c.storage import pack as pack_digits
 from tercet.backends.c.text import comment, float_c
-from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
+from tercet.backends.c.toolchain import OBJECTS, compile_shared, find_compiler, target_flags
 from tercet.ir.errors import IRError
 from tercet.ir.kn.kernel import ConvertOp, KernelOp
 from tercet.ir.kn.layout import MapType, PlanesLayout, buffer_bytes, pack, unpack
@@ -220,6 +220,7 @@ def test_the_library_is_the_same_in_any_folder(tmp_path: Path) -> None:
         files = {p.name: p.read_bytes() for p in runtime.iterdir() if p.suffix in (".c", ".h")}
         compiler, sources = find_compiler(NATIVE), {**files, **emitted.sources}
         flags = target_flags(NATIVE, compiler)
+        OBJECTS.clear()
         libraries.append(compile_shared(sources, tmp_path / folder, flags, compiler=compiler).read_bytes())
     assert libraries[0] == libraries[1]
 

@@ -13,7 +13,7 @@ import pytest
 
 from tercet.backends.c import toolchain
 from tercet.backends.c.target import TARGETS, Target, find_target
-from tercet.backends.c.toolchain import Compiler, compile_shared, find_compiler, target_flags
+from tercet.backends.c.toolchain import OBJECTS, Compiler, compile_shared, find_compiler, target_flags
 from tercet.ir.errors import ToolchainError
 
 PUBLIC = '__attribute__((visibility("default"))) '
@@ -111,7 +111,9 @@ def test_bytes_do_not_depend_on_folder_or_jobs(tmp_path: Path) -> None:
     sources = {
         f"f{i}.c": f"#include <assert.h>\n{PUBLIC}int f{i}(int x) {{ assert(x); return x + {i}; }}" for i in range(4)
     }
+    OBJECTS.clear()
     a = compile_shared(sources, tmp_path / "a", jobs=1)
+    OBJECTS.clear()
     b = compile_shared(sources, tmp_path / "much" / "deeper", jobs=4)
     assert a.read_bytes() == b.read_bytes() and str(tmp_path).encode() not in a.read_bytes()
     assert not list((tmp_path / "a").glob("*.o"))
