@@ -27,7 +27,7 @@ check: $(DEV) compiler ## the longer tests
 	$(BIN)/pytest -q -n 2 -m "check and not nightly" $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each
-	$(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)
+	TERCET_TEST_OPTIMIZE=-O3 $(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)
 
 sanitize: $(DEV) compiler ## engines and 500 random networks under ASan and UBSan, then TSan
 	for s in address thread; do TERCET_SANITIZE=$$s $(BIN)/pytest -q -n 2 -m "" tests/c $(ARGS) || exit 1; done

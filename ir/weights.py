@@ -94,20 +94,23 @@ class WeightStore(MutableMapping[str, np.ndarray]):
 
     def to_bytes(self) -> bytes:
         """All arrays, sorted by name and compressed, as an .npz file; the same bytes for the same arrays."""
+        data, entries = self._zipped(set())
+        # so regular that a reader would have to take them for a decompression bomb
+        regular = {e.filename for e in entries if e.compress_size * MOST_COMPRESSION < e.file_size}
+        return self._zipped(regular)[0] if regular else data
+
+    def _zipped(self, stored: set[str]) -> tuple[bytes, list[zipfile.ZipInfo]]:
+        """An .npz file, and its entries. stored: those that are not compressed."""
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w") as archive:
             for name in self:
                 member = io.BytesIO()
                 np.lib.format.write_array(member, self[name], allow_pickle=False)
                 entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = _compression(member.getvalue())
+                if entry.filename not in stored:
+                    entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, member.getvalue())
-        return buffer.getvalue()
-
-
-def _compression(data: bytes) -> int:
-    """Deflate, but for data so regular that a reader would have to take it for a decompression bomb."""
-    return zipfile.ZIP_STORED if len(zlib.compress(data)) * MOST_COMPRESSION < len(data) else zipfile.ZIP_DEFLATED
+        return buffer.getvalue(), archive.infolist()
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -63,7 +63,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [FILES[0], *(pytest.param(f, marks=pytest.mark.check) for f in FILES[1:])])
+@pytest.mark.check
+@pytest.mark.parametrize("name", FILES)
 def test_examples_run(name: str, tmp_path: Path) -> None:
     found = list(blocks(name))
     assert found, f"{name} has no marked examples"

@@ -1,4 +1,4 @@
-"""The objects that this process has compiled: a file that comes again, with the same headers and flags, is not compiled.
+"""The objects that a process has compiled: a file that comes again, with the same headers and flags, is not compiled.
 
 The runtime's files are the same in every model, and take half the time of compiling a small one.
 """
@@ -15,8 +15,7 @@ _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"(?:[^"\n]*/)?([^"/\n]+)"', 
 
 
 class ObjectCache:
-    """Objects by what they were made of, at most `most_bytes` of them: those that were asked for last. Threads may share
-    one."""
+    """Objects by what they were made of: those asked for last, `most_bytes` in all. Threads may share one."""
 
     def __init__(self, most_bytes: int = 32 << 20) -> None:
         self._objects: OrderedDict[bytes, bytes] = OrderedDict()

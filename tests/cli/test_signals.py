@@ -119,7 +119,7 @@ VERSION = 'case "$*" in *--version*) echo "cc 1.0";; '
     ("text", "message"),
     [
         (f"{VERSION}esac", "the C compiler succeeded but did not write "),
-        (f'{VERSION}*" -c "*) touch "$(echo "$*" | sed "s/.* -o //")";; esac', "succeeded but did not write "),
+        (f'{VERSION}*" -c "*) touch "$(echo "$*" | sed "s/.* -o //; s/ .*//")";; esac', "succeeded but did not write "),
         ("exit 0", "--version printed nothing"),
         ("echo no >&2; exit 3", "--version failed: no"),
         (f"{VERSION}*) echo 'error: no space' >&2; exit 1;; esac", "the C compiler failed: error: no space"),

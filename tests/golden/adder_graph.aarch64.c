@@ -6,7 +6,7 @@
 
 /* no source node: conv, threshold; 1x3x8x8 ternary in planes (pitch 10, size 100) -> 1x2x8x8 ternary; constants 2x3x3x3 ternary, 2x2 int -3..4; engine adder_graph */
 /* 27 additions, depth 5, at most 5 sums alive. */
-static void k00_tn_conv_sums0(SUMS_TILE) {
+static SUMS_STRAIGHT void k00_tn_conv_sums0(SUMS_TILE) {
     const sums_8 t9 = sums_add8(sums_x8(x + 102), sums_x8(x + 112));
     const sums_8 t10 = sums_sub8(sums_x8(x + 121), sums_x8(x + 122));
     const sums_8 t13 = sums_sub8(t10, t9);

@@ -8,9 +8,14 @@
 
 #include "epilogue.h"
 
-/* The additions and their order keep few sums alive: GCC would choose others, and spill more. */
+/* Functions of straight-line additions. These and their order keep few sums alive: GCC would choose others, and spill
+ * more. Of what else it does only scheduling pays here; the rest takes a third of its time and finds nothing. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-reassoc", "no-tree-forwprop")
+#define SUMS_STRAIGHT                                                                                                  \
+    __attribute__((optimize("O1", "schedule-insns2", "no-tree-reassoc", "no-tree-forwprop", "no-tree-ter",             \
+                            "no-tree-sink", "no-tree-dse", "no-dse", "no-tree-fre", "no-tree-pta")))
+#else
+#define SUMS_STRAIGHT
 #endif
 
 #define SUMS_INLINE static inline __attribute__((always_inline))
@@ -128,24 +133,32 @@ SUMS_INLINE sums_8 sums_levels8(sums_8 sum, int start, int step, int count, cons
     return level;
 }
 
-SUMS_INLINE sums_8 sums_levels16(sums_16 sum, int start, int step, int count, const int *bounds) {
-    sums_16 level = sums_all16(start);
+SUMS_INLINE sums_u16v sums_level16(sums_u16v sum, int start, int step, int count, const int *bounds) {
+    sums_u16v level = (sums_u16v){0} + (uint16_t)start;
 #pragma GCC unroll 32
     for (int j = 0; j < count; j++)
-#pragma GCC unroll 2
-        for (int i = 0; i < 2; i++)
-            level.v[i] = SUMS_STEP(level.v[i], (sums_u16v)((tercet_i16v)sum.v[i] > (int16_t)bounds[j]), step, uint16_t);
-    return sums_16to8(level);
+        level = SUMS_STEP(level, (sums_u16v)((tercet_i16v)sum > (int16_t)bounds[j]), step, uint16_t);
+    return level;
+}
+
+SUMS_INLINE sums_8 sums_levels16(sums_16 sum, int start, int step, int count, const int *bounds) {
+    return sums_16to8((sums_16){{sums_level16(sum.v[0], start, step, count, bounds),
+                                 sums_level16(sum.v[1], start, step, count, bounds)}});
+}
+
+SUMS_INLINE sums_u32v sums_level32(sums_u32v sum, int start, int step, int count, const int *bounds) {
+    sums_u32v level = (sums_u32v){0} + (uint32_t)start;
+#pragma GCC unroll 32
+    for (int j = 0; j < count; j++)
+        level = SUMS_STEP(level, (sums_u32v)((tercet_i32v)sum > bounds[j]), step, uint32_t);
+    return level;
 }
 
 SUMS_INLINE sums_8 sums_levels32(sums_32 sum, int start, int step, int count, const int *bounds) {
-    sums_32 level = sums_all32(start);
-#pragma GCC unroll 32
-    for (int j = 0; j < count; j++)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            level.v[i] = SUMS_STEP(level.v[i], (sums_u32v)((tercet_i32v)sum.v[i] > bounds[j]), step, uint32_t);
-    return sums_32to8(level);
+    return sums_32to8((sums_32){{sums_level32(sum.v[0], start, step, count, bounds),
+                                 sums_level32(sum.v[1], start, step, count, bounds),
+                                 sums_level32(sum.v[2], start, step, count, bounds),
+                                 sums_level32(sum.v[3], start, step, count, bounds)}});
 }
 
 /* Levels where the selector of a pixel, an int8, has a value; 0 elsewhere. */
@@ -204,21 +217,15 @@ SUMS_INLINE void sums_store16(unsigned char *to, sums_16 x, const unsigned char 
 }
 
 SUMS_INLINE void sums_store32(unsigned char *to, sums_32 x, const unsigned char *mask) {
-    const tercet_u64v pairs[4] = {
-        (tercet_u64v)__builtin_shufflevector(x.v[0], x.v[1], SUMS_FIRST_32),
-        (tercet_u64v)__builtin_shufflevector(x.v[2], x.v[3], SUMS_FIRST_32),
-        (tercet_u64v)__builtin_shufflevector(x.v[0], x.v[1], SUMS_LAST_32),
-        (tercet_u64v)__builtin_shufflevector(x.v[2], x.v[3], SUMS_LAST_32),
-    };
-    const tercet_u8v ordered[4] = {
-        (tercet_u8v)__builtin_shufflevector(pairs[0], pairs[1], SUMS_FIRST_64),
-        (tercet_u8v)__builtin_shufflevector(pairs[0], pairs[1], SUMS_LAST_64),
-        (tercet_u8v)__builtin_shufflevector(pairs[2], pairs[3], SUMS_FIRST_64),
-        (tercet_u8v)__builtin_shufflevector(pairs[2], pairs[3], SUMS_LAST_64),
-    };
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)
-        sums_put(to + i * TERCET_VECTOR_BYTES, ordered[i], mask ? mask + i * TERCET_VECTOR_BYTES : mask);
+    const tercet_u64v a = (tercet_u64v)__builtin_shufflevector(x.v[0], x.v[1], SUMS_FIRST_32);
+    const tercet_u64v b = (tercet_u64v)__builtin_shufflevector(x.v[2], x.v[3], SUMS_FIRST_32);
+    const tercet_u64v c = (tercet_u64v)__builtin_shufflevector(x.v[0], x.v[1], SUMS_LAST_32);
+    const tercet_u64v d = (tercet_u64v)__builtin_shufflevector(x.v[2], x.v[3], SUMS_LAST_32);
+    const int64_t size = TERCET_VECTOR_BYTES, masked = mask ? size : 0;
+    sums_put(to, (tercet_u8v)__builtin_shufflevector(a, b, SUMS_FIRST_64), mask);
+    sums_put(to + size, (tercet_u8v)__builtin_shufflevector(a, b, SUMS_LAST_64), mask + masked);
+    sums_put(to + 2 * size, (tercet_u8v)__builtin_shufflevector(c, d, SUMS_FIRST_64), mask + 2 * masked);
+    sums_put(to + 3 * size, (tercet_u8v)__builtin_shufflevector(c, d, SUMS_LAST_64), mask + 3 * masked);
 }
 
 /* The sums of some channels for one vector of pixels. x: the pixels in the first plane; to: where results go, `step`

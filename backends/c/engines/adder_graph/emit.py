@@ -29,7 +29,7 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     statements = _Statements(plan, layout, "mask" if flat and not problem.finish else "NULL", out)
     out.add(f"/* {plan.graph.adds} additions, depth {plan.graph.depth}, at most {plan.traffic.alive} sums alive. */")
     for i, nodes in enumerate(plan.parts):
-        with out.block(f"static void {symbol}_sums{i}(SUMS_TILE)"):
+        with out.block(f"static SUMS_STRAIGHT void {symbol}_sums{i}(SUMS_TILE)"):
             statements.write(nodes, first=i == 0)
         out.add("")
     out.add(

@@ -129,38 +129,32 @@ class _Order:
 def traffic(graph: SumGraph, order: Sequence[int], registers: int) -> Traffic:
     """What the order costs on a machine with so many registers that gives up the value used furthest in the future."""
     inputs = graph.inputs
-    pairs = {n: (int(graph.left[n - inputs]), int(graph.right[n - inputs])) for n in order}
+    at = np.array(order, int) - inputs
+    pairs = list(zip(graph.left[at].tolist(), graph.right[at].tolist(), strict=True))
     uses: dict[int, list[int]] = {}
-    for at, node in enumerate(order):
-        for value in pairs[node]:
-            uses.setdefault(value, []).append(at)
-    for places in uses.values():
-        places.reverse()
+    for i in range(len(order) - 1, -1, -1):
+        for value in set(pairs[i]):
+            uses.setdefault(value, []).append(i)  # the next one last
     held: dict[int, int] = {}  # value -> its next use
     stored: set[int] = set()
     loads = stores = alive = most = 0
-
-    def hold(value: int, at: int) -> None:
-        nonlocal stores
-        while uses.get(value) and uses[value][-1] <= at:
-            uses[value].pop()
-        if not uses.get(value):
-            held.pop(value, None)
-            return
-        if value not in held and len(held) >= registers:
-            victim = max(held, key=lambda v: held[v])
-            if victim >= inputs and victim not in stored:
-                stored.add(victim)
-                stores += 1
-            del held[victim]
-        held[value] = uses[value][-1]
-
-    for at, node in enumerate(order):
-        for value in dict.fromkeys(pairs[node]):
-            loads += value not in held
-            hold(value, at)
-            alive -= value >= inputs and not uses.get(value)
-        hold(node, at)
+    for node, pair in zip(order, pairs, strict=True):
+        for value in dict.fromkeys((*pair, node)):
+            places = uses.get(value)
+            if places and value != node:
+                loads += value not in held
+                places.pop()
+                alive -= value >= inputs and not places
+            if not places:
+                held.pop(value, None)
+                continue
+            if value not in held and len(held) >= registers:
+                victim = max(held, key=held.__getitem__)
+                if victim >= inputs and victim not in stored:
+                    stored.add(victim)
+                    stores += 1
+                del held[victim]
+            held[value] = places[-1]
         alive += bool(uses.get(node))
         most = max(most, alive)
     return Traffic(loads, stores, most)
