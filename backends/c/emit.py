@@ -14,6 +14,7 @@ from ...ir.kn.layout import buffer_bytes
 from ...ir.locations import describe, source_names
 from ...ir.operation import from_attribute
 from ...ir.program import Program
+from ...ir.progress import counted
 from ...ir.tn.constant import ConstantOp
 from .convert import emit_convert
 from .engine import KernelCode
@@ -139,7 +140,7 @@ def emit_model(
     nodes: dict[str, str] = {}
     plans = plans or Plans(target, ENGINES)
     weights, steps = _Weights(compact, Blob() if blob is None else blob), []
-    for i, op in enumerate(program.ops):
+    for i, op in enumerate(counted(f"writing C for {target.name}: step", list(program.ops))):
         step = _emit_step(op, i, program, plans)
         if any(step.symbol == other.symbol for other in steps):
             raise IRError(f"two kernels are named '{step.symbol}'", where=describe(op))

@@ -23,6 +23,7 @@ from pathlib import Path
 from threading import Lock
 
 from ...ir.errors import InputError, ToolchainError
+from ...ir.progress import counted
 from .object_cache import ObjectCache, object_key
 from .target import BASELINES, Target
 
@@ -188,7 +189,7 @@ def compile_shared(
         try:
             # the longest ones first: one begun last would leave the other cores idle
             futures = [pool.submit(compile_one, unit) for unit in sorted(units, key=lambda unit: -len(sources[unit]))]
-            for future in futures:
+            for future in counted("compiling C: file", futures):
                 # in steps: a signal that comes while the main thread is going to sleep does not wake it
                 while not future.done():
                     wait([future], timeout=0.2)

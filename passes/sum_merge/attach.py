@@ -12,6 +12,7 @@ import numpy as np
 from ...ir.errors import IRError
 from ...ir.operation import symbol
 from ...ir.program import Program
+from ...ir.progress import counted
 from ...ir.rewrite import name_of
 from ...ir.sum_graph import SumGraph, filter_matrix
 from ...ir.tn.linear import ConvOp
@@ -44,8 +45,9 @@ class SumMerge(Pass):
         if self.search is None:
             return False
         changed = False
-        for op in program.ops:
-            if not isinstance(op, ConvOp) or is_float(op.x) or (weights := program.array(op.w)) is None:
+        convolutions = [op for op in program.ops if isinstance(op, ConvOp) and not is_float(op.x)]
+        for op in counted("merging sums: convolution", convolutions):
+            if (weights := program.array(op.w)) is None:
                 continue
             if not np.isin(weights, (-1, 0, 1)).all() or np.count_nonzero(weights) > self.most_weights:
                 continue

@@ -9,6 +9,8 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from ...ir.progress import listening
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
@@ -36,7 +38,8 @@ def colored(text: str, stream: TextIO, color: str) -> str:
 
 
 class Progress:
-    """Use as a context manager; `begin` says what is being done, `done` what has ended."""
+    """Use as a context manager; `begin` says what is being done, `done` what has ended. Long work inside tells how far
+    it has come (`ir/progress.py`)."""
 
     def __init__(self, *, quiet: bool, color: str = "auto") -> None:
         self._quiet, self._color = quiet, color
@@ -44,8 +47,10 @@ class Progress:
         self._text = "working"
         self._status: Status | None = None
         self._timer: threading.Timer | None = None
+        self._listening = listening(self.begin)
 
     def __enter__(self) -> Progress:
+        self._listening.__enter__()
         if not self._quiet and sys.stderr.isatty():
             self._timer = threading.Timer(PATIENCE, self._show)
             self._timer.daemon = True
@@ -55,6 +60,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listening.__exit__(kind, error, trace)
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
