@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     from .signals import Terminated, tidy_ending
-    from .stdout import OutputError, discard_output
+    from .stdout import OutputError, discard_output, print_error
 
     try:
         try:
@@ -46,7 +46,7 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
             sys.stdout.flush()
     except OutputError as error:
         discard_output()
-        print(f"tercet: {error}", file=sys.stderr)
+        print_error(f"tercet: {error}")
         return USAGE
     except TercetError as error:
         return _complain(f"tercet: {error}", USAGE)
@@ -74,11 +74,11 @@ def _check_working_directory() -> None:
 
 def _complain(text: str, code: int) -> int:
     """The code, after the text on standard error; what standard output could not take by now is lost anyway."""
-    from .stdout import OutputError, discard_output
+    from .stdout import OutputError, discard_output, print_error
 
     try:
         sys.stdout.flush()
     except (OutputError, BrokenPipeError):
         discard_output()
-    print(text, file=sys.stderr)
+    print_error(text)
     return code

@@ -15,8 +15,10 @@ from typing import Any, TextIO
 
 from ..ir.errors import TercetError
 
-_CONTROL = re.compile(r"(\033\[(?:0|31|32)m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters but line ends and tabs; the first group is what `progress.colored` writes."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but line ends and tabs."""
+_COLORED = re.compile(rf"(\033\[(?:0|31|32)m)|{_CONTROL.pattern}")
+"""The first group is what `progress.colored` writes."""
 
 
 class OutputError(TercetError):
@@ -34,7 +36,7 @@ class Output:
 
     def write(self, text: str) -> int:
         with _failures():
-            return self._open().write(_CONTROL.sub(_escaped, text))
+            return self._open().write(_COLORED.sub(_kept_or_escaped, text))
 
     def flush(self) -> None:
         if self._stream is not None:
@@ -53,8 +55,17 @@ class Output:
         return getattr(self._stream, name)
 
 
+def print_error(text: str) -> None:
+    """A line on standard error, and what follows it, indented: a line break in a name begins no line of its own."""
+    print(re.sub(r"\n(?!  )", "\n  ", _CONTROL.sub(_escaped, text)), file=sys.stderr)
+
+
+def _kept_or_escaped(found: re.Match[str]) -> str:
+    return found[1] or _escaped(found)
+
+
 def _escaped(found: re.Match[str]) -> str:
-    return found[1] or f"\\x{ord(found[0]):02x}"
+    return f"\\x{ord(found[0]):02x}"
 
 
 @contextmanager

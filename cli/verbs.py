@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..ir.errors import InputError
+from .stdout import print_error
 
 if TYPE_CHECKING:
     from ..api import Choices, CompileOptions
@@ -43,10 +44,10 @@ def compile_verb(options: argparse.Namespace) -> int:
             as_directory=options.directory, calibrate=options.calibrate, dump_ir=options.dump_ir, on_stage=on_stage,
         )  # fmt: skip
     for note in made.notes:
-        print(f"tercet: note: {note}", file=sys.stderr)
+        print_error(f"tercet: note: {note}")
     if not options.quiet:
         for hint in made.hints:
-            print(f"tercet: hint: {hint}", file=sys.stderr)
+            print_error(f"tercet: hint: {hint}")
         if made.losses is not None:
             print(losses_text(made.losses))
         if chosen.tune:

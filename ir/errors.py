@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from .names import one_line
+
 
 class TercetError(Exception):
     """Base of every error that tercet raises on purpose.
@@ -16,7 +18,7 @@ class TercetError(Exception):
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         self.what, self.where, self.hint = what, where, hint
-        text = f"{where}: {what}" if where else what
+        text = f"{one_line(where)}: {what}" if where else what
         super().__init__(f"{text}\n  hint: {hint}" if hint else text)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -17,6 +17,11 @@ def decode_name(text: str) -> str:
     return unquote(text, errors="surrogatepass")
 
 
+def one_line(text: str) -> str:
+    """For messages and tables: a name with a line break could pass for a line of its own."""
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
 def identifier(name: str) -> str:
     """Letters, digits and underscores only, not starting with a digit: for C and for SSA name hints."""
     cleaned = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_")

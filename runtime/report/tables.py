@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...ir.names import one_line
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "", width: int = 44) -> str:
     """Rows under a header; cells longer than `width` are cut. right: for each column '>' (numbers) or '<'."""
@@ -25,12 +27,13 @@ def pairs(items: Sequence[tuple[str, str]]) -> str:
     width = max((len(label) for label, _ in items), default=0)
     lines, last = [], None
     for label, text in items:
-        lines.append(f"{label if label != last else '':<{width}}  {text}".rstrip())
+        lines.append(f"{label if label != last else '':<{width}}  {one_line(text)}".rstrip())
         last = label
     return "\n".join(lines)
 
 
 def _cut(text: str, width: int) -> str:
+    text = one_line(text)
     return text if len(text) <= width else text[: width - 3] + "..."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...ir.names import one_line
 from ..check.verify.result import EXPECTED, ONNXRUNTIME, Check, Verification
 from .tables import nodes_text, table
 
@@ -36,7 +37,7 @@ def _mark(check: Check) -> str:
 
 
 def _text(check: Check) -> str:
-    parts = [f"{check.output}: {check.difference.text}"]
+    parts = [f"{one_line(check.output)}: {check.difference.text}"]
     if check.samples:
         parts.append(f"in {check.samples} sample{'s' if check.samples != 1 else ''}")
         if check.ties:
