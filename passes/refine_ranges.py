@@ -60,11 +60,12 @@ def _accumulator_bounds(program: Program, op: Operation) -> tuple[int, int] | No
     lo, hi = range_of(element_of(x))
     if padded:
         lo, hi = min(lo, 0), max(hi, 0)
-    if max(abs(lo), abs(hi)) * float(np.abs(rows.astype(np.float64)).sum(axis=1).max(initial=0)) >= 2.0**62:
+    above, below = np.maximum(rows, 0), np.minimum(rows, 0)
+    size = float((above.sum(axis=1, dtype=np.float64) - below.sum(axis=1, dtype=np.float64)).max(initial=0))
+    if max(abs(lo), abs(hi)) * size >= 2.0**62:
         return None
-    wide = rows.astype(np.int64)
-    least = np.minimum(wide * lo, wide * hi).sum(axis=1)
-    most = np.maximum(wide * lo, wide * hi).sum(axis=1)
+    positive, negative = above.sum(axis=1, dtype=np.int64), below.sum(axis=1, dtype=np.int64)
+    least, most = positive * lo + negative * hi, positive * hi + negative * lo
     if bias is not None:
         least, most = least + bias, most + bias
     return (int(least.min()), int(most.max())) if len(rows) else (0, 0)
