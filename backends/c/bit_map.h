@@ -49,11 +49,11 @@ BIT_MAP_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *m
             for (int j = 0; j < 8 && valid >> j; j++)
                 epilogue_load(map, in, channel + group * b->channels + 8 * octet + j, rows[j], pixel, count);
             for (int plane = 0; plane < b->planes; plane++) {
-                const int shift = b->shift[plane];
+                const unsigned char bit = (unsigned char)(1 << b->shift[plane]);
                 for (int i = 0; i < BIT_MAP_RUN; i++) {
                     unsigned char sum = 0;
-                    for (int j = 0; j < 8; j++)
-                        sum |= (unsigned char)((rows[j][i] >> shift & 1) << j);
+                    for (int j = 0; j < 8; j++) /* a comparison: CPUs shift no bytes */
+                        sum |= (rows[j][i] & bit) == bit ? (unsigned char)(1 << j) : 0;
                     bits[i] = (unsigned char)((sum ^ b->invert[plane]) & valid);
                 }
                 unsigned char *next = (unsigned char *)to + bit_map_byte(b, group, octet, plane);

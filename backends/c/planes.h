@@ -103,6 +103,26 @@ PLANES_INLINE void planes_split(unsigned char *even, unsigned char *odd, const u
         (i % 2 ? odd : even)[i / 2] = from[i];
 }
 
+/* The inverse: to[0 .. bytes) from every other byte. */
+PLANES_INLINE void planes_join(unsigned char *to, const unsigned char *even, const unsigned char *odd, int64_t bytes) {
+    int64_t i = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    typedef uint16_t pairs __attribute__((vector_size(16)));
+    typedef uint8_t halves __attribute__((vector_size(8)));
+    while (bytes >= 16 && i + 2 <= bytes) {
+        halves low, high;
+        i = i + 16 > bytes ? (bytes - 16) / 2 * 2 : i;
+        memcpy(&low, even + i / 2, sizeof low);
+        memcpy(&high, odd + i / 2, sizeof high);
+        const pairs both = __builtin_convertvector(low, pairs) | __builtin_convertvector(high, pairs) << 8;
+        memcpy(to + i, &both, sizeof both);
+        i += 16;
+    }
+#endif
+    for (; i < bytes; i++)
+        to[i] = (i % 2 ? odd : even)[i / 2];
+}
+
 /* Copies pixels [x0, x1) of a row: from[0] is pixel x0. */
 PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
                                     int x0, int x1) {
@@ -128,6 +148,10 @@ PLANES_INLINE void planes_load_row(const struct planes *p, const unsigned char *
     const int s = p->stride;
     if (s == 1) {
         planes_copy(to, plane + planes_position(p, y, x0) * p->item, (int64_t)(x1 - x0) * p->item);
+        return;
+    }
+    if (s == 2 && p->item == 1) {
+        planes_join(to, plane + planes_position(p, y, x0), plane + planes_position(p, y, x0 + 1), x1 - x0);
         return;
     }
     for (int i = 0; i < s && x0 + i < x1; i++) {
