@@ -13,8 +13,8 @@
 #include <immintrin.h>
 #define BIT_ROWS_AVX512
 #elif TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)
-#include <immintrin.h>
-#define BIT_ROWS_AVX2
+#define BIT_ROWS_AVX2 /* by builtins of GCC and clang: immintrin.h takes longer to read than a kernel */
+typedef char bit_rows_chars __attribute__((vector_size(32), may_alias));
 #endif
 
 #define BIT_ROWS_INLINE static inline __attribute__((always_inline))
@@ -55,10 +55,10 @@ BIT_ROWS_INLINE uint64_t bit_rows_mark(const unsigned char *from, const int coun
 #elif defined(BIT_ROWS_AVX2)
     uint64_t found = 0;
     BIT_ROWS_UNROLL for (int i = 0; i < count; i += 32) {
-        const __m256i x = _mm256_loadu_si256((const __m256i *)(from + i));
-        const __m256i marked =
-            mark == BIT_ROWS_NOT_MINUS ? ~x : _mm256_cmpeq_epi8(x, _mm256_set1_epi8(mark == BIT_ROWS_PLUS));
-        found |= (uint64_t)(uint32_t)_mm256_movemask_epi8(marked) << i;
+        tercet_i8v x;
+        memcpy(&x, from + i, sizeof x);
+        const tercet_i8v marked = mark == BIT_ROWS_NOT_MINUS ? ~x : (tercet_i8v)(x == (int8_t)(mark == BIT_ROWS_PLUS));
+        found |= (uint64_t)(uint32_t)__builtin_ia32_pmovmskb256((bit_rows_chars)marked) << i;
     }
     return found;
 #else
@@ -82,10 +82,11 @@ BIT_ROWS_INLINE tercet_u8v bit_rows_bytes(uint64_t run, const int part) {
     (void)part;
     return (tercet_u8v)_mm512_movm_epi8(run);
 #elif defined(BIT_ROWS_AVX2)
-    const __m256i lanes = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
-    const __m256i each = _mm256_set1_epi64x((int64_t)0x8040201008040201);
-    const __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)(run >> 32 * part)), lanes);
-    return (tercet_u8v)_mm256_cmpeq_epi8(x & each, each);
+    const tercet_u64v lanes = {0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303};
+    const tercet_u8v each = (tercet_u8v)((tercet_u64v){0} + 0x8040201008040201);
+    const tercet_i32v four = (tercet_i32v){0} + (int32_t)(run >> 32 * part);
+    const tercet_u8v x = (tercet_u8v)__builtin_ia32_pshufb256((bit_rows_chars)four, (bit_rows_chars)lanes);
+    return (tercet_u8v)((x & each) == each);
 #else
     uint64_t bytes[TERCET_VECTOR_BYTES / 8];
     tercet_u8v found;

@@ -12,8 +12,8 @@
 #define TERCET_OUTER_LOOP __asm__ volatile("")
 
 /* NaN in, NaN out, as numpy's maximum and minimum. */
-static inline float tercet_max_f32(float a, float b) { return (a > b) | (a != a) ? a : b; }
-static inline float tercet_min_f32(float a, float b) { return (a < b) | (a != a) ? a : b; }
+static inline float tercet_max_f32(float a, float b) { return ((a > b) | (a != a)) ? a : b; }
+static inline float tercet_min_f32(float a, float b) { return ((a < b) | (a != a)) ? a : b; }
 static inline int32_t tercet_max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int32_t tercet_min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int64_t tercet_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }

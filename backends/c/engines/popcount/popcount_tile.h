@@ -9,7 +9,7 @@
 #include "bit_map.h"
 #include "tercet_target.h"
 
-#if defined(__AVX2__)
+#if TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)
 #include <immintrin.h>
 #endif
 
@@ -207,10 +207,19 @@ POPCOUNT_INLINE popcount_vector popcount_folded(const popcount_vector *u, const 
 /* A bit for every lane of 64 / fold bits, all of whose bits are set or none. */
 #if TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)
 POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
-    const __m256i x = (__m256i)holds;
-    if (fold == 4)
-        return (uint64_t)_mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
-    return (uint64_t)(fold == 2 ? _mm256_movemask_ps((__m256)x) : _mm256_movemask_pd((__m256d)x));
+    /* builtins of GCC and clang: immintrin.h takes longer to read than a kernel */
+    typedef short shorts __attribute__((vector_size(16), may_alias));
+    typedef char chars __attribute__((vector_size(16), may_alias));
+    typedef float floats __attribute__((vector_size(32), may_alias));
+    typedef double doubles __attribute__((vector_size(32), may_alias));
+    if (fold == 4) {
+        shorts half[2];
+        memcpy(half, &holds, sizeof half);
+        return (uint64_t)__builtin_ia32_pmovmskb128((chars)__builtin_ia32_packsswb128(half[0], half[1]));
+    }
+    if (fold == 2)
+        return (uint64_t)__builtin_ia32_movmskps256((floats)holds);
+    return (uint64_t)__builtin_ia32_movmskpd256((doubles)holds);
 }
 #else
 POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
