@@ -111,7 +111,7 @@ def _form(case: Case) -> Form:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [16, pytest.param(32, marks=pytest.mark.check), 64])
+@pytest.mark.parametrize("width", [16, *(pytest.param(w, marks=pytest.mark.check) for w in (32, 64))])
 def test_lists(width: int) -> None:
     """Every kind of weights and activations, with padding that is not always what a bit says, and ends of tiles."""
     cases, target = [], replace(NATIVE, vector_bytes=width)
