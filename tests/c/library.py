@@ -7,14 +7,10 @@ TERCET_TEST_OPTIMIZE=-O3 compiles kernels as in an artifact, in half as long aga
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import emulated
@@ -27,7 +23,7 @@ from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.plans import Plans
 from tercet.backends.c.target import Target, find_target, runs_here
-from tercet.backends.c.toolchain import COMMON_FLAGS, compile_shared, find_compiler, target_flags
+from tercet.backends.c.toolchain import compile_shared, find_compiler, target_flags
 from tercet.ir.kn.layout import buffer_bytes
 from tercet.ir.locations import describe
 from tercet.ir.operation import from_attribute
@@ -61,19 +57,6 @@ int harness_run(int threads, int64_t batch, const void *const *inputs, void *con
 """
 
 
-@cache
-def runtime_objects(flags: tuple[str, ...]) -> list[Path]:
-    """The runtime's object files, which are the same for all programs of a target: they are compiled once."""
-    folder = Path(tempfile.mkdtemp(prefix="tercet-runtime-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    found = []
-    for source in sorted(RUNTIME.glob("*.c")):
-        found.append(folder / f"{source.stem}.o")
-        command = [*find_compiler().argv, *COMMON_FLAGS, *flags, "-c", str(source), "-o", str(found[-1])]
-        subprocess.run(command, check=True)
-    return found
-
-
 def _few_units(sources: Mapping[str, str | bytes], emitted: Emitted) -> dict[str, str | bytes]:
     """The sources with all conversions in one file: a test may have hundreds, each of which would start a compiler."""
     apart = [f"{layer['symbol']}.c" for layer in emitted.layers if layer["engine"] == "convert"]
@@ -103,10 +86,9 @@ class Library:
             self._apart = sanitized.Model(program, self.emitted, folder, target, sanitizer)
         else:
             flags = (*target_flags(target, find_compiler()), "-DTERCET_PROCESSORS=64")  # threads as asked for anywhere
-            own = {name: text for name, text in sources.items() if name not in runtime or name.endswith(".h")}
-            objects = [f"-Wl,{path}" for path in runtime_objects(flags)]
-            units = {**_few_units(own, self.emitted), "glue.c": GLUE}
-            path = compile_shared(units, folder, (*flags, OPTIMIZE, *objects), layers=self.emitted.nodes)
+            units = {**_few_units(sources, self.emitted), "glue.c": GLUE}
+            fast = {name: (OPTIMIZE,) for name in units if name not in runtime}
+            path = compile_shared(units, folder, flags, layers=self.emitted.nodes, unit_flags=fast)
             self._library = ctypes.CDLL(str(path))
 
     def run(self, arrays: Sequence[np.ndarray], *, batch: int = 1, threads: int = 1) -> list[np.ndarray]:
