@@ -1,7 +1,12 @@
-"""From a program of kernels to C: one file per kernel, the packed weights, and the definition the runtime walks."""
+"""From a program of kernels to C: a file for each kernel, the packed weights, and the definition the runtime walks.
+
+Kernels whose C differs in their names alone, as in a stack of equal layers, share a file: the code of the first, which
+the others call. What they compute with differs, and comes with the task.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,7 +52,8 @@ tercet_weights:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The C of a program. sources: file name -> content, SYMBOL.c for each step; without the runtime's files.
+    """The C of a program. sources: file name -> content, SYMBOL.c for each step, or for the first of those whose
+    code is the same; without the runtime's files.
 
     layers: one entry per step, in order, for layers.json. nodes: file name -> source layers, for compiler errors.
     """
@@ -140,6 +146,7 @@ def emit_model(
     nodes: dict[str, str] = {}
     plans = plans or Plans(target, ENGINES)
     weights, steps = _Weights(compact, Blob() if blob is None else blob), []
+    first = dict[str, str]()  # nameless C -> the symbol that has it
     for i, op in enumerate(counted(f"writing C for {target.name}: step", list(program.ops))):
         step = _emit_step(op, i, program, plans)
         if any(step.symbol == other.symbol for other in steps):
@@ -154,8 +161,11 @@ def emit_model(
         name = f"{step.symbol}.c"
         if name in sources or name == DEFINITION_FILE:
             raise IRError(f"two files would be named {name}", where=describe(op))
-        sources[name] = _file(step)
-        nodes[name] = describe(op)
+        if (symbol := first.setdefault(_nameless(step), step.symbol)) == step.symbol:
+            sources[name] = _file(step)
+            nodes[name] = describe(op)
+        else:
+            sources[f"{symbol}.c"] = f"{sources[f'{symbol}.c']}\n{_call(step, symbol)}"
     sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
     sources[WEIGHTS_FILE] = bytes(weights.blob)
     sources[WEIGHTS_SOURCE] = WEIGHTS_ASSEMBLY
@@ -180,15 +190,31 @@ def _tensor_operations(op: KernelOp | ConvertOp) -> tuple[list[Operation], list[
     return [o for o in inner if not isinstance(o, ConstantOp)], constants
 
 
-def _file(step: _Step) -> str:
-    """A step's C under the comment that says what it is."""
+def _head(step: _Step) -> list[str]:
     headers = dict.fromkeys(["tercet_kernel.h", *(header.name for header in step.code.headers)])
-    head = [
+    return [
         *(f"#define {name} {value}" for name, value in step.code.defines.items()),
         *(f'#include "{name}"' for name in headers),
     ]
-    title = kernel_comment(step.op, *_tensor_operations(step.op), step.engine)
-    return "\n".join([*head, "", title, step.code.source.rstrip(), ""])
+
+
+def _title(step: _Step) -> str:
+    return kernel_comment(step.op, *_tensor_operations(step.op), step.engine)
+
+
+def _file(step: _Step) -> str:
+    """A step's C under the comment that says what it is."""
+    return "\n".join([*_head(step), "", _title(step), step.code.source.rstrip(), ""])
+
+
+def _nameless(step: _Step) -> str:
+    """A step's C without its comment and its name."""
+    return "\n".join([*_head(step), re.sub(rf"\b{step.symbol}", "@", step.code.source)])
+
+
+def _call(step: _Step, symbol: str) -> str:
+    """The function of a step whose code is that of another symbol."""
+    return f"{_title(step)}\nvoid {step.symbol}(const struct tercet_task *task) {{\n    {symbol}(task);\n}}\n"
 
 
 def _offsets(op: KernelOp | ConvertOp) -> list[int]:

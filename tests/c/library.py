@@ -59,7 +59,8 @@ int harness_run(int threads, int64_t batch, const void *const *inputs, void *con
 
 def _few_units(sources: Mapping[str, str | bytes], emitted: Emitted) -> dict[str, str | bytes]:
     """The sources with all conversions in one file: a test may have hundreds, each of which would start a compiler."""
-    apart = [f"{layer['symbol']}.c" for layer in emitted.layers if layer["engine"] == "convert"]
+    converts = [f"{layer['symbol']}.c" for layer in emitted.layers if layer["engine"] == "convert"]
+    apart = [name for name in converts if name in sources]
     joined = "".join(str(sources[name]) for name in apart)
     return {**{name: text for name, text in sources.items() if name not in apart}, "conversions.c": joined}
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, f32, i64
 
 from tercet.backends.c.emit import emit_model
+from tercet.backends.c.engines.dense_int8 import ENGINE as DENSE_INT8
 from tercet.backends.c.engines.loops import ENGINE
 from tercet.backends.c.storage import pack as pack_digits
 from tercet.backends.c.text import comment, float_c
@@ -24,6 +25,7 @@ from tercet.ir.kn.requests import Planes
 from tercet.ir.operation import from_attribute
 from tercet.ir.program import Port, Program
 from tercet.ir.tn.elementwise import ReluOp
+from tercet.ir.tn.linear import MatMulOp
 from tercet.ir.types import BIPOLAR, TERNARY, Element, element_of, int_type, shape_of, storage_dtype, tensor_type
 
 FEW = settings(
@@ -210,6 +212,27 @@ def test_every_function_says_where_it_comes_from() -> None:
         for match in re.finditer(r"^void (\w+)\(.*\{$", str(text), re.MULTILINE):
             above = str(text)[: match.start()].splitlines()[-1]
             assert above.startswith("/* act (Test)"), (name, match[1], above)
+
+
+def test_equal_kernels_share_their_code() -> None:
+    """Layers of the same shape differ in weights, which come with the task: one file, under the first one's name."""
+    rng, cases = np.random.default_rng(0), []
+    for name, width in (("a", 40), ("b", 40), ("wide", 48), ("c", 40)):
+        case = Case(name, [((2, 33), TERNARY)])
+        weights = case.constant(rng.integers(-1, 2, (33, width)).astype(np.int8), TERNARY)
+        cases.append(case.returns(case.add(MatMulOp, case.inputs[0], weights)))
+    program = kernel_program(DENSE_INT8, [(case, None) for case in cases])
+    a, b, wide, c = (op.symbol.data for op in program.ops if isinstance(op, KernelOp))
+    sources = emit_model(program, NATIVE).sources
+    shared = str(sources[f"{a}.c"])
+    assert {f"{a}.c", f"{wide}.c"} <= set(sources) and not {f"{b}.c", f"{c}.c"} & set(sources)
+    for name, symbol in (("b", b), ("c", c)):
+        assert re.search(rf"/\* {name} \(Test\): .*\nvoid {symbol}\(.*\n    {a}\(task\);\n}}", shared)
+    steps = str(sources["definition.c"]).partition("struct tercet_step steps[] = {")[2]
+    assert [name for name in re.findall(r"^    \{(\w+), ", steps, re.MULTILINE) if name[0] == "k"] == [a, b, wide, c]
+    arrays = [rng.integers(-1, 2, (2, 33)).astype(np.int8) for _ in cases]
+    for got, case, array in zip(Library(program).run([a[None] for a in arrays]), cases, arrays, strict=True):
+        np.testing.assert_array_equal(got[0], case.expected([array])[0])
 
 
 def test_the_library_is_the_same_in_any_folder(tmp_path: Path) -> None:
