@@ -25,7 +25,7 @@ from tercet.ir.kn.requests import Planes
 from tercet.ir.operation import from_attribute
 from tercet.ir.program import Port, Program
 from tercet.ir.tn.elementwise import ReluOp
-from tercet.ir.tn.linear import MatMulOp
+from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.types import BIPOLAR, TERNARY, Element, element_of, int_type, shape_of, storage_dtype, tensor_type
 
 FEW = settings(
@@ -233,6 +233,21 @@ def test_equal_kernels_share_their_code() -> None:
     arrays = [rng.integers(-1, 2, (2, 33)).astype(np.int8) for _ in cases]
     for got, case, array in zip(Library(program).run([a[None] for a in arrays]), cases, arrays, strict=True):
         np.testing.assert_array_equal(got[0], case.expected([array])[0])
+
+
+def test_kernels_share_their_code_however_long_their_names_are() -> None:
+    """The name of a function says where the lines of its parameters begin."""
+    rng, cases, names = np.random.default_rng(0), [], ["a", "b" * 9, "c" * 40]
+    for name in names:
+        case = Case(name, [((1, 8, 6, 6), TERNARY)])
+        weights = case.constant(rng.integers(-1, 2, (8, 8, 3, 3)).astype(np.int8), TERNARY)
+        geometry = {"strides": [1, 1], "pads": [1] * 4, "dilations": [1, 1], "group": 1}
+        cases.append(case.returns(case.add(ConvOp, case.inputs[0], weights, **geometry)))
+    program = kernel_program(DENSE_INT8, [(case, None) for case in cases])
+    for op, name in zip((op for op in program.ops if isinstance(op, KernelOp)), names, strict=True):
+        op.symbol = StringAttr(name)
+    sources = emit_model(program, NATIVE).sources
+    assert [name for name in names if f"{name}.c" in sources] == ["a"]
 
 
 def test_the_library_is_the_same_in_any_folder(tmp_path: Path) -> None:
