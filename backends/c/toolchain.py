@@ -71,7 +71,7 @@ def find_compiler(target: Target | None = None) -> Compiler:
     cross = machine not in ("any", platform.machine())
     for variable in ("TERCET_CC",) if cross else ("TERCET_CC", "CC"):
         if text := os.environ.get(variable, "").strip():
-            return _identify(tuple(shlex.split(text)), f"${variable}")
+            return _identify(_words(text, f"${variable}"), f"${variable}")
     if not cross:
         for name in ("cc", "gcc", "clang"):
             if path := shutil.which(name):
@@ -83,6 +83,13 @@ def find_compiler(target: Target | None = None) -> Compiler:
         what = f"no C compiler for {machine} found: `pip install ziglang` brings one"
         raise ToolchainError(what, hint=f"or set TERCET_CC to a cross compiler, such as {machine}-linux-gnu-gcc")
     raise ToolchainError("no C compiler found", hint=WHERE_TO_GET_ONE)
+
+
+def _words(command: str, origin: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:  # a quote that is not closed
+        raise ToolchainError(f"cannot read the command {command!r}: {error}", where=origin) from error
 
 
 @cache

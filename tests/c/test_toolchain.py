@@ -37,6 +37,12 @@ def test_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_compiler().argv == (path, "-pipe")
 
 
+def test_a_command_with_an_open_quote_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "gcc 'x")
+    with pytest.raises(ToolchainError, match=r"^\$CC: cannot read the command .*: No closing quotation$"):
+        find_compiler()
+
+
 def test_environment_is_not_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TERCET_CC", f"true; touch {tmp_path}/x")
     with pytest.raises(ToolchainError):
