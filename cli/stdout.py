@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 from ..ir.errors import TercetError
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters but line ends and tabs."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Control characters but line ends and tabs, and marks that turn round the direction of the text after them."""
 _COLORED = re.compile(rf"(\033\[(?:0|31|32)m)|{_CONTROL.pattern}")
 """The first group is what `progress.colored` writes."""
 
@@ -65,7 +65,7 @@ def _kept_or_escaped(found: re.Match[str]) -> str:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]):02x}"
+    return found[0].encode("unicode_escape").decode()
 
 
 @contextmanager

@@ -18,8 +18,12 @@ def decode_name(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """For messages and tables: a name with a line break could pass for a line of its own."""
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+    """For messages, tables and reports: what is not printable is escaped.
+
+    A name with a line break could pass for a line of its own, one with a terminal's orders could color or hide text,
+    and one with marks of direction turn it round.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def identifier(name: str) -> str:

@@ -39,7 +39,7 @@ def _cut(text: str, width: int) -> str:
 
 def nodes_text(nodes: Sequence[str]) -> str:
     """Source nodes without their operator types: `conv1 + bn1 + act1`."""
-    return " + ".join(name.partition(":")[2] or name for name in nodes)
+    return one_line(" + ".join(name.partition(":")[2] or name for name in nodes))
 
 
 def seconds_text(seconds: float) -> str:

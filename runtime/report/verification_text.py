@@ -20,9 +20,9 @@ def verification_text(found: Verification) -> str:
         ]
         lines += ["", table(("", "step", "engine", "source nodes", "interpreter, on the step's own inputs"), rows)]
     if (first := found.first_diverging) is not None:
-        lines += ["", f"first diverging layer: {first.symbol} ({', '.join(first.nodes) or 'no source node'})"]
-    lines += [f"  tie: {tie}" for tie in found.ties]
-    lines += [f"  note: {note}" for note in found.notes]
+        lines += ["", f"first diverging layer: {first.symbol} ({one_line(', '.join(first.nodes)) or 'no source node'})"]
+    lines += [f"  tie: {one_line(tie)}" for tie in found.ties]
+    lines += [f"  note: {one_line(note)}" for note in found.notes]
     return "\n".join([*lines, *_verdicts(found)]) + "\n"
 
 
@@ -56,8 +56,8 @@ def _verdicts(found: Verification) -> list[str]:
     else:
         lines = [f"the artifact DIFFERS from the model: {found.meaning} ({how})"]
     if found.distance:
-        lines.append(f"distance to the model before its lossy passes: {found.distance}")
+        lines.append(f"distance to the model before its lossy passes: {one_line(found.distance)}")
     if found.expected:
         bad = any(check.against == EXPECTED and not check.ok for check in found.checks)
-        lines.append(f"{'FAILED: ' if bad else ''}expected results: {found.expected}")
+        lines.append(f"{'FAILED: ' if bad else ''}expected results: {one_line(found.expected)}")
     return lines

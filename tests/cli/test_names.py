@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-NAME = "a\x1b[2J\nok      everything\x9b"
+NAME = "a\x1b[2J\x1b[32m\u202e\nok      everything\x9b"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,19 @@ def test_results(model: Path, tercet_process, tmp_path: Path) -> None:
         done = tercet_process(*arguments)
         assert (done.code, done.err) == (0, "")
         check(done.out)
+    why = tercet_process("inspect", made, "--why", "0")
+    assert why.code == 0
+    check(why.out)
+
+
+def test_a_verdict_cannot_be_forged(model: Path, tercet_process, tmp_path: Path) -> None:
+    made, wrong = tmp_path / "m.tercet", tmp_path / "wrong.npz"
+    assert tercet_process("compile", model, "-o", made, "-q").code == 0
+    image = np.ones((1, 4, 4), np.float32)
+    np.savez(wrong, input=image, output=np.zeros_like(image))
+    done = tercet_process("verify", made, "--against", model, "--inputs", wrong)
+    assert done.code == 1 and "FAILED: expected results" in done.out
+    check(done.out)
 
 
 def test_errors(model: Path, tercet_process, tmp_path: Path) -> None:
