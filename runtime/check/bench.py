@@ -148,6 +148,8 @@ def _onnxruntime(models: Sequence[PeerModel], inputs: Arrays, threads: int, batc
 
 def _call(session: Session, inputs: Arrays, batch: int) -> Callable[[], Mapping[str, np.ndarray]]:
     """What runs a session once. Raises UnsupportedError where it fails."""
+    if len(session.inputs) != len(inputs):
+        raise UnsupportedError(f"the source has {len(session.inputs)} inputs, the artifact {len(inputs)}")
     named = dict(zip(session.inputs, inputs.values(), strict=True)) if set(session.inputs) != set(inputs) else inputs
     try:
         session.run(named)

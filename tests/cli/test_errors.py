@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from .conftest import Files
 from .models import WEIGHTS, little_model, save_model
@@ -141,6 +142,15 @@ def test_verify_needs_a_model_with_the_same_ports(tercet_cli, files: Files, tmp_
         tercet_cli("verify", files.artifact, "--against", other),
         "the artifact's outputs are y float32 [1, 4]; the model's are y float32 [1, 6]", "compiled from",
     )  # fmt: skip
+
+
+def test_bench_leaves_out_a_model_with_other_inputs(tercet_cli, files: Files, tmp_path: Path) -> None:
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "abc"]
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["c"])], "g", ports[:2], ports[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "two.onnx")
+    done = tercet_cli("bench", files.artifact, "--repeats", "1", "--source", tmp_path / "two.onnx")
+    assert done.code == 0 and "onnxruntime left out: the source has 2 inputs, the artifact 1" in done.out
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------
