@@ -48,6 +48,13 @@ THREADING: Mapping[str, tuple[str, ...]] = {
 """Where a model's threads come from, and the flags of it: threads of its own, those of OpenMP, or there are none."""
 WHERE_TO_GET_ONE = "install gcc or clang (Debian: apt install gcc), or `pip install ziglang`, or set TERCET_CC"
 TIMEOUT_SECONDS = 600
+COMPILING_VARIABLES = (
+    "PATH",  # the assembler, and what a wrapper calls
+    "CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "GCC_COMPARE_DEBUG",
+    "CCC_OVERRIDE_OPTIONS", "QA_OVERRIDE_GCC3_OPTIONS", "SDKROOT", "CLANG_NO_DEFAULT_CONFIG",
+    "ZIG_LIB_DIR",
+)  # fmt: skip
+"""What gcc, clang and zig read of the environment that can change an object."""
 OBJECTS = ObjectCache()
 """What `compile_shared` made in this process and need not make again."""
 
@@ -71,14 +78,14 @@ def find_compiler(target: Target | None = None) -> Compiler:
     cross = machine not in ("any", platform.machine())
     for variable in ("TERCET_CC",) if cross else ("TERCET_CC", "CC"):
         if text := os.environ.get(variable, "").strip():
-            return _identify(_words(text, f"${variable}"), f"${variable}")
+            return _identified(_words(text, f"${variable}"), f"${variable}")
     if not cross:
         for name in ("cc", "gcc", "clang"):
             if path := shutil.which(name):
-                return _identify((path,), name)
+                return _identified((path,), name)
     if importlib.util.find_spec("ziglang") is not None:
         triple = ("-target", f"{machine}-linux-gnu") if cross else ()
-        return _identify((sys.executable, "-m", "ziglang", "cc", *triple), "ziglang")
+        return _identified((sys.executable, "-m", "ziglang", "cc", *triple), "ziglang")
     if cross:
         what = f"no C compiler for {machine} found: `pip install ziglang` brings one"
         raise ToolchainError(what, hint=f"or set TERCET_CC to a cross compiler, such as {machine}-linux-gnu-gcc")
@@ -92,8 +99,26 @@ def _words(command: str, origin: str) -> tuple[str, ...]:
         raise ToolchainError(f"cannot read the command {command!r}: {error}", where=origin) from error
 
 
+def _identified(argv: tuple[str, ...], origin: str) -> Compiler:
+    return _identify(argv, origin, _executables(argv))
+
+
+def _executables(argv: Sequence[str]) -> tuple[str, ...]:
+    """The files that a command names, and what tells that one was replaced: `gcc`, and both of `ccache gcc`."""
+    found: list[str] = []
+    for path in filter(None, map(shutil.which, argv)):
+        with suppress(OSError):
+            stat = os.stat(path)
+            found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
+    return tuple(found)
+
+
+def _compiling_environment() -> tuple[str, ...]:
+    return tuple(f"{name}={os.environ[name]}" for name in COMPILING_VARIABLES if name in os.environ)
+
+
 @cache
-def _identify(argv: tuple[str, ...], origin: str) -> Compiler:
+def _identify(argv: tuple[str, ...], origin: str, executables: tuple[str, ...]) -> Compiler:
     try:
         done = subprocess.run([*argv, "--version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -176,6 +201,8 @@ def compile_shared(
     compiler = compiler or find_compiler()
     write_sources(sources, folder)
     units = sorted(name for name in sources if name.endswith((".c", ".S")))
+    identity = [compiler.version, *_executables(compiler.argv), *_compiling_environment()]
+    keys: dict[str, bytes] = {}
     compiling = [flag for flag in flags if not flag.startswith("-Wl,")]
     common = [*compiler.argv, *COMMON_FLAGS, *compiling]
     running = _Running()
@@ -183,14 +210,13 @@ def compile_shared(
     def compile_one(unit: str) -> None:
         extra = ["-Wno-unused-command-line-argument"] if unit.endswith(".S") and compiler.name != "gcc" else []
         command = [*common, *extra, *(unit_flags or {}).get(unit, ()), "-c", unit, "-o", f"{unit}.o"]
-        key, made = object_key([compiler.version, *command], unit, sources), folder / f"{unit}.o"
-        if key and (known := OBJECTS.get(key)):
-            made.write_bytes(known)
-            return
+        if key := object_key([*identity, *command], unit, sources):
+            keys[unit] = key
+            if known := OBJECTS.get(key):
+                (folder / f"{unit}.o").write_bytes(known)
+                return
         command.append(f"-ffile-prefix-map={folder.resolve()}=.")
         _call(running, command, folder, where=(layers or {}).get(unit, unit))
-        if key and made.is_file():
-            OBJECTS.put(key, made.read_bytes())
 
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         try:
@@ -211,6 +237,8 @@ def compile_shared(
     linking = [*LINK_FLAGS, *([f"-Wl,-soname,{soname}"] if soname else []), *flags]
     _call(running, [*compiler.argv, *linking, "-o", library, *objects, "-lm"], folder, where="linking")
     _check_written(folder / library, compiler)
+    for unit, key in keys.items():  # only now: a compiler may write junk and succeed, which the linker then refuses
+        OBJECTS.put(key, (folder / f"{unit}.o").read_bytes())
     for name in objects:
         (folder / name).unlink()
     return folder / library
@@ -273,10 +301,12 @@ def _call(running: _Running, argv: Sequence[str], folder: Path, *, where: str) -
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolchainError(f"the C compiler did not finish: {error}", where=where) from error
     if code != 0:
+        # without the folder: it is often a temporary one, which is gone when the hint is read
+        command = shlex.join(word for word in argv if not word.startswith("-ffile-prefix-map="))
         raise ToolchainError(
             f"the C compiler failed: {_first_lines(messages)}",
             where=where,
-            hint=f"run it again in {folder}: {shlex.join(argv)}",
+            hint=f"TERCET_CC names another compiler; the command was {command}",
         )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tercet.backends.c.object_cache import ObjectCache
-from tercet.backends.c.toolchain import OBJECTS, compile_shared, find_compiler
+from tercet.backends.c.toolchain import OBJECTS, Compiler, compile_shared, find_compiler
+from tercet.ir.errors import ToolchainError
 
 SOURCES = {
     "a.c": '#include "deep/one.h"\nint a(void) { return ONE; }\n',
@@ -74,6 +75,64 @@ def test_a_change_in_the_command(build: Build) -> None:
     assert build(SOURCES, units=forced)[1] == ["b.c"]
     assert build(SOURCES, units=forced)[1] == []
     assert build({**SOURCES, "forced.h": "#define UNUSED\n"}, units=forced)[1] == ["b.c"]
+
+
+def test_a_change_in_the_environment(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers are found, and code is generated, by what the compiler reads there."""
+    sources, libraries = {"a.c": "#include <chosen.h>\nint a(void) { return CHOSEN; }\n"}, list[bytes]()
+    for number in range(2):
+        folder = tmp_path / f"include{number}"
+        folder.mkdir()
+        (folder / "chosen.h").write_text(f"#define CHOSEN {number}\n")
+        monkeypatch.setenv("CPATH", str(folder))
+        libraries.append(build(sources)[0])
+    assert libraries[0] != libraries[1]
+    assert build(sources) == (libraries[1], [])
+    monkeypatch.delenv("CPATH")
+    monkeypatch.setenv("C_INCLUDE_PATH", str(tmp_path / "include0"))
+    assert build(sources) == (libraries[0], ["a.c"])
+
+
+def _script(path: Path, version: str, text: str) -> Compiler:
+    """A compiler that runs `text` first."""
+    real = " ".join(find_compiler().argv)
+    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo {version} && exit\n{text}\nexec {real} "$@"\n')
+    path.chmod(0o755)
+    return Compiler((str(path),), "gcc", version)
+
+
+def test_a_compiler_that_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the same path, even with the same version."""
+    OBJECTS.clear()
+    monkeypatch.delenv("TERCET_CC", raising=False)
+    calls, script = tmp_path / "calls", tmp_path / "cc"
+    compiler = _script(script, "1", f"echo first >> {calls}")
+    compile_shared(SOURCES, tmp_path / "a", compiler=compiler)
+    _script(script, "1", f"echo another >> {calls}")
+    compile_shared(SOURCES, tmp_path / "b", compiler=compiler)
+    assert calls.read_text().split().count("another") == 3  # two files, and the library
+    monkeypatch.setenv("TERCET_CC", str(script))
+    assert find_compiler().version == "1"
+    monkeypatch.delenv("TERCET_CC")
+    _script(script, "10", "")
+    monkeypatch.setenv("TERCET_CC", str(script))
+    assert find_compiler().version == "10"
+
+
+def test_what_does_not_link_is_made_again(tmp_path: Path) -> None:
+    """A compiler that once wrote junk and succeeded does not spoil all that is compiled after it."""
+    OBJECTS.clear()
+    bad = tmp_path / "bad"
+    bad.touch()
+    junk = f"""if [ -e {bad} ] && [ "$1" != -shared ]; then
+    while [ "$1" != -o ]; do shift; done
+    echo junk > "$2"; exit 0
+fi"""
+    compiler = _script(tmp_path / "cc", "1", junk)
+    with pytest.raises(ToolchainError, match="linking"):
+        compile_shared(SOURCES, tmp_path / "a", compiler=compiler)
+    bad.unlink()
+    assert compile_shared(SOURCES, tmp_path / "b", compiler=compiler).is_file()
 
 
 def test_assembly_is_always_made(build: Build) -> None:

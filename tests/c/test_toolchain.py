@@ -99,6 +99,7 @@ def test_errors_show_the_compiler_and_the_layer(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="conv1") as error:
         compile_shared({"k.c": "int f(void) { return nonsense; }"}, tmp_path, layers={"k.c": "node 'conv1' (Conv)"})
     assert "nonsense" in str(error.value) and "k.c:1" in str(error.value)
+    assert error.value.hint.endswith(" -c k.c -o k.c.o") and str(tmp_path) not in error.value.hint
 
 
 def test_a_library_that_does_not_link(tmp_path: Path) -> None:
