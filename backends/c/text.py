@@ -14,7 +14,6 @@ from xdsl.ir import Attribute, Operation
 from ...ir.errors import IRError
 from ...ir.kn.layout import layout_of, tensor_in
 from ...ir.locations import source_names
-from ...ir.names import identifier
 from ...ir.types import Element, element_of, range_of, shape_of, storage_dtype
 from .limits import INT32_MAX, INT32_MIN
 
@@ -48,11 +47,6 @@ def comment(text: str) -> str:
     while "*/" in plain or "/*" in plain:
         plain = plain.replace("*/", "* /").replace("/*", "/ *")
     return f"/* {plain} */"
-
-
-def c_name(text: str, *, limit: int = 60) -> str:
-    """A C identifier made from a source name; may be empty."""
-    return identifier(text)[:limit]
 
 
 def check_symbol(symbol: str) -> str:

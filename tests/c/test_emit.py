@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import DenseArrayBase, StringAttr, f32, i64
 
 from tercet.backends.c.emit import emit_model
+from tercet.backends.c.engine import Engine
 from tercet.backends.c.engines.dense_int8 import ENGINE as DENSE_INT8
 from tercet.backends.c.engines.loops import ENGINE
 from tercet.backends.c.storage import pack as pack_digits
@@ -214,14 +215,15 @@ def test_every_function_says_where_it_comes_from() -> None:
             assert above.startswith("/* act (Test)"), (name, match[1], above)
 
 
-def test_equal_kernels_share_their_code() -> None:
+@pytest.mark.parametrize("engine", [DENSE_INT8, ENGINE], ids=lambda engine: engine.name)
+def test_equal_kernels_share_their_code(engine: Engine) -> None:
     """Layers of the same shape differ in weights, which come with the task: one file, under the first one's name."""
     rng, cases = np.random.default_rng(0), []
     for name, width in (("a", 40), ("b", 40), ("wide", 48), ("c", 40)):
         case = Case(name, [((2, 33), TERNARY)])
         weights = case.constant(rng.integers(-1, 2, (33, width)).astype(np.int8), TERNARY)
         cases.append(case.returns(case.add(MatMulOp, case.inputs[0], weights)))
-    program = kernel_program(DENSE_INT8, [(case, None) for case in cases])
+    program = kernel_program(engine, [(case, None) for case in cases])
     a, b, wide, c = (op.symbol.data for op in program.ops if isinstance(op, KernelOp))
     sources = emit_model(program, NATIVE).sources
     shared = str(sources[f"{a}.c"])

@@ -11,14 +11,13 @@ from typing import TypeAlias
 from xdsl.ir import Operation, SSAValue
 
 from .....ir.kn.buffers import ALIGNMENT, round_up
-from .....ir.names import decode_name
 from .....ir.tn.constant import ConstantOp
 from .....ir.tn.linear import BatchNormOp, MatMulOp
 from .....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from .....ir.types import Element, element_of, shape_of, storage_dtype
 from ...engine import Constants, Kernel
 from ...expressions import expression, threshold_row
-from ...text import Lines, c_name, storage_c, value_c
+from ...text import Lines, storage_c, value_c
 from .constants import packed
 from .plan import Stage
 
@@ -114,7 +113,7 @@ class Scope:
         by_pointer = any(threshold_row(use.operation) == use.index for use in op.result.uses)
         axis = -1 if any(isinstance(use.operation, MatMulOp) for use in op.result.uses) else 0
         constant, load = packed(array, kind, as_stored=by_pointer, axis=axis)
-        name = self.unique(f"c_{c_name(decode_name(op.get('value')))}")
+        name = self.name("constant")  # not after the tensor: equal kernels share their code
         place = f"task->weights + {self.constants.add(constant)}"
         self.out.add(f"const {storage_c(kind)} *restrict {name} = (const {storage_c(kind)} *)({place});")
         self.reads[op.result] = Buffer(name, kind, load)
@@ -134,14 +133,9 @@ class Scope:
 
     def name(self, stem: str) -> str:
         """A C identifier not used before in this kernel: the stem and a number."""
-        return self.unique(stem, f"{stem}0")
-
-    def unique(self, stem: str, first: str | None = None) -> str:
-        """The stem itself, or `first`, or else the stem and a number."""
-        name, count = first or stem, 0
-        while name in self._used:
+        count = 0
+        while (name := f"{stem}{count}") in self._used:
             count += 1
-            name = f"{stem}{count}"
         self._used.add(name)
         return name
 
