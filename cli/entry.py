@@ -50,6 +50,9 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         return USAGE
     except TercetError as error:
         return _complain(f"tercet: {error}", USAGE)
+    except MemoryError as error:
+        what = f"not enough memory: {error}" if str(error) else "not enough memory"
+        return _complain(f"tercet: {what}\n  hint: fewer samples or a smaller batch need less", USAGE)
     except KeyboardInterrupt:
         return _complain("tercet: interrupted", INTERRUPTED)
     except Terminated as signal:

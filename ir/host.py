@@ -1,8 +1,10 @@
-"""The machine this process runs on: its CPU, as far as compiled code depends on it, and its temporary folder."""
+"""The machine this process runs on: its CPU, as far as compiled code depends on it, its memory and its
+temporary folder."""
 
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,11 @@ def cpu_features() -> frozenset[str]:
         return frozenset()
     found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return frozenset(found.partition(":")[2].split())
+
+
+def memory_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ...ir.errors import InputError
+from ...ir.host import memory_bytes
 from ...ir.weights import UNREADABLE
 
 Arrays = dict[str, np.ndarray]
@@ -62,8 +64,13 @@ def random_samples(
 ) -> Samples:
     """Seeded inputs: floats from the standard normal distribution, integers uniform in their range.
 
-    ranges: lowest and highest integer by input name, within the dtype's own range.
+    ranges: lowest and highest integer by input name, within the dtype's own range. Raises InputError for more than
+    the machine's memory holds.
     """
+    needed = count * sum(_bytes_of_one(port, batched) for port in inputs)
+    if needed > memory_bytes():
+        have = f"{needed / 2**30:.1f} GiB of memory, the machine has {memory_bytes() / 2**30:.1f}"
+        raise InputError(f"the inputs of {count} samples need {have}", hint="choose fewer samples")
     rng = np.random.default_rng(seed)
     each = count if batched else 1
     runs = [
@@ -71,6 +78,12 @@ def random_samples(
         for _ in range(1 if batched else count)
     ]
     return Samples(runs, count, f"{count} random sample{'s' if count != 1 else ''} (seed {seed})")
+
+
+def _bytes_of_one(port: HasPort, batched: bool) -> int:
+    """What a sample takes while it is made: numpy's numbers (for floats and bools 8 bytes each), then those wanted."""
+    dtype = np.dtype(port.dtype)
+    return prod(port.shape[1:] if batched else port.shape) * (dtype.itemsize + (8 if dtype.kind in "fb" else 0))
 
 
 def _random(rng: np.random.Generator, port: HasPort, batch: int | None, limits: tuple[int, int] | None) -> np.ndarray:

@@ -80,6 +80,14 @@ def test_closed_standard_error(files: Files, tmp_path: Path) -> None:
     assert done.stdout == "2\n"
 
 
+def test_memory_that_is_not_there(files: Files) -> None:
+    """Fewer samples than the machine's memory would hold, but more than the process may have."""
+    command = f"{sys.executable} -m tercet bench {files.artifact} --against none --repeats 1 --samples 6000000"
+    script = f"ulimit -v 2000000; OPENBLAS_NUM_THREADS=1 {command}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stderr.startswith("tercet: not enough memory: Unable to allocate"), done
+
+
 def test_interrupt_leaves_nothing(files: Files, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Ctrl-C, which reaches all processes of a terminal, while the C compiler runs: here one that takes its time."""
     folder = tmp_path_factory.mktemp("compiler")
