@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .names import one_line
+from .names import one_line, shortened
 
 
 class TercetError(Exception):
@@ -14,12 +14,13 @@ class TercetError(Exception):
     what: one sentence on what is wrong.
     where: the source node, file or field it was found at; may be empty.
     hint: what the user can do; may be empty.
+    Lines of more than 1000 characters are shortened: they quote what was read.
     """
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
-        self.what, self.where, self.hint = what, where, hint
-        text = f"{one_line(where)}: {what}" if where else what
-        super().__init__(f"{text}\n  hint: {hint}" if hint else text)
+        self.what, self.where, self.hint = shortened(what), shortened(where), shortened(hint)
+        text = f"{one_line(self.where)}: {self.what}" if where else self.what
+        super().__init__(f"{text}\n  hint: {self.hint}" if hint else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied whole, so that it can cross processes."""

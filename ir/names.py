@@ -26,6 +26,12 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shortened(text: str, most: int = 1000) -> str:
+    """The middle of lines that are longer is left out: what is quoted in a message may be a whole file."""
+    keep = (most - 5) // 2
+    return "\n".join(line if len(line) <= most else f"{line[:keep]} ... {line[-keep:]}" for line in text.split("\n"))
+
+
 def identifier(name: str) -> str:
     """Letters, digits and underscores only, not starting with a digit: for C and for SSA name hints."""
     cleaned = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_")

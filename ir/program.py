@@ -265,7 +265,9 @@ class Program:
         _check_strings(text, origin)
         try:
             module = Parser(context(), text, origin).parse_module()
-        except (ParseError, VerifyException) as error:
+        except ParseError as error:
+            raise IRError(f"cannot parse the program: {_syntax_problem(error)}", where=origin) from error
+        except VerifyException as error:
             raise IRError(f"cannot parse the program: {error}", where=origin) from error
         except RecursionError as error:
             raise IRError("cannot parse the program: it is nested too deeply", where=origin) from error
@@ -313,6 +315,14 @@ def _check_strings(text: str, origin: str) -> None:
         if found["string"] and not found["end"]:
             line = text.count("\n", 0, found.start()) + 1
             raise IRError(f"cannot parse the program: the string in line {line} has no end", where=origin)
+
+
+def _syntax_problem(error: ParseError, around: int = 80) -> str:
+    """Where it is, the text around it, and what is wrong: one line may hold a whole program."""
+    span, source = error.span, error.span.input
+    first = max(source.get_start_of_line(span.start), span.start - around)
+    text = source.content[first : min(source.get_end_of_line(span.start), span.start + around)]
+    return f"{span.get_location()}\n  {text}\n  {' ' * (span.start - first)}^ {error.msg}"
 
 
 def stored_names(op: Operation) -> list[str]:

@@ -77,6 +77,7 @@ def layer_seconds(file: str | Path) -> dict[str, float]:
         return {layer["symbol"]: layer["seconds"] / report["batch"] for layer in report["layers"]}
     except OSError as error:
         raise InputError(f"cannot read the benchmark: {error.strerror}", where=str(file)) from error
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError) as error:
         hint = "make one with `tercet bench --per-layer --json`"
-        raise InputError(f"not a benchmark report: {error!r}", where=str(file), hint=hint) from error
+        what = f"it has no {error}" if isinstance(error, KeyError) else error  # the repr of others may quote the file
+        raise InputError(f"not a benchmark report: {what}", where=str(file), hint=hint) from error

@@ -200,6 +200,31 @@ def test_bad_samples_for_verify(files: Files, tercet_cli, tmp_path: Path) -> Non
     refused(verify(x=np.zeros((0, 1, 6, 6), np.float32)), "the file has no samples")
 
 
+@pytest.mark.parametrize("samples", [10**11, 10**30])
+def test_more_samples_than_memory_holds(samples: int, files: Files, tercet_cli) -> None:
+    for command in (("verify", "--against", files.model), ("bench", "--against", "none")):
+        verb, *options = command
+        done = tercet_cli(verb, files.artifact, *options, "--samples", samples)
+        size = f"{samples * 36 * 12 / 2**30:.1f} GiB"
+        refused(done, f"the inputs of {samples} samples need {size} of memory", "choose fewer samples")
+
+
+def test_errors_quote_little_of_files(files: Files, tercet_cli, tmp_path: Path) -> None:
+    (tmp_path / "p.mlir").write_text('builtin.module { "no.thing"() ' + "x" * 100_000 + " }")
+    done = tercet_cli("opt", tmp_path / "p.mlir")
+    refused(done, "p.mlir:1:28", '\n  builtin.module { "no.thing"() xxx', "\n" + " " * 29 + "^ ")
+    assert len(done.err) < 600
+    (tmp_path / "p.mlir").write_text("builtin.module { " + "x" * 100_000 + " }")
+    done = tercet_cli("opt", tmp_path / "p.mlir")
+    refused(done, "cannot parse the program")
+    assert len(done.err) < 4000
+    done = tercet_cli("inspect", files.artifact, "--repetition", "--bench", files.artifact)
+    refused(done, "little.tercet: not a benchmark report: 'utf-8' codec can't decode", "tercet bench --per-layer")
+    assert len(done.err) < 600
+    (tmp_path / "b.json").write_text("{}")
+    refused(tercet_cli("inspect", files.artifact, "--repetition", "--bench", tmp_path / "b.json"), "it has no 'layers'")
+
+
 def test_a_batch_that_the_artifact_does_not_take(files: Files, tercet_cli, tmp_path: Path) -> None:
     model = little_model(WEIGHTS)
     for port in (*model.graph.input, *model.graph.output):

@@ -113,6 +113,15 @@ def test_the_verifier_says_what_it_wants(old: str, new: str, message: str) -> No
     assert "conv1" in error.value.where
 
 
+def test_errors_leave_out_the_middle_of_long_lines() -> None:
+    error = IRError(f"first\n{'a' * 5000}{'z' * 5000}\nlast", where="w" * 5000, hint="h" * 5000)
+    where, _, what = str(error).partition(": ")
+    assert [len(part) for part in (where, error.where, error.hint, error.what.split("\n")[1])] == [999] * 4
+    assert what.startswith("first\naaa") and "aa ... zz" in what and "\nlast\n  hint: hhh" in what
+    assert str(IRError(error.what, where=error.where, hint=error.hint)) == str(error)
+    assert str(IRError("x" * 1000)) == "x" * 1000
+
+
 @pytest.mark.parametrize("text", ["", "builtin.module {}", "nonsense", 'builtin.module { "x.y"() : () -> () }'])
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(IRError):
