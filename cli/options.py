@@ -179,7 +179,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="print density, repeated patterns and shared sums of layers with weights of -1, 0 and 1",
     )  # fmt: skip
     v.add_argument(
-        "--budget", type=_seconds, default=1.0, metavar="SECONDS",
+        "--budget", type=_seconds, metavar="SECONDS",
         help="with --repetition: CPU time of the search for each layer and coding (default: 1)",
     )  # fmt: skip
     v.add_argument(

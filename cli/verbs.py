@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FINE, FAILED = 0, 1
 CANDIDATES = 6
 """Of every layer, measured by --tune where it is not said how many."""
+SECONDS = 1.0
+"""Of searching for shared sums, for each layer and coding, where --budget does not say how many."""
 
 
 def compile_verb(options: argparse.Namespace) -> int:
@@ -65,6 +67,7 @@ def inspect_verb(options: argparse.Namespace) -> int:
     from ..api import inspect
     from ..runtime.report.text import inspection_text, why_text
 
+    _check_questions(options)
     if options.repetition:
         return _repetition(options)
     with _progress(options) as progress:
@@ -86,6 +89,19 @@ def inspect_verb(options: argparse.Namespace) -> int:
     return FINE
 
 
+def _check_questions(options: argparse.Namespace) -> None:
+    """Raises InputError for questions that are not answered together, and for options that do nothing without one."""
+    of_ir = "op" if options.op is not None else "after"
+    asked = [name for name in ("repetition", "diff", "why", of_ir) if getattr(options, name) not in (None, False)]
+    if len(asked) > 1:
+        raise InputError(f"--{asked[0]} and --{asked[1]} are not shown together", hint="ask for one of them")
+    if options.json and asked and asked[0] not in ("repetition", "why"):
+        raise InputError(f"--{asked[0]} is not shown as JSON", hint="leave out --json")
+    for name in ("budget", "bench", "html"):
+        if getattr(options, name) is not None and not options.repetition:
+            raise InputError(f"--{name} does nothing without --repetition", hint="add --repetition, or leave it out")
+
+
 def _repetition(options: argparse.Namespace) -> int:
     from ..api import repetition
     from ..runtime.report.outputs import check_outputs, write_bytes
@@ -97,8 +113,9 @@ def _repetition(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         progress.begin("reading")
         found = repetition(
-            options.path, budget=options.budget, bench=options.bench, options=_chosen(options), on_layer=progress.begin
-        )
+            options.path, budget=SECONDS if options.budget is None else options.budget, bench=options.bench,
+            options=_chosen(options), on_layer=progress.begin,
+        )  # fmt: skip
     if options.html is not None:
         write_bytes(options.html, repetition_html(Path(options.path).stem, found).encode())
     if options.json:

@@ -21,7 +21,7 @@ from .compile import stages_of
 from .ir_dump import IMPORT_LABEL, IRDump, save_program
 from .lossy import lossy_pass
 from .options import DEFAULTS, CompileOptions
-from .source import program_of
+from .source import program_of, refuse_sizes
 
 IR_SUFFIX = ".mlir"
 
@@ -43,7 +43,10 @@ def run_opt(
         chosen = stages_of(variant, lossy_pass(options.lossy))
     else:
         chosen = numbered(parse_pipeline(passes, variant.known_passes()))
-    program = source.clone() if isinstance(source, Program) else read_program(Path(source), options, after)
+    if isinstance(source, Program):
+        program = program_of(source, options).clone()
+    else:
+        program = read_program(Path(source), options, after)
     dump = IRDump(dump_ir)
     dump.write(IMPORT_LABEL, program)
     for stage in chosen:
@@ -58,6 +61,7 @@ def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | No
     """The program of a model, an .mlir file, a folder of `--dump-ir` or, after a pass, of an artifact: for the target
     of the options where it has that, else for its best. Raises TercetError where it cannot be read."""
     if path.suffix == SUFFIX or (path / MANIFEST).exists():
+        refuse_sizes(options, str(path))
         artifact = Artifact.open(path)
         stages = read_stages(artifact, options.target if options.target in artifact.manifest.target_names else None)
         chosen = stages[find_stages([stage.label for stage in stages], after)[-1]] if after is not None else stages[0]
@@ -68,8 +72,7 @@ def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | No
         path = path / TEXT_FILE
     if path.suffix != IR_SUFFIX:
         return program_of(path, options)
-    if options.batch is not None or options.shapes:
-        raise InputError("a batch and shapes are for models; IR has them already", where=str(path))
+    refuse_sizes(options, str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

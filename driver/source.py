@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..frontend.source_model import open_source
+from ..ir.errors import InputError
 from ..ir.program import Program
 from ..passes.exact_averages import ExactAverages
 from .options import CompileOptions
@@ -43,10 +44,18 @@ def import_model(
 def program_of(
     model: ModelProto | Program | str | Path, options: CompileOptions, name: str | None = None
 ) -> Program:
-    """The program to compile: the model itself where it is one."""
+    """The program to compile: the model itself where it is one. Raises InputError for sizes that it has already."""
     if isinstance(model, Program):
+        refuse_sizes(options)
         return model
     return import_model(model, name=name, batch=options.batch, shapes=options.shapes_by_name)
+
+
+def refuse_sizes(options: CompileOptions, where: str = "") -> None:
+    """Raises InputError where a batch or shapes were chosen for what is no model any more."""
+    if options.batch is not None or options.shapes:
+        hint = "leave them out, or give the model"
+        raise InputError("a batch and shapes are for models; IR has them already", where=where, hint=hint)
 
 
 def source_hash(model: ModelProto | Program | str | Path) -> str:

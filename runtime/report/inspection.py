@@ -153,7 +153,7 @@ def find_stages(labels: Sequence[str], name: str) -> list[int]:
     Raises InputError for a name that fits none.
     """
     found = [i for i, label in enumerate(labels) if label == name or label.partition("-")[2] == name]
-    if not found and name.isdigit():
+    if not found and name.isdecimal():
         found = [i for i, label in enumerate(labels) if int(label.partition("-")[0]) == int(name)]
     if not found:
         raise InputError(f"there is no pass '{name}'", hint=f"passes: {', '.join(labels)}")

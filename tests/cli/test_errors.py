@@ -12,6 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tercet import api
+from tercet.ir.errors import InputError
+
 from .conftest import Files
 from .models import WEIGHTS, little_model, save_model
 
@@ -93,6 +96,36 @@ def test_unknown_names(files: Files, tercet_cli, tmp_path: Path) -> None:
     )
     refused(tercet_cli("bench", files.artifact, "--against", "abacus"), "unknown peer 'abacus'", "onnxruntime")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--html", "x.html"), "--html does nothing without --repetition"),
+        (("--budget", "0"), "--budget does nothing without --repetition"),
+        (("--bench", "b.json"), "--bench does nothing without --repetition"),
+        (("--op", "conv", "--why", "conv"), "--why and --op are not shown together"),
+        (("--diff", "1", "--after", "1"), "--diff and --after are not shown together"),
+        (("--repetition", "--why", "conv"), "--repetition and --why are not shown together"),
+        (("--after", "1", "--json"), "--after is not shown as JSON"),
+        (("--op", "conv", "--after", "1", "--json"), "--op is not shown as JSON"),
+        (("--after", "²"), "there is no pass '²'"),
+    ],
+)
+def test_questions_that_are_not_answered_are_refused(options, message: str, files: Files, tercet_cli) -> None:
+    refused(tercet_cli("inspect", files.artifact, *options), message, "hint: ")
+
+
+@pytest.mark.parametrize("sizes", [("--batch", "3"), ("--shape", "x=1,1,6,6")])
+def test_sizes_are_for_models(sizes: tuple[str, str], files: Files, tercet_cli, tmp_path: Path) -> None:
+    for command in (("opt",), ("export", "--onnx", tmp_path / "m.onnx"), ("inspect",)):
+        refused(tercet_cli(*command, files.artifact, *sizes), "hint: leave", "or give the model")
+    assert not list(tmp_path.iterdir())
+    choices: dict[str, Any] = {"batch": 3} if "--batch" in sizes else {"shapes": {"x": [3]}}
+    program = api.import_model(files.model)
+    for function in (api.export, api.opt, api.compile):
+        with pytest.raises(InputError, match="a batch and shapes are for models"):
+            function(program, **choices)
 
 
 @pytest.mark.parametrize("place", ["file/a.tercet", "file/b/a.tercet"])
