@@ -42,6 +42,13 @@ def _meant(parser: argparse.ArgumentParser, message: str) -> str:
     return f"did you mean {close[0]}? " if close else ""
 
 
+def _path(text: str) -> str:
+    """Of something to write; an empty one, as from a shell's unset variable, would mean the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got ''")
+    return text
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
@@ -142,13 +149,16 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.onnx --dump-ir build/ir --print-ir-after thresholds",
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx file")
-    v.add_argument("-o", "--output", metavar="OUT", help="the artifact (default: NAME.tercet in this folder)")
+    v.add_argument(
+        "-o", "--output", type=_path, metavar="OUT",
+        help="the artifact (default: NAME.tercet in this folder)",
+    )  # fmt: skip
     v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
     v.add_argument("--name", help="name of the model and its C functions (default: the file's name)")
     _compiling(v)
     _lossy(v, "keep")
     v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one per CPU)")
-    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument("--dump-ir", type=_path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--print-ir-after", metavar="PASS", action="append", default=[],
         help="print the IR after a pass, by name or number; may be repeated; `all` prints it after every pass",
@@ -186,7 +196,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "--bench", metavar="FILE",
         help="with --repetition: take times from JSON of `tercet bench --per-layer`",
     )  # fmt: skip
-    v.add_argument("--html", metavar="FILE", help="with --repetition: write the report, with a plot, as one HTML file")
+    v.add_argument(
+        "--html", type=_path, metavar="FILE",
+        help="with --repetition: write the report, with a plot, as one HTML file",
+    )  # fmt: skip
     _compiling(v)
 
     v = verb(
@@ -201,8 +214,11 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "-p", "--passes", metavar="PASSES",
         help="'name{option=value,..},name,..'; see docs/passes.md (default: all passes of `compile`)",
     )  # fmt: skip
-    v.add_argument("-o", "--output", metavar="DIR", help="write program.mlir and weights.npz to DIR; print nothing")
-    v.add_argument("--dump-ir", metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument(
+        "-o", "--output", type=_path, metavar="DIR",
+        help="write program.mlir and weights.npz to DIR; print nothing",
+    )  # fmt: skip
+    v.add_argument("--dump-ir", type=_path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--verify-passes", action="store_true", help="check after every pass what it ensures"
     )
@@ -214,7 +230,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.tercet --after thresholds --onnx thresholds.onnx",
     )  # fmt: skip
     _model_or_ir(v)
-    v.add_argument("--onnx", metavar="FILE", required=True, help="the file to write")
+    v.add_argument("--onnx", type=_path, metavar="FILE", required=True, help="the file to write")
     v.add_argument("--after", metavar="PASS", help="of an artifact: the IR after this pass (default: the import)")
     _sizes(v)
 
@@ -238,7 +254,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "--input", "-i", metavar="[NAME=]FILE", action="append", default=[], required=True,
         help="an .npy file (NAME can be omitted for a model with one input), or an .npz file with an array per input",
     )  # fmt: skip
-    v.add_argument("--output-dir", "-o", metavar="DIR", help="write outputs to DIR/NAME.npy (default: print a summary)")
+    v.add_argument(
+        "--output-dir", "-o", type=_path, metavar="DIR",
+        help="write outputs to DIR/NAME.npy (default: print a summary)",
+    )  # fmt: skip
     _threads(v)
 
     v = verb(
@@ -266,7 +285,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "--rtol", type=_tolerance, default=1e-5,
         help="relative to the largest magnitude, for floats (default: 1e-5)",
     )  # fmt: skip
-    v.add_argument("--json", metavar="FILE", help="write the result as JSON")
+    v.add_argument("--json", type=_path, metavar="FILE", help="write the result as JSON")
     _threads(v)
 
     v = verb(
@@ -281,8 +300,8 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("--samples", type=_count, default=1, metavar="N", help="samples per call (default: 1)")
     v.add_argument("--repeats", type=_count, default=25, metavar="N", help="rounds (default: 25)")
     v.add_argument("--per-layer", action="store_true", help="also time every layer")
-    v.add_argument("--json", metavar="FILE", help="write the report as JSON")
-    v.add_argument("--html", metavar="FILE", help="write the report, with the layers, as one HTML file")
+    v.add_argument("--json", type=_path, metavar="FILE", help="write the report as JSON")
+    v.add_argument("--html", type=_path, metavar="FILE", help="write the report, with the layers, as one HTML file")
     _threads(v)
     _compiling(v)
 

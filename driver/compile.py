@@ -76,12 +76,12 @@ def compile_model(
     """See `api.compile`."""
     lossy = lossy_pass(options.lossy, calibrate)
     if output is not None:
-        Artifact.check_output(output, as_folder=as_directory or None)
+        Artifact.check_output(output, as_folder=as_directory)
     compilation = find_backend(options.backend).open(options.lowering, jobs=jobs)
     timeline = _Timeline(on_stage)
     program = program_of(model, options, name)
     path = Path(output) if output is not None else Path(f"{prefix_of(program.name)}.tercet")
-    replaced = Artifact.check_output(path, as_folder=as_directory or None)
+    replaced = Artifact.check_output(path, as_folder=as_directory)
     digest = source_hash(model)
     program = program.clone()
     dump = IRDump(dump_ir)
@@ -104,7 +104,7 @@ def compile_model(
         contents[layers_file(target, names)] = layers_to_json(layers)
     if lossy:
         contents[LOSSES] = losses_to_json(lossy.losses)
-    Artifact.write(path, contents, _manifest(program, built, digest, options), as_folder=as_directory or None)
+    Artifact.write(path, contents, _manifest(program, built, digest, options), as_folder=as_directory)
     timeline.mark("pack", None)
     return Compiled(
         path, program.name, ",".join(names), tuple(timeline.marks), tuple(built.layers[0]), built.arena_bytes,

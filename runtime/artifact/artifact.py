@@ -98,9 +98,9 @@ class Artifact:
 
     @staticmethod
     def write(
-        path: str | Path, contents: Mapping[str, bytes], manifest: Manifest, *, as_folder: bool | None = None
+        path: str | Path, contents: Mapping[str, bytes], manifest: Manifest, *, as_folder: bool = False
     ) -> Manifest:
-        """Writes an artifact: a zip when the path ends in `.tercet`, else a folder, unless `as_folder` says which.
+        """Writes an artifact: a zip, whose name ends in `.tercet`, or a folder.
 
         contents: name -> bytes of every file but the manifest, whose `files` are filled in. Returns the manifest as
         written. The output appears complete or not at all, byte for byte the same for the same arguments. Raises
@@ -118,22 +118,21 @@ class Artifact:
             check_name(name, where)
         _check_required(manifest, where)
         everything = {**contents, MANIFEST: data}
-        folder = path.suffix != SUFFIX if as_folder is None else as_folder
-        _check_replaceable(path, folder)
+        _check_replaceable(path, as_folder)
         try:
-            _write_folder(path, everything) if folder else _write_zip(path, everything)
+            _write_folder(path, everything) if as_folder else _write_zip(path, everything)
         except OSError as error:
             raise ArtifactError(f"cannot be written: {error.strerror}", where=str(error.filename or path)) from error
         return manifest
 
     @staticmethod
-    def check_output(path: str | Path, *, as_folder: bool | None = None) -> bool:
+    def check_output(path: str | Path, *, as_folder: bool = False) -> bool:
         """Finds out before the work whether `write` will be able to. True when it will replace something.
 
-        Raises ArtifactError for a path that must not be replaced, or that nothing can be written to.
+        Raises ArtifactError for a path that is no artifact's, must not be replaced, or that nothing can be written to.
         """
         path = Path(path)
-        _check_replaceable(path, path.suffix != SUFFIX if as_folder is None else as_folder)
+        _check_replaceable(path, as_folder)
         try:
             check_writable(path)
         except OSError as error:
@@ -190,7 +189,11 @@ def _check_required(manifest: Manifest, where: str) -> None:
 
 
 def _check_replaceable(path: Path, folder: bool) -> None:
-    """Refuses to destroy what is not an artifact."""
+    """Refuses to destroy what is not an artifact, and a file that would not be taken for one."""
+    if not folder and path.suffix != SUFFIX:
+        what = f"an artifact is a file NAME{SUFFIX}, or a folder where that is asked for"
+        name = path.name or "NAME"
+        raise ArtifactError(what, where=str(path), hint=f"write {name}{SUFFIX}, or a folder with --directory")
     if not path.exists() and not path.is_symlink():
         return
     if not folder and path.is_dir():

@@ -128,6 +128,13 @@ def test_sizes_are_for_models(sizes: tuple[str, str], files: Files, tercet_cli, 
             function(program, **choices)
 
 
+@pytest.mark.parametrize("name", ["foo.bin", "foo", "model.onnx"])
+def test_an_artifact_has_the_name_of_one(name: str, files: Files, tercet_cli, tmp_path: Path) -> None:
+    hint = f"hint: write {name}.tercet, or a folder with --directory"
+    refused(tercet_cli("compile", files.model, "-o", tmp_path / name), "an artifact is a file NAME.tercet", hint)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("place", ["file/a.tercet", "file/b/a.tercet"])
 def test_unwritable_output(place: str, files: Files, tercet_cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")

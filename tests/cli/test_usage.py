@@ -45,6 +45,8 @@ def test_help_of_a_verb_has_examples(verb: str, tercet_cli) -> None:
         (("compile",), "the following arguments are required: MODEL"),
         (("compile", "a.onnx", "--batch", "0"), "argument --batch: expected a whole number of 1 or more, got '0'"),
         (("compile", "a.onnx", "--jobs", "two"), "expected a whole number of 1 or more, got 'two'"),
+        (("compile", "a.onnx", "-o", ""), "argument -o/--output: expected a path, got ''"),
+        (("bench", "a.onnx", "--json", ""), "argument --json: expected a path, got ''"),
         (("run", "a.tercet"), "the following arguments are required: --input/-i"),
         (("verify", "a.tercet"), "the following arguments are required: --against"),
         (("verify", "a.tercet", "--against", "a.onnx", "--rtol", "-1"), "expected a number from 0 to 1, got '-1'"),

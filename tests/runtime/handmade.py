@@ -205,7 +205,7 @@ def contents() -> dict[str, bytes]:
     return {**files, "layers.json": layers_to_json(layers()), "ir/00-import.mlir": b"// nothing\n"}
 
 
-def write_artifact(path: Path, *, as_folder: bool | None = None) -> Path:
+def write_artifact(path: Path, *, as_folder: bool = False) -> Path:
     Artifact.write(path, contents(), manifest(), as_folder=as_folder)
     return path
 

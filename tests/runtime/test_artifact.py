@@ -117,12 +117,15 @@ def test_what_is_not_replaced(tmp_path: Path) -> None:
     before = tree(tmp_path)
     for path in (precious, file, link):
         with pytest.raises(ArtifactError, match="exists and is not an artifact"):
+            write_artifact(path, as_folder=True)
+    for path in (precious, file, tmp_path / "new.bin", tmp_path / "new"):
+        with pytest.raises(ArtifactError, match=rf"an artifact is a file NAME.tercet.*\n.*write {path.name}.tercet"):
             write_artifact(path)
     with pytest.raises(ArtifactError, match="is a folder; not replaced by a file"):
         write_artifact(zip_place)
     assert tree(tmp_path) == before
-    Artifact.open(write_artifact(empty))
-    Artifact.open(write_artifact(empty))
+    Artifact.open(write_artifact(empty, as_folder=True))
+    Artifact.open(write_artifact(empty, as_folder=True))
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
@@ -152,7 +155,7 @@ def test_interrupted_writing(
 
 
 def test_failed_swap_restores_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_artifact(tmp_path / "tiny")
+    path = write_artifact(tmp_path / "tiny", as_folder=True)
     before = tree(tmp_path)
     rename, calls = os.rename, 0
 
@@ -165,7 +168,7 @@ def test_failed_swap_restores_the_old_folder(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("os.rename", failing)
     with pytest.raises(KeyboardInterrupt):
-        write_artifact(path)
+        write_artifact(path, as_folder=True)
     assert tree(tmp_path) == before
 
 
