@@ -37,7 +37,8 @@ class Samples:
     """Inputs for one or more runs, and what is known of the results.
 
     runs: the inputs of each run by name; one run holds all samples when the model is batched. expected: results by
-    output name, with all runs' samples along axis 0. labels: int64 [samples] or None. source: where they come from.
+    output name, with all runs' samples along axis 0. labels: whole numbers, [samples] or None. source: where they come
+    from.
     """
 
     runs: list[Arrays]
@@ -163,8 +164,8 @@ def file_samples(
 
     A model with one input also takes an array `input`, and any array that has the right number of elements per sample
     is reshaped. Arrays named like an output (`output` or `logits` where the model has one) are expected results, and
-    `label` holds class numbers. limit: use only the first samples. Raises InputError where arrays are missing or do
-    not fit.
+    `label` holds class numbers, unless the model has a port of that name. limit: use only the first samples. Raises
+    InputError where arrays are missing or do not fit.
     """
     return array_samples(load_arrays(path), str(path), inputs, outputs, batched=batched, limit=limit)
 
@@ -194,7 +195,8 @@ def array_samples(
     counts = {len(array) for array in found.values()}
     if len(counts) != 1:
         raise InputError(f"the inputs have {sorted(counts)} samples; expected one number", where=where)
-    count = counts.pop() if limit is None else min(limit, counts.pop())
+    total = counts.pop()
+    count = total if limit is None else min(limit, total)
     if not count:
         raise InputError("the file has no samples", where=where)
     found = {name: array[:count] for name, array in found.items()}
@@ -204,9 +206,39 @@ def array_samples(
         name = _find(arrays, port.name, OUTPUT_NAMES if len(outputs) == 1 else ())
         if name is not None and arrays[name].ndim:
             expected[port.name] = arrays[name][:count]
-    label = next((arrays[name] for name in LABEL_NAMES if name in arrays and arrays[name].ndim == 1), None)
+    labels = _labels(arrays, where, inputs, outputs, total, batched)
+    if labels is not None:
+        labels = labels[: count * (len(labels) // total)]
     shown = f"{count} sample{'s' if count != 1 else ''} of {Path(where).name}"
-    return Samples(runs, count, shown, expected, None if label is None else label[:count], tuple(notes))
+    return Samples(runs, count, shown, expected, labels, tuple(notes))
+
+
+def _labels(
+    arrays: Mapping[str, np.ndarray],
+    where: str,
+    inputs: Sequence[HasPort],
+    outputs: Sequence[HasPort],
+    count: int,
+    batched: bool,
+) -> np.ndarray | None:
+    """Class numbers, one for each sample, or for each row of the output where a run has several. None where there are
+    none. Raises InputError for what cannot be the classes of `count` samples."""
+    ports = {port.name for port in (*inputs, *outputs)}
+    name = next((name for name in LABEL_NAMES if name in arrays and name not in ports), None)
+    if name is None or not outputs:  # calibration asks for no results
+        return None
+    labels, where = arrays[name], f"{where}: array '{name}'"
+    shape = outputs[0].shape if len(outputs) == 1 else ()
+    rows = shape[0] if not batched and len(shape) > 1 else 1
+    if labels.shape not in ((count,), (count * rows,)):
+        raise InputError(f"expected shape [{count * rows}], got {list(labels.shape)}", where=where)
+    classes = prod(shape) * count // len(labels)
+    if labels.dtype.kind not in "iuf" or not np.array_equal(labels, np.floor(labels)):
+        raise InputError(f"expected class numbers, got {labels.dtype}", where=where)
+    if classes > 1 and len(wrong := labels[(labels < 0) | (labels >= classes)]):
+        want = f"expected classes 0 to {classes - 1}, as '{outputs[0].name}' has"
+        raise InputError(f"{want}, got {wrong[0]}", where=where)
+    return labels
 
 
 def _find(arrays: Mapping[str, np.ndarray], name: str, others: Sequence[str]) -> str | None:
@@ -225,8 +257,8 @@ def _fitted(array: np.ndarray, port: HasPort, batched: bool, where: str, notes: 
         notes.append(f"input '{port.name}' reshaped from {list(array.shape)} to {[len(array), *shape]}")
         array = array.reshape(len(array), *shape)
     if array.dtype != np.dtype(port.dtype):
-        converted = array.astype(port.dtype)
-        if array.dtype.kind not in "biuf" or not np.array_equal(converted, array):
+        converted = array.astype(port.dtype) if array.dtype.kind in "biuf" else None
+        if converted is None or not np.array_equal(converted, array):
             raise InputError(f"expected dtype {port.dtype}, got {array.dtype}", where=where)
         notes.append(f"input '{port.name}' converted from {array.dtype} to {port.dtype}")
         array = converted

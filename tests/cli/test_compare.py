@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +74,14 @@ def test_random_samples_are_the_same_every_time_and_within_ranges() -> None:
 
 def test_samples_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "s.npz"
-    np.savez(path, input=np.arange(30.0).reshape(5, 6), logits=np.zeros((5, 2), F32), labels=np.arange(5), other="text")
+    inputs, labels = np.arange(30.0).reshape(5, 6), np.arange(5) % 2
+    np.savez(path, input=inputs, logits=np.zeros((5, 2), F32), labels=labels, other="text")
     found = file_samples(path, [X], [Y], batched=True, limit=4)
     assert found.runs[0]["x"].shape == (4, 2, 3)
     assert found.runs[0]["x"].dtype == F32
     assert found.expected["y"].shape == (4, 2)
     assert found.labels is not None
-    assert found.labels.tolist() == [0, 1, 2, 3]
+    assert found.labels.tolist() == [0, 1, 0, 1]
     assert len(found.notes) == 2
     alone = file_samples(path, [X], [Y], batched=False)
     assert [run["x"].shape for run in alone.runs] == [(1, 2, 3)] * 5
@@ -89,6 +91,24 @@ def test_a_single_run_of_a_model_without_batch(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", x=np.zeros((1, 2, 3), F32))
     found = file_samples(tmp_path / "s.npz", [X], [Y], batched=False)
     assert [run["x"].shape for run in found.runs] == [(1, 2, 3)]
+
+
+def test_labels_of_runs_of_several_samples(tmp_path: Path) -> None:
+    """A model without batch may compute three samples at a time: as many labels belong to a run."""
+    x, y = replace(X, shape=(3, 2, 3)), replace(Y, shape=(3, 2))
+    for labels, want in ((np.arange(6) % 2, [0, 1, 0]), (np.array([5, 4]), [5])):
+        np.savez(tmp_path / "s.npz", x=np.zeros((2, 3, 2, 3), F32), label=labels)
+        found = file_samples(tmp_path / "s.npz", [x], [y], batched=False, limit=1)
+        assert found.labels is not None and found.labels.tolist() == want
+    np.savez(tmp_path / "s.npz", x=np.zeros((2, 3, 2, 3), F32), label=np.zeros(5, int))
+    with pytest.raises(InputError, match=r"'label': expected shape \[6\], got \[5\]"):
+        file_samples(tmp_path / "s.npz", [x], [y], batched=False)
+
+
+def test_a_port_may_be_called_label(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", x=np.zeros((2, 2, 3), F32), label=np.full((2, 2), 7, F32))
+    found = file_samples(tmp_path / "s.npz", [X], [replace(Y, name="label")], batched=True)
+    assert found.labels is None and found.expected["label"].shape == (2, 2)
 
 
 def test_two_inputs_need_their_names(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,19 @@ def test_bad_samples_for_verify(files: Files, tercet_cli, tmp_path: Path) -> Non
     refused(verify(x=np.zeros((2, 7), np.float32)), "array 'x': expected shape [N, 1, 6, 6], got [2, 7]")
     refused(verify(x=np.full((1, 36), 0.1)), "expected dtype float32, got float64")
     refused(verify(x=np.zeros((0, 1, 6, 6), np.float32)), "the file has no samples")
+    refused(verify(x=np.zeros((2, 0), np.float32)), "expected shape [N, 1, 6, 6], got [2, 0]")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused(verify(x=np.zeros((2, 1, 6, 6), np.complex64)), "expected dtype float32, got complex64")
+        refused(verify(x=np.array([["a"] * 36])), "expected dtype float32, got <U1")
+    x = np.zeros((2, 1, 6, 6), np.float32)
+    refused(verify(x=x, label=np.zeros(3, int)), "s.npz: array 'label': expected shape [2], got [3]")
+    refused(verify(x=x, labels=np.zeros((2, 4))), "s.npz: array 'labels': expected shape [2], got [2, 4]")
+    refused(verify(x=x, label=np.array([0, -1])), "array 'label': expected classes 0 to 3, as 'y' has, got -1")
+    refused(verify(x=x, label=np.array([2000, 1])), "array 'label': expected classes 0 to 3, as 'y' has, got 2000")
+    refused(verify(x=x, label=np.array([0.5, 1])), "array 'label': expected class numbers, got float64")
+    refused(verify(x=x, label=np.array(["a", "b"])), "array 'label': expected class numbers, got <U1")
+    assert verify(x=x, label=np.array([0.0, 3.0])).code == 0
 
 
 @pytest.mark.parametrize("samples", [10**11, 10**30])
