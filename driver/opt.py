@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..ir.errors import InputError
+from ..ir.errors import InputError, IRError
 from ..ir.program import TEXT_FILE, WEIGHTS_FILE, Program
 from ..ir.weights import WeightStore
 from ..passes.pipeline import check_properties, numbered, run_passes
@@ -50,7 +50,11 @@ def run_opt(
     dump = IRDump(dump_ir)
     dump.write(IMPORT_LABEL, program)
     for stage in chosen:
-        check_properties(program, stage.step.requires, f"pass '{stage.name}' requires")
+        try:
+            check_properties(program, stage.step.requires, f"pass '{stage.name}' requires")
+        except IRError as error:
+            hint = "without -p PASSES all passes run; name those that are to" if passes is None else ""
+            raise IRError(error.what, where=error.where, hint=hint) from error
         run_passes(program, [stage], dump.write, contracts=verify_passes)
     if output is not None:
         save_program(program, Path(output))

@@ -59,7 +59,7 @@ def verify_artifact(
             notes += bisection_notes(changing_passes(loaded, None if lossy else reference, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
-            max_mismatch=max_mismatch, on_progress=on_progress,
+            max_mismatch=max_mismatch, same_source=_same_source(against, manifest), on_progress=on_progress,
         )  # fmt: skip
 
 
@@ -80,13 +80,17 @@ def _opinions(
         notes.append(f"the model cannot be imported, so only onnxruntime says what it means: {error}")
     if reference is not None:
         _check_same_ports(manifest, reference)
-        if source_hash(model) != manifest.source_sha256:
-            notes.append("the artifact was compiled from a different file than this model")
         if second.session is None:
             second = _on_export(reference, second.why)
+    if not _same_source(model, manifest):
+        notes.append("the artifact was compiled from a different file than this model")
     if second.note:
         notes.append(second.note)
     return reference, second, notes
+
+
+def _same_source(model: ModelProto | str | Path, manifest: Manifest) -> bool:
+    return source_hash(model) == manifest.source_sha256
 
 
 def _on_export(reference: Program, why: str) -> SecondOpinion:

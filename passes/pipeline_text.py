@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import inf
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -72,9 +73,10 @@ def _read(kind: Any, value: str | None) -> Any:
     if kind is str:
         return value
     try:
-        return kind(value) if kind in (int, float) else None
+        number = kind(value) if kind in (int, float) else None
     except ValueError:
         return None
+    return number if number is not None and 0 <= number < inf else None  # they are counts, sizes and shares
 
 
 def _kind(kind: Any) -> str:
@@ -82,4 +84,4 @@ def _kind(kind: Any) -> str:
         return "true or false"
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    return {int: "a whole number", float: "a number"}.get(kind, "a value")
+    return {int: "a whole number of 0 or more", float: "a number of 0 or more"}.get(kind, "a value")

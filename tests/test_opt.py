@@ -62,8 +62,12 @@ def test_the_command_prints_the_text(dumps: Path, capsys: pytest.CaptureFixture[
 def test_what_a_pass_lacks_is_an_error(dumps: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["opt", str(dumps / "09-thresholds"), "-p", "plan-memory"]) == 2
     assert "pass 'plan-memory' requires 'in kernels'; not so: tn.constant at" in capsys.readouterr().err
-    with pytest.raises(IRError, match="pass 'canonicalize' requires 'no kernels'"):
+    with pytest.raises(IRError, match="pass 'canonicalize' requires 'no kernels'") as error:
         opt(dumps / "18-plan-memory", "canonicalize")
+    assert not error.value.hint
+    for arguments in ([dumps / "18-plan-memory"], [dumps.parent / "d.tercet", "--after", "plan-memory"]):
+        assert main(["opt", *map(str, arguments)]) == 2
+        assert "hint: without -p PASSES all passes run" in capsys.readouterr().err
 
 
 def test_what_a_pass_does_not_keep_is_an_error(dumps: Path, monkeypatch: pytest.MonkeyPatch) -> None:

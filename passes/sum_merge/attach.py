@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...ir.errors import IRError
+from ...ir.errors import InputError, IRError
 from ...ir.operation import symbol
 from ...ir.program import Program
 from ...ir.progress import counted
@@ -40,6 +40,11 @@ class SumMerge(Pass):
     block_weights: int = 2048
     block_rows: int = 8
     trials: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.block_weights < 1 or self.block_rows < 1:
+            size = min(self.block_weights, self.block_rows)
+            raise InputError(f"pass '{self.name}': expected blocks of 1 or more, got {size}")
 
     def apply(self, program: Program) -> bool:
         if self.search is None:

@@ -65,7 +65,7 @@ def bench_artifact(
     cannot be loaded.
     """
     if unknown := [name for name in against if name not in PEERS]:
-        raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}")
+        raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}, none")
     if batch < 1 or repeats < 1:
         raise InputError(f"expected batch and repeats of 1 or more, got {batch} and {repeats}")
     tell = on_progress or (lambda what: None)

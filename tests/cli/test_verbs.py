@@ -195,7 +195,7 @@ def test_verify_fails_against_other_weights(files: Files, tmp_path: Path, tercet
     assert done.code == 1
     assert "FAILED  interpreter  y: max abs " in done.out
     assert "elements differ, worst at [" in done.out
-    assert "every kernel computes what its IR says" in done.out
+    assert "every kernel computes what its IR says: it is that of another model" in done.out
     assert "compiled from a different file than this model" in done.out
     assert "DIFFERS from the model" in done.out
 

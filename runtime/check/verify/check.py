@@ -74,6 +74,7 @@ def verify_program(
     per_layer: bool = False,
     rtol: float = RTOL,
     max_mismatch: float = MAX_MISMATCH,
+    same_source: bool = True,
     on_progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compares an artifact with its model on `samples`.
@@ -82,8 +83,9 @@ def verify_program(
     alone counts. original: of a lossy artifact, the imported source model, to which the distance is told. per_layer:
     also compares every step, for the first sample; samples in which outputs differ are always compared so.
     max_mismatch: the share of elements in which expected results may differ from the model and the artifact alike.
-    on_progress: told what is being done. Raises InputError where the samples do not fit, ArtifactError where the
-    artifact's IR is damaged. Differences are not errors: they are in the result.
+    same_source: whether the artifact was compiled from this model. on_progress: told what is being done. Raises
+    InputError where the samples do not fit, ArtifactError where the artifact's IR is damaged. Differences are not
+    errors: they are in the result.
     """
     tell = on_progress or (lambda what: None)
     batched, remarks = loaded.manifest.batched, [*samples.notes, *notes]
@@ -127,7 +129,7 @@ def verify_program(
         tell("comparing every layer")
         judge.artifact(0)
     layers = worst_of([one.layers for one in judge.judged.values()])
-    remarks += _remarks(samples, have, judge, checks, layers)
+    remarks += _remarks(samples, have, judge, checks, layers, same_source)
     distance = ""
     if original is not None:
         tell("running the model before its lossy passes")
@@ -234,7 +236,12 @@ def _meaning(opinions: Sequence[str], original: Program | None) -> str:
 
 
 def _remarks(
-    samples: Samples, have: Arrays, judge: Judge, checks: Sequence[Check], layers: Sequence[LayerCheck]
+    samples: Samples,
+    have: Arrays,
+    judge: Judge,
+    checks: Sequence[Check],
+    layers: Sequence[LayerCheck],
+    same_source: bool,
 ) -> list[str]:
     remarks = [nonfinite_text(samples.runs, have)]
     if samples.labels is not None:
@@ -244,5 +251,6 @@ def _remarks(
         remarks.append(f"{MOST_JUDGED} of {most} differing samples were judged step by step")
     failed = [check for check in checks if check.against == INTERPRETER and not check.ok]
     if failed and layers and all(layer.ok for layer in layers):
-        remarks.append("every kernel computes what its IR says: a pass or the importer changed the meaning")
+        why = "a pass or the importer changed the meaning" if same_source else "it is that of another model"
+        remarks.append(f"every kernel computes what its IR says: {why}")
     return [text for text in remarks if text]
