@@ -59,7 +59,7 @@ def verify_artifact(
             notes += bisection_notes(changing_passes(loaded, None if lossy else reference, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
-            max_mismatch=max_mismatch, same_source=_same_source(against, manifest), on_progress=on_progress,
+            max_mismatch=max_mismatch, same_source=lossy or _same_source(against, manifest), on_progress=on_progress,
         )  # fmt: skip
 
 

@@ -192,8 +192,8 @@ def _check_replaceable(path: Path, folder: bool) -> None:
     """Refuses to destroy what is not an artifact, and a file that would not be taken for one."""
     if not folder and path.suffix != SUFFIX:
         what = f"an artifact is a file NAME{SUFFIX}, or a folder where that is asked for"
-        name = path.name or "NAME"
-        raise ArtifactError(what, where=str(path), hint=f"write {name}{SUFFIX}, or a folder with --directory")
+        name = f"{path.stem or 'NAME'}{SUFFIX}"
+        raise ArtifactError(what, where=str(path), hint=f"write {name}, or a folder with --directory")
     if not path.exists() and not path.is_symlink():
         return
     if not folder and path.is_dir():

@@ -131,7 +131,7 @@ def test_sizes_are_for_models(sizes: tuple[str, str], files: Files, tercet_cli, 
 
 @pytest.mark.parametrize("name", ["foo.bin", "foo", "model.onnx"])
 def test_an_artifact_has_the_name_of_one(name: str, files: Files, tercet_cli, tmp_path: Path) -> None:
-    hint = f"hint: write {name}.tercet, or a folder with --directory"
+    hint = f"hint: write {Path(name).stem}.tercet, or a folder with --directory"
     refused(tercet_cli("compile", files.model, "-o", tmp_path / name), "an artifact is a file NAME.tercet", hint)
     assert not list(tmp_path.iterdir())
 

@@ -119,7 +119,7 @@ def test_what_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(ArtifactError, match="exists and is not an artifact"):
             write_artifact(path, as_folder=True)
     for path in (precious, file, tmp_path / "new.bin", tmp_path / "new"):
-        with pytest.raises(ArtifactError, match=rf"an artifact is a file NAME.tercet.*\n.*write {path.name}.tercet"):
+        with pytest.raises(ArtifactError, match=rf"an artifact is a file NAME.tercet.*\n.*write {path.stem}.tercet"):
             write_artifact(path)
     with pytest.raises(ArtifactError, match="is a folder; not replaced by a file"):
         write_artifact(zip_place)
