@@ -131,7 +131,7 @@ def test_an_artifact_where_a_model_is_needed_and_the_reverse(files: Files, terce
     refused(tercet_cli("run", files.model, "-i", files.image), "a model, not an artifact", "compile it first")
     refused(tercet_cli("verify", files.model, "--against", files.model), "a model, not an artifact")
     folder = tmp_path / "folder"
-    tercet.compile(files.model, folder, target="generic")
+    tercet.compile(files.model, folder, target="generic", as_directory=True)
     refused(tercet_cli("compile", folder), "an artifact of tercet")
 
 

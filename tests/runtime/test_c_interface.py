@@ -30,7 +30,7 @@ needs_pkg_config = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_artifact(tmp_path_factory.mktemp("artifact") / "tiny")
+    return write_artifact(tmp_path_factory.mktemp("artifact") / "tiny", as_folder=True)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def right(model: LoadedModel) -> None:
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("as_folder", [False, True])
 def test_a_copy_is_a_model_of_its_own(copied: Any, as_folder: bool, tmp_path: Path) -> None:
-    with load(write_artifact(tmp_path / "tiny", as_folder=as_folder), threads=2) as model:
+    with load(write_artifact(tmp_path / "tiny.tercet", as_folder=as_folder), threads=2) as model:
         other = copied(model)
         assert other is not model and other.threads == model.threads
     right(other)  # with the first one closed

@@ -44,7 +44,7 @@ def dynamic(file: Path, tag: str) -> list[str]:
 
 @needs_readelf
 def test_soname(tmp_path: Path) -> None:
-    assert dynamic(write_artifact(tmp_path / "tiny") / "lib/libtiny.so", "SONAME") == ["libtiny.so"]
+    assert dynamic(write_artifact(tmp_path / "tiny", as_folder=True) / "lib/libtiny.so", "SONAME") == ["libtiny.so"]
 
 
 @needs_pkg_config

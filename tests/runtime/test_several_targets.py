@@ -53,7 +53,9 @@ ENGINES = ("bit_sliced", "dense_int8")
 
 @pytest.fixture(scope="module")
 def several(model: Path) -> Path:
-    made = tercet.compile(model, model.with_name("several"), target=",".join(sorted(NAMES)), engines=ENGINES)
+    made = tercet.compile(
+        model, model.with_name("several"), target=",".join(sorted(NAMES)), engines=ENGINES, as_directory=True
+    )
     assert made.target == ",".join(NAMES)
     return made.path
 
