@@ -17,7 +17,10 @@ UNIFORM = 0.5 / 0.43
 """Brings the third of a normal distribution that is nearest to its mean, 0.43 deviations, between -0.5 and 0.5."""
 LEAST = 0.02
 """No threshold comes nearer to 0: its sign, and a division by it, would be lost."""
+SMALLEST = 1e-12
+"""No deviation is taken for less."""
 MOMENTUM = 0.1
+"""The share of a batch in the averages for evaluation."""
 
 
 def bi_ste(z: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
@@ -28,6 +31,17 @@ def bi_ste(z: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
     """
     expected = (z / (2 * upper)).clamp(0, 1) - (z / (2 * lower)).clamp(0, 1)
     return straight_through(expected, (z >= upper).to(z.dtype) - (z <= lower).to(z.dtype))
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of all elements."""
+    deviation, mean = torch.std_mean(x, correction=0)
+    return mean, deviation
+
+
+def _normalised(x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Elements that are all alike become 0."""
+    return (x - mean) / deviation.clamp(min=SMALLEST)
 
 
 class _Thresholds(nn.Module):
@@ -72,8 +86,7 @@ class AsymmetricWeights(WeightQuantizer):
         self.thresholds.constrain()
 
     def _ternary(self, weight: Tensor) -> Tensor:
-        deviation, mean = torch.std_mean(weight)
-        return self.thresholds((weight - mean) / deviation)
+        return self.thresholds(_normalised(weight, *_statistics(weight)))
 
 
 class AsymmetricActivations(Quantizer):
@@ -93,13 +106,13 @@ class AsymmetricActivations(Quantizer):
         self.register_buffer("batches", torch.zeros(()))
 
     def quantize(self, tensor: Tensor) -> Tensor:
-        mean, deviation = self._statistics(tensor) if self.training else (self.mean, self.deviation)
-        return self.thresholds((tensor - mean) / deviation)
+        mean, deviation = self._of_batch(tensor) if self.training else (self.mean, self.deviation)
+        return self.thresholds(_normalised(tensor, mean, deviation))
 
     @torch.no_grad()
-    def _statistics(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
-        deviation, mean = torch.std_mean(tensor.float())
-        share = torch.where(self.batches == 0, 1.0, MOMENTUM)
+    def _of_batch(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
+        mean, deviation = _statistics(tensor.to(self.mean.dtype))
+        share = torch.where(self.batches == 0, 1.0, MOMENTUM).to(self.mean.dtype)
         self.mean.lerp_(mean, share)
         self.deviation.lerp_(deviation, share)
         self.batches += 1

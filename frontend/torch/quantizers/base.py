@@ -60,5 +60,5 @@ def per_filter(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def trained(value: Tensor | float) -> nn.Parameter:
-    """A trained parameter, a copy of the value."""
-    return nn.Parameter(torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone())
+    """A trained parameter: a copy of a tensor, or a number in torch's default dtype."""
+    return nn.Parameter(torch.as_tensor(value).detach().clone())

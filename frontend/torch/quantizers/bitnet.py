@@ -25,7 +25,7 @@ class AbsMeanWeights(WeightQuantizer):
 
 
 class AbsMaxTokens(Quantizer):
-    """8-bit integers with a scale of each token: max|x| over the last axis becomes 127. The gradient is the identity's."""
+    """8-bit integers with a scale of each token: max|x| over the last axis becomes 127. Its gradient is 1."""
 
     def quantize(self, tensor: Tensor) -> Tensor:
         step = tensor.detach().abs().amax(-1, keepdim=True).clamp(min=SMALLEST) / MOST

@@ -10,7 +10,7 @@ from .base import Quantizer, WeightQuantizer
 
 
 class QuantizedLayer(nn.Module):
-    """What the layers here share. weight: the latent one, float. weight_quantizer, input_quantizer: modules, or None."""
+    """What the layers here share. weight: the latent one, float. weight_quantizer, input_quantizer: or None."""
 
     weight: Tensor
     weight_quantizer: WeightQuantizer | None

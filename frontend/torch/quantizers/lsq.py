@@ -15,7 +15,7 @@ SMALLEST = 1e-6
 
 
 def lsq(x: Tensor, step: Tensor, least: int, most: int) -> Tensor:
-    """step * round(clip(x / step, least, most)): equations 1 and 2; the gradients of x and step are equations 3 and 5."""
+    """step * round(clip(x / step, least, most)): equations 1 and 2; its gradients are equations 3 and 5."""
     scaled = (x / step).clamp(least, most)
     return step * straight_through(scaled, scaled.round())
 

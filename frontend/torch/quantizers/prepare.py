@@ -37,7 +37,9 @@ def prepare(
     if not layers:
         raise InputError("the model has no torch.nn.Conv2d and no torch.nn.Linear to quantize")
     if type(model) in LAYERS:
-        raise InputError("the model is a single layer", hint="use the layers of tercet.torch, or nn.Sequential around it")
+        raise InputError(
+            "the model is a single layer", hint="use the layers of tercet.torch, or nn.Sequential around it"
+        )
     kept = set(_kept(model, layers, keep))
     if chosen.rprelu:
         _replace_relus(model, example_inputs)
@@ -83,7 +85,7 @@ def _replace(model: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
     """Puts modules in the places of others, everywhere where the model has them."""
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
-            if child in new:
+            if child is not None and child in new:
                 setattr(parent, name, new[child])
 
 

@@ -18,7 +18,7 @@ from .twn import TWN
 
 @dataclass(frozen=True)
 class Scheme:
-    """weights, inputs: make the quantizers of one layer; None leaves them float. rprelu: whether ReLU becomes RPReLU."""
+    """weights, inputs: make the quantizers of one layer; None leaves them float. rprelu: ReLU becomes RPReLU."""
 
     weights: Callable[[], WeightQuantizer] | None = None
     inputs: Callable[[], Quantizer] | None = None

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from .base import WeightQuantizer, per_filter, trained
 from .straight_through import straight_through
 
+SMALLEST = 1e-12
+"""No deviation is taken for less."""
 Regions = Literal["filters", "slices"]
 
 
@@ -18,9 +20,9 @@ class SignedBinary(WeightQuantizer):
 
     Source: S. Kuhar, Y. Jain, A. Tumanov, "Signed binarization: unlocking efficiency through repetition-sparsity
     trade-off" (2023), section 4: threshold 0.05 max|W| of the filter, half of the regions of either sign.
-    The gradient is the error decay estimator of H. Qin et al., "IR-Net" (2020), equations 9 to 11, k t (1 - tanh^2(t u)),
-    centred on the threshold: u is the distance from it in deviations of the filter, t grows from 0.1 to 10 while
-    training goes on, and k = max(1 / t, 1).
+    The gradient is the error decay estimator of H. Qin et al., "IR-Net" (2020), equations 9 to 11,
+    k t (1 - tanh^2(t u)), centred on the threshold: u is the distance from it in deviations of the filter, t grows from
+    0.1 to 10 while training goes on, and k = max(1 / t, 1).
     """
 
     latent_rate = 100.0
@@ -52,7 +54,7 @@ class SignedBinary(WeightQuantizer):
 
     def quantize(self, tensor: Tensor) -> Tensor:
         distance, codes = self._distance(tensor)
-        deviation = per_filter(tensor.detach().flatten(1).std(1), tensor)
+        deviation = per_filter(tensor.detach().flatten(1).std(1, correction=0).clamp(min=SMALLEST), tensor)
         t = self.sharpness
         surrogate = torch.clamp(1 / t, min=1) * deviation * torch.tanh(t * distance / deviation) * self.sign
         return per_filter(self.scale, tensor) * straight_through(surrogate, codes)

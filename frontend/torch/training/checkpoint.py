@@ -55,7 +55,9 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
         if state["recipe"] != recipe:
             changed = [k for k in recipe if state["recipe"].get(k) != recipe[k]]
             raise InputError(
-                f"is from a run with another recipe: {', '.join(changed)}", where=str(path), hint="choose another folder"
+                f"is from a run with another recipe: {', '.join(changed)}",
+                where=str(path),
+                hint="choose another folder",
             )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])

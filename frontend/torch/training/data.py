@@ -17,8 +17,10 @@ class Data(Protocol):
     def steps(self) -> int: ...
 
     def batches(self, epoch: int, rank: int, processes: int) -> Iterable[Batch]:
-        """The batches of one process in an epoch, as many for each, steps // processes. They must follow from the arguments and a seed alone, so that a run
-        that was killed sees the same ones when it goes on."""
+        """The batches of one process in an epoch, as many for each, steps // processes.
+
+        They must follow from the arguments and a seed alone, so that a run that was killed sees the same ones when it
+        goes on."""
         ...
 
     def test(self) -> Iterable[Batch]:

@@ -65,7 +65,13 @@ class _Run:
         process: Process,
         quiet: bool,
     ) -> None:
-        self.model, self.data, self.recipe, self.process, self.loss = model.to(process.device), data, recipe, process, loss
+        self.model, self.data, self.recipe, self.process, self.loss = (
+            model.to(process.device),
+            data,
+            recipe,
+            process,
+            loss,
+        )
         self.folder = None if folder is None else Path(folder)
         self.optimizer = optimizer_of(model, recipe)
         self.quantizers: Sequence[Quantizer] = [m for m in model.modules() if isinstance(m, Quantizer)]
