@@ -23,6 +23,4 @@ class RPReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = (1, -1, *[1] * (x.dim() - 2))
-        shift_in, shift_out, slope = (p.reshape(shape) for p in (self.shift_in, self.shift_out, self.slope))
-        moved = x - shift_in
-        return torch.where(moved > 0, moved, moved * slope) + shift_out
+        return nn.functional.prelu(x - self.shift_in.reshape(shape), self.slope) + self.shift_out.reshape(shape)
