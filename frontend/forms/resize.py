@@ -108,8 +108,13 @@ def resized(e: Emitter, x: Value, factors: Factors, method: Method) -> Value:
         if not x.shape[axis] and out:
             raise e.node.error(f"axis {axis} is empty")
         at[axis] = method.coordinates(axis, scale, x.shape[axis], out)
-    y = {"nearest": _nearest, "linear": _linear, "cubic": _cubic}[method.mode](e, x, at, method)
+    y = interpolated(e, x, at, method)
     return _with_border(e, x, y, at, method) if method.transform == CROP else y
+
+
+def interpolated(e: Emitter, x: Value, at: Mapping[int, np.ndarray], method: Method) -> Value:
+    """x at coordinates along some axes."""
+    return {"nearest": _nearest, "linear": _linear, "cubic": _cubic}[method.mode](e, x, at, method)
 
 
 def _with_border(e: Emitter, x: Value, y: Value, at: Mapping[int, np.ndarray], method: Method) -> Value:
