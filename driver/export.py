@@ -11,7 +11,7 @@ from ..ir.program import Program
 from ..runtime.report.outputs import check_outputs, write_bytes
 from .opt import read_program
 from .options import DEFAULTS, CompileOptions
-from .source import program_of
+from .source import Model, program_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -21,7 +21,7 @@ LARGEST = 2**31 - 1
 
 
 def export_onnx(
-    source: ModelProto | Program | str | Path,
+    source: Model | Program,
     output: str | Path | None = None,
     options: CompileOptions = DEFAULTS,
     *,

@@ -1,1 +1,1 @@
-"""Networks of torch: their import, the quantizers to train them with, and their export."""
+"""Models of PyTorch to `tn`: modules, exported programs and .pt2 archives."""
