@@ -32,7 +32,7 @@ from .straight_through import straight_through
 IGNORED = frozenset(("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy", "generator"))
 """Arguments that say where a result lies, not what it is."""
 FIXED = "import with batch=N to compile for a batch of fixed size"
-TRAINING = "it keeps state between calls; export the module in evaluation mode: module.eval()"
+TRAINING = "models keep no state between calls; export the module in evaluation mode: module.eval()"
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class _Import:
         """Raises UnsupportedError for outputs that are no tensors, and for models that change their own buffers."""
         specs = self.exported.graph_signature.output_specs
         for spec in specs:
-            if spec.kind != OutputKind.USER_OUTPUT:
-                self.problems.of_port(f"buffer '{spec.target}'", "it is changed", TRAINING)
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.USER_INPUT_MUTATION):  # inputs stay as they are
+                self.problems.of_port(f"buffer '{spec.target}'", "a call changes it", TRAINING)
         nodes = [arg for arg, spec in zip(_output_arguments(self.exported), specs, strict=True)
                  if spec.kind == OutputKind.USER_OUTPUT]  # fmt: skip
         names, found = _output_names(self.exported, len(nodes)), []

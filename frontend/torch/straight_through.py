@@ -43,8 +43,9 @@ def _pair(node: Node | None, packet: str) -> tuple[Node, Node] | None:
     a, b = node.args[:2]
     if not (isinstance(a, Node) and isinstance(b, Node)):
         return None
-    shapes = {getattr(n.meta.get("val"), "shape", None) for n in (node, a, b)}
-    return (a, b) if len(shapes) == 1 and None not in shapes else None
+    # as text: a comparison of symbolic sizes would add conditions to the graph
+    shapes = {str(tuple(getattr(n.meta.get("val"), "shape", ()))) for n in (node, a, b)}
+    return (a, b) if len(shapes) == 1 else None
 
 
 def _detached(node: Node | None) -> Node | None:

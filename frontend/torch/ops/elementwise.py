@@ -115,6 +115,12 @@ def square(e: Emitter, node: TorchNode, x: Value) -> Value:
     return _binary(e, MulOp, x, x, node.dtype)
 
 
+@imports("log2", "log10")
+def logarithm(e: Emitter, node: TorchNode, x: Value) -> Value:
+    scale = 1 / np.log(2 if node.op_type == "log2" else 10)
+    return e.op(MulOp, e.op(fn.LogOp, operand(e, x, node.dtype)), e.constant(float(scale), "scale"))
+
+
 @imports("log1p", "expm1")
 def near_zero(e: Emitter, node: TorchNode, x: Value) -> Value:
     """log(1 + x) and exp(x) - 1."""

@@ -284,3 +284,9 @@ def channel_shuffle(e: Emitter, node: TorchNode, x: Value, groups: int) -> Value
     n, c = x.shape[:2]
     y = e.transpose(e.reshape(x, (n, groups, c // groups, *x.shape[2:])), (0, 2, 1, *range(3, x.rank + 1)))
     return e.reshape(y, x.shape)
+
+
+@imports("copy")
+def copy(e: Emitter, node: TorchNode, x: Value, source: Value, non_blocking: bool = False) -> Value:
+    """The source in the shape and dtype of x."""
+    return expand(e, node, operand(e, source, node.dtype), x.shape)

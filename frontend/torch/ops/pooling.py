@@ -104,6 +104,18 @@ def adaptive_avg_pool(e: Emitter, node: TorchNode, x: Value, output_size: Sequen
     return x
 
 
+@imports("adaptive_max_pool1d", "adaptive_max_pool2d")
+def adaptive_max_pool(e: Emitter, node: TorchNode, x: Value, output_size: Sequence[int]) -> list[Value | None]:
+    """Where all windows are alike."""
+    rank = _rank(node)
+    out, size = expanded(output_size, rank), x.shape[x.rank - rank :]
+    if min(out) < 1 or any(n % o for n, o in zip(size, out, strict=True)):
+        raise Refusal(f"an adaptive pool from {list(size)} to {list(out)} is not supported, only to a divisor")
+    wide, kernel = _with_batch(e, x, rank), tuple(n // o for n, o in zip(size, out, strict=True))
+    y = e.op(MaxPoolOp, wide, kernel=kernel, strides=kernel, dilations=(1,) * rank, pads=(0,) * 2 * rank)
+    return [e.reshape(y, y.shape[1:]) if wide.rank > x.rank else y, None]
+
+
 def _averaged(e: Emitter, x: Value, axis: int, n: int, o: int) -> Value:
     """The product with a matrix of shares along one axis."""
     if n == o:
