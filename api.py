@@ -33,6 +33,7 @@ from .runtime.artifact.artifact import SUFFIX, Artifact
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .driver.export import Dialect
     from .ir.repetition import LayerRepetition
     from .runtime.check.bench_report import BenchReport
     from .runtime.check.verify.result import Verification
@@ -191,14 +192,17 @@ def export(
     example_inputs: Any = None,
     dynamic_shapes: Any = None,
     after: str | None = None,
+    dialect: Dialect = "standard",
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> ModelProto:
-    """A program as a standard ONNX model: integers exactly, floats as float32 computes them.
+    """A program as an ONNX model: integers exactly, floats as float32 computes them.
 
     source: a model, a program, or IR as for `opt`: an .mlir file, a folder of `--dump-ir`, an artifact.
     output: the file that gets the model.
     after: of an artifact, the pass whose IR is exported (default: the import).
+    dialect: how quantizers are written. standard: as arithmetic. qcdq: as QuantizeLinear, Clip and DequantizeLinear, and
+        weights of few values as integers of 4 or 8 bits. qonnx: as Quant, BipolarQuant and MultiThreshold.
     batch, shapes: of a model, as for `import_model`. example_inputs, dynamic_shapes: of a torch module, see `compile`.
 
     Raises TercetError: for the source, an operation that has no form in ONNX, and a file that cannot be written.
@@ -206,7 +210,7 @@ def export(
     from .driver.export import export_onnx
 
     chosen = CompileOptions.of(None, {"batch": batch, "shapes": shapes or {}})
-    return export_onnx(with_inputs(source, example_inputs, dynamic_shapes), output, chosen, after=after)
+    return export_onnx(with_inputs(source, example_inputs, dynamic_shapes), output, chosen, after=after, dialect=dialect)
 
 
 @_quiet

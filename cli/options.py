@@ -209,12 +209,17 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _compiling(v)
 
     v = verb(
-        "export", "write a model, or its IR after a pass, as a standard ONNX model",
+        "export", "write a model, or its IR after a pass, as an ONNX model",
         "model.qonnx.onnx --onnx standard.onnx",
+        "model.pt2 --onnx model.onnx --dialect qcdq",
         "model.tercet --after thresholds --onnx thresholds.onnx",
     )  # fmt: skip
     _model_or_ir(v)
     v.add_argument("--onnx", metavar="FILE", required=True, help="the file to write")
+    v.add_argument(
+        "--dialect", choices=("standard", "qcdq", "qonnx"), default="standard",
+        help="how quantizers are written (default: standard, as arithmetic)",
+    )  # fmt: skip
     v.add_argument("--after", metavar="PASS", help="of an artifact: the IR after this pass (default: the import)")
     _sizes(v)
 
