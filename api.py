@@ -201,7 +201,7 @@ def export(
     source: a model, a program, or IR as for `opt`: an .mlir file, a folder of `--dump-ir`, an artifact.
     output: the file that gets the model.
     after: of an artifact, the pass whose IR is exported (default: the import).
-    dialect: how quantizers are written. standard: as arithmetic. qcdq: as QuantizeLinear, Clip and DequantizeLinear, and
+    dialect: how quantizers are written. standard: as arithmetic. qcdq: as QuantizeLinear, Clip and DequantizeLinear,
         weights of few values as integers of 4 or 8 bits. qonnx: as Quant, BipolarQuant and MultiThreshold.
     batch, shapes: of a model, as for `import_model`. example_inputs, dynamic_shapes: of a torch module, see `compile`.
 
@@ -210,7 +210,8 @@ def export(
     from .driver.export import export_onnx
 
     chosen = CompileOptions.of(None, {"batch": batch, "shapes": shapes or {}})
-    return export_onnx(with_inputs(source, example_inputs, dynamic_shapes), output, chosen, after=after, dialect=dialect)
+    model = with_inputs(source, example_inputs, dynamic_shapes)
+    return export_onnx(model, output, chosen, after=after, dialect=dialect)
 
 
 @_quiet

@@ -1,8 +1,11 @@
 """`torch.compile(model, backend="tercet")`: graphs that torch captures, computed by artifacts.
 
-Torch gives the backend every graph that it captures, with parameters and buffers among the inputs. They become weights of
-an artifact, which is made when the graph is first called with inputs of some shapes. What tercet does not compile stays
-with torch, and one warning says why.
+Torch gives the backend every graph that it captures, with parameters and buffers among the inputs. They become weights
+of an artifact, which is made when the graph is first called with inputs of some shapes. What tercet does not compile
+stays with torch, and one warning says why.
+
+A change of weights is seen by torch's version counters, as optimizers and load_state_dict make them count; one through
+`.data` is not: `torch.compiler.reset()` drops what was compiled.
 """
 
 from __future__ import annotations
@@ -65,20 +68,23 @@ class _Graph:
         model = self.models[key]
         if model is None:
             return self.graph(*inputs)
-        given = [v.contiguous() for v, fixed in zip(inputs, self.fixed, strict=True) if isinstance(v, Tensor) and not fixed]
-        return tuple(torch.from_dlpack(array) for array in model.run(given).values())
+        return tuple(torch.from_dlpack(array) for array in model.run(self.free(inputs)).values())
+
+    def free(self, inputs: Sequence[Any]) -> list[Tensor]:
+        """What an artifact is called with: the tensors that are not its weights."""
+        pairs = zip(inputs, self.fixed, strict=True)
+        return [value.detach().contiguous() for value, fixed in pairs if isinstance(value, Tensor) and not fixed]
 
     def compiled(self, inputs: Sequence[Any]) -> LoadedModel | None:
         """The graph for inputs like these, None where torch computes it."""
         if len(self.models) >= MOST_ARTIFACTS:
             _warn(f"torch computes what is called with more than {MOST_ARTIFACTS} different shapes or weights")
             return None
-        free = [v for v, fixed in zip(inputs, self.fixed, strict=True) if isinstance(v, Tensor) and not fixed]
         bound = _Bound(self.graph, inputs, self.fixed).eval()
         try:
             with tempfile.TemporaryDirectory(prefix="tercet-torch-") as folder:
                 path = Path(folder) / "graph.tercet"
-                compile(bound, path, example_inputs=tuple(v.detach() for v in free), name="graph", **self.options)
+                compile(bound, path, example_inputs=tuple(self.free(inputs)), name="graph", **self.options)
                 return load(path, threads=self.threads)
         except TercetError as error:
             _warn(f"torch computes a graph that tercet does not compile: {error}")

@@ -26,8 +26,8 @@ from .qonnx import QONNX
 IR_VERSION = 10
 Dialect = Literal["standard", "qcdq", "qonnx"]
 DIALECTS: Mapping[Dialect, Mapping[type[Operation], DialectForm]] = {"standard": {}, "qcdq": QCDQ, "qonnx": QONNX}
-"""How quantizers are written. standard: as arithmetic. qcdq: QuantizeLinear, Clip and DequantizeLinear, weights as small
-integers. qonnx: Quant, BipolarQuant and MultiThreshold. What a dialect has no form for is written as arithmetic."""
+"""How quantizers are written. standard: as arithmetic. qcdq: QuantizeLinear, Clip and DequantizeLinear, weights as
+small integers. qonnx: Quant, BipolarQuant and MultiThreshold. What a dialect has no form for is arithmetic, too."""
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32

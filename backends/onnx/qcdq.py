@@ -16,7 +16,12 @@ from .forms import DialectForm, dialect_form
 from .graph import FLOAT, Graph, Tensor, holds
 
 QCDQ: dict[type[Operation], DialectForm] = {}
-WEIGHTS = {TensorProto.INT4: (-8, 7), TensorProto.UINT4: (0, 15), TensorProto.INT8: (-128, 127), TensorProto.UINT8: (0, 255)}
+WEIGHTS = {
+    TensorProto.INT4: (-8, 7),
+    TensorProto.UINT4: (0, 15),
+    TensorProto.INT8: (-128, 127),
+    TensorProto.UINT8: (0, 255),
+}
 FOUR_BITS = 21
 """The first opset whose DequantizeLinear takes 4 bits."""
 

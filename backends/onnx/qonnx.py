@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation
 
 from ...ir.tn.constant import ConstantOp
 from ...ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
@@ -32,7 +32,7 @@ def quantize(graph: Graph, op: QuantizeOp, x: Tensor, scale: Tensor) -> Tensor |
 def dequantize(graph: Graph, op: DequantizeOp, q: Tensor, scale: Tensor) -> Tensor | None:
     if q.name in graph.quantized:
         real, known = graph.quantized[q.name]
-        return real if np.array_equal(graph.known(op.scale), known) else None
+        return real if (step := graph.known(op.scale)) is not None and np.array_equal(step, known) else None
     step, codes = graph.known(op.scale), graph.known(op.q)
     if step is None or codes is None or not isinstance(op.q.owner, ConstantOp) or is_float(op.q) or not step.all():
         return None
@@ -44,7 +44,9 @@ def dequantize(graph: Graph, op: DequantizeOp, q: Tensor, scale: Tensor) -> Tens
 
 
 @dialect_form(QONNX, ThresholdOp)
-def threshold(graph: Graph, op: ThresholdOp, x: Tensor, thresholds: Tensor, sign: Tensor | None = None) -> Tensor | None:
+def threshold(
+    graph: Graph, op: ThresholdOp, x: Tensor, thresholds: Tensor, sign: Tensor | None = None
+) -> Tensor | None:
     table, rank = graph.known(op.thresholds), len(shape_of(op.x))
     channels_second = table is not None and (len(table) == 1 or op.get("axis") % max(rank, 1) == 1)
     if table is None or not is_float(op.x) or sign is not None or not channels_second or not table.shape[1]:
