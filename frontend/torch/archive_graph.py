@@ -23,10 +23,10 @@ _SIZE_FUNCTION = re.compile(
 )
 _SYMBOL = re.compile(r"[su]\d+")
 _WORD = re.compile(
-    rf"{_SYMBOL.pattern}|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|CeilToInt|FloorToInt|IntTrueDiv|ToFloat"
-    r"|TruncToInt|TruncToFloat|True|False"
-)
-_TOKEN = re.compile(r"(?P<word>[A-Za-z_]\w*)|\d{1,19}(\.\d{0,19})?|//|<=|>=|==|!=|[-+*/(),<> ]")
+    "Symbol|Integer|Add|Mul|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|CeilToInt|FloorToInt|IntTrueDiv|ToFloat"
+    "|TruncToInt|TruncToFloat|positive|nonnegative|integer|True|False"
+)  # powers of large numbers would take for ever
+_TOKEN = re.compile(rf"(?P<word>[A-Za-z_]\w*)|'{_SYMBOL.pattern}'|-?\d{{1,19}}|[(),= ]")
 MAX_EXPRESSION = 1000
 _TREES = frozenset(("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"))
 _NESTED = ("as_graph", "as_custom_obj", "as_operator")
@@ -109,12 +109,12 @@ class _Checked:
         return text
 
     def _expression(self, text: Any) -> str:
-        """A size of symbols, numbers, arithmetic and the functions that torch writes."""
+        """A size as torch writes it: `Mul(Integer(2), Symbol('s31', positive=True, integer=True))`."""
         at = 0
         while isinstance(text, str) and at < len(text) <= MAX_EXPRESSION:
             found = _TOKEN.match(text, at)
             word = found and found["word"]
-            if found is None or (word and not _WORD.fullmatch(word)) or text.startswith("**", at):
+            if found is None or (word and not _WORD.fullmatch(word)):
                 raise self._refuse("the expression of a size is not one that torch writes", text)
             at = found.end()
         if not isinstance(text, str) or at != len(text):

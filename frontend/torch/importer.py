@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,7 @@ class _Import:
         declared = fixed([_declared(node) for node in users], shapes)
         self.batched = is_batched(declared, batch)
         ports = input_ports(declared, batch, batched=self.batched)
+        self.batch = {str(node.meta["val"].shape[0]) for node in users} if self.batched else set[str]()
         self.program = Program.new(name, ports, batched=self.batched)
         for node, port, argument in zip(users, ports, self.program.block.args, strict=True):
             dtype = numpy_dtype(node.meta["val"].dtype)
@@ -166,19 +168,19 @@ class _Import:
         flat = list(_leaves((args, kwargs)))
         python = _python_function(target)
         function = find(node.key)
-        if python is None and function is None and not can_fold(target):
+        known = UNKNOWN not in flat
+        folds = known and can_fold(target) and all(v.is_constant for v in flat if isinstance(v, Value))
+        if python is None and function is None and not folds:
             raise Refusal(f"operator {_shown(node)} is not supported")
-        if UNKNOWN in flat:
+        if not known:
             return UNKNOWN
         if target is operator.getitem:
             return self._item(*args)
         if python is not None:
             return python(*args, **kwargs)
-        values = [a for a in flat if isinstance(a, Value)]
-        if all(v.is_constant for v in values) and can_fold(target):
+        if folds:
             return self.folder.fold(node, args, kwargs)
-        if function is None:
-            raise Refusal(f"operator {_shown(node)} is not supported")
+        assert function is not None
         self.emitter.node = node
         plain = {name: _own(a) for name, a in kwargs.items() if name not in IGNORED}
         return function(self.emitter, node, *map(_own, args), **plain)
@@ -208,8 +210,8 @@ class _Import:
             said = f"{numpy_dtype(meant.dtype).name}{list(meant.shape)}"
             raise node.error(f"its result is {have.dtype.name}{list(have.shape)}, but the model says {said}")
         if self.batched and have.per_sample:
-            symbolic = [axis for axis, size in enumerate(meant.shape) if not isinstance(size, int)]
-            if symbolic != [0]:
+            first, *others = map(str, meant.shape)
+            if first not in self.batch or self.batch.intersection(re.findall(r"\w+", " ".join(others))):
                 raise Refusal(f"it mixes the samples of the batch; {FIXED}")
 
 

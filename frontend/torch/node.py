@@ -45,8 +45,11 @@ class TorchNode:
     @property
     def label(self) -> str:
         """How messages call the node: with the line of the user's code."""
-        line = source_line(self.fx)
-        return f"node '{self.name}' ({self.op_type})" + (f" at {line}" if line else "")
+        return f"node '{self.name}' ({self.op_type})" + (f" at {self.line}" if self.line else "")
+
+    @property
+    def line(self) -> str:
+        return source_line(self.fx)
 
     def error(self, what: str, hint: str = "") -> ModelError:
         return ModelError(what, where=self.label, hint=hint)
@@ -91,10 +94,10 @@ def source_line(node: Node) -> str:
 
 
 def node_names(nodes: Sequence[Node]) -> dict[Node, str]:
-    """A unique name for every node: the path of its module, with the operator where the module has several nodes;
-    repeated ones get a number."""
+    """A unique name for every node: the path of its module, with the operator where the module has several; repeated
+    ones get a number."""
     paths = {node: module_path(node) for node in nodes}
-    counts = Counter(paths.values())
+    counts = Counter(path for node, path in paths.items() if str(node.target).count(".") == 2)
     names: dict[Node, str] = {}
     taken: set[str] = set()
     repeats: Counter[str] = Counter()
