@@ -14,7 +14,7 @@ EXPORT_ANOTHER_WAY = "export the model with operators or options that tercet com
 
 @dataclass(frozen=True)
 class _Problem:
-    """where: the node or port. shown: its name in a list. kind: what is the same in problems that are reported together,
+    """where: the node or port. shown: its name in a list. kind: the same for problems that are reported together,
     "" for one alone."""
 
     where: str

@@ -28,6 +28,7 @@ from .dtypes import numpy_dtype, to_array
 from .fold import Folder, can_fold
 from .node import TorchNode, node_names
 from .registry import find
+from .scaled import scaled_integers
 from .straight_through import straight_through
 
 IGNORED = frozenset(("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy", "generator"))
@@ -79,7 +80,9 @@ class _Import:
         self.nodes = _live(exported, self.stands_for)
         names = node_names(self.nodes)
         self.named = {node: TorchNode(node, names[node]) for node in self.nodes}
-        self.emitter = Emitter(self.program)
+        self.kept: dict[Value, Value] = {}
+        """Constants that are operations of the program, for the passes -> their numbers."""
+        self.emitter = Emitter(self.program, self._known)
 
     def run(self) -> Program:
         for fx in self.nodes:
@@ -169,7 +172,9 @@ class _Import:
         python = _python_function(target)
         function = find(node.key)
         known = UNKNOWN not in flat
-        folds = known and can_fold(target) and all(v.is_constant for v in flat if isinstance(v, Value))
+        folds = known and can_fold(target) and all(map(self._is_constant, flat))
+        if function is not None:  # what is kept for the passes stays as long as it can
+            folds = folds and not any(isinstance(a, Value) and a in self.kept for a in flat)
         if python is None and function is None and not folds:
             raise Refusal(f"operator {_shown(node)} is not supported")
         if not known:
@@ -178,12 +183,27 @@ class _Import:
             return self._item(*args)
         if python is not None:
             return python(*args, **kwargs)
-        if folds:
-            return self.folder.fold(node, args, kwargs)
-        assert function is not None
         self.emitter.node = node
+        if folds:
+            return self._folded(node, args, kwargs)
+        assert function is not None
         plain = {name: _own(a) for name, a in kwargs.items() if name not in IGNORED}
         return function(self.emitter, node, *map(_own, args), **plain)
+
+    def _is_constant(self, argument: Any) -> bool:
+        return not isinstance(argument, Value) or argument.is_constant or argument in self.kept
+
+    def _known(self, value: Value) -> Value | None:
+        return self.kept.get(value)
+
+    def _folded(self, node: TorchNode, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        args, kwargs = tree_map(lambda a: self.kept.get(a, a) if isinstance(a, Value) else a, (args, kwargs))
+        result = self.folder.fold(node, args, kwargs)
+        scaled = scaled_integers(self.emitter, node.key, args)
+        if scaled is None or not isinstance(result, Value):
+            return result
+        self.kept[scaled] = result
+        return scaled
 
     @staticmethod
     def _item(parts: Sequence[Any], index: int) -> Any:

@@ -72,6 +72,29 @@ class TorchNode:
         return numpy_dtype(torch.result_type(a, b))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
+_COPIES = ("aten.clone", "aten.alias", "aten.contiguous", "aten.lift_fresh_copy")
+_CASTS = ("aten.to", "aten._to_copy", "aten.type_as", "aten.detach")
+
+
+def packet(node: Node) -> str:
+    """`aten.add` of `aten.add.Tensor`."""
+    return str(node.target).rpartition(".")[0]
+
+
+def behind_copies(node: Node, *, casts: bool = False) -> Node:
+    """The node that a copy is of; casts: also behind casts to the same dtype and what stops gradients."""
+    while node.op == "call_function" and node.args and isinstance(inner := node.args[0], Node):
+        same = casts and packet(node) in _CASTS and _traced_dtype(node) == _traced_dtype(inner)
+        if packet(node) not in _COPIES and not same:
+            break
+        node = inner
+    return node
+
+
+def _traced_dtype(node: Node) -> Any:
+    return getattr(node.meta.get("val"), "dtype", None)
+
+
 def operator_name(node: Node) -> str:
     """`conv2d`."""
     parts = str(node.target).split(".")
