@@ -12,8 +12,8 @@ from ...ir.tn.quant import DequantizeOp
 from ..emitter import Emitter
 from ..values import FLOAT, Value
 
-LARGEST = 127
-"""Of the integers."""
+BYTE = np.iinfo(np.int8)
+"""What the integers fit."""
 
 
 def scaled_integers(e: Emitter, key: str, args: Sequence[Any]) -> Value | None:
@@ -30,7 +30,7 @@ def scaled_integers(e: Emitter, key: str, args: Sequence[Any]) -> Value | None:
         if factor.size >= whole.size or sum(d > 1 for d in factor.shape) > 1 or not np.isfinite(factor).all():
             continue
         fits = np.broadcast_shapes(whole.shape, factor.shape) == whole.shape
-        if fits and np.array_equal(whole, np.rint(whole)) and np.abs(whole).max(initial=0) <= LARGEST:
+        if fits and np.array_equal(whole, whole.clip(BYTE.min, BYTE.max).round()):
             integers = Value.constant(f"{q.name}.q", whole.astype(np.int8))
             return e.op(DequantizeOp, integers, scale, dtype=FLOAT)
     return None

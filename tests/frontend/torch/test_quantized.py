@@ -11,7 +11,8 @@ import pytest
 import tercet
 from tercet.ir.program import Program
 from tercet.ir.tn.linear import ConvOp, MatMulOp
-from tercet.ir.types import element_of, is_float
+from tercet.ir.tn.quant import DequantizeOp
+from tercet.ir.types import element_of, is_float, range_of
 from tercet.passes.pipeline import graph_passes, numbered, run_passes
 
 from .helpers import assert_close, assert_like_torch, expected, floats, interpreted, torch
@@ -203,3 +204,27 @@ def test_brevitas(bits: int, per_channel: bool) -> None:
     assert len(products) == 2 and not any(is_float(v) for op in products for v in op.operands)
     if bits == 2:
         assert {str(element_of(op.w)) for op in products} == {"!tn.int<-1:1>"}
+
+
+# -- torchao ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", [0, 32])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_torchao(bits: int, group: int) -> None:
+    """The module's tensor subclasses come apart; weights with a scale for each output are integers."""
+    ao = pytest.importorskip("torchao.quantization", reason="torchao is not installed: pip install torchao")
+    from torchao.quantization.granularity import PerAxis, PerGroup
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 8)).eval()
+    kind = ao.IntxWeightOnlyConfig(
+        weight_dtype=getattr(torch, f"int{bits}"), granularity=PerGroup(group) if group else PerAxis(0)
+    )
+    ao.quantize_(module, kind, lambda part, name: name == "0")
+    program = assert_like_torch(module, floats(2, 64))
+    found = [op for op in program.ops if isinstance(op, DequantizeOp)]
+    if not group:
+        (weights,) = found
+        lo, hi = range_of(element_of(weights.q))
+        assert -(2 ** (bits - 1)) <= lo < 0 < hi < 2 ** (bits - 1)
