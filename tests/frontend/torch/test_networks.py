@@ -43,12 +43,14 @@ def test_networks(name: str) -> None:
     assert_like_torch(FirstOf(module).eval(), x)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_a_batch_of_any_size(name: str) -> None:
     module, x = network(name)
     assert_like_torch(FirstOf(module).eval(), x, dynamic=True)
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ResNet-18", "ViT", "U-Net"])
 def test_compiled_networks(name: str, tmp_path: Path) -> None:
@@ -71,6 +73,7 @@ def test_outputs_are_named_as_the_module_returns_them() -> None:
     assert program.outputs[2].dtype == np.int64
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_in_core_operators(name: str) -> None:
     """As torch takes programs apart by default, for other backends."""

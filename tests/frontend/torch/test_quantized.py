@@ -179,6 +179,7 @@ def test_pt2e(zero: int) -> None:
 # -- Brevitas ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_brevitas(bits: int, per_channel: bool) -> None:
@@ -209,6 +210,7 @@ def test_brevitas(bits: int, per_channel: bool) -> None:
 # -- torchao ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("group", [0, 32])
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_torchao(bits: int, group: int) -> None:
