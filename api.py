@@ -316,9 +316,11 @@ def verify(
 
 @_quiet
 def bench(
-    path: str | Path,
+    path: Model,
     *,
-    source: ModelProto | str | Path | None = None,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
+    source: Model | None = None,
     against: Sequence[str] = ("onnxruntime",),
     threads: int = 1,
     samples: int = 1,
@@ -330,6 +332,7 @@ def bench(
 ) -> BenchReport:
     """Times an artifact, or a model, which is compiled first, and its peers, alternately. See docs/cli.md.
 
+    example_inputs, dynamic_shapes: of a torch module, see `compile`.
     source: the model that the peers run; for a model it is the model itself.
     samples: per call. repeats: rounds.
     options, choices: as for `compile`; only for a model.
@@ -343,17 +346,18 @@ def bench(
         on_progress=on_progress,
     )  # fmt: skip
 
-    if _is_artifact(path):
+    if isinstance(path, str | Path) and _is_artifact(path):
         _refuse_choices(chosen)
         if source is None:
             return timed(path)
         made = CompileOptions.from_json(Artifact.open(path).manifest.options)
         return timed(path, peers=peers_of(source, made) if against else NO_PEERS)
+    model = with_inputs(path, example_inputs, dynamic_shapes)
     with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
-        made = compile_model(path, folder / "model.tercet", chosen).path
-        return timed(made, peers=peers_of(path if source is None else source, chosen) if against else NO_PEERS)
+        made = compile_model(model, folder / "model.tercet", chosen).path
+        return timed(made, peers=peers_of(model if source is None else source, chosen) if against else NO_PEERS)
 
 
 def targets() -> list[TargetStatus]:

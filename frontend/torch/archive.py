@@ -52,8 +52,7 @@ def read_archive(path: Path) -> ExportedProgram:
 
 
 def _other(path: Path) -> tuple[str, str]:
-    with open(path, "rb") as file:
-        return other_format(file.read(4096))
+    return other_format(path.read_bytes())
 
 
 class _Archive:
@@ -79,7 +78,7 @@ class _Archive:
             old = any(name.endswith("serialized_exported_program.json") for name in self._members)
             old = old or any(member.filename == "serialized_exported_program.json" for member in self._zip.infolist())
             what, _ = _other(Path(self._where))
-            what = "one of an older version of torch" if old else what if what != "a zip file" else ""
+            what = "one of an older version of torch" if old else "" if what == "a zip file" else what
             raise self._error(f"not an archive of torch.export{f', but {what}' if what else ''}", EXPORT_AGAIN)
         if len(graphs) > 1:
             raise UnsupportedError(f"the archive has {len(graphs)} models", where=self._where, hint=EXPORT_AGAIN)

@@ -10,23 +10,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from ...ir.errors import ModelError, UnsupportedError
 from .exported import EXPORT_AGAIN
 
 NAMESPACES = ("aten", "quantized_decomposed", "prims", "torchao")
-_OPERATOR = re.compile(rf"torch\.ops\.({'|'.join(NAMESPACES)})\.\w+\.\w+")
+_OPERATOR = re.compile(rf"torch\.ops\.({'|'.join(NAMESPACES)})\.(\w+)\.(\w+)")
+_OUTSIDE = ("from_file", "_print")
+"""Operators that reach beyond tensors."""
 _SIZE_FUNCTION = re.compile(
     r"_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|eq|ne|lt|le|gt|ge|and_|or_)"
     r"|math\.(floor|ceil|trunc)|torch\.sym_(max|min|int|float|not)"
 )
 _SYMBOL = re.compile(r"[su]\d+")
 _WORD = re.compile(
-    rf"{_SYMBOL.pattern}|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|CeilToInt|FloorToInt|IntTrueDiv|ToFloat"
-    r"|TruncToInt|TruncToFloat|True|False"
-)
-_TOKEN = re.compile(r"(?P<word>[A-Za-z_]\w*)|\d{1,19}(\.\d{0,19})?|//|<=|>=|==|!=|[-+*/(),<> ]")
+    "Symbol|Integer|Add|Mul|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|CeilToInt|FloorToInt|IntTrueDiv|ToFloat"
+    "|TruncToInt|TruncToFloat|positive|nonnegative|integer|True|False"
+)  # powers of large numbers would take for ever
+_TOKEN = re.compile(rf"(?P<word>[A-Za-z_]\w*)|'{_SYMBOL.pattern}'|-?\d{{1,19}}|[(),= ]")
 MAX_EXPRESSION = 1000
 _TREES = frozenset(("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"))
 _NESTED = ("as_graph", "as_custom_obj", "as_operator")
@@ -34,7 +37,7 @@ _NESTED = ("as_graph", "as_custom_obj", "as_operator")
 
 def checked_graph(graph: Any, where: str) -> dict[str, Any]:
     """The graph for `torch._export.serde`. Raises ModelError for what torch does not write, UnsupportedError that lists
-    operators other than torch's own."""
+    operators that are not torch's own, or reach beyond tensors."""
     try:
         return _Checked(where).program(graph)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
@@ -66,7 +69,7 @@ class _Checked:
         if self._unknown:
             names = ", ".join(self._unknown)
             raise UnsupportedError(
-                f"the archive has operators that are not torch's own: {names}", where=self._where, hint=EXPORT_AGAIN
+                f"the archive has operators that are not read from files: {names}", where=self._where, hint=EXPORT_AGAIN
             )
         return checked
 
@@ -104,17 +107,18 @@ class _Checked:
     def _target(self, text: Any) -> str:
         if not isinstance(text, str):
             raise self._refuse("an operator has no name", text)
-        if not _OPERATOR.fullmatch(text) and not _SIZE_FUNCTION.fullmatch(text):
+        found = _OPERATOR.fullmatch(text)
+        if not (_computes(*found.groups()) if found else _SIZE_FUNCTION.fullmatch(text)):
             self._unknown[text.removeprefix("torch.ops.")[:100]] = None
         return text
 
     def _expression(self, text: Any) -> str:
-        """A size of symbols, numbers, arithmetic and the functions that torch writes."""
+        """A size as torch writes it: `Mul(Integer(2), Symbol('s31', positive=True, integer=True))`."""
         at = 0
         while isinstance(text, str) and at < len(text) <= MAX_EXPRESSION:
             found = _TOKEN.match(text, at)
             word = found and found["word"]
-            if found is None or (word and not _WORD.fullmatch(word)) or text.startswith("**", at):
+            if found is None or (word and not _WORD.fullmatch(word)):
                 raise self._refuse("the expression of a size is not one that torch writes", text)
             at = found.end()
         if not isinstance(text, str) or at != len(text):
@@ -155,6 +159,20 @@ class _Checked:
             if "__enum__" in str(node["context"]):
                 raise self._refuse("a key of its inputs or outputs is no text", node["context"])
         return json.dumps([protocol, root])
+
+
+def _computes(namespace: str, name: str, overload: str) -> bool:
+    """True for an operator on tensors. `torch.ops.aten` also has functions of TorchScript, such as `aten.save`, which
+    tracing would run."""
+    full = f"{namespace}::{name}" if overload == "default" else f"{namespace}::{name}.{overload}"
+    return name not in _OUTSIDE and full in _known()
+
+
+@cache
+def _known() -> frozenset[str]:
+    import torch.ao.quantization.fx._decomposed
+
+    return frozenset(torch._C._dispatch_get_all_op_names())
 
 
 _TEXTS: dict[str, Callable[[_Checked, Any], Any]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from .dtypes import numpy_dtype, to_array
 from .fold import Folder, can_fold
 from .node import TorchNode, node_names
 from .registry import find
+from .scaled import scaled_integers
 from .straight_through import straight_through
 
 IGNORED = frozenset(("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy", "generator"))
@@ -68,6 +70,7 @@ class _Import:
         declared = fixed([_declared(node) for node in users], shapes)
         self.batched = is_batched(declared, batch)
         ports = input_ports(declared, batch, batched=self.batched)
+        self.batch = {str(node.meta["val"].shape[0]) for node in users} if self.batched else set[str]()
         self.program = Program.new(name, ports, batched=self.batched)
         for node, port, argument in zip(users, ports, self.program.block.args, strict=True):
             dtype = numpy_dtype(node.meta["val"].dtype)
@@ -77,7 +80,9 @@ class _Import:
         self.nodes = _live(exported, self.stands_for)
         names = node_names(self.nodes)
         self.named = {node: TorchNode(node, names[node]) for node in self.nodes}
-        self.emitter = Emitter(self.program)
+        self.kept: dict[Value, Value] = {}
+        """Constants that are operations of the program, for the passes -> their numbers."""
+        self.emitter = Emitter(self.program, self._known)
 
     def run(self) -> Program:
         for fx in self.nodes:
@@ -166,22 +171,39 @@ class _Import:
         flat = list(_leaves((args, kwargs)))
         python = _python_function(target)
         function = find(node.key)
-        if python is None and function is None and not can_fold(target):
+        known = UNKNOWN not in flat
+        folds = known and can_fold(target) and all(map(self._is_constant, flat))
+        if function is not None:  # what is kept for the passes stays as long as it can
+            folds = folds and not any(isinstance(a, Value) and a in self.kept for a in flat)
+        if python is None and function is None and not folds:
             raise Refusal(f"operator {_shown(node)} is not supported")
-        if UNKNOWN in flat:
+        if not known:
             return UNKNOWN
         if target is operator.getitem:
             return self._item(*args)
         if python is not None:
             return python(*args, **kwargs)
-        values = [a for a in flat if isinstance(a, Value)]
-        if all(v.is_constant for v in values) and can_fold(target):
-            return self.folder.fold(node, args, kwargs)
-        if function is None:
-            raise Refusal(f"operator {_shown(node)} is not supported")
         self.emitter.node = node
+        if folds:
+            return self._folded(node, args, kwargs)
+        assert function is not None
         plain = {name: _own(a) for name, a in kwargs.items() if name not in IGNORED}
         return function(self.emitter, node, *map(_own, args), **plain)
+
+    def _is_constant(self, argument: Any) -> bool:
+        return not isinstance(argument, Value) or argument.is_constant or argument in self.kept
+
+    def _known(self, value: Value) -> Value | None:
+        return self.kept.get(value)
+
+    def _folded(self, node: TorchNode, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        args, kwargs = tree_map(lambda a: self.kept.get(a, a) if isinstance(a, Value) else a, (args, kwargs))
+        result = self.folder.fold(node, args, kwargs)
+        scaled = scaled_integers(self.emitter, node.key, args)
+        if scaled is None or not isinstance(result, Value):
+            return result
+        self.kept[scaled] = result
+        return scaled
 
     @staticmethod
     def _item(parts: Sequence[Any], index: int) -> Any:
@@ -208,8 +230,8 @@ class _Import:
             said = f"{numpy_dtype(meant.dtype).name}{list(meant.shape)}"
             raise node.error(f"its result is {have.dtype.name}{list(have.shape)}, but the model says {said}")
         if self.batched and have.per_sample:
-            symbolic = [axis for axis, size in enumerate(meant.shape) if not isinstance(size, int)]
-            if symbolic != [0]:
+            first, *others = map(str, meant.shape)
+            if first not in self.batch or self.batch.intersection(re.findall(r"\w+", " ".join(others))):
                 raise Refusal(f"it mixes the samples of the batch; {FIXED}")
 
 

@@ -45,8 +45,11 @@ class TorchNode:
     @property
     def label(self) -> str:
         """How messages call the node: with the line of the user's code."""
-        line = source_line(self.fx)
-        return f"node '{self.name}' ({self.op_type})" + (f" at {line}" if line else "")
+        return f"node '{self.name}' ({self.op_type})" + (f" at {self.line}" if self.line else "")
+
+    @property
+    def line(self) -> str:
+        return source_line(self.fx)
 
     def error(self, what: str, hint: str = "") -> ModelError:
         return ModelError(what, where=self.label, hint=hint)
@@ -67,6 +70,29 @@ class TorchNode:
         """What the first two arguments are promoted to before they are compared, say."""
         a, b = (a.meta["val"] if isinstance(a, Node) else a for a in self.fx.args[:2])
         return numpy_dtype(torch.result_type(a, b))  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+_COPIES = ("aten.clone", "aten.alias", "aten.contiguous", "aten.lift_fresh_copy")
+_CASTS = ("aten.to", "aten._to_copy", "aten.type_as", "aten.detach")
+
+
+def packet(node: Node) -> str:
+    """`aten.add` of `aten.add.Tensor`."""
+    return str(node.target).rpartition(".")[0]
+
+
+def behind_copies(node: Node, *, casts: bool = False) -> Node:
+    """The node that a copy is of; casts: also behind casts to the same dtype and what stops gradients."""
+    while node.op == "call_function" and node.args and isinstance(inner := node.args[0], Node):
+        same = casts and packet(node) in _CASTS and _traced_dtype(node) == _traced_dtype(inner)
+        if packet(node) not in _COPIES and not same:
+            break
+        node = inner
+    return node
+
+
+def _traced_dtype(node: Node) -> Any:
+    return getattr(node.meta.get("val"), "dtype", None)
 
 
 def operator_name(node: Node) -> str:
@@ -91,10 +117,10 @@ def source_line(node: Node) -> str:
 
 
 def node_names(nodes: Sequence[Node]) -> dict[Node, str]:
-    """A unique name for every node: the path of its module, with the operator where the module has several nodes;
-    repeated ones get a number."""
+    """A unique name for every node: the path of its module, with the operator where the module has several; repeated
+    ones get a number."""
     paths = {node: module_path(node) for node in nodes}
-    counts = Counter(paths.values())
+    counts = Counter(path for node, path in paths.items() if str(node.target).count(".") == 2)
     names: dict[Node, str] = {}
     taken: set[str] = set()
     repeats: Counter[str] = Counter()

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from torch.fx import Node
 
-_PASSES = ("aten.clone", "aten.alias", "aten.contiguous", "aten.lift_fresh_copy")
+from .node import behind_copies, packet
+
 _DETACH = ("aten.detach", "aten.detach_")
 
 
@@ -22,23 +23,23 @@ def _meant(node: Node) -> Node | None:
     if (sum_ := _pair(node, "aten.add")) is not None:
         for x, other in (sum_, sum_[::-1]):
             inner = _pair(_detached(other), "aten.sub")
-            if inner is not None and _plain(inner[1]) is _plain(x):
+            if inner is not None and behind_copies(inner[1]) is behind_copies(x):
                 return inner[0]
     if (difference := _pair(node, "aten.sub")) is not None:
         inner = _pair(_detached(difference[1]), "aten.sub")
-        if inner is not None and _plain(inner[0]) is _plain(difference[0]):
+        if inner is not None and behind_copies(inner[0]) is behind_copies(difference[0]):
             return inner[1]
         sum_, x = _pair(difference[0], "aten.add"), _detached(difference[1])
         if sum_ is not None and x is not None:
             for q, other in (sum_, sum_[::-1]):
-                if _plain(other) is x:
+                if behind_copies(other) is x:
                     return _detached(q) or q
     return None
 
 
-def _pair(node: Node | None, packet: str) -> tuple[Node, Node] | None:
+def _pair(node: Node | None, wanted: str) -> tuple[Node, Node] | None:
     """The operands of an addition or subtraction of two tensors of the same shape."""
-    if node is None or node.op != "call_function" or _packet(node) != packet or node.kwargs.get("alpha", 1) != 1:
+    if node is None or node.op != "call_function" or packet(node) != wanted or node.kwargs.get("alpha", 1) != 1:
         return None
     a, b = node.args[:2]
     if not (isinstance(a, Node) and isinstance(b, Node)):
@@ -50,19 +51,8 @@ def _pair(node: Node | None, packet: str) -> tuple[Node, Node] | None:
 
 def _detached(node: Node | None) -> Node | None:
     """What a node detaches from the graph of gradients; None where it does not."""
-    plain = None if node is None else _plain(node)
-    if plain is None or _packet(plain) not in _DETACH:
+    plain = None if node is None else behind_copies(node)
+    if plain is None or packet(plain) not in _DETACH:
         return None
     inner = plain.args[0]
-    return _plain(inner) if isinstance(inner, Node) else None
-
-
-def _plain(node: Node) -> Node:
-    """The node behind copies."""
-    while node.op == "call_function" and _packet(node) in _PASSES and isinstance(node.args[0], Node):
-        node = node.args[0]
-    return node
-
-
-def _packet(node: Node) -> str:
-    return str(node.target).rpartition(".")[0]
+    return behind_copies(inner) if isinstance(inner, Node) else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from torch.fx import Node
+
 from ....ir.operation import TensorOperation
 from ....ir.tn.elementwise import ClipOp, MaxOp, MinOp
 from ...emitter import Emitter
 from ...forms import logic
 from ...forms.elementwise import cast_to
 from ...values import BOOL, Refusal, Value
-from ..node import TorchNode
+from ..node import TorchNode, behind_copies, operator_name
 from ..registry import imports, register
 from ._arguments import Number, Operand, operand
 
@@ -59,9 +61,34 @@ for _name, _kind in {"logical_and": MinOp, "logical_or": MaxOp, "bitwise_and": M
     register(_name, _both, _kind)
 
 
+_BOUNDS = {"gt": MinOp, "ge": MinOp, "lt": MaxOp, "le": MaxOp}
+
+
+def _bound(node: TorchNode) -> type[TensorOperation] | None:
+    """What where(x > bound, bound, x) is, which clamps by tensors are written as; None for other choices."""
+    condition, yes, no = (behind_copies(a, casts=True) if isinstance(a, Node) else a for a in node.fx.args)
+    if not isinstance(condition, Node) or (kind := _BOUNDS.get(operator_name(condition))) is None:
+        return None
+    pair = [behind_copies(a, casts=True) if isinstance(a, Node) else a for a in condition.args]
+    if pair == [no, yes]:
+        return kind
+    return {MinOp: MaxOp, MaxOp: MinOp}[kind] if pair == [yes, no] else None
+
+
+def _bounded(e: Emitter, kind: type[TensorOperation], x: Value, bound: Value) -> Value:
+    """The smaller or larger of the two: tn.clip for a constant number."""
+    number = bound.array
+    if number is None or number.size != 1 or bound.rank > x.rank:
+        return e.op(kind, x, bound)
+    value = float(number.reshape(()))
+    return clipped(e, x, None, value) if kind is MinOp else clipped(e, x, value, None)
+
+
 @imports("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
 def where(e: Emitter, node: TorchNode, condition: Value, yes: Operand, no: Operand) -> Value:
     dtype = node.dtype
+    if (kind := _bound(node)) is not None:
+        return _bounded(e, kind, operand(e, no, dtype, "x"), operand(e, yes, dtype, "bound"))
     return logic.choice(e, cast_to(e, condition, BOOL), operand(e, yes, dtype, "yes"), operand(e, no, dtype, "no"))
 
 
@@ -88,10 +115,15 @@ def clamp(e: Emitter, node: TorchNode, x: Value, low: Operand | None = None, hig
     if not isinstance(low, Value) and not isinstance(high, Value):
         return clipped(e, y, low, high)
     if low is not None:
-        y = e.op(MaxOp, y, operand(e, low, node.dtype, "low"))
-    return y if high is None else e.op(MinOp, y, operand(e, high, node.dtype, "high"))
+        y = _bounded(e, MaxOp, y, operand(e, low, node.dtype, "low"))
+    return y if high is None else _bounded(e, MinOp, y, operand(e, high, node.dtype, "high"))
 
 
 def clipped(e: Emitter, x: Value, low: Number | None, high: Number | None) -> Value:
+    """One tn.clip, also of a clipped x."""
     lo, hi = float("-inf") if low is None else float(low), float("inf") if high is None else float(high)
+    if x.ssa is not None and isinstance(inner := x.ssa.owner, ClipOp):
+        first, last = (min(max(bound, lo), hi) for bound in (inner.get("lo"), inner.get("hi")))
+        unclipped = Value(x.name, x.dtype, x.shape, ssa=inner.x, per_sample=x.per_sample)
+        return e.op(ClipOp, unclipped, lo=first, hi=last)
     return e.op(ClipOp, x, lo=lo, hi=hi)

@@ -37,15 +37,28 @@ def _scaled(e: Emitter, node: TorchNode, b: Operand, alpha: Number) -> Operand:
     return b * alpha if not isinstance(b, Value) else _binary(e, MulOp, b, alpha, node.dtype)
 
 
+def _changes_nothing(zero: Operand, x: Operand) -> bool:
+    """True for a constant 0 that is added to a tensor x, as the zero points of symmetric quantizers are."""
+    if not isinstance(x, Value) or not (zero.equals(0) if isinstance(zero, Value) else zero == 0):
+        return False
+    return not isinstance(zero, Value) or np.broadcast_shapes(x.shape, zero.shape) == x.shape
+
+
 @imports("add")
 def add(e: Emitter, node: TorchNode, a: Operand, b: Operand, alpha: Number = 1) -> Value:
     """a + alpha * b."""
+    if _changes_nothing(b, a):
+        return operand(e, a, node.dtype)
+    if alpha == 1 and _changes_nothing(a, b):
+        return operand(e, b, node.dtype)
     return _binary(e, AddOp, a, _scaled(e, node, b, alpha), node.dtype)
 
 
 @imports("sub")
 def subtract(e: Emitter, node: TorchNode, a: Operand, b: Operand, alpha: Number = 1) -> Value:
     """a - alpha * b."""
+    if _changes_nothing(b, a):
+        return operand(e, a, node.dtype)
     return _binary(e, SubOp, a, _scaled(e, node, b, alpha), node.dtype)
 
 

@@ -12,7 +12,8 @@ from ....ir.tn.elementwise import AbsOp, AddOp, MulOp, SubOp
 from ....ir.tn.functions import ExpOp, LogOp, SqrtOp
 from ....ir.tn.pool import ArgMaxOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp, TopKOp
 from ...emitter import Emitter
-from ...values import INT64, Refusal, Value
+from ...forms.elementwise import cast_to
+from ...values import BOOL, INT64, Refusal, Value
 from ..node import TorchNode
 from ..registry import imports, register
 from ._arguments import Number, axes_of, operand
@@ -43,6 +44,13 @@ for _name, _kind in {
     "min.default": ReduceMinOp,
 }.items():
     register(_name, _extreme, _kind)
+
+
+@imports("any", "all")
+def any_or_all(e: Emitter, node: TorchNode, x: Value, dim: _Dims = None, keepdim: bool = False) -> Value:
+    """Of truth values, or of what is not 0."""
+    kind = ReduceMaxOp if node.op_type == "any" else ReduceMinOp
+    return e.op(kind, cast_to(e, x, BOOL), dtype=BOOL, axes=axes_of(e, dim, x.rank), keepdims=int(keepdim))
 
 
 @imports("max.dim", "min.dim")

@@ -117,6 +117,7 @@ BATCHED = [
 ]
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(("layer", "shape"), BATCHED, ids=[f"{layer} {shape}" for layer, shape in BATCHED])
 def test_layers_of_a_batch_of_any_size(layer: Any, shape: tuple[int, ...]) -> None:
     assert_like_torch(trained(layer), floats(2, *shape[1:], seed=7), dynamic=True)

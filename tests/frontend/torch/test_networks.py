@@ -10,7 +10,7 @@ import pytest
 
 import tercet
 
-from .helpers import assert_close, assert_like_torch, expected, floats, torch, trained
+from .helpers import assert_close, assert_like_torch, expected, floats, interpreted, torch, trained
 from .networks import ENCODERS, NETWORKS
 
 
@@ -43,12 +43,14 @@ def test_networks(name: str) -> None:
     assert_like_torch(FirstOf(module).eval(), x)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_a_batch_of_any_size(name: str) -> None:
     module, x = network(name)
     assert_like_torch(FirstOf(module).eval(), x, dynamic=True)
 
 
+@pytest.mark.check
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ResNet-18", "ViT", "U-Net"])
 def test_compiled_networks(name: str, tmp_path: Path) -> None:
@@ -69,3 +71,14 @@ def test_outputs_are_named_as_the_module_returns_them() -> None:
     assert [port.name for port in program.outputs] == ["boxes", "scores", "best"]
     assert [port.name for port in program.inputs] == ["x"]
     assert program.outputs[2].dtype == np.int64
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_in_core_operators(name: str) -> None:
+    """As torch takes programs apart by default, for other backends."""
+    module, x = network(name)
+    exported = torch.export.export(FirstOf(module).eval(), (x,)).run_decompositions()
+    program = tercet.import_model(exported)
+    for have, want in zip(interpreted(program, (x,)).values(), expected(FirstOf(module), (x,)), strict=True):
+        assert_close(have, want)
