@@ -22,7 +22,8 @@ from torch.fx import GraphModule, Interpreter
 from torch.fx.traceback import preserve_node_meta
 
 from ..api import compile, load
-from ..ir.errors import InputError, TercetError
+from ..frontend.torch.exported import decomposed, export_module
+from ..ir.errors import InputError, TercetError, UnsupportedError
 from ..runtime.load.loader import LoadedModel
 
 MOST_ARTIFACTS = 8
@@ -84,7 +85,10 @@ class _Graph:
         try:
             with tempfile.TemporaryDirectory(prefix="tercet-torch-") as folder:
                 path = Path(folder) / "graph.tercet"
-                compile(bound, path, example_inputs=tuple(self.free(inputs)), name="graph", **self.options)
+                exported = decomposed(export_module(bound, tuple(self.free(inputs)), None))
+                if changed := exported.graph_signature.user_inputs_to_mutate:
+                    raise UnsupportedError(f"it changes its input in place: {', '.join(changed.values())}")
+                compile(exported, path, name="graph", **self.options)
                 return load(path, threads=self.threads)
         except TercetError as error:
             _warn(f"torch computes a graph that tercet does not compile: {error}")
