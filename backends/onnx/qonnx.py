@@ -37,7 +37,7 @@ def dequantize(graph: Graph, op: DequantizeOp, q: Tensor, scale: Tensor) -> Tens
     if step is None or codes is None or not isinstance(op.q.owner, ConstantOp) or is_float(op.q) or not step.all():
         return None
     weights = graph.constant(codes.astype(FLOAT) * step, f"{graph.node}.weights")
-    if element_of(op.q) == BIPOLAR:
+    if element_of(op.q) == BIPOLAR and (step > 0).all():  # it looks at the sign of the weights
         return graph.op("BipolarQuant", weights, scale, domain=DOMAIN)
     bits = _bits(*_needed(*range_of(element_of(op.q))))
     return None if bits is None else _quant(graph, weights, scale, bits, "ROUND")
