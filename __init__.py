@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         targets,
         verify,
     )
+    from .integrations import torch as torch
     from .ir.errors import TercetError
 
 __all__ = [
@@ -39,18 +40,24 @@ __all__ = [
     "verify",
 ]
 
+MODULES = {"torch": ".integrations.torch"}
+"""Public modules, which `from tercet import *` leaves out: they need an extra."""
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that `import tercet` costs nothing.
 
-    Limited to `__all__`: pytest imports this file under the checkout folder's name and asks it for hooks.
+    Limited to these names: pytest imports this file under the checkout folder's name and asks it for hooks.
     """
-    if name not in __all__:
+    if name in MODULES:
+        value = import_module(MODULES[name], __name__)
+    elif name in __all__:
+        value = getattr(import_module(".ir.errors" if name == "TercetError" else ".api", __name__), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(".ir.errors" if name == "TercetError" else ".api", __name__)
-    value = globals()[name] = getattr(home, name)
+    globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *MODULES]

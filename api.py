@@ -18,7 +18,7 @@ from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_pass
 from .driver.opt import run_opt
 from .driver.options import DEFAULTS, Choices, CompileOptions
-from .driver.source import import_model, program_of
+from .driver.source import Model, import_model, program_of, with_inputs
 from .driver.targets import TargetStatus, target_statuses
 from .ir.errors import InputError
 from .ir.host import scratch_folder
@@ -33,6 +33,7 @@ from .runtime.artifact.artifact import SUFFIX, Artifact
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .driver.export import Dialect
     from .ir.repetition import LayerRepetition
     from .runtime.check.bench_report import BenchReport
     from .runtime.check.verify.result import Verification
@@ -64,9 +65,11 @@ _quiet = np.errstate(all="ignore")
 
 
 def compile(
-    model: ModelProto | Program | str | Path,
+    model: Model | Program,
+    *given: str | Path | Sequence[Any] | Mapping[str, Any],
     output: str | Path | None = None,
-    *,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
     options: CompileOptions | None = None,
     name: str | None = None,
     jobs: int | None = None,
@@ -78,8 +81,15 @@ def compile(
 ) -> Compiled:
     """Compiles a model to an artifact.
 
-    model: the path of an .onnx file, an onnx.ModelProto, or a program.
+    model: the path of an .onnx or .pt2 file, an onnx.ModelProto, a torch module in evaluation mode, a torch
+        ExportedProgram, or a program.
+    given: the output, the example inputs or both, as in compile("model.onnx", "model.tercet") and
+        compile(module, (torch.zeros(1, 3, 32, 32),)).
     output: path of the artifact (default: NAME.tercet in the working directory).
+    example_inputs: of a torch module: its positional arguments, or keywords by name, or one tensor. Their shapes and
+        dtypes count, not their values.
+    dynamic_shapes: of a torch module, as for torch.export.export; where the leading axis of all inputs is dynamic, the
+        artifact takes any batch.
     options, choices: how to compile. Choices are fields of CompileOptions as keywords, such as `target="generic"`, and
         override those of `options`. `weights` is a LossyOptions or the name of a method, `keep` names layers to leave
         unchanged.
@@ -92,8 +102,10 @@ def compile(
 
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
+    output, example_inputs = _sorted_out(given, output, example_inputs)
+    source = with_inputs(model, example_inputs, dynamic_shapes)
     return compile_model(
-        model, output, CompileOptions.of(options, choices), name=name, jobs=jobs, as_directory=as_directory,
+        source, output, CompileOptions.of(options, choices), name=name, jobs=jobs, as_directory=as_directory,
         calibrate=calibrate, dump_ir=dump_ir, on_stage=on_stage,
     )  # fmt: skip
 
@@ -118,19 +130,29 @@ def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.
 
 
 @_quiet
-def inspect(path: str | Path, *, options: CompileOptions | None = None, **choices: Unpack[Choices]) -> Inspection:
+def inspect(
+    path: Model,
+    example_inputs: Any = None,
+    *,
+    dynamic_shapes: Any = None,
+    options: CompileOptions | None = None,
+    **choices: Unpack[Choices],
+) -> Inspection:
     """What an artifact holds, or what a source model becomes: its layers, and the IR after every pass.
 
+    path: of an artifact or a model, or a model itself.
+    example_inputs, dynamic_shapes: of a torch module, see `compile`.
     Executes nothing from the file. options, choices: as for `compile`; for models only, but for `target`, which chooses
     one of an artifact's (default: the best).
     """
     from .runtime.report.inspection import inspect_artifact, inspect_program
 
     chosen = CompileOptions.of(options, choices)
-    if _is_artifact(path):
+    if isinstance(path, str | Path) and _is_artifact(path):
         return inspect_artifact(path, _artifact_target(chosen))
     texts: list[tuple[str, str]] = []
-    program, variant = _lowered(path, chosen, lambda label, at: texts.append((label, at.text())))
+    source = with_inputs(path, example_inputs, dynamic_shapes)
+    program, variant = _lowered(source, chosen, lambda label, at: texts.append((label, at.text())))
     return inspect_program(program, texts, variant.target, variant.candidates(program))
 
 
@@ -164,26 +186,32 @@ def opt(
 
 
 def export(
-    source: ModelProto | Program | str | Path,
+    source: Model | Program,
     output: str | Path | None = None,
     *,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
     after: str | None = None,
+    dialect: Dialect = "standard",
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> ModelProto:
-    """A program as a standard ONNX model: integers exactly, floats as float32 computes them.
+    """A program as an ONNX model: integers exactly, floats as float32 computes them.
 
     source: a model, a program, or IR as for `opt`: an .mlir file, a folder of `--dump-ir`, an artifact.
     output: the file that gets the model.
     after: of an artifact, the pass whose IR is exported (default: the import).
-    batch, shapes: of a model, as for `import_model`.
+    dialect: how quantizers are written. standard: as arithmetic. qcdq: as QuantizeLinear, Clip and DequantizeLinear,
+        weights of few values as integers of 4 or 8 bits. qonnx: as Quant, BipolarQuant and MultiThreshold.
+    batch, shapes: of a model, as for `import_model`. example_inputs, dynamic_shapes: of a torch module, see `compile`.
 
     Raises TercetError: for the source, an operation that has no form in ONNX, and a file that cannot be written.
     """
     from .driver.export import export_onnx
 
     chosen = CompileOptions.of(None, {"batch": batch, "shapes": shapes or {}})
-    return export_onnx(source, output, chosen, after=after)
+    model = with_inputs(source, example_inputs, dynamic_shapes)
+    return export_onnx(model, output, chosen, after=after, dialect=dialect)
 
 
 @_quiet
@@ -220,9 +248,11 @@ def repetition(
 
 @_quiet
 def sensitivity(
-    model: ModelProto | Program | str | Path,
+    model: Model | Program,
     calibrate: Calibration,
     *,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
     options: CompileOptions | None = None,
     on_progress: Callable[[str], None] = lambda what: None,
     **choices: Unpack[Choices],
@@ -230,15 +260,15 @@ def sensitivity(
     """Which layers of a float model to leave unchanged: what the network loses when only one layer is changed, the most
     sensitive layer first.
 
-    model, calibrate, options, choices: as for `compile`, but `weights` are ternary by default, and the first and last
-        layers are tried, too.
+    model, calibrate, example_inputs, dynamic_shapes, options, choices: as for `compile`, but `weights` are ternary by
+        default, and the first and last layers are tried, too.
     """
     if "weights" not in choices and not (options and options.lossy.lossy):
         choices["weights"] = "ternary"
     chosen = CompileOptions.of(options, choices)
     if not chosen.lossy.lossy:
         raise InputError("nothing is changed, so nothing can be measured", hint="say which --weights to make")
-    program = program_of(model, chosen).clone()
+    program = program_of(with_inputs(model, example_inputs, dynamic_shapes), chosen).clone()
     for step in passes_before_lossy():
         step.apply(program)
     return measure_sensitivity(program, chosen.lossy, calibration_data(calibrate)(program), on_progress)
@@ -247,8 +277,10 @@ def sensitivity(
 @_quiet
 def verify(
     artifact: str | Path,
-    against: ModelProto | str | Path,
+    against: Model,
+    example_inputs: Any = None,
     *,
+    dynamic_shapes: Any = None,
     inputs: str | Path | None = None,
     samples: int | None = None,
     per_layer: bool = False,
@@ -261,6 +293,7 @@ def verify(
     """Compares an artifact with its source model: the interpreter on the imported model, onnxruntime where it can run
     the model as it is (only onnxruntime where the import fails), and expected results where `inputs` has them.
 
+    example_inputs, dynamic_shapes: of a torch module, see `compile`.
     inputs: an .npz file with arrays named like inputs and outputs, see docs/cli.md (default: random inputs).
     samples: how many (default: 8 random ones, or the whole file).
     per_layer: also compare every layer.
@@ -273,17 +306,21 @@ def verify(
     """
     from .driver.verification import verify_artifact
 
+    source = with_inputs(against, example_inputs, dynamic_shapes)
+    assert not isinstance(source, Program)
     return verify_artifact(
-        artifact, against, inputs=inputs, samples=samples, per_layer=per_layer, threads=threads, rtol=rtol,
+        artifact, source, inputs=inputs, samples=samples, per_layer=per_layer, threads=threads, rtol=rtol,
         max_mismatch=max_mismatch, bisect=bisect, on_progress=on_progress,
     )  # fmt: skip
 
 
 @_quiet
 def bench(
-    path: str | Path,
+    path: Model,
     *,
-    source: ModelProto | str | Path | None = None,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
+    source: Model | None = None,
     against: Sequence[str] = ("onnxruntime",),
     threads: int = 1,
     samples: int = 1,
@@ -295,6 +332,7 @@ def bench(
 ) -> BenchReport:
     """Times an artifact, or a model, which is compiled first, and its peers, alternately. See docs/cli.md.
 
+    example_inputs, dynamic_shapes: of a torch module, see `compile`.
     source: the model that the peers run; for a model it is the model itself.
     samples: per call. repeats: rounds.
     options, choices: as for `compile`; only for a model.
@@ -308,17 +346,18 @@ def bench(
         on_progress=on_progress,
     )  # fmt: skip
 
-    if _is_artifact(path):
+    if isinstance(path, str | Path) and _is_artifact(path):
         _refuse_choices(chosen)
         if source is None:
             return timed(path)
         made = CompileOptions.from_json(Artifact.open(path).manifest.options)
         return timed(path, peers=peers_of(source, made) if against else NO_PEERS)
+    model = with_inputs(path, example_inputs, dynamic_shapes)
     with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
-        made = compile_model(path, folder / "model.tercet", chosen).path
-        return timed(made, peers=peers_of(path if source is None else source, chosen) if against else NO_PEERS)
+        made = compile_model(model, folder / "model.tercet", chosen).path
+        return timed(made, peers=peers_of(model if source is None else source, chosen) if against else NO_PEERS)
 
 
 def targets() -> list[TargetStatus]:
@@ -335,14 +374,28 @@ def stage_labels(*, lossy: bool = False) -> list[str]:
     return [IMPORT_LABEL, *(stage.label for stage in stages_of(variant, change))]
 
 
-def _lowered(path: str | Path, options: CompileOptions, observe: Observer | None = None) -> tuple[Program, Variant]:
+def _lowered(
+    model: Model | Program, options: CompileOptions, observe: Observer | None = None
+) -> tuple[Program, Variant]:
     """The program of a model after all passes, and whose passes they are."""
     variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
-    program = program_of(path, options)
+    program = program_of(model, options)
     if observe is not None:
         observe(IMPORT_LABEL, program)
     run_passes(program, stages_of(variant, lossy_pass(options.lossy)), observe)
     return program, variant
+
+
+def _sorted_out(
+    given: Sequence[Any], output: str | Path | None, example_inputs: Any
+) -> tuple[str | Path | None, Any]:
+    """The output and the example inputs among positional arguments. Raises InputError for what was given twice."""
+    for value in given:
+        path = isinstance(value, str | Path)
+        if (output if path else example_inputs) is not None:
+            raise InputError(f"{'the output' if path else 'example inputs'}: given twice", hint="leave one of them out")
+        output, example_inputs = (value, example_inputs) if path else (output, value)
+    return output, example_inputs
 
 
 def _refuse_choices(options: CompileOptions) -> None:
@@ -361,7 +414,7 @@ def _artifact_target(options: CompileOptions) -> str | None:
 
 def _is_artifact(path: str | Path) -> bool:
     """By content, not by name: a folder, or a file that begins like a zip. A missing file is judged by its name.
-    PyTorch's zip files are models, which the import then refuses with a message of its own."""
+    PyTorch's zip files are models; those without a graph the import then refuses with a message of its own."""
     if not isinstance(path, str | os.PathLike):
         return False
     path = Path(path)
@@ -369,7 +422,7 @@ def _is_artifact(path: str | Path) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            begins = file.read(4) == b"PK\x03\x04" and path.suffix not in (".pt", ".pth", ".npz", ".keras")
+            begins = file.read(4) == b"PK\x03\x04" and path.suffix not in (".pt", ".pt2", ".pth", ".npz", ".keras")
             return begins or path.suffix == SUFFIX
     except OSError:
         return path.suffix == SUFFIX

@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-ROOMS = ("ir", "frontend", "passes", "backends", "runtime", "driver", "cli")
+ROOMS = ("ir", "frontend", "passes", "backends", "runtime", "driver", "cli", "integrations")
 OUTSIDE = ("tests*", "benchmarks*", "build*", "examples*", "docs*")  # in the repository, never in a wheel
 DATA = [f"**/*.{end}" for end in ("h", "c", "S", "cmake.in", "pc.in", "toml")]  # *.tmpl.c is a *.c
 

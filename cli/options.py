@@ -141,14 +141,14 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         return added
 
     v = verb(
-        "compile", "compile an ONNX, QDQ or QONNX model to an artifact",
+        "compile", "compile an ONNX, QDQ, QONNX or PyTorch model to an artifact",
         "model.onnx -o model.tercet",
         "model.onnx -o build/model --directory --target x86-64-v3,generic",
-        "model.onnx --tune",
+        "exported.pt2 --tune",
         "float.onnx --weights ternary --calibrate samples.npz --keep 'layer1.*'",
         "model.onnx --dump-ir build/ir --print-ir-after thresholds",
     )  # fmt: skip
-    v.add_argument("model", metavar="MODEL", help="an .onnx file")
+    v.add_argument("model", metavar="MODEL", help="an .onnx or .pt2 file")
     v.add_argument(
         "-o", "--output", type=_path, metavar="OUT",
         help="the artifact (default: NAME.tercet in this folder)",
@@ -225,12 +225,17 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _compiling(v)
 
     v = verb(
-        "export", "write a model, or its IR after a pass, as a standard ONNX model",
+        "export", "write a model, or its IR after a pass, as an ONNX model",
         "model.qonnx.onnx --onnx standard.onnx",
+        "model.pt2 --onnx model.onnx --dialect qcdq",
         "model.tercet --after thresholds --onnx thresholds.onnx",
     )  # fmt: skip
     _model_or_ir(v)
     v.add_argument("--onnx", type=_path, metavar="FILE", required=True, help="the file to write")
+    v.add_argument(
+        "--dialect", choices=("standard", "qcdq", "qonnx"), default="standard",
+        help="how quantizers are written (default: standard, as arithmetic)",
+    )  # fmt: skip
     v.add_argument("--after", metavar="PASS", help="of an artifact: the IR after this pass (default: the import)")
     _sizes(v)
 
@@ -239,7 +244,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "float.onnx --calibrate samples.npz",
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
     )  # fmt: skip
-    v.add_argument("model", metavar="MODEL", help="an .onnx file")
+    v.add_argument("model", metavar="MODEL", help="an .onnx or .pt2 file")
     _sizes(v)
     v.add_argument("--json", action="store_true", help="print the layers as JSON")
     _lossy(v, "ternary")
@@ -266,7 +271,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.tercet --against model.onnx --inputs samples.npz --per-layer",
     )  # fmt: skip
     v.add_argument("artifact", metavar="ARTIFACT")
-    v.add_argument("--against", metavar="MODEL", required=True, help="the .onnx file it was compiled from")
+    v.add_argument("--against", metavar="MODEL", required=True, help="the model it was compiled from")
     v.add_argument(
         "--inputs", metavar="FILE", help="an .npz file with arrays named like the inputs; arrays named like outputs "
         "(`output`, `logits`) are expected results (default: random inputs)",

@@ -146,7 +146,8 @@ def export_verb(options: argparse.Namespace) -> int:
         progress.begin("exporting")
         chosen = _chosen(options)
         model = export(
-            options.path, options.onnx, after=options.after, batch=chosen.batch, shapes=chosen.shapes_by_name
+            options.path, options.onnx, after=options.after, dialect=options.dialect, batch=chosen.batch,
+            shapes=chosen.shapes_by_name,
         )
     if not options.quiet:
         print(f"{options.onnx}: {len(model.graph.node)} nodes")

@@ -27,10 +27,10 @@ from .backends import find_backend
 from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass
 from .options import DEFAULTS, CompileOptions
-from .source import program_of, source_hash
+from .source import Model, program_of, source_hash
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    pass
 
 StageObserver = Callable[[str, "Program | None", float], None]
 """Called after every stage of a compilation with its label, the program (None once it is C) and the seconds it took."""
@@ -62,7 +62,7 @@ class Compiled:
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
 def compile_model(
-    model: ModelProto | Program | str | Path,
+    model: Model | Program,
     output: str | Path | None = None,
     options: CompileOptions = DEFAULTS,
     *,

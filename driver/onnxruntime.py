@@ -13,13 +13,13 @@ from ..passes.pipeline import graph_passes
 from ..runtime.check.bench import PeerModel, Peers
 from ..runtime.check.ort import custom_operators, open_session, read_model
 from .options import CompileOptions
-from .source import program_of
+from .source import Model, program_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def standard_model(model: ModelProto | str | Path) -> tuple[ModelProto | Path | None, str]:
+def standard_model(model: Model) -> tuple[ModelProto | Path | None, str]:
     """The model as it is where it is ONNX and all its operators are ONNX's or onnxruntime's own, else None and why."""
     given = open_source(model).onnx()
     if given is None:
@@ -29,7 +29,7 @@ def standard_model(model: ModelProto | str | Path) -> tuple[ModelProto | Path | 
     return given, ""
 
 
-def peers_of(model: ModelProto | Program | str | Path, options: CompileOptions) -> Peers:
+def peers_of(model: Model | Program, options: CompileOptions) -> Peers:
     """What `bench` compares with; without any where the model has no form that onnxruntime could run."""
     try:
         return Peers(_peer_models(model, options))
@@ -37,7 +37,7 @@ def peers_of(model: ModelProto | Program | str | Path, options: CompileOptions) 
         return Peers([], error.what)
 
 
-def _peer_models(model: ModelProto | Program | str | Path, options: CompileOptions) -> list[PeerModel]:
+def _peer_models(model: Model | Program, options: CompileOptions) -> list[PeerModel]:
     """The model as it is; where onnxruntime does not take that, exports of the program as imported and as the passes
     leave it, of which `bench` times the faster one."""
     if not isinstance(model, Program):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..frontend.source_model import open_source
+from ..frontend.source_model import SourceModel, open_source
 from ..ir.errors import InputError
 from ..ir.program import Program
 from ..passes.exact_averages import ExactAverages
@@ -15,34 +15,50 @@ from .options import CompileOptions
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+    from torch.export import ExportedProgram
+    from torch.nn import Module
+
+Model: TypeAlias = "ModelProto | Module | ExportedProgram | SourceModel | str | Path"
+"""What people hand over as a model."""
+
+
+def with_inputs(model: Model | Program, example_inputs: Any, dynamic_shapes: Any) -> Model | Program:
+    """The model with what belongs to a torch module, opened, so that it is exported once however often it is read."""
+    if example_inputs is None and dynamic_shapes is None and isinstance(model, Program | str | Path):
+        return model
+    return open_source(model, example_inputs=example_inputs, dynamic_shapes=dynamic_shapes)
 
 
 def import_model(
-    model: ModelProto | str | Path,
+    model: Model,
+    example_inputs: Any = None,
     *,
     name: str | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    dynamic_shapes: Any = None,
 ) -> Program:
-    """The program of an ONNX, QDQ or QONNX model: what `compile` begins with, and what `verify` compares with.
+    """The program of an ONNX, QDQ, QONNX or PyTorch model: what `compile` begins with, and what `verify` compares with.
 
     It computes what the model means: integers exactly, floats within 1e-5 of the largest magnitude. Averages between
     quantizers are exact where float32 decides ties by accident (`passes/exact_averages.py`). name: of the
     program; absent: the file's or graph's. batch: the size of a symbolic leading axis. Without it, a model whose inputs
     all have one becomes a program for one sample, and its artifact takes any batch. shapes: sizes of inputs by name,
-    for axes that the model leaves open; -1 leaves one as it is, and the name '' means the only input.
+    for axes that the model leaves open; -1 leaves one as it is, and the name '' means the only input. example_inputs,
+    dynamic_shapes: of a torch module, see `compile`.
 
     Raises TercetError: the file cannot be read, batch or shapes do not fit, the model is broken, or it has operators
     that tercet does not compile; that error lists all of them.
     """
-    program = open_source(model).program(name=name, batch=batch, shapes=shapes)
+    source = open_source(model, example_inputs=example_inputs, dynamic_shapes=dynamic_shapes)
+    program = source.program(name=name, batch=batch, shapes=shapes)
     if ExactAverages().apply(program):
         program.drop_unused_weights()
     return program
 
 
 def program_of(
-    model: ModelProto | Program | str | Path, options: CompileOptions, name: str | None = None
+    model: Model | Program, options: CompileOptions, name: str | None = None
 ) -> Program:
     """The program to compile: the model itself where it is one. Raises InputError for sizes that it has already."""
     if isinstance(model, Program):
@@ -58,7 +74,7 @@ def refuse_sizes(options: CompileOptions, where: str = "") -> None:
         raise InputError("a batch and shapes are for models; IR has them already", where=where, hint=hint)
 
 
-def source_hash(model: ModelProto | Program | str | Path) -> str:
+def source_hash(model: Model | Program) -> str:
     """SHA-256 of the source: the file's bytes, the model's serialisation or the program's text."""
     if isinstance(model, Program):
         return hashlib.sha256(model.text().encode()).hexdigest()

@@ -19,10 +19,9 @@ from ..runtime.check.verify.check import SecondOpinion, open_second_opinion, ver
 from ..runtime.load.loader import load
 from .onnxruntime import standard_model
 from .options import CompileOptions
-from .source import import_model, source_hash
+from .source import Model, import_model, source_hash
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
 
     from ..runtime.check.verify.result import Verification
 
@@ -31,7 +30,7 @@ RANDOM_SAMPLES = 8
 
 def verify_artifact(
     artifact: str | Path,
-    against: ModelProto | str | Path,
+    against: Model,
     *,
     inputs: str | Path | None,
     samples: int | None,
@@ -64,7 +63,7 @@ def verify_artifact(
 
 
 def _opinions(
-    model: ModelProto | str | Path, manifest: Manifest, *, lossy: bool
+    model: Model, manifest: Manifest, *, lossy: bool
 ) -> tuple[Program | None, SecondOpinion, list[str]]:
     """The model's import, None where that fails, and onnxruntime on the model as it is or on the export of the import;
     and what to say of them. Raises TercetError where neither says what the model means, or its ports are others."""

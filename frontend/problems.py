@@ -14,10 +14,11 @@ EXPORT_ANOTHER_WAY = "export the model with operators or options that tercet com
 
 @dataclass(frozen=True)
 class _Problem:
-    """where: the node or port. kind: what is the same in problems that are reported together, "" for one alone."""
+    """where: the node or port. shown: its name in a list. kind: the same for problems that are reported together,
+    "" for one alone."""
 
     where: str
-    name: str
+    shown: str
     kind: str
     reason: str
 
@@ -33,7 +34,8 @@ class Problems:
         return bool(self._found)
 
     def of_node(self, node: SourceNode, reason: str) -> None:
-        self._found.append(_Problem(node.label, node.name, f"({node.op_type}): {reason}", reason))
+        shown = f"'{node.name}'" + (f" at {node.line}" if node.line else "")
+        self._found.append(_Problem(node.label, shown, f"({node.op_type}): {reason}", reason))
 
     def of_port(self, where: str, reason: str, hint: str = "") -> None:
         self._found.append(_Problem(where, where, "", reason))
@@ -57,6 +59,6 @@ def _line(group: list[_Problem]) -> str:
     first = group[0]
     if len(group) == 1:
         return f"{first.where}: {first.reason}"
-    names = ", ".join(f"'{problem.name}'" for problem in group[:MOST_NAMES])
+    names = ", ".join(problem.shown for problem in group[:MOST_NAMES])
     more = f" and {len(group) - MOST_NAMES} more" if len(group) > MOST_NAMES else ""
     return f"{len(group)} nodes {first.kind}: {names}{more}"

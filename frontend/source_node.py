@@ -10,7 +10,8 @@ from ..ir.errors import ModelError
 
 
 class SourceNode(Protocol):
-    """name: unique in the model. op_type: what users call the operator. label: how messages call the node."""
+    """name: unique in the model. op_type: what users call the operator. label: how messages call the node. line: of the
+    source code that made it, as `model.py:12`; "" where there is none."""
 
     @property
     def name(self) -> str: ...
@@ -20,6 +21,9 @@ class SourceNode(Protocol):
 
     @property
     def label(self) -> str: ...
+
+    @property
+    def line(self) -> str: ...
 
     @property
     def location(self) -> LocationAttr: ...

@@ -28,6 +28,8 @@ from .monotone_chain import as_step, varying_axes
 from .properties import NO_KERNELS
 
 MAX_PAIRS = 1 << 20
+EXACT = 1 << 24
+"""Whole numbers up to here are exact in float32."""
 
 
 def _dequantized(program: Program, value: SSAValue) -> tuple[DequantizeOp, np.ndarray] | None:
@@ -184,6 +186,23 @@ def _add(program: Program, op: Operation) -> bool:
     return _dequantize_after(program, op, op.with_operands(a[0].q, b[0].q), a[1].reshape(()), name_of(a[0].scale))
 
 
+def _whole_shift(program: Program, op: Operation) -> bool:
+    """q * 1 + z, where z is a constant of whole numbers, is (q + z) * 1: the zero point of a quantizer in floats."""
+    assert isinstance(op, AddOp | SubOp)
+    places = ((op.a, op.b), (op.b, op.a)) if isinstance(op, AddOp) else ((op.a, op.b),)
+    for x, constant in places:
+        found, z = _dequantized(program, x), program.array(constant)
+        if found is None or z is None or not (found[1] == 1).all() or not np.array_equal(z, np.rint(z)):
+            continue
+        most = max(map(abs, range_of(element_of(found[0].q)))) + float(np.abs(z).max(initial=0))
+        if most > EXACT or shape_of(x) != shape_of(op.result) or shape_of(found[0].q) != shape_of(x):
+            continue
+        whole = constant_before(program, op, name_of(constant), z.astype(np.int64), constant)
+        moved = type(op).make(found[0].q, whole, at=op)
+        return _dequantize_after(program, op, moved, np.ones((), np.float32), name_of(found[0].scale))
+    return False
+
+
 def _requantize(program: Program, op: Operation) -> bool:
     """quantize(q * s, s) is q, clipped to the quantizer's range."""
     assert isinstance(op, QuantizeOp)
@@ -275,8 +294,8 @@ RULES: Rules = {
     ClipOp: (*ROUNDING_CHAINS[ClipOp], clip_of_dequantize, clip_of_quantize),
     ConvOp: (_integer_conv,),
     MatMulOp: (_integer_matmul,),
-    AddOp: (_add,),
-    SubOp: (_add,),
+    AddOp: (_add, _whole_shift),
+    SubOp: (_add, _whole_shift),
     QuantizeOp: (_requantize, _quantize_before_pool, quantize_of_bounds),
     ThresholdOp: (_quantize_before_pool,),
 }

@@ -28,7 +28,9 @@ PAGES = [
     *ROOT.glob("*.md"),
     *(page for room in ("docs", "examples", "benchmarks") for page in (ROOT / room).rglob("*.md")),
 ]
-FILES = ("README.md", "docs/cli.md", "docs/sum-merge.md")
+FILES = ("README.md", "docs/cli.md", "docs/pytorch.md", "docs/sum-merge.md")
+NEEDS = {"docs/pytorch.md": "torch"}
+"""Page -> the package that its examples need."""
 MARKED = re.compile(
     r"^<!-- test(?:: (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -66,6 +68,8 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.mark.check
 @pytest.mark.parametrize("name", FILES)
 def test_examples_run(name: str, tmp_path: Path) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason=f"{NEEDS[name]} is not installed: pip install 'tercet[{NEEDS[name]}]'")
     found = list(blocks(name))
     assert found, f"{name} has no marked examples"
     work = tmp_path / "work"

@@ -7,7 +7,7 @@ operator for those, and each form makes sure that no sum on the way leaves the e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from xdsl.ir import SSAValue
 from ...ir.program import Program
 from ...ir.types import Element, element_of, is_float, range_of, tensor_of
 
+OPSET = 20
 EXACT = 1 << 24
 """Float32 holds every integer up to this magnitude."""
 EXACT_DOUBLE = 1 << 53
@@ -54,6 +55,8 @@ class Graph:
         self.node = "constant"
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
+        self.domains = {"": OPSET}
+        self.quantized: dict[str, Any] = {}  # of tensors by name, what a dialect's quantize leaves for its dequantize
         self._names: Counter[str] = Counter()
 
     def unique(self, name: str) -> str:
@@ -73,12 +76,30 @@ class Graph:
         given = [v if v is None or isinstance(v, Tensor) else self.constant(np.asarray(v)) for v in operands]
         first = next(v for v in given if v is not None).dtype
         name = self.unique(self.node)
+        if (domain := attributes.get("domain", "")) not in self.domains:
+            self.domains[domain] = 1
         results = [Tensor(self.unique(f"{name}:{i}"), dtype or first) for i, dtype in enumerate(dtypes)]
         inputs = ["" if v is None else v.name for v in given]
         while not inputs[-1]:  # onnxruntime's fusions take no empty name for what is left out
             inputs.pop()
         self.nodes.append(helper.make_node(kind, inputs, [r.name for r in results], name=name, **attributes))
         return results
+
+    def integers(self, array: np.ndarray, kind: int, name: str = "") -> Tensor:
+        """An initializer of a small integer type of ONNX, TensorProto.INT4 say."""
+        made = Tensor(self.unique(name or f"{self.node}.constant"), helper.tensor_dtype_to_np_dtype(kind))
+        self.initializers.append(helper.make_tensor(made.name, kind, array.shape, array.reshape(-1).tolist()))
+        return made
+
+    def prune(self, outputs: Collection[str]) -> None:
+        """Drops nodes and initializers that nothing reads and that are no outputs."""
+        read, kept = set(outputs), list[NodeProto]()
+        for node in reversed(self.nodes):
+            if read.intersection(node.output):
+                kept.append(node)
+                read.update(node.input)
+        self.nodes = kept[::-1]
+        self.initializers = [tensor for tensor in self.initializers if tensor.name in read]
 
     def constant(self, array: np.ndarray, name: str = "") -> Tensor:
         made = Tensor(self.unique(name or f"{self.node}.constant"), array.dtype)

@@ -26,13 +26,14 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
         self.stride, self.added = stride, (outputs - inputs) // 2
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x[:, :, :: self.stride, :: self.stride]
         shortcut = functional.pad(shortcut, (0, 0, 0, 0, self.added, self.added))
-        y = functional.relu(self.bn1(self.conv1(x)))
-        return functional.relu(self.bn2(self.conv2(y)) + shortcut)
+        y = self.relu1(self.bn1(self.conv1(x)))
+        return self.relu2(self.bn2(self.conv2(y)) + shortcut)
 
 
 class ResNet20(nn.Module):
@@ -42,6 +43,7 @@ class ResNet20(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
+        self.relu1 = nn.ReLU()
         stages, inputs = [], WIDTHS[0]
         for i, width in enumerate(WIDTHS):
             blocks = []
@@ -53,14 +55,15 @@ class ResNet20(nn.Module):
         self.linear = nn.Linear(inputs, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.bn1(self.conv1(x)))
+        y = self.relu1(self.bn1(self.conv1(x)))
         y = self.layer3(self.layer2(self.layer1(y)))
         return self.linear(y.mean(dim=(2, 3)))
 
 
 def load(path: str | Path) -> ResNet20:
-    """The net with the published weights."""
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    """The net with weights of a state dict, as it is or under "state_dict" (as in the published file)."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = state.get("state_dict", state)
     net = ResNet20()
     net.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
     return net.eval()

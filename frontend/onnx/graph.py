@@ -7,30 +7,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from ...ir.errors import ModelError, UnsupportedError
+from ..ports import Declared, check_rank, checked_dims
 from .node import Node
-from .tensors import check_rank, checked_dims, decode, dtype_of
-
-Dim: TypeAlias = "int | str"
-"""A size, or the name of a symbolic one ("" when it has no name)."""
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A graph input or output as the file declares it; dims is None without a shape.
-
-    typed: False for an output whose type the file leaves out; its dtype then means nothing.
-    """
-
-    name: str
-    dtype: np.dtype
-    dims: tuple[Dim, ...] | None
-    typed: bool = True
+from .tensors import decode, dtype_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from xdsl.ir import Block
 
 from ...ir.errors import TercetError
 from ...ir.types import tensor_type
+from ..ports import Declared
 from ..values import Refusal, Value, element_for
-from .graph import Declared, declared
+from .graph import declared
 from .node import Node
 
 

@@ -10,25 +10,22 @@ import numpy as np
 from onnx import ModelProto
 from xdsl.ir import SSAValue
 
-from ...ir.errors import InputError, ModelError
+from ...ir.errors import ModelError
 from ...ir.names import ssa_hint
-from ...ir.program import Port, Program
-from ...ir.types import tensor_type
+from ...ir.program import Program
 from ..emitter import Emitter
+from ..ports import Declared, Shapes, fixed, input_ports, is_batched
 from ..problems import Problems
-from ..values import Refusal, Value, container, element_for
+from ..values import Refusal, Value, container
 from . import ops  # noqa: F401  (fills the table)
 from .fold import FOLD_TOTAL, can_fold, fold, is_evaluable
-from .graph import Declared, Source
+from .graph import Source
 from .guess import Guesses
 from .known import Known
 from .legacy import aligned, is_legacy
 from .load import load
 from .node import Node
 from .registry import TABLE
-from .shapes import Shapes, fixed, hint
-
-STATIC = "export the model with static shapes"
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
@@ -43,7 +40,7 @@ def import_model(
 
     name: of the program; absent: the file's or graph's. batch: the size of a symbolic leading axis. Without it, a model
     whose inputs all have a symbolic leading axis becomes a program for one sample with `batched` set. shapes: of
-    inputs, see `shapes.Shapes`.
+    inputs, see `ports.Shapes`.
 
     Raises InputError where the file cannot be read or batch does not fit, ModelError for broken or hostile models,
     UnsupportedError listing every node that tercet does not compile.
@@ -58,20 +55,15 @@ class _Import:
         self.source = source
         self.problems = Problems()
         self.folded = 0
-        _check_batch(source.inputs, batch)
-        self.batched = batch is None and _all_symbolic(source.inputs)
-        ports = [self._port(declared, batch) for declared in source.inputs]
-        self.problems.raise_if_any()
-        self.program = Program.new(name, [p for p in ports if p is not None], batched=self.batched)
+        self.batched = is_batched(source.inputs, batch)
+        ports = input_ports(source.inputs, batch, batched=self.batched)
+        self.program = Program.new(name, ports, batched=self.batched)
         self.values: dict[str, Value | None] = {
             key: Value.constant(key, array) for key, array in source.constants.items()
         }
         """Every name seen so far; None where a node that is not supported left its shape unknown."""
         for declared, port, argument in zip(source.inputs, ports, self.program.block.args, strict=True):
-            if port is not None:
-                self.values[declared.name] = Value(
-                    declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True
-                )
+            self.values[declared.name] = Value(declared.name, declared.dtype, port.shape, ssa=argument, per_sample=True)
         self.known = Known(self.values)
         self.emitter = Emitter(self.program, self.known.constant)
         self.guesses = Guesses(source.graph, 1 if self.batched else batch)
@@ -92,31 +84,6 @@ class _Import:
         self.problems.raise_if_any()
         self.program.finish(outputs)
         return self.program
-
-    # -- ports ----------------------------------------------------------------------------------------------------
-
-    def _port(self, declared: Declared, batch: int | None) -> Port | None:
-        """The program's input; None after noting a problem."""
-        where = f"input '{declared.name}'"
-        try:
-            element = element_for(declared.dtype)
-        except Refusal as refusal:
-            self.problems.of_port(where, str(refusal))
-            return None
-        if declared.dims is None:
-            raise ModelError("has no shape", where=where, hint=f"give one, as in --shape {declared.name}=1,3,32,32")
-        sizes = list(declared.dims)
-        if sizes and isinstance(sizes[0], str) and (self.batched or batch is not None):
-            sizes[0] = 1 if batch is None else batch
-        symbolic = [d or "?" for d in sizes if isinstance(d, str)]
-        if symbolic:
-            what = f"the size of {', '.join(map(repr, symbolic))} in {_dims(declared)} is not known"
-            only_batch = all(isinstance(size, int) for size in sizes[1:])
-            advice = f"give the batch as --batch N (batch=N), or {STATIC}" if only_batch else hint(self.source.inputs)
-            self.problems.of_port(where, what, advice)
-            return None
-        shape = [d for d in sizes if isinstance(d, int)]
-        return Port(declared.name, tensor_type(shape, element), container(declared.dtype))
 
     def _output(self, declared: Declared) -> tuple[str, SSAValue, np.dtype]:
         value = self.values[declared.name]
@@ -180,23 +147,3 @@ class _Import:
             elif value is not None and value.ssa is not None and value.ssa.name_hint is None:
                 value.ssa.name_hint = ssa_hint(name)
             self.values[name] = value
-
-
-def _dims(declared: Declared) -> str:
-    return f"[{', '.join(str(d) if d != '' else '?' for d in declared.dims or ())}]"
-
-
-def _all_symbolic(inputs: Sequence[Declared]) -> bool:
-    """Every input has a symbolic leading axis: the batch."""
-    return bool(inputs) and all(i.dims and isinstance(i.dims[0], str) for i in inputs)
-
-
-def _check_batch(inputs: Sequence[Declared], batch: int | None) -> None:
-    """Raises InputError for a batch size that no input can have."""
-    if batch is None:
-        return
-    if batch < 1:
-        raise InputError(f"batch: expected 1 or more, got {batch}")
-    leading = [i.dims[0] for i in inputs if i.dims]
-    if not any(isinstance(d, str) or d == batch for d in leading):
-        raise InputError(f"batch: the model has the fixed leading sizes {leading}", hint="leave batch out")

@@ -12,10 +12,10 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from onnx import ModelProto
 
 from ...ir.errors import InputError, ModelError
+from ..other_formats import folder_format, other_format
 from .functions import inline_functions
 from .graph import Source, checked_source
 from .legacy import FIRST_OPSET
-from .other_formats import folder_format, other_format
 
 MAX_MODEL_BYTES = 2**31 - 1
 """The protobuf limit; larger models keep their weights in external data."""

@@ -62,6 +62,10 @@ class Node:
         return f"node '{self.name}' ({self.op_type})"
 
     @property
+    def line(self) -> str:
+        return ""
+
+    @property
     def nested(self) -> bool:
         """Carries a graph, as If, Loop and Scan do."""
         return any(a.type in _NESTED for a in self.attributes.values())

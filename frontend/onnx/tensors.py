@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from ...ir.errors import ModelError
-from ..values import MAX_ELEMENTS, MAX_RANK
+from ..ports import checked_dims
 from .external import read_external
 
 _FIELDS = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -36,24 +35,6 @@ def dtype_of(data_type: int, *, where: str) -> np.dtype:
     if data_type == TensorProto.UNDEFINED or data_type not in TensorProto.DataType.values():
         raise ModelError(f"has the unknown data type {data_type}", where=where)
     return np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
-
-
-def check_rank(rank: int, *, where: str) -> None:
-    """Raises ModelError for more axes than an array can have."""
-    if rank > MAX_RANK:
-        raise ModelError(f"has {rank} axes; tensors of up to {MAX_RANK} axes are read", where=where)
-
-
-def checked_dims(dims: list[int], *, where: str) -> int:
-    """The number of elements. Raises ModelError for negative dimensions, absurd sizes and too many axes."""
-    check_rank(len(dims), where=where)
-    if any(d < 0 for d in dims):
-        raise ModelError(f"has a negative dimension in its shape {dims}", where=where)
-    if prod(dims) > MAX_ELEMENTS or max(dims, default=0) > MAX_ELEMENTS:
-        raise ModelError(
-            f"has the absurd shape {dims}", where=where, hint=f"tensors of up to {MAX_ELEMENTS} elements are read"
-        )
-    return prod(dims)
 
 
 def check_tensor(proto: TensorProto, *, where: str) -> tuple[int, int]:

@@ -139,20 +139,20 @@ def test_an_artifact_where_a_model_is_needed_and_the_reverse(files: Files, terce
 
 
 def test_objects_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.int"):
+    with pytest.raises(InputError, match=r"expected a model, got builtins\.int"):
         tercet.compile(3, tmp_path / "a.tercet")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match=r"expected an ONNX model, got builtins\.bytes"):
+    with pytest.raises(InputError, match=r"expected a model, got builtins\.bytes"):
         tercet.inspect(b"abc")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="expected the path of an artifact, got int"):
         tercet.load(3)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_torch_module_is_told_to_be_exported(tmp_path: Path) -> None:
+def test_a_torch_module_needs_example_inputs(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     for call in (tercet.compile, tercet.import_model, tercet.inspect, tercet.bench):
-        with pytest.raises(InputError, match=r"got torch.nn.modules.container.Sequential") as caught:
-            call(torch.nn.Sequential(torch.nn.Linear(2, 2)))
-        assert "torch.onnx.export" in caught.value.hint
+        with pytest.raises(InputError, match="a torch module needs example inputs") as caught:
+            call(torch.nn.Sequential(torch.nn.Linear(2, 2)).eval())
+        assert "torch.zeros(1, 3, 32, 32)" in caught.value.hint
     assert not list(tmp_path.iterdir())
 
 

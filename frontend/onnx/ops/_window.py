@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...forms.window import with_overhang
 from ...values import Refusal
 from ..node import Node
 
@@ -53,14 +54,8 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int], *, ceil_mode:
     if any(p < 0 for p in pads):
         raise Refusal("negative pads are not supported")
     _check(node, "pads", pads, 2 * rank, least=0)
-    ends = list(pads[rank:])
-    if ceil_mode:
-        for i, (n, s, k) in enumerate(zip(size, strides, spans, strict=True)):
-            count = -(-(n + pads[i] + ends[i] - k) // s) + 1
-            if (count - 1) * s >= n + pads[i]:
-                count -= 1
-            ends[i] = max((count - 1) * s + k - n - pads[i], 0)
-    return Window(tuple(kernel), strides, dilations, (*pads[:rank], *ends), tuple(pads))
+    wide = with_overhang(size, spans, strides, pads) if ceil_mode else tuple(pads)
+    return Window(tuple(kernel), strides, dilations, wide, tuple(pads))
 
 
 def _check(node: Node, name: str, values: Sequence[int], count: int, *, least: int) -> None:

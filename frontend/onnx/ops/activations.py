@@ -23,11 +23,10 @@ from ....ir.tn.elementwise import (
     ReluOp,
     SigmoidOp,
     SoftmaxOp,
-    SubOp,
     TanhOp,
 )
-from ....ir.tn.pool import ReduceMaxOp, ReduceSumOp
 from ...emitter import Emitter
+from ...forms import softmax as softmax_forms
 from ...values import Value
 from ..node import Node
 from ..registry import MICROSOFT, imports, register
@@ -122,7 +121,7 @@ def softmax(e: Emitter, node: Node, x: Value) -> Value:
 
 @imports("LogSoftmax", folds=True)
 def log_softmax(e: Emitter, node: Node, x: Value) -> Value:
-    return _along(e, node, x, lambda part, axis: _log_softmax(e, part, axis))
+    return _along(e, node, x, lambda part, axis: softmax_forms.log_softmax(e, part, axis))
 
 
 def _along(e: Emitter, node: Node, x: Value, build: Callable[[Value, int], Value]) -> Value:
@@ -134,11 +133,3 @@ def _along(e: Emitter, node: Node, x: Value, build: Callable[[Value, int], Value
     e.keep_batch(x, axis)
     flat = e.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
     return e.reshape(build(flat, 1), x.shape)
-
-
-def _log_softmax(e: Emitter, x: Value, axis: int) -> Value:
-    """x - largest - log(sum(exp(x - largest)))."""
-    axes = (axis,) if x.rank else ()
-    below = e.op(SubOp, x, e.op(ReduceMaxOp, x, axes=axes, keepdims=1))
-    total = e.op(ReduceSumOp, e.op(fn.ExpOp, below), axes=axes, keepdims=1)
-    return e.op(SubOp, below, e.op(fn.LogOp, total))

@@ -14,10 +14,10 @@ from ....ir.tn.elementwise import AddOp, DivOp, MaxOp, MinOp, SubOp
 from ....ir.tn.pool import ReduceMaxOp, ReduceMinOp
 from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ...emitter import Emitter
+from ...forms.quantizers import saturated
 from ...values import FLOAT, UINT8, Refusal, Value
 from ..node import Node
 from ..registry import MICROSOFT, imports
-from .quantize_linear import saturated
 from .quantized_ops import matmul_integer_to_float
 
 _LAST = 255

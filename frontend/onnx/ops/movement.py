@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ....ir.tn.movement import ConcatOp, TakeOp
 from ...emitter import Emitter
-from ...values import MAX_INDICES, Refusal, Value
+from ...forms.movement import picked
+from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
 
@@ -149,7 +150,7 @@ def expand(e: Emitter, node: Node, x: Value, shape: Value) -> Value:
     if len(sizes) > x.rank:
         e.keep_batch(x, 0)
         x = e.reshape(x, (1,) * (len(sizes) - x.rank) + x.shape)
-    return _picked(e, x, {axis: np.zeros(d, np.int64) for axis, d in enumerate(sizes) if d != x.shape[axis]})
+    return picked(e, x, {axis: np.zeros(d, np.int64) for axis, d in enumerate(sizes) if d != x.shape[axis]})
 
 
 @imports("Tile")
@@ -160,17 +161,7 @@ def tile(e: Emitter, node: Node, x: Value, repeats: Value) -> Value:
         raise node.error(f"repeats {list(counts)} do not fit a tensor of rank {x.rank}")
     sizes = [d * count for d, count in zip(x.shape, counts, strict=True)]
     e.check_size(sizes)
-    return _picked(e, x, {a: np.arange(sizes[a]) % max(x.shape[a], 1) for a, count in enumerate(counts) if count != 1})
-
-
-def _picked(e: Emitter, x: Value, indices: Mapping[int, np.ndarray]) -> Value:
-    """x's elements at indices along several axes, those that make it smaller first."""
-    for axis, at in sorted(indices.items(), key=lambda item: len(item[1])):
-        e.keep_batch(x, axis)
-        if len(at) > MAX_INDICES:
-            raise e.node.error(f"axis {axis} of size {len(at)} is absurd", hint=f"axes of up to {MAX_INDICES} are made")
-        x = e.take(x, at, axis, suffix=f"axis{axis}")
-    return x
+    return picked(e, x, {a: np.arange(sizes[a]) % max(x.shape[a], 1) for a, count in enumerate(counts) if count != 1})
 
 
 @imports("NonZero", "Range")

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ....ir.tn.elementwise import AddOp, DivOp, MulOp, SubOp
-from ....ir.tn.functions import SqrtOp
+from ....ir.tn.elementwise import AddOp, DivOp, MulOp
 from ....ir.tn.linear import BatchNormOp
-from ....ir.tn.pool import ReduceMeanOp
 from ...emitter import Emitter
+from ...forms.normalization import normalized
 from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
@@ -28,15 +27,6 @@ def batch_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias: Va
     return e.op(BatchNormOp, x, scale, bias, mean, var, epsilon=node.float("epsilon", 1e-5))
 
 
-def _normalized(e: Emitter, x: Value, axes: tuple[int, ...], epsilon: float) -> tuple[Value, Value, Value]:
-    """(x - mean) / sqrt(variance + epsilon) over axes, the mean, and that root."""
-    mean = e.op(ReduceMeanOp, x, axes=axes, keepdims=1)
-    off = e.op(SubOp, x, mean)
-    variance = e.op(ReduceMeanOp, e.op(MulOp, off, off), axes=axes, keepdims=1)
-    deviation = e.op(SqrtOp, e.op(AddOp, variance, e.constant(epsilon, "epsilon")))
-    return e.op(DivOp, off, deviation), mean, deviation
-
-
 @imports("InstanceNormalization")
 def instance_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias: Value) -> Value:
     """x [N, C, ..]: over all axes from the third on; scale and bias [C]."""
@@ -44,7 +34,7 @@ def instance_normalization(e: Emitter, node: Node, x: Value, scale: Value, bias:
         raise node.error(f"expected a tensor with spatial axes, got rank {x.rank}")
     if scale.shape != x.shape[1:2] or bias.shape != x.shape[1:2]:
         raise node.error(f"scale, bias: expected shape [channels], got {list(scale.shape)} and {list(bias.shape)}")
-    y, _, _ = _normalized(e, x, tuple(range(2, x.rank)), node.float("epsilon", 1e-5))
+    y, _, _ = normalized(e, x, tuple(range(2, x.rank)), node.float("epsilon", 1e-5))
     shape = (*scale.shape, *(1,) * (x.rank - 2))
     return e.op(AddOp, e.op(MulOp, y, e.reshape(scale, shape)), e.reshape(bias, shape))
 
@@ -55,7 +45,7 @@ def layer_normalization(
 ) -> Sequence[Value | None]:
     """Over all axes from `axis` on; the outputs are y, the mean and 1 / deviation."""
     axis = e.axis(node.int("axis", -1), x.rank)
-    y, mean, deviation = _normalized(e, x, tuple(range(axis, x.rank)), node.float("epsilon", 1e-5))
+    y, mean, deviation = normalized(e, x, tuple(range(axis, x.rank)), node.float("epsilon", 1e-5))
     y = e.op(MulOp, y, scale)
     y = y if bias is None else e.op(AddOp, y, bias)
     if y.shape != x.shape:

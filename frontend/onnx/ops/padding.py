@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from ....ir.tn.movement import PadOp
 from ...emitter import Emitter
-from ...values import MAX_ELEMENTS, MAX_INDICES, Refusal, Value
+from ...forms.movement import padded
+from ...values import MAX_ELEMENTS, Value
 from ..node import Node
 from ..registry import imports
-
-_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
-"""ONNX mode -> numpy.pad mode; constant is tn.pad."""
 
 
 @imports("Pad")
@@ -43,31 +36,4 @@ def pad(
             e.keep_batch(x, axis)
         if max(begins[axis], ends[axis]) > MAX_ELEMENTS:
             raise node.error(f"the pads {list(amounts)} are absurd")
-    return padded(e, node, x, begins, ends, node.text("mode", "constant"), fill)
-
-
-def padded(
-    e: Emitter, node: Node, x: Value, begins: Sequence[int], ends: Sequence[int], mode: str, fill: float
-) -> Value:
-    """x with a border; negative amounts are cut off first."""
-    cut = [max(-b, 0) for b in begins]
-    sizes = [d + min(b, 0) + min(n, 0) for d, b, n in zip(x.shape, begins, ends, strict=True)]
-    if min(sizes, default=0) < 0:
-        raise node.error(f"negative pads cut more than the tensor {list(x.shape)} has")
-    x = e.slice(x, [c if s else 0 for c, s in zip(cut, sizes, strict=True)], sizes, (1,) * x.rank)
-    begins, ends = [max(b, 0) for b in begins], [max(n, 0) for n in ends]
-    e.check_size([d + b + n for d, b, n in zip(sizes, begins, ends, strict=True)])
-    if mode == "constant":
-        return e.op(PadOp, x, pads=(*begins, *ends), value=fill) if any((*begins, *ends)) else x
-    if mode not in _MODES:
-        raise Refusal(f"mode '{mode}' is not supported")
-    for axis, (b, n) in enumerate(zip(begins, ends, strict=True)):
-        if not (b or n):
-            continue
-        if x.shape[axis] + b + n > MAX_INDICES:
-            raise node.error(f"the pads {b} and {n} are absurd in mode '{mode}'")
-        if not x.shape[axis] or (mode == "reflect" and max(b, n) >= x.shape[axis]):
-            raise node.error(f"pads of {b} and {n} do not fit axis {axis} of size {x.shape[axis]} in mode '{mode}'")
-        indices = np.pad(np.arange(x.shape[axis]), (b, n), mode=_MODES[mode])  # type: ignore[call-overload]
-        x = e.take(x, indices, axis, suffix=f"axis{axis}")
-    return x
+    return padded(e, x, begins, ends, node.text("mode", "constant"), fill)

@@ -13,11 +13,11 @@ from functools import partial
 from ....ir.tn.elementwise import MulOp
 from ....ir.tn.quant import DequantizeOp
 from ...emitter import Emitter
+from ...forms.quantizers import check_divisor, check_scale, saturated, shifted
 from ...values import FLOAT, Refusal, Value
 from ..node import Node
 from ..registry import MICROSOFT, TABLE, register
 from .channels_last import first, last
-from .quantize_linear import check_divisor, check_scale, saturated, shifted
 from .quantized_ops import one_number, requantized, times
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from ....ir.tn.elementwise import ROUNDING_MODES, AddOp, DivOp, MulOp, RoundOp, SubOp
 from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ...emitter import Emitter
+from ...forms.quantizers import check_divisor, check_scale
 from ...values import FLOAT, INT32, Refusal, Value
 from ..node import Node
 from ..registry import QONNX_DOMAINS, imports
-from .quantize_linear import check_divisor, check_scale
 
 _MAX_BITS = 32
 

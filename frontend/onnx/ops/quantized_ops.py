@@ -14,12 +14,13 @@ from ....ir.tn.elementwise import AddOp, DivOp, MulOp
 from ....ir.tn.linear import MatMulOp
 from ....ir.tn.quant import DequantizeOp
 from ...emitter import Emitter
+from ...forms.quantizers import check_divisor, check_scale, saturated, shifted
 from ...values import FLOAT, INT32, Value
 from ..node import Node
 from ..registry import MICROSOFT, imports
 from .channels_last import first, last
 from .convolution import convolve
-from .quantize_linear import BOTH, check_divisor, check_scale, of_sample, saturated, shifted
+from .quantize_linear import BOTH, of_sample
 
 
 def fold_scales(

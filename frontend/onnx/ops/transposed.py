@@ -1,14 +1,11 @@
-"""Transposed convolution: a plain one with the filters turned round, of the input with zeros between its elements."""
+"""Transposed convolution."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from ....ir.tn.linear import ConvOp
-from ....ir.tn.movement import PadOp
 from ...emitter import Emitter
+from ...forms.transposed import transposed_convolution, whole_size
 from ...values import Refusal, Value
 from ..node import Node
 from ..registry import imports
@@ -31,33 +28,16 @@ def conv_transpose(e: Emitter, node: Node, x: Value, w: Value, bias: Value | Non
     if group < 1 or w.shape[0] % group:
         raise node.error(f"attribute 'group': expected a divisor of {w.shape[0]} channels, got {group}")
     frame = window(node, x.shape[2:], kernel)
-    borders = _borders(node, x.shape[2:], frame)
-    x = _spread(e, node, x, frame.strides, borders)
-    pads = [max(border, 0) for border in borders]
-    operands = [x, _turned(e, w, group), *([] if bias is None else [bias])]
-    ones = (1,) * len(kernel)
-    return e.op(ConvOp, *operands, group=group, strides=ones, dilations=frame.dilations, pads=pads)
-
-
-def _borders(node: Node, size: Sequence[int], frame: Window) -> list[int]:
-    """Zeros around the spread input (begins, then ends), which has strides - 1 of them at its end already; negative
-    where elements are cut off."""
-    rank = len(size)
-    spans = [d * (k - 1) for k, d in zip(frame.kernel, frame.dilations, strict=True)]
-    extra = node.ints("output_padding", (0,) * rank)
-    if len(extra) != rank or min(extra, default=0) < 0:
-        raise node.error(f"attribute 'output_padding': expected {rank} integers of 0 or more, got {list(extra)}")
-    whole = [(n - 1) * s + more + span + 1 for n, s, more, span in zip(size, frame.strides, extra, spans, strict=True)]
-    begins, ends = _cut(node, size, frame, whole)
-    if any(n - b - c < 1 for n, b, c in zip(whole, begins, ends, strict=True)) or 0 in size:
-        raise node.error(f"nothing is left of the result, whose size is {whole} before padding")
-    return [
-        *(span - b for span, b in zip(spans, begins, strict=True)),
-        *(
-            span - c + more - (s - 1)
-            for span, c, more, s in zip(spans, ends, extra, frame.strides, strict=True)
-        ),
-    ]  # fmt: skip
+    extra = node.ints("output_padding", (0,) * len(kernel))
+    if len(extra) != len(kernel) or min(extra, default=0) < 0:
+        raise node.error(f"attribute 'output_padding': expected {len(kernel)} integers of 0 or more, got {list(extra)}")
+    begins, ends = _cut(
+        node, x.shape[2:], frame, whole_size(x.shape[2:], kernel, frame.strides, frame.dilations, extra)
+    )
+    return transposed_convolution(
+        e, x, w, bias, group=group, strides=frame.strides, dilations=frame.dilations, begins=begins, ends=ends,
+        extra=extra,
+    )  # fmt: skip
 
 
 def _cut(node: Node, size: Sequence[int], frame: Window, whole: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -79,38 +59,3 @@ def _cut(node: Node, size: Sequence[int], frame: Window, whole: Sequence[int]) -
     large = [max(t, 0) - s for t, s in zip(totals, small, strict=True)]
     begins = small if auto == "SAME_UPPER" else large
     return begins, [t - b for t, b in zip(totals, begins, strict=True)]
-
-
-def _spread(e: Emitter, node: Node, x: Value, strides: Sequence[int], borders: Sequence[int]) -> Value:
-    """x with strides - 1 zeros after each element, without what negative borders cut off."""
-    rank, lead = len(strides), x.shape[:2]
-    if max(strides) > 1:
-        apart = [part for n in x.shape[2:] for part in (n, 1)]
-        ends = [part for s in strides for part in (0, s - 1)]
-        x = e.reshape(x, (*lead, *apart))
-        e.check_size([d + end for d, end in zip(x.shape, (0, 0, *ends), strict=True)])
-        x = e.op(PadOp, x, pads=(*(0,) * x.rank, 0, 0, *ends), value=0.0)
-        x = e.reshape(x, (*lead, *(x.shape[2 + 2 * i] * s for i, s in enumerate(strides))))
-    starts = [max(-border, 0) for border in borders[:rank]]
-    stops = [n - max(-border, 0) for n, border in zip(x.shape[2:], borders[rank:], strict=True)]
-    sizes = [max(stop - start, 0) for start, stop in zip(starts, stops, strict=True)]
-    if 0 in sizes:
-        raise Refusal("a padding that leaves nothing of the input is not supported")
-    return e.slice(x, (0, 0, *starts), (*lead, *sizes), (1,) * x.rank)
-
-
-def _turned(e: Emitter, w: Value, group: int) -> Value:
-    """[C, O / group, *K] -> [O, C / group, *K], each filter from its last tap to its first."""
-    (inputs, outputs), kernel = w.shape[:2], w.shape[2:]
-    if w.array is not None:
-        parts = w.array.reshape(group, inputs // group, outputs, *kernel).swapaxes(1, 2)
-        turned = np.flip(parts.reshape(group * outputs, inputs // group, *kernel), tuple(range(2, w.rank)))
-        return Value.constant(f"{w.name}.turned", np.ascontiguousarray(turned))
-    if group == 1:
-        w = e.transpose(w, (1, 0, *range(2, w.rank)))
-    else:
-        w = e.reshape(w, (group, inputs // group, outputs, *kernel))
-        w = e.transpose(w, (0, 2, 1, *range(3, w.rank)))
-        w = e.reshape(w, (group * outputs, inputs // group, *kernel))
-    starts, steps = [k - 1 for k in kernel], [-1 if k > 1 else 1 for k in kernel]
-    return e.slice(w, (0, 0, *starts), w.shape, (1, 1, *steps))

@@ -1,0 +1,1 @@
+"""What operators of several formats become: compositions of `tn` operations that frontends share."""

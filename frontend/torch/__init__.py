@@ -1,0 +1,1 @@
+"""Models of PyTorch to `tn`: modules, exported programs and .pt2 archives."""

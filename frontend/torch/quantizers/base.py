@@ -1,0 +1,64 @@
+"""What all quantizers have in common. A quantizer is a module that maps a tensor to one with few values."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Q = TypeVar("Q", bound="Quantizer")
+
+
+class Quantizer(nn.Module):
+    """A quantizer of weights or of activations. `forward` gives floats of the same shape, which carry gradients.
+
+    As a module of a layer (`Conv2d`, `Linear` here), or as a parametrization of a weight of any module:
+    `torch.nn.utils.parametrize.register_parametrization(conv, "weight", TTQ().fit(conv.weight))`.
+    enabled: without it tensors pass as they are, for training in stages.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+
+    def fit(self: Q, tensor: Tensor) -> Q:
+        """Sets what is trained, and its shapes, from the tensor that is to be quantized (weights; activations have no
+        shapes to take). Returns itself."""
+        return self
+
+    def quantize(self, tensor: Tensor) -> Tensor:
+        """The quantized tensor."""
+        raise NotImplementedError
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        return self.quantize(tensor) if self.enabled else tensor
+
+    def constrain(self) -> None:
+        """Moves trained parameters back where they mean something, after each step of an optimizer."""
+
+    def progress(self, fraction: float) -> None:
+        """Told how much of the training is done, from 0 to 1, before each step."""
+
+
+class WeightQuantizer(Quantizer):
+    """A quantizer of weights, [outputs, inputs, ...]. latent_rate: by how much more than other parameters the latent
+    weights should be moved by an optimizer."""
+
+    latent_rate = 1.0
+
+    @torch.no_grad()
+    def codes(self, weight: Tensor) -> Tensor:
+        """The integer of each weight, int8: the quantized weights are these times a scale of the layer or filter, but
+        for TTQ, whose positive and negative scales differ."""
+        return self.quantize(weight).sign().to(torch.int8)
+
+
+def per_filter(values: Tensor, weight: Tensor) -> Tensor:
+    """A value for each filter, [outputs], as it is broadcast over the weights."""
+    return values.reshape(-1, *[1] * (weight.dim() - 1))
+
+
+def trained(value: Tensor | float) -> nn.Parameter:
+    """A trained parameter: a copy of a tensor, or a number in torch's default dtype."""
+    return nn.Parameter(torch.as_tensor(value).detach().clone())

@@ -1,0 +1,9 @@
+"""Training, thin over plain torch: schedules in stages, distillation, checkpoints, several processes."""
+
+from .data import Data
+from .distributed import processes
+from .loop import train
+from .measure import accuracy, density
+from .recipe import Recipe, Stage
+
+__all__ = ["Data", "Recipe", "Stage", "accuracy", "density", "processes", "train"]

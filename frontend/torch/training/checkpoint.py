@@ -1,0 +1,66 @@
+"""A run's state between two epochs, on disk: complete, replaced at once, and read without running anything in it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ....ir.errors import InputError
+
+FILE = "checkpoint.pt"
+
+
+@dataclass
+class Progress:
+    """How far a run is. history: what was measured after each epoch."""
+
+    epochs: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, recipe: Any) -> None:
+    """Writes the checkpoint of a folder. A run that is killed meanwhile finds the old one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "epochs": progress.epochs,
+        "history": progress.history,
+        "recipe": recipe,
+    }
+    part = folder / f"{FILE}.part"
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / FILE)
+
+
+def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Any) -> Progress:
+    """Puts the state of a folder's checkpoint into model and optimizer; a new Progress where there is none.
+
+    Raises InputError for a file that is no checkpoint, and for one of another model or recipe.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return Progress()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["recipe"] != recipe:
+            changed = [k for k in recipe if state["recipe"].get(k) != recipe[k]]
+            raise InputError(
+                f"is from a run with another recipe: {', '.join(changed)}",
+                where=str(path),
+                hint="choose another folder",
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return Progress(state["epochs"], state["history"])
+    except (KeyError, ValueError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise InputError(f"cannot be resumed from: {error}", where=str(path), hint="choose another folder") from error

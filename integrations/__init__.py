@@ -1,0 +1,1 @@
+"""What other packages find tercet by: entry points that they look up."""

@@ -1,0 +1,246 @@
+"""The training loop: runs that were killed go on as if nothing had been, stages, distillation, two processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed (pip install 'tercet[torch]')")
+
+import torch
+from torch import Tensor, nn
+
+from tercet.frontend.torch.quantizers import SignedBinary, prepare, quantized_layers
+from tercet.frontend.torch.training import Recipe, Stage, accuracy, density, train
+from tercet.frontend.torch.training.distillation import distilled
+from tercet.frontend.torch.training.optimizer import optimizer_of, rate_at
+from tercet.ir.errors import InputError
+
+EXAMPLE = (torch.zeros(1, 2, 6, 6),)
+
+
+class Stripes:
+    """Images with horizontal or vertical stripes, in noise. fail_at: the batch of all that cannot be had."""
+
+    steps = 10
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.fail_at, self.given = fail_at, 0
+
+    def batches(self, epoch: int, rank: int, processes: int) -> Iterator[tuple[Tensor, Tensor]]:
+        random = torch.Generator().manual_seed(epoch)
+        made = [self._batch(random) for _ in range(self.steps)]
+        for batch in made[rank::processes][: self.steps // processes]:
+            if self.given == self.fail_at:
+                raise KeyboardInterrupt
+            self.given += 1
+            yield batch
+
+    def test(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield self._batch(torch.Generator().manual_seed(1000))
+
+    @staticmethod
+    def _batch(random: torch.Generator) -> tuple[Tensor, Tensor]:
+        kinds = torch.randint(0, 2, (32,), generator=random)
+        wave = torch.sin(torch.arange(6) * 2.0)
+        images = torch.where(kinds[:, None, None] == 0, wave[:, None], wave[None, :])[:, None].expand(-1, 2, -1, -1)
+        return images + 0.3 * torch.randn(32, 2, 6, 6, generator=random), kinds
+
+
+def net(scheme: str = "ternary", seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    blocks = list[nn.Module]()
+    for inputs in (2, 8, 8):
+        blocks += [nn.Conv2d(inputs, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
+    model = nn.Sequential(*blocks, nn.Dropout(0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    prepare(model, scheme, example_inputs=EXAMPLE)
+    return model
+
+
+def recipe(epochs: int = 4, **options: Any) -> Recipe:
+    return Recipe.one_stage(epochs, 0.1, **{"warmup": 5, "compiled": False, **options})
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    one, other = a.state_dict(), b.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("scheme", ["float", "ttq", "ternary", "binary", "signed-binary", "lsq4", "ternary-n2uq2"])
+def test_networks_learn(scheme: str) -> None:
+    model, untrained = net(scheme), net(scheme)
+    history = train(model, Stripes(), recipe(6), quiet=True)
+    assert history[-1]["test_accuracy"] > 0.9 and not same(model, untrained)
+    assert history[-1]["test_accuracy"] == accuracy(model, Stripes().test())
+    assert history[-1]["density"] == density(model)
+    assert (density(model) == 1) == (scheme in ("float", "binary"))
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    """To the bit, with dropout, running statistics and momentum, though killed in the middle of an epoch."""
+    whole, killed, resumed = net(), net(), net(seed=1)
+    want = train(whole, Stripes(), recipe(), quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, Stripes(fail_at=25), recipe(), tmp_path / "run", quiet=True)
+    got = train(resumed, Stripes(), recipe(), tmp_path / "run", quiet=True)
+    assert same(whole, resumed) and not same(whole, killed)
+    for one, other in zip(want, got, strict=True):
+        assert {k: v for k, v in one.items() if k != "cpu_seconds"} == {
+            k: v for k, v in other.items() if k != "cpu_seconds"
+        }
+    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.suffix in (".pt", ".part")) == ["checkpoint.pt"]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    model = net()
+    history = train(model, Stripes(), recipe(2), tmp_path, quiet=True)
+    again = net(seed=3)
+    assert train(again, Stripes(fail_at=0), recipe(2), tmp_path, quiet=True) == history and same(model, again)
+
+
+def test_stop_for_now(tmp_path: Path) -> None:
+    assert len(train(net(), Stripes(), recipe(), tmp_path, epochs=1, quiet=True)) == 1
+    assert len(train(net(), Stripes(), recipe(), tmp_path, epochs=9, quiet=True)) == 4
+
+
+def test_another_recipe_or_model_is_refused(tmp_path: Path) -> None:
+    train(net(), Stripes(), recipe(), tmp_path, epochs=1, quiet=True)
+    with pytest.raises(InputError, match="another recipe: seed"):
+        train(net(), Stripes(), recipe(seed=1), tmp_path, quiet=True)
+    with pytest.raises(InputError, match=r"cannot be resumed from.*checkpoint|cannot be resumed from"):
+        train(net("float"), Stripes(), recipe(), tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"\x80\x04cos\nsystem\nq\x00."])
+def test_a_broken_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be resumed from"):
+        train(net(), Stripes(), recipe(), tmp_path, quiet=True)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == content
+
+
+def test_stages() -> None:
+    """First the activations, then the weights, too; a stage begins its schedule again."""
+    two = Recipe.two_stages((1, 2), 0.1, 0.5, compiled=False)
+    assert two.epochs == 3 and two.stage_of(0) == (two.stages[0], 0) and two.stage_of(2) == (two.stages[1], 1)
+    with pytest.raises(IndexError):
+        two.stage_of(3)
+    model = net()
+    train(model, Stripes(), two, teacher=net("float"), epochs=1, quiet=True)
+    (layer, *_) = (layer for _, layer in quantized_layers(model))
+    assert layer.weight_quantizer is not None and layer.input_quantizer is not None
+    assert not layer.weight_quantizer.enabled and layer.input_quantizer.enabled
+    assert torch.equal(layer.quantized_weight(), layer.weight)
+
+
+def test_rates() -> None:
+    stage = Stage(10, 0.2)
+    cosine, steps = Recipe((stage,), warmup=4), Recipe((stage,), decay="steps", warmup=0)
+    assert [rate_at(i, 100, stage, cosine) for i in (0, 3)] == [0.05, 0.2]
+    assert rate_at(52, 100, stage, cosine) == pytest.approx(0.1) and rate_at(100, 100, stage, cosine) == pytest.approx(
+        0
+    )
+    assert [rate_at(i, 100, stage, steps) for i in (0, 49, 50, 75)] == pytest.approx([0.2, 0.2, 0.02, 0.002])
+
+
+def test_latent_weights_move_faster_and_decay_less() -> None:
+    model = net("ttq")
+    groups = optimizer_of(model, recipe()).param_groups
+    latent = next(g for g in groups if any(p is model[3].weight for p in g["params"]))
+    assert latent["factor"] == 10 and latent["weight_decay"] == pytest.approx(1e-5)
+    norm = next(g for g in groups if any(p is model[1].weight for p in g["params"]))
+    assert norm["factor"] == 1 and norm["weight_decay"] == 0
+    assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
+
+
+def test_signed_binary_is_told_how_far_the_training_is() -> None:
+    model = net("signed-binary")
+    train(model, Stripes(), recipe(), quiet=True)
+    sharp = [float(m.sharpness) for m in model.modules() if isinstance(m, SignedBinary)]
+    assert sharp == pytest.approx([10 ** (2 * 39 / 40 - 1)] * len(sharp)) and sharp
+
+
+def test_distillation() -> None:
+    """The loss is a cross entropy with the teacher's probabilities, smallest where the logits are the same."""
+    taught, other = torch.tensor([[2.0, -1.0, 0.5]]), torch.tensor([[0.0, 1.0, 0.5]])
+    probabilities = torch.softmax(taught / 2, 1)
+    want = -(probabilities * torch.log_softmax(other / 2, 1)).sum() * 4
+    torch.testing.assert_close(distilled(other, taught, 2.0), want)
+    assert distilled(taught, taught, 2.0) < distilled(other, taught, 2.0)
+    teacher, student = net("float"), net()
+    train(teacher, Stripes(), recipe(), quiet=True)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    train(student, Stripes(), recipe(distillation=0.9), teacher=teacher, quiet=True)
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_a_teacher_without_a_share_of_the_loss() -> None:
+    cases: list[dict[str, Any]] = [{"distillation": 0.5}, {}]
+    for options in cases:
+        with pytest.raises(InputError, match="takes both"):
+            train(net(), Stripes(), recipe(**options), teacher=None if options else net(), quiet=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    model = net("float")
+    next(model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(InputError, match="the loss is nan in step 1"):
+        train(model, Stripes(), recipe(), quiet=True)
+
+
+def test_an_own_loss() -> None:
+    """For what is no classification: targets of any kind."""
+
+    class Sums(Stripes):
+        def batches(self, epoch: int, rank: int, processes: int) -> Iterator[tuple[Tensor, Tensor]]:
+            return ((x, x.mean((1, 2, 3))[:, None].expand(-1, 2)) for x, _ in super().batches(epoch, rank, processes))
+
+    history = train(net("ttq"), Sums(), recipe(), loss=nn.functional.mse_loss, quiet=True)
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+@pytest.mark.check
+def test_compiled_training() -> None:
+    history = train(net(), Stripes(), recipe(6, compiled=True), quiet=True)
+    assert history[-1]["test_accuracy"] > 0.9
+
+
+def test_bfloat16() -> None:
+    history = train(net("ttq"), Stripes(), recipe(6, precision="bfloat16"), quiet=True)
+    assert history[-1]["test_accuracy"] > 0.9
+
+
+TWO = """
+import sys
+sys.path[:0] = [{tests!r}]
+import torch
+from test_training import Stripes, net, recipe
+from tercet.frontend.torch.training import processes, train
+torch.set_num_threads(1)
+with processes("cpu") as process:
+    model = net("ttq")
+    history = train(model, Stripes(), recipe(), {folder!r}, process=process, quiet=True)
+    sums = torch.stack([p.detach().double().sum() for p in model.parameters()])
+    both = [torch.empty_like(sums) for _ in range(process.count)]
+    torch.distributed.all_gather(both, sums)
+    assert torch.equal(*both)
+    if process.first:
+        print("accuracy", history[-1]["test_accuracy"], "of", process.count)
+"""
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    """Under torchrun, with gloo: both end with the same parameters, and one writes the checkpoint."""
+    script = tmp_path / "two.py"
+    script.write_text(TWO.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "run")))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.split()
+    assert float(words[1]) > 0.9 and words[3] == "2"
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
