@@ -51,7 +51,9 @@ EXPORT_AGAIN = "save it again: torch.export.save(torch.export.export(module.eval
 
 def _is_traced(module: torch.nn.Module) -> bool:
     """True for a graph of operators, as PT2E gives: they were chosen when it was traced, whatever mode it is in."""
-    return isinstance(module, torch.fx.GraphModule) and all(n.op != "call_module" for n in module.graph.nodes)
+    if not isinstance(module, torch.fx.GraphModule):
+        return False
+    return all(node.op != "call_module" or node.target == "_guards_fn" for node in module.graph.nodes)
 
 
 def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
