@@ -60,7 +60,11 @@ def saturated(e: Emitter, x: Value, scale: Value, zero: Value | None, dtype: np.
     """
     if dtype.name not in TARGETS:
         raise Refusal(f"quantization to {dtype.name} is not supported")
-    lo, hi = range_of(element_for(dtype))
+    return quantized(e, x, scale, zero, dtype, *range_of(element_for(dtype)))
+
+
+def quantized(e: Emitter, x: Value, scale: Value, zero: Value | None, dtype: np.dtype, lo: int, hi: int) -> Value:
+    """clip(round_half_even(x / scale) + zero, lo, hi). zero is a constant or not."""
     first, last = (0, 0) if zero is None else zero.range
     q = e.op(QuantizeOp, x, scale, dtype=dtype, lo=lo - last, hi=hi - first)
     if zero is None or zero.equals(0):

@@ -29,7 +29,7 @@ def export_module(module: torch.nn.Module, example_inputs: Any, dynamic_shapes: 
     export it.
     """
     training = next((path for path, part in module.named_modules() if part.training), None)
-    if training is not None:
+    if training is not None and not _is_traced(module):
         what = "the module is in training mode" if not training else f"submodule '{training}' is in training mode"
         raise InputError(what, hint="call module.eval() first: dropout and batch norm work otherwise in training")
     if example_inputs is None:
@@ -47,6 +47,13 @@ def export_module(module: torch.nn.Module, example_inputs: Any, dynamic_shapes: 
 
 _HINT = "check the example inputs, and that torch.export.export(module, example_inputs) works"
 EXPORT_AGAIN = "save it again: torch.export.save(torch.export.export(module.eval(), example_inputs), 'model.pt2')"
+
+
+def _is_traced(module: torch.nn.Module) -> bool:
+    """True for a graph of operators, as PT2E gives: they were chosen when it was traced, whatever mode it is in."""
+    if not isinstance(module, torch.fx.GraphModule):
+        return False
+    return all(node.op != "call_module" or node.target == "_guards_fn" for node in module.graph.nodes)
 
 
 def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

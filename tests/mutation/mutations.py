@@ -21,7 +21,7 @@ class Mutation:
     first: tuple[str, ...]
 
 
-C, PASSES, FRONTEND, RUNTIME = "backends/c/", "passes/", "frontend/onnx/ops/", "runtime/"
+C, PASSES, FORMS, RUNTIME = "backends/c/", "passes/", "frontend/forms/", "runtime/"
 ENGINES = C + "engines/"
 
 MUTATIONS = (
@@ -209,13 +209,13 @@ MUTATIONS = (
     ),
     # -- front end and runtime
     Mutation(
-        "zero-point-ignored", FRONTEND + "quantize_linear.py",
+        "zero-point-ignored", FORMS + "quantizers.py",
         "q.array.astype(np.int64) - zero.array.astype(np.int64)", "q.array.astype(np.int64)",
         "the zero point of constant weights is not subtracted",
         ("tests/frontend/test_quantize_linear.py",),
     ),
     Mutation(
-        "saturation-of-zero-point", FRONTEND + "quantize_linear.py",
+        "saturation-of-zero-point", FORMS + "quantizers.py",
         "hi=hi - first)", "hi=hi)",
         "a quantizer with a zero point saturates above its largest level",
         ("tests/frontend/test_quantize_linear.py", "tests/onnx_backend"),

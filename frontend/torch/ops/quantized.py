@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....ir.tn.elementwise import AddOp, ClipOp
-from ....ir.tn.quant import DequantizeOp, QuantizeOp
+from ....ir.tn.quant import DequantizeOp
 from ...emitter import Emitter
-from ...forms.quantizers import check_divisor, check_scale, shifted
+from ...forms.quantizers import check_divisor, check_scale, quantized, shifted
 from ...values import FLOAT, INT64, Refusal, Value
 from ..node import TorchNode
 from ..registry import QUANTIZED, imports
@@ -31,13 +30,7 @@ def _whole(e: Emitter, zero: Value) -> Value:
 
 
 def _quantized(e: Emitter, node: TorchNode, x: Value, scale: Value, zero: Value | None, lo: int, hi: int) -> Value:
-    """clip(round(x / scale) + zero, lo, hi)."""
-    first, last = (0, 0) if zero is None else zero.range
-    q = e.op(QuantizeOp, e.to_float(x), check_divisor(e, scale), dtype=node.dtype, lo=lo - last, hi=hi - first)
-    if zero is None or zero.equals(0):
-        return q
-    q = e.op(AddOp, q, zero, dtype=node.dtype)
-    return q if first == last else e.op(ClipOp, q, lo=float(lo), hi=float(hi))
+    return quantized(e, e.to_float(x), check_divisor(e, scale), zero, node.dtype, lo, hi)
 
 
 def _dequantized(e: Emitter, node: TorchNode, q: Value, scale: Value, zero: Value | None) -> Value:

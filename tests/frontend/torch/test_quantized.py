@@ -176,6 +176,36 @@ def test_pt2e(zero: int) -> None:
     assert not is_float(conv.x) and re.fullmatch(r"!tn\.int<-\d+:\d+>", str(element_of(conv.w)))
 
 
+@pytest.mark.check
+@pytest.mark.parametrize("exported", [False, True])
+def test_pt2e_from_torchao(exported: bool) -> None:
+    """Calibrated and converted: every convolution and product is one of integers."""
+    name = "torchao.quantization.pt2e.quantizer.x86_inductor_quantizer"
+    x86 = pytest.importorskip(name, reason="torchao is not installed: pip install torchao")
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    torch.manual_seed(0)
+    layers = [
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3),
+        nn.ReLU(),
+    ]
+    module, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 4)).eval(), floats(2, 3, 8, 8)
+    quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
+    prepared = prepare_pt2e(torch.export.export(module, (x,)).module(), quantizer)
+    prepared(x)
+    converted = convert_pt2e(prepared)
+    source = torch.export.export(converted, (x,)) if exported else converted
+    program = tercet.import_model(source, None if exported else (x,))
+    (have,), (want,) = interpreted(program, (x,)).values(), expected(converted, (x,))
+    assert_close(have, want)
+    products = [op for op in lowered(program).ops if isinstance(op, ConvOp | MatMulOp)]
+    assert len(products) == 3 and not any(is_float(value) for op in products for value in op.operands)
+
+
 # -- Brevitas ---------------------------------------------------------------------------------------------------------
 
 
