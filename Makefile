@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.extras-$(EXTRAS)
 
-.PHONY: help demo test check nightly fuzz sanitize mutate lint types package bench venv compiler clean
+.PHONY: help demo test torch check nightly fuzz sanitize mutate lint types package bench venv compiler clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test: $(DEV) compiler ## the tests, but for the longer and the nightly ones (ARG
 
 check: $(DEV) compiler ## the longer tests
 	$(BIN)/pytest -q -n 2 -m "check and not nightly" $(ARGS)
+
+# OMP_NUM_THREADS: torch's own threads, of which each worker needs one
+torch: $(DEV) $(VENV)/.extras-torch compiler ## the tests that need torch, longer ones too
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not nightly" tests/frontend/torch tests/integrations tests/training $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each
 	TERCET_TEST_OPTIMIZE=-O3 $(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)
