@@ -27,7 +27,7 @@ check: $(DEV) compiler ## the longer tests
 	$(BIN)/pytest -q -n 2 -m "check and not nightly" $(ARGS)
 
 # OMP_NUM_THREADS: torch's own threads, of which each worker needs one
-torch: $(DEV) $(VENV)/.extras-torch compiler ## the tests that need torch, longer ones too
+torch: $(DEV) $(VENV)/.extras-torch,qat compiler ## the tests that need torch, longer ones too
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not nightly" tests/frontend/torch tests/integrations tests/training $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each

@@ -88,7 +88,7 @@ def _opinions(
     return reference, second, notes
 
 
-def _same_source(model: ModelProto | str | Path, manifest: Manifest) -> bool:
+def _same_source(model: Model, manifest: Manifest) -> bool:
     return source_hash(model) == manifest.source_sha256
 
 
