@@ -28,8 +28,8 @@ PAGES = [
     *ROOT.glob("*.md"),
     *(page for room in ("docs", "examples", "benchmarks") for page in (ROOT / room).rglob("*.md")),
 ]
-FILES = ("README.md", "docs/cli.md", "docs/pytorch.md", "docs/sum-merge.md")
-NEEDS = {"docs/pytorch.md": "torch"}
+FILES = ("README.md", "docs/cli.md", "docs/pytorch.md", "docs/sum-merge.md", "docs/training.md")
+NEEDS = {"docs/pytorch.md": "torch", "docs/training.md": "torch"}
 """Page -> the package that its examples need."""
 MARKED = re.compile(
     r"^<!-- test(?:: (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

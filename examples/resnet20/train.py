@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 from cifar10 import Cifar10
+from kept import keep, restore
 from model import ResNet20, load
 
-from tercet.frontend.torch.quantizers import prepare
-from tercet.frontend.torch.training import Recipe, train
+import tercet
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--test", required=True, help="CIFAR-10 test images")
     parser.add_argument("--epochs", type=int, help="of the whole run (default: the setting's)")
     parser.add_argument("--stop-after", type=int, help="stop after this epoch for now; the run can go on later")
+    parser.add_argument("--keep", action="store_true", help="keep the checkpoint in runs/, to be committed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="two runs of one thread beat one of two (default: 1)")
     parser.add_argument("--runs", type=Path, default=None, help="folder of all runs (default: $TERCET_RUNS or a cache)")
@@ -64,9 +65,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     setting, runs = SETTINGS[options.setting], options.runs or runs_folder()
     data = Cifar10(options.train, options.test, runs, seed=options.seed)
-    model = prepare(load(options.state), setting.scheme, example_inputs=(torch.zeros(1, 3, 32, 32),))
+    model = tercet.torch.prepare(load(options.state), setting.scheme, example_inputs=(torch.zeros(1, 3, 32, 32),))
     teacher: ResNet20 | None = load(options.state) if setting.distilled else None
-    recipe = Recipe.one_stage(
+    recipe = tercet.torch.Recipe.one_stage(
         options.epochs or setting.epochs,
         setting.rate,
         distillation=LAMBDA if setting.distilled else 0.0,
@@ -74,11 +75,14 @@ def main() -> None:
         precision=options.precision,
     )
     folder = runs / f"resnet20-{options.setting}-{recipe.epochs}"
-    history = train(
+    restore(folder)
+    history = tercet.torch.train(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         data, recipe, folder, teacher=teacher, epochs=options.stop_after,
     )  # fmt: skip
     if history:
+        if options.keep:
+            print(f"{keep(folder)}: kept")
         print(f"{folder}: {100 * history[-1]['test_accuracy']:.2f} % after {len(history)} of {recipe.epochs} epochs")
 
 
