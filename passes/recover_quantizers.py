@@ -6,6 +6,7 @@ maxima, products and sums of integers), and meets the next quantize, threshold o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from ..ir.program import Program
 from ..ir.rewrite import Rules, constant_before, insert, name_of, replace, sole_user
-from ..ir.tn import OPS, ElementwiseOp, MovementOp
+from ..ir.tn import OPS, MovementOp
 from ..ir.tn.elementwise import AddOp, ClipOp, DivOp, MulOp, ReluOp, RoundOp, SubOp
 from ..ir.tn.linear import ConvOp, MatMulOp
 from ..ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
@@ -23,8 +24,8 @@ from ..ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
 from ..ir.types import contains, element_of, int_type, is_float, may_wrap, range_of, shape_of, values_of
 from .base import RewritePass
 from .bound_rules import clip_of_dequantize, quantize_of_bounds
-from .level_rules import clip_of_quantize
-from .monotone_chain import as_step, varying_axes
+from .level_rules import clip_of_quantize, sum_of_thresholds
+from .monotone_chain import Step, as_step, varying_axes
 from .properties import NO_KERNELS
 
 MAX_PAIRS = 1 << 20
@@ -253,26 +254,50 @@ def _scale_chain(program: Program, op: Operation) -> bool:
 
 def _quantize_before_pool(program: Program, op: Operation) -> bool:
     """f(max_pool(x)) is max_pool(f(x)) for steps f that rise, up to a quantizer: pool on small integers."""
-    chain: list[tuple[ElementwiseOp, int]] = []  # operations from the quantizer up to the pool, and which operand x is
+
+    def rises(step: Step, rank: int) -> bool:
+        return step.op.IN_ORDER and bool((step.direction > 0).all()) and not varying_axes(step, rank) - {1}
+
+    return _quantize_before(program, op, (MaxPoolOp,), rises)
+
+
+def _quantize_before_move(program: Program, op: Operation) -> bool:
+    """f(reshape(x)) is reshape(f(x)) for steps f that are the same for every element: the quantizer meets what is in
+    front, a pooling or a sum of integers. So it is with a transpose."""
+    return _quantize_before(program, op, (ReshapeOp, TransposeOp), lambda step, rank: not varying_axes(step, rank))
+
+
+def _quantize_before(
+    program: Program, op: Operation, kinds: tuple[type[Operation], ...], may: Callable[[Step, int], bool]
+) -> bool:
+    """Puts a quantizer, and the float steps in front of it that `may` go, before an operation of some kinds."""
+    chain: list[tuple[Step, int]] = []  # from the quantizer up, and which operand x is
     value = op.results[0]
-    while not isinstance(value.owner, MaxPoolOp):
+    while not isinstance(value.owner, kinds):
         above = value.owner
-        if not isinstance(above, Operation) or (chain and sole_user(value) is not chain[-1][0]):
+        if not isinstance(above, Operation) or (chain and sole_user(value) is not chain[-1][0].op):
             return False
         step, value = as_step(program, above)
-        if step is None or not is_float(value) or not (step.op.IN_ORDER and (step.direction > 0).all()):
+        if step is None or not is_float(value) or not may(step, len(shape_of(value))):
             return False
-        if varying_axes(step, len(shape_of(value))) - {1}:
-            return False
-        chain.append((step.op, list(above.operands).index(value)))
-    pool = value.owner
-    if sole_user(value) is not chain[-1][0] or not is_float(pool.x):
+        chain.append((step, list(above.operands).index(value)))
+    moved = value.owner
+    if sole_user(value) is not chain[-1][0].op or not is_float(moved.operands[0]):
         return False
-    value = pool.x
-    for above, place in reversed(chain):
-        operands = [*above.operands[:place], value, *above.operands[place + 1 :]]
-        value = insert(op, above.with_operands(*operands))
-    return replace(op, insert(op, pool.with_operands(value)))
+    value = moved.operands[0]
+    if not all(_fits(step, len(shape_of(value))) for step, _ in chain):
+        return False
+    for step, place in reversed(chain):
+        operands = [*step.op.operands[:place], value, *step.op.operands[place + 1 :]]
+        value = insert(op, step.op.with_operands(*operands))
+    return replace(op, insert(op, moved.with_operands(value)))
+
+
+def _fits(step: Step, rank: int) -> bool:
+    """Whether a step gives a tensor of this rank another one of the same."""
+    if isinstance(step.op, ThresholdOp):
+        return -rank <= step.op.get("axis") < rank
+    return step.constant is None or step.constant.ndim <= rank
 
 
 MOVES: Rules = {
@@ -294,10 +319,10 @@ RULES: Rules = {
     ClipOp: (*ROUNDING_CHAINS[ClipOp], clip_of_dequantize, clip_of_quantize),
     ConvOp: (_integer_conv,),
     MatMulOp: (_integer_matmul,),
-    AddOp: (_add, _whole_shift),
-    SubOp: (_add, _whole_shift),
-    QuantizeOp: (_requantize, _quantize_before_pool, quantize_of_bounds),
-    ThresholdOp: (_quantize_before_pool,),
+    AddOp: (_add, _whole_shift, sum_of_thresholds),
+    SubOp: (_add, _whole_shift, sum_of_thresholds),
+    QuantizeOp: (_requantize, _quantize_before_pool, _quantize_before_move, quantize_of_bounds),
+    ThresholdOp: (_quantize_before_pool, _quantize_before_move),
 }
 
 

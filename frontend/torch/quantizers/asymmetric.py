@@ -30,7 +30,8 @@ def bi_ste(z: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
     that of its expectation, clip(z / (2 upper), 0, 1) - clip(z / (2 lower), 0, 1), for z and both thresholds.
     """
     expected = (z / (2 * upper)).clamp(0, 1) - (z / (2 * lower)).clamp(0, 1)
-    return straight_through(expected, (z >= upper).to(z.dtype) - (z <= lower).to(z.dtype))
+    passed = (z > lower).to(z.dtype) + (z >= upper).to(z.dtype)  # thresholds that all rise: passes make one of them
+    return straight_through(expected, passed - 1)
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
