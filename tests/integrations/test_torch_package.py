@@ -51,10 +51,11 @@ def test_exports_equal_the_model(scheme: str, form: str) -> None:
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
+@pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("scheme", ["ternary", "lsq2", "lsq4", "ternary-n2uq2"])
-def test_no_float_tensor_between_quantized_layers(scheme: str, tmp_path: Path) -> None:
-    """Between quantized layers every step gives integers to the next."""
-    model, x = trained(scheme, linear=False), torch.randn(1, 2, 6, 6)
+def test_no_float_tensor_between_quantized_layers(scheme: str, linear: bool, tmp_path: Path) -> None:
+    """Between quantized layers every step gives integers to the next, through a pooling and a reshape, too."""
+    model, x = trained(scheme, linear=linear), torch.randn(1, 2, 6, 6)
     made = tercet.compile(model, tmp_path / "m.tercet", example_inputs=x)
     with torch.no_grad(), tercet.load(made.path) as loaded:
         (got,) = loaded.run(x.numpy()).values()
@@ -63,7 +64,7 @@ def test_no_float_tensor_between_quantized_layers(scheme: str, tmp_path: Path) -
     layers = [layer for layer in tercet.inspect(made.path).layers if layer.engine != "convert"]
     at = [i for i, layer in enumerate(layers) if "ternary" in layer.weights or "int" in layer.weights]
     between = layers[at[0] : at[-1]]
-    assert len(at) == 2 and between, layers
+    assert len(at) == 2 + linear and between, layers
     assert not any("float" in output for layer in between for output in layer.outputs), between
 
 
