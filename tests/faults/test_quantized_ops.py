@@ -30,7 +30,7 @@ from .quantized_cases import (
 )
 from .quantized_groups import COLUMNS, DYNAMIC, GROUPS, IMAGE, POOL, QLINEAR, X
 
-LONGER = ("extremes", "scales")
+LONGER = ("extremes", "qlinear", "scales")
 """Groups that `make check` compiles; `make test` imports them."""
 
 

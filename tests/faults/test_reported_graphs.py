@@ -217,7 +217,7 @@ def test_import_is_onnxruntimes(name: str) -> None:
     assert all(len(np.unique(y)) > 3 for y in want.values())
 
 
-@pytest.mark.slow
+@pytest.mark.check
 def test_compiled_is_onnxruntimes(tmp_path: Path) -> None:
     model, feeds = bundle(REPORTED)
     check_compiled(model, feeds, onnxruntime(model, feeds), tmp_path)

@@ -12,7 +12,7 @@ from tercet.passes.pipeline import graph_passes
 
 
 @given(networks())
-@settings(max_examples=settings().max_examples // 2)
+@settings(max_examples=settings().max_examples // 4)
 def test_passes_keep_the_result(network: Network) -> None:
     program = network.program.clone()
     x = network.x[:1]

@@ -35,7 +35,7 @@ def lowered(network: Network) -> Program:
 
 
 @given(networks())
-@settings(deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 def test_kernels_get_what_they_ask_for(network: Network) -> None:
     program = lowered(network)
     inputs = set(program.block.args)

@@ -70,7 +70,7 @@ def _behind() -> ModelProto:
     return net.model([net.quantized(value, STEP, np.int8) for value in values], SHAPE)
 
 
-@pytest.mark.parametrize("make", [_kinds, _few_bits, _behind])
+@pytest.mark.parametrize("make", [pytest.param(_kinds, marks=pytest.mark.check), _few_bits, _behind])
 def test_ties_are_explained(make: Callable[[], ModelProto], tmp_path: Path) -> None:
     found = verified(make(), tmp_path)
     text = verification_text(found)
