@@ -5,7 +5,6 @@ Source: S. Ma et al., "The era of 1-bit LLMs: all large language models are in 1
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .base import Quantizer, WeightQuantizer
@@ -30,13 +29,3 @@ class AbsMaxTokens(Quantizer):
     def quantize(self, tensor: Tensor) -> Tensor:
         step = tensor.detach().abs().amax(-1, keepdim=True).clamp(min=SMALLEST) / MOST
         return straight_through(tensor, step * (tensor / step).round())
-
-    def levels(self) -> tuple[int, int]:
-        """The smallest and the largest integer."""
-        return -MOST, MOST
-
-
-def codes_of(tensor: Tensor) -> Tensor:
-    """The integers of AbsMaxTokens, int8."""
-    step = tensor.detach().abs().amax(-1, keepdim=True).clamp(min=SMALLEST) / MOST
-    return (tensor / step).round().to(torch.int8)
