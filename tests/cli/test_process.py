@@ -80,6 +80,7 @@ def test_closed_standard_error(files: Files, tmp_path: Path) -> None:
     assert done.stdout == "2\n"
 
 
+@pytest.mark.check
 def test_memory_that_is_not_there(files: Files) -> None:
     """Fewer samples than the machine's memory would hold, but more than the process may have."""
     command = f"{sys.executable} -m tercet bench {files.artifact} --against none --repeats 1 --samples 6000000"

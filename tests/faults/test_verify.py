@@ -87,7 +87,8 @@ def _tercet(*arguments: str | Path, encoding: str) -> bytes:
     return done.stdout
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.check)])
+@pytest.mark.check
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_names_that_a_terminal_cannot_encode(encoding: str, tmp_path: Path) -> None:
     model, made = DATA / "n_uni.onnx", tmp_path / "m.tercet"
     image = tmp_path / "x.npy"
@@ -110,6 +111,7 @@ def test_names_that_a_terminal_cannot_encode(encoding: str, tmp_path: Path) -> N
     assert "\u51fa\u529b" in summary["output"]
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", ["\U0001f600", "\u202e\u0436", "a\x1b[2Jb\x07"], ids=["astral", "bidi", "control"])
 def test_neighbours_with_other_names(name: str, tmp_path: Path) -> None:
     """Emoji, letters from right to left, and control characters that would clear the screen."""
