@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
+from ..ir.operation import TensorOperation
 from ..ir.program import Program
 from ..ir.rewrite import Rules, constant_before, insert, name_of, replace, sole_user
 from ..ir.tn import OPS, MovementOp
@@ -268,7 +269,7 @@ def _quantize_before_move(program: Program, op: Operation) -> bool:
 
 
 def _quantize_before(
-    program: Program, op: Operation, kinds: tuple[type[Operation], ...], may: Callable[[Step, int], bool]
+    program: Program, op: Operation, kinds: tuple[type[TensorOperation], ...], may: Callable[[Step, int], bool]
 ) -> bool:
     """Puts a quantizer, and the float steps in front of it that `may` go, before an operation of some kinds."""
     chain: list[tuple[Step, int]] = []  # from the quantizer up, and which operand x is

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ir", "frontend", "passes", "backends", "runtime", "driver", "cli")
+ROOMS = ("ir", "frontend", "passes", "backends", "runtime", "driver", "cli", "integrations")
 IMPORT_LIMIT = 0.3  # seconds
 TIME_IMPORT = "import time; start = time.perf_counter(); import tercet; print(time.perf_counter() - start)"
 
