@@ -28,7 +28,9 @@ check: $(DEV) compiler ## the longer tests
 
 # OMP_NUM_THREADS: torch's own threads, of which each worker needs one
 torch: $(DEV) $(VENV)/.extras-torch,qat compiler ## the tests that need torch, longer ones too
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not nightly" tests/frontend/torch tests/integrations tests/training $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not nightly" tests/frontend/torch tests/integrations tests/training \
+		'tests/test_docs.py::test_examples_run[docs/pytorch.md]' \
+		'tests/test_docs.py::test_examples_run[docs/training.md]' $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each
 	TERCET_TEST_OPTIMIZE=-O3 $(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)
