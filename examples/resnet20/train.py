@@ -62,6 +62,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=None, help="folder of all runs (default: $TERCET_RUNS or a cache)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     options = parser.parse_args()
+    for path in (options.state, options.train, options.test):
+        if not Path(path).is_file():
+            parser.error(f"there is no file '{path}'")
     torch.set_num_threads(options.threads)
     setting, runs = SETTINGS[options.setting], options.runs or runs_folder()
     data = Cifar10(options.train, options.test, runs, seed=options.seed)
