@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,9 +27,6 @@ from .ir_dump import IMPORT_LABEL, IRDump
 from .lossy import Calibration, lossy_pass
 from .options import DEFAULTS, CompileOptions
 from .source import Model, program_of, source_hash
-
-if TYPE_CHECKING:
-    pass
 
 StageObserver = Callable[[str, "Program | None", float], None]
 """Called after every stage of a compilation with its label, the program (None once it is C) and the seconds it took."""

@@ -46,7 +46,7 @@ def verify_artifact(
         raise InputError(f"samples: expected at least 1, got {samples}")
     with load(artifact, threads=threads) as loaded:
         manifest, lossy = loaded.manifest, LOSSES in loaded.artifact.names
-        reference, second, notes = _opinions(against, manifest, lossy=lossy)
+        reference, second, same_source, notes = _opinions(against, manifest, lossy=lossy)
         chosen, original = _samples(manifest, inputs, samples), None
         if lossy:
             # The artifact is meant to differ from the model: it is compared with what its lossy passes made of it.
@@ -58,15 +58,17 @@ def verify_artifact(
             notes += bisection_notes(changing_passes(loaded, None if lossy else reference, chosen, rtol, tell))
         return verify_program(
             loaded, reference, chosen, second=second, original=original, notes=notes, per_layer=per_layer, rtol=rtol,
-            max_mismatch=max_mismatch, same_source=lossy or _same_source(against, manifest), on_progress=on_progress,
+            max_mismatch=max_mismatch, same_source=lossy or same_source, on_progress=on_progress,
         )  # fmt: skip
 
 
 def _opinions(
     model: Model, manifest: Manifest, *, lossy: bool
-) -> tuple[Program | None, SecondOpinion, list[str]]:
+) -> tuple[Program | None, SecondOpinion, bool, list[str]]:
     """The model's import, None where that fails, and onnxruntime on the model as it is or on the export of the import;
-    and what to say of them. Raises TercetError where neither says what the model means, or its ports are others."""
+    whether the artifact was compiled from this model; and what to say of all that.
+
+    Raises TercetError where neither says what the model means, or its ports are others."""
     made, notes = CompileOptions.from_json(manifest.options), list[str]()
     standard, why = standard_model(model)
     second = SecondOpinion(None, None, why) if standard is None else open_second_opinion(standard)
@@ -81,15 +83,11 @@ def _opinions(
         _check_same_ports(manifest, reference)
         if second.session is None:
             second = _on_export(reference, second.why)
-    if not _same_source(model, manifest):
+    if not (same_source := source_hash(model) == manifest.source_sha256):
         notes.append("the artifact was compiled from a different file than this model")
     if second.note:
         notes.append(second.note)
-    return reference, second, notes
-
-
-def _same_source(model: Model, manifest: Manifest) -> bool:
-    return source_hash(model) == manifest.source_sha256
+    return reference, second, same_source, notes
 
 
 def _on_export(reference: Program, why: str) -> SecondOpinion:

@@ -10,10 +10,8 @@ A change of weights is seen by torch's version counters, as optimizers and load_
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +22,7 @@ from torch.fx.traceback import preserve_node_meta
 from ..api import compile, load
 from ..frontend.torch.exported import decomposed, export_module
 from ..ir.errors import InputError, TercetError, UnsupportedError
+from ..ir.host import scratch_folder
 from ..runtime.load.loader import LoadedModel
 
 MOST_ARTIFACTS = 8
@@ -83,8 +82,8 @@ class _Graph:
             return None
         bound = _Bound(self.graph, inputs, self.fixed).eval()
         try:
-            with tempfile.TemporaryDirectory(prefix="tercet-torch-") as folder:
-                path = Path(folder) / "graph.tercet"
+            with scratch_folder() as folder:
+                path = folder / "graph.tercet"
                 exported = decomposed(export_module(bound, tuple(self.free(inputs)), None))
                 if changed := exported.graph_signature.user_inputs_to_mutate:
                     raise UnsupportedError(f"it changes its input in place: {', '.join(changed.values())}")

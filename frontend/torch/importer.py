@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, OutputKind
 from torch.fx import Node
-from torch.utils._pytree import tree_flatten_with_path, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map, tree_unflatten
 
 from ...ir.errors import ModelError, UnsupportedError
 from ...ir.names import ssa_hint
@@ -168,7 +168,7 @@ class _Import:
         target = node.fx.target
         args = [self._argument(a) for a in node.fx.args]
         kwargs = {name: self._argument(a) for name, a in node.fx.kwargs.items()}
-        flat = list(_leaves((args, kwargs)))
+        flat = tree_leaves((args, kwargs))
         python = _python_function(target)
         function = find(node.key)
         known = UNKNOWN not in flat
@@ -294,16 +294,6 @@ def _live(exported: ExportedProgram, stands_for: Mapping[Node, Node]) -> list[No
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
-
-
-def _leaves(argument: Any) -> Iterator[Any]:
-    if isinstance(argument, list | tuple):
-        for part in argument:
-            yield from _leaves(part)
-    elif isinstance(argument, dict):
-        yield from _leaves(list(argument.values()))
-    else:
-        yield argument
 
 
 def _own(argument: Any) -> Any:

@@ -41,6 +41,23 @@ class Quantizer(nn.Module):
         """Told how much of the training is done, from 0 to 1, before each step."""
 
 
+class FirstBatchQuantizer(Quantizer):
+    """A quantizer of activations some of whose parameters the first batch of a training sets."""
+
+    started: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def set_first(self, value: Tensor, *parameters: nn.Parameter) -> None:
+        """Gives parameters the value, in the first call of all."""
+        for parameter in parameters:
+            parameter.copy_(torch.where(self.started, parameter, value))
+        self.started.fill_(True)
+
+
 class WeightQuantizer(Quantizer):
     """A quantizer of weights, [outputs, inputs, ...]. latent_rate: by how much more than other parameters the latent
     weights should be moved by an optimizer."""

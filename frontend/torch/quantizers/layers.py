@@ -16,6 +16,13 @@ class QuantizedLayer(nn.Module):
     weight_quantizer: WeightQuantizer | None
     input_quantizer: Quantizer | None
 
+    def __init__(
+        self, *args: Any, weights: WeightQuantizer | None = None, inputs: Quantizer | None = None, **options: Any
+    ) -> None:
+        """args, options: of the layer of torch."""
+        super().__init__(*args, **options)
+        self.add_quantizers(weights, inputs)
+
     def add_quantizers(self, weights: WeightQuantizer | None, inputs: Quantizer | None) -> None:
         """Takes quantizers and fits the one of the weights to them as they are."""
         self.weight_quantizer = None if weights is None else weights.fit(self.weight).to(self.weight.device)
@@ -32,24 +39,12 @@ class QuantizedLayer(nn.Module):
 class Conv2d(QuantizedLayer, nn.Conv2d):
     """torch.nn.Conv2d with quantizers: `Conv2d(16, 32, 3, weights=TTQ(), inputs=AsymmetricActivations())`."""
 
-    def __init__(
-        self, *args: Any, weights: WeightQuantizer | None = None, inputs: Quantizer | None = None, **options: Any
-    ) -> None:
-        super().__init__(*args, **options)
-        self.add_quantizers(weights, inputs)
-
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(self.quantized_input(input), self.quantized_weight(), self.bias)
 
 
 class Linear(QuantizedLayer, nn.Linear):
     """torch.nn.Linear with quantizers."""
-
-    def __init__(
-        self, *args: Any, weights: WeightQuantizer | None = None, inputs: Quantizer | None = None, **options: Any
-    ) -> None:
-        super().__init__(*args, **options)
-        self.add_quantizers(weights, inputs)
 
     def forward(self, input: Tensor) -> Tensor:
         return nn.functional.linear(self.quantized_input(input), self.quantized_weight(), self.bias)

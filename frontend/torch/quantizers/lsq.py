@@ -7,7 +7,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from .base import Quantizer, WeightQuantizer, trained
+from .base import FirstBatchQuantizer, WeightQuantizer, trained
 from .straight_through import scaled_gradient, straight_through
 
 SMALLEST = 1e-6
@@ -55,13 +55,11 @@ class LSQWeights(WeightQuantizer):
         self.step.clamp_(min=SMALLEST)
 
 
-class LSQActivations(Quantizer):
+class LSQActivations(FirstBatchQuantizer):
     """Activations of 2 to 8 bits, one trained step a layer, which the first batch of the training sets.
 
     Source: as LSQWeights.
     """
-
-    started: Tensor
 
     def __init__(self, bits: int, *, signed: bool = False) -> None:
         """signed: for inputs that may be negative; else negative ones become 0."""
@@ -69,19 +67,12 @@ class LSQActivations(Quantizer):
         self.bits = _checked(bits)
         self.least, self.most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         self.step = trained(1.0)
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def quantize(self, tensor: Tensor) -> Tensor:
         if self.training:
-            self._start(tensor)
+            self.set_first(first_step(tensor.detach().abs().mean().float(), self.most), self.step)
         step = scaled_gradient(self.step, 1 / sqrt(max(tensor[0].numel(), 1) * self.most))
         return lsq(tensor, step, self.least, self.most)
-
-    @torch.no_grad()
-    def _start(self, tensor: Tensor) -> None:
-        step = first_step(tensor.detach().abs().mean().float(), self.most)
-        self.step.copy_(torch.where(self.started, self.step, step))
-        self.started.fill_(True)
 
     @torch.no_grad()
     def constrain(self) -> None:

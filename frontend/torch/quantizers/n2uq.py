@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import Quantizer, trained
+from .base import FirstBatchQuantizer, trained
 from .lsq import SMALLEST, first_step
 from .straight_through import straight_through
 
 
-class N2UQ(Quantizer):
+class N2UQ(FirstBatchQuantizer):
     """Activations 0, 1, .. 2^bits - 1 times a trained scale: as many as thresholds are passed. What is compiled are
     the thresholds, folded into the integer sums before, and the integers.
 
@@ -20,8 +20,6 @@ class N2UQ(Quantizer):
     The first batch of the training sets lengths and scale, equal ones, as LSQ would.
     """
 
-    started: Tensor
-
     def __init__(self, bits: int) -> None:
         super().__init__()
         if not 1 <= bits <= 4:
@@ -29,24 +27,17 @@ class N2UQ(Quantizer):
         self.bits, self.most = bits, 2**bits - 1
         self.start, self.scale = trained(0.0), trained(1.0)
         self.lengths = trained(torch.ones(self.most))
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def quantize(self, tensor: Tensor) -> Tensor:
         if self.training:
-            self._begin(tensor)
+            step = first_step(tensor.detach().abs().mean().float(), self.most)
+            self.set_first(step, self.lengths, self.scale)
         begins = self.start + self.lengths.cumsum(0) - self.lengths
         surrogate, passed = torch.zeros_like(tensor), torch.zeros_like(tensor)
         for begin, length in zip(begins.unbind(), self.lengths.unbind(), strict=True):
             surrogate = surrogate + ((tensor - begin) / length).clamp(0, 1)
             passed = passed + (tensor >= begin + length / 2).to(tensor.dtype)
         return self.scale * straight_through(surrogate, passed)
-
-    @torch.no_grad()
-    def _begin(self, tensor: Tensor) -> None:
-        step = first_step(tensor.detach().abs().mean().float(), self.most)
-        self.lengths.copy_(torch.where(self.started, self.lengths, step))
-        self.scale.copy_(torch.where(self.started, self.scale, step))
-        self.started.fill_(True)
 
     @torch.no_grad()
     def constrain(self) -> None:

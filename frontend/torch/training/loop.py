@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,8 @@ def train(
     """
     if bool(recipe.distillation) != (teacher is not None):
         raise InputError("distillation takes both: a share of the loss in the recipe, and a teacher")
-    if process is None:
-        with processes() as found:
-            return _Run(model, data, recipe, folder, teacher, loss, found, quiet).go(epochs)
-    return _Run(model, data, recipe, folder, teacher, loss, process, quiet).go(epochs)
+    with processes() if process is None else nullcontext(process) as found:
+        return _Run(model, data, recipe, folder, teacher, loss, found, quiet).go(epochs)
 
 
 class _Run:

@@ -40,7 +40,7 @@ def shares(model: nn.Module) -> dict[str, dict[int, float]]:
 @torch.no_grad()
 def density(model: nn.Module) -> float:
     """The share of quantized weights that are not 0; 1 where none is quantized."""
-    sizes = {name: layer.weight.numel() for name, layer in quantized_layers(model)}
-    zeros = sum(sizes[name] * codes.get(0, 0.0) for name, codes in shares(model).items())
-    total = sum(sizes[name] for name in shares(model))
+    sizes, found = {name: layer.weight.numel() for name, layer in quantized_layers(model)}, shares(model)
+    zeros = sum(sizes[name] * codes.get(0, 0.0) for name, codes in found.items())
+    total = sum(sizes[name] for name in found)
     return 1 - zeros / total if total else 1.0
