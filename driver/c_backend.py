@@ -19,6 +19,7 @@ from ..backends.c.toolchain import (
     find_compiler,
     target_flags,
     threading_flags,
+    with_gcc_flags,
 )
 from ..ir.errors import InputError
 from ..ir.host import scratch_folder
@@ -117,7 +118,7 @@ class CCompilation:
         special = {
             one.target: (*target_flags(one.machine, compiler), *emitted.flags[one.target]) for one in self.variants
         }
-        kernels = target_units(program.name, sources, special)
+        kernels = with_gcc_flags(target_units(program.name, sources, special), emitted.gcc_flags, compiler)
         with scratch_folder() as folder:
             name = soname(prefix_of(program.name))
             library = compile_shared(

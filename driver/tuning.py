@@ -15,7 +15,7 @@ import numpy as np
 from ..backends.c.emit import emit_model
 from ..backends.c.lowering.tune import Times
 from ..backends.c.target import Target, runs_here
-from ..backends.c.toolchain import compile_shared, find_compiler, target_flags
+from ..backends.c.toolchain import compile_shared, find_compiler, target_flags, with_gcc_flags
 from ..ir.errors import TercetError, UnsupportedError
 from ..ir.host import scratch_folder
 from ..ir.program import Program
@@ -120,8 +120,9 @@ class Tuner:
         with scratch_folder() as folder:
             sources = merge_sources(emitted.sources, interface, {"clock.c": CLOCK})
             path = compile_shared(
-                sources, folder, (*self._flags, *BUSY), self.jobs, compiler=self._compiler, layers=emitted.nodes
-            )
+                sources, folder, (*self._flags, *BUSY), self.jobs, compiler=self._compiler, layers=emitted.nodes,
+                unit_flags=with_gcc_flags({}, emitted.gcc_flags, self._compiler),
+            )  # fmt: skip
             clock = ctypes.CDLL(str(path)).cycles_per_second
             clock.restype, clock.argtypes = ctypes.c_double, [ctypes.c_long]
             library = Library(path.read_bytes(), prefix_of(program.name), "tuning")

@@ -56,11 +56,13 @@ class Emitted:
     code is the same; without the runtime's files.
 
     layers: one entry per step, in order, for layers.json. nodes: file name -> source layers, for compiler errors.
+    gcc_flags: file name -> `KernelCode.gcc_flags`, of the files that have any.
     """
 
     sources: dict[str, str | bytes]
     layers: list[dict[str, object]]
     nodes: dict[str, str]
+    gcc_flags: dict[str, tuple[str, ...]]
 
 
 @dataclass
@@ -144,6 +146,7 @@ def emit_model(
     sources: dict[str, str | bytes] = {TARGET_FILE: target_header(target.name, target.prelude, target.instructions)}
     layers: list[dict[str, object]] = []
     nodes: dict[str, str] = {}
+    gcc_flags: dict[str, tuple[str, ...]] = {}
     plans = plans or Plans(target, ENGINES)
     weights, steps = _Weights(compact, Blob() if blob is None else blob), []
     first = dict[str, str]()  # nameless C -> the symbol that has it
@@ -164,12 +167,14 @@ def emit_model(
         if (symbol := first.setdefault(_nameless(step), step.symbol)) == step.symbol:
             sources[name] = _file(step)
             nodes[name] = describe(op)
+            if step.code.gcc_flags:
+                gcc_flags[name] = step.code.gcc_flags
         else:
             sources[f"{symbol}.c"] = f"{sources[f'{symbol}.c']}\n{_call(step, symbol)}"
     sources[DEFINITION_FILE] = _definition(program, steps, weights, target)
     sources[WEIGHTS_FILE] = bytes(weights.blob)
     sources[WEIGHTS_SOURCE] = WEIGHTS_ASSEMBLY
-    return Emitted(sources, layers, nodes)
+    return Emitted(sources, layers, nodes, gcc_flags)
 
 
 def _emit_step(op: Operation, index: int, program: Program, plans: Plans) -> _Step:

@@ -33,13 +33,15 @@ class Part:
 class EmittedTargets:
     """The C of one or more parts. sources: path -> content, without the runtime's files. layers: of each part, one
     entry per step. nodes: path -> source layers, for compiler errors. definitions: of each part, its name at link
-    level. flags: of each target, by its name, what its files are compiled with beside the target's own flags."""
+    level. flags: of each target, by its name, what its files are compiled with beside the target's own flags.
+    gcc_flags: path -> what gcc compiles this file with beside those."""
 
     sources: dict[str, str | bytes]
     layers: list[list[dict[str, object]]]
     nodes: dict[str, str]
     definitions: list[str]
     flags: dict[str, tuple[str, ...]]
+    gcc_flags: dict[str, tuple[str, ...]]
 
 
 def emit_targets(parts: Sequence[Part]) -> EmittedTargets:
@@ -50,8 +52,11 @@ def emit_targets(parts: Sequence[Part]) -> EmittedTargets:
     if len(parts) == 1:
         (part,) = parts
         emitted = emit_model(part.program, part.target, part.plans)
-        return EmittedTargets(emitted.sources, [emitted.layers], emitted.nodes, [DEFINITION], {part.target.name: ()})
-    made, blob = EmittedTargets({}, [], {}, [], {}), Blob()
+        flags = {part.target.name: ()}
+        return EmittedTargets(
+            emitted.sources, [emitted.layers], emitted.nodes, [DEFINITION], flags, emitted.gcc_flags
+        )
+    made, blob = EmittedTargets({}, [], {}, [], {}, {}), Blob()
     for part in parts:
         folder = part.target.name
         emitted = emit_model(part.program, part.target, part.plans, blob=blob)
@@ -60,6 +65,7 @@ def emit_targets(parts: Sequence[Part]) -> EmittedTargets:
         symbols = [*(str(layer["symbol"]) for layer in emitted.layers), DEFINITION]
         made.sources[f"{folder}/{SYMBOLS_FILE}"] = _symbols_header(part.target, symbols)
         made.nodes.update({f"{folder}/{file}": nodes for file, nodes in emitted.nodes.items()})
+        made.gcc_flags.update({f"{folder}/{file}": flags for file, flags in emitted.gcc_flags.items()})
         made.layers.append(emitted.layers)
         made.definitions.append(_linked(part.target, DEFINITION))
         made.flags[folder] = include_flags(folder)

@@ -163,7 +163,8 @@ class KernelCode:
 
     defines: constants that its headers and Python share. headers: files copied beside the generated source, included in
     order. scratch: bytes per part, 64-byte aligned.
-    parallel: False when only part 0 does work (the runtime then skips the other threads).
+    parallel: False when only part 0 does work (the runtime then skips the other threads). gcc_flags: what gcc compiles
+    it with beside the target's flags; they change how long it takes, not what the code means.
     """
 
     source: str
@@ -172,6 +173,7 @@ class KernelCode:
     scratch: int = 0
     parallel: bool = True
     defines: Mapping[str, int] = field(default_factory=dict)
+    gcc_flags: tuple[str, ...] = ()
 
 
 class Choices(Protocol):

@@ -140,6 +140,14 @@ def target_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
     return (*flags, f"-DTERCET_VECTOR_BYTES={target.vector_bytes}")
 
 
+def with_gcc_flags(
+    flags: Mapping[str, Sequence[str]], gcc_flags: Mapping[str, Sequence[str]], compiler: Compiler
+) -> dict[str, Sequence[str]]:
+    """The flags of single files with those that only gcc understands, where it is the compiler."""
+    more = gcc_flags if compiler.name == "gcc" else {}
+    return {file: (*flags.get(file, ()), *more.get(file, ())) for file in {**flags, **more}}
+
+
 def baseline_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
     """The arguments for code that every CPU of the target's machine runs."""
     flags = BASELINES[target.machine]

@@ -18,6 +18,7 @@ from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines.adder_graph import ENGINE
 from tercet.backends.c.engines.adder_graph.order import components, evaluation_order, traffic
 from tercet.backends.c.engines.adder_graph.plan import read_plan
+from tercet.backends.c.engines.adder_graph.statements import MOST_TERMS, statements_of
 from tercet.backends.c.lowering.select_engines import build_kernel, fusable_group
 from tercet.backends.c.sum_search import NativeSearch
 from tercet.backends.c.target import find_target
@@ -137,28 +138,57 @@ def test_refuses() -> None:
 def test_orders_are_complete_and_operands_come_first(rows: int, columns: int, seed: int) -> None:
     matrix = np.random.default_rng(seed).integers(-1, 2, (rows, columns))
     graph = merge_sums(matrix, trials=5, search=NativeSearch)
+    statements = statements_of(graph, [1] * (graph.inputs + graph.adds))
     seen = set(range(graph.inputs))
-    for nodes in components(graph):
-        for node in evaluation_order(graph, nodes):
-            at = node - graph.inputs
-            assert {int(graph.left[at]), int(graph.right[at])} <= seen and node not in seen
+    for nodes in components(statements):
+        for node in evaluation_order(statements, nodes):
+            assert {value for value, _ in statements[node]} <= seen and node not in seen
             seen.add(node)
-    assert len(seen) == graph.inputs + graph.adds
+    assert len(seen) == graph.inputs + len(statements)
+
+
+@given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 2**32 - 1), st.booleans())
+def test_statements_compute_the_graph(rows: int, columns: int, seed: int, wide: bool) -> None:
+    random = np.random.default_rng(seed)
+    graph = merge_sums(random.integers(-1, 2, (rows, columns)), trials=5, search=NativeSearch)
+    values = graph.inputs + graph.adds
+    lanes = random.integers(1, 3, values).tolist() if wide else [1] * values
+    statements, x = statements_of(graph, lanes), random.integers(-9, 10, columns)
+    sums = dict(enumerate(x.tolist()))
+    for node, terms in statements.items():
+        assert not terms[0].negative and len(terms) <= MOST_TERMS
+        sums[node] = sum(-sums[value] if negative else sums[value] for value, negative in terms)
+    signs = np.where(graph.negate, -1, 1).tolist()
+    ends = [sign * sums[v] if v >= 0 else 0 for v, sign in zip(graph.outputs.tolist(), signs, strict=True)]
+    assert ends == graph.evaluate(x).tolist()
+    assert sum(len(terms) - 1 for terms in statements.values()) == graph.adds
+
+
+def test_sums_of_inputs_join_the_statement_that_uses_them() -> None:
+    graph = merge_sums(np.array([[1, 1, -1, 0, 1, 1], [1, 1, -1, 1, 0, -1]]), search=NativeSearch)
+    values = graph.inputs + graph.adds
+    shared, *ends = statements_of(graph, [1] * values).values()
+    assert sorted(term.value for term in shared) == [0, 1, 2]  # used twice: it has a statement of its own
+    assert [len(terms) for terms in ends] == [3, 3]
+    assert all(graph.inputs + 1 in [term.value for term in terms] for terms in ends)  # it: the second node
+    assert all(len(terms) == 2 for terms in statements_of(graph, [2] * values).values())  # lanes that no load widens
 
 
 def test_components_share_no_sums() -> None:
     block = np.array([[1, 1, 1], [1, 1, -1]])
     graph = merge_sums(np.kron(np.eye(3, dtype=int), block), search=NativeSearch)
-    assert [len(nodes) for nodes in components(graph)] == [3, 3, 3]
+    statements = statements_of(graph, [2] * (graph.inputs + graph.adds))
+    assert [len(nodes) for nodes in components(statements)] == [3, 3, 3]
 
 
 def test_a_good_order_needs_less_memory_than_the_graph_s_own() -> None:
     matrix = np.random.default_rng(0).integers(-1, 2, (16, 144))
     graph = merge_sums(matrix, trials=50, search=NativeSearch)
-    order = [node for nodes in components(graph) for node in evaluation_order(graph, nodes)]
-    good, own = (traffic(graph, o, 14) for o in (order, range(graph.inputs, graph.inputs + graph.adds)))
+    statements = statements_of(graph, [1] * (graph.inputs + graph.adds))
+    order = [node for nodes in components(statements) for node in evaluation_order(statements, nodes)]
+    good, own = (traffic(statements, o, 14) for o in (order, list(statements)))
     assert good.alive < own.alive and good.stores < own.stores
-    assert traffic(graph, order, 10**6).stores == 0
+    assert traffic(statements, order, 10**6).stores == 0
 
 
 def test_inputs_that_leave_the_first_cache_cost_more() -> None:

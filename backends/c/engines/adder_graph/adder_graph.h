@@ -13,7 +13,7 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #define SUMS_STRAIGHT                                                                                                  \
     __attribute__((optimize("O1", "schedule-insns2", "no-tree-reassoc", "no-tree-forwprop", "no-tree-ter",             \
-                            "no-tree-sink", "no-tree-dse", "no-dse", "no-tree-fre", "no-tree-pta")))
+                            "no-tree-sink", "no-tree-dse", "no-dse", "no-tree-fre", "no-tree-pta", "no-tree-ccp")))
 #else
 #define SUMS_STRAIGHT
 #endif
@@ -57,27 +57,19 @@ SUMS_INLINE sums_8 sums_32to8(sums_32 x) {
     return sums_16to8(sums_32to16(x));
 }
 
-/* Pixels of int8 (sums_x..) or uint8 (sums_u..; sums_u8 for 0..127) as lanes of 8, 16 or 32 bits. What a kernel says most
- * often, loads and additions of bytes, are macros: calls double the time that the compiler takes. */
+/* A vector of the pixels from x + offset on, int8 (X..) or uint8 (U..; U8 for 0..127), as lanes of 8, 16 or 32 bits.
+ * Macros: what a kernel says most often doubles the time that the compiler takes where it is a call. */
 typedef uint8_t sums_8_at __attribute__((vector_size(TERCET_VECTOR_BYTES), aligned(1), may_alias));
-#define sums_x8(from) ((sums_8)*(const sums_8_at *)(from))
-#define sums_u8(from) sums_x8(from)
+#define X8(offset) ((sums_8)*(const sums_8_at *)(x + offset))
+#define U8(offset) X8(offset)
+#define X16(offset) sums_8to16(X8(offset))
+#define X32(offset) sums_8to32(X8(offset))
+#define U16(offset) sums_u8to16(X8(offset))
+#define U32(offset) sums_16to32(U16(offset))
 
-SUMS_INLINE sums_16 sums_x16(const unsigned char *from) {
-    return sums_8to16(sums_x8(from));
-}
-
-SUMS_INLINE sums_32 sums_x32(const unsigned char *from) {
-    return sums_8to32(sums_x8(from));
-}
-
-SUMS_INLINE sums_16 sums_u16(const unsigned char *from) {
-    const sums_u16v pairs = (sums_u16v)sums_x8(from);
+SUMS_INLINE sums_16 sums_u8to16(sums_8 x) {
+    const sums_u16v pairs = (sums_u16v)x;
     return (sums_16){{pairs & 255, pairs >> 8}};
-}
-
-SUMS_INLINE sums_32 sums_u32(const unsigned char *from) {
-    return sums_16to32(sums_u16(from));
 }
 
 /* Makes the compiler forget what it has loaded from x. It would keep inputs that are used again, and spill them to the
@@ -98,9 +90,6 @@ SUMS_INLINE sums_32 sums_all32(int number) {
     const sums_u32v all = (sums_u32v){0} + (uint32_t)number;
     return (sums_32){{all, all, all, all}};
 }
-
-#define sums_add8(a, b) ((a) + (b))
-#define sums_sub8(a, b) ((a) - (b))
 
 SUMS_INLINE sums_16 sums_add16(sums_16 a, sums_16 b) {
     return (sums_16){{a.v[0] + b.v[0], a.v[1] + b.v[1]}};

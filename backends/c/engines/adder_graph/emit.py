@@ -1,7 +1,8 @@
-"""The C of an adder graph: one statement for each addition, one for each output."""
+"""The C of an adder graph: a statement for each sum that is named, and one for each output."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
 from ...text import Lines
 from .plan import Plan, lane_for
+from .statements import Term
 
 FORGET = 32  # additions after which inputs are loaded again: measured, 8 to 64 are alike
+GCC_FLAGS = ("--param=max-combine-insns=2",)  # an addition and its load; longer chains take a fifth of gcc's time
 HEADER = Path(__file__).with_name("adder_graph.h")
 
 
@@ -43,11 +46,12 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
     )
     with out.block(f"void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"sums_conv(&{symbol}_layer, task, {results.finish});")
-    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch(layout.field("pitch")))
+    scratch = plan.scratch(layout.field("pitch"))
+    return KernelCode(out.text(), constants, (*HEADERS, HEADER), scratch, gcc_flags=GCC_FLAGS)
 
 
 class _Statements:
-    """Writes the body: additions in the plan's order, each output as soon as its sum is there."""
+    """Writes the body: sums in the plan's order, each output as soon as its sum is there."""
 
     def __init__(self, plan: Plan, layout: PlanesLayout, mask: str, out: Lines) -> None:
         self.plan, self.graph, self.mask, self.out = plan, plan.graph, mask, out
@@ -64,23 +68,27 @@ class _Statements:
         if first:
             for value in [v for v in sorted(self.ends) if v < self.graph.inputs]:
                 self._finish(value)
-        for i, node in enumerate(nodes):
-            if i % FORGET == FORGET - 1:
+        added = 0
+        for node in nodes:
+            terms = self.plan.statements[node]
+            if added >= FORGET:
                 self.out.add("SUMS_FORGET(x);")
-            self._add(node)
+                added = 0
+            added += len(terms) - 1
+            self._sum(node, terms)
             self._finish(node)
 
-    def _add(self, node: int) -> None:
-        at, lane = node - self.graph.inputs, self.plan.lanes[node]
-        a, b = (self._value(int(side[at]), lane) for side in (self.graph.left, self.graph.right))
-        how = "sub" if self.graph.subtract[at] else "add"
-        self.out.add(f"const sums_{8 * lane} t{at} = sums_{how}{8 * lane}({a}, {b});")
+    def _sum(self, node: int, terms: Sequence[Term]) -> None:
+        lane = self.plan.lanes[node]
+        text = self._value(terms[0].value, lane)
+        for value, negative in terms[1:]:
+            text = _added(text, self._value(value, lane), lane, negative=negative)
+        self.out.add(f"const sums_{8 * lane} t{node - self.graph.inputs} = {text};")
 
     def _value(self, value: int, lane: int) -> str:
         """A value as an expression with lanes of so many bytes, which are no narrower than its own."""
         if value < self.graph.inputs:
-            unsigned = "u" if self.plan.problem.unsigned else "x"
-            return f"sums_{unsigned}{8 * lane}(x + {self.offsets[value]})"
+            return f"{'U' if self.plan.problem.unsigned else 'X'}{8 * lane}({self.offsets[value]})"
         name, own = f"t{value - self.graph.inputs}", self.plan.lanes[value]
         if own == lane:
             return name
@@ -112,8 +120,8 @@ class _Statements:
         lane = max(self.plan.lanes[value], lane_for(min(ends) + bias, max(ends) + bias), lane_for(bias, bias))
         text = self._value(value, lane)
         if sign < 0:
-            return lane, f"sums_sub{8 * lane}(sums_all{8 * lane}({bias}), {text})"
-        return lane, f"sums_add{8 * lane}({text}, sums_all{8 * lane}({bias}))" if bias else text
+            return lane, _added(f"sums_all{8 * lane}({bias})", text, lane, negative=True)
+        return lane, _added(text, f"sums_all{8 * lane}({bias})", lane) if bias else text
 
     def _range(self, value: int) -> tuple[int, int]:
         least, most = self.plan.ranges
@@ -157,3 +165,10 @@ class _Statements:
         start, step = ((v - info.min) % 256 + info.min for v in (start, step))
         count, text = len(bounds), ", ".join(map(str, bounds))
         return f"sums_levels{8 * lane}({self._value(value, lane)}, {start}, {step}, {count}, (const int[]){{{text}}})"
+
+
+def _added(a: str, b: str, lane: int, *, negative: bool = False) -> str:
+    """a + b, or a - b. Bytes are one vector, wider lanes several."""
+    if lane == 1:
+        return f"{a} {'-' if negative else '+'} {b}"
+    return f"sums_{'sub' if negative else 'add'}{8 * lane}({a}, {b})"

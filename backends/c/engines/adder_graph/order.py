@@ -1,4 +1,4 @@
-"""In which order the additions of a graph are done, so that few values are alive, and what memory they then take."""
+"""In which order the statements of a graph are done, so that few values are alive, and what memory they then take."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from .....ir.sum_graph import SumGraph
+from .statements import Statements
 
 
 @dataclass(frozen=True)
@@ -21,46 +19,43 @@ class Traffic:
     alive: int
 
 
-def components(graph: SumGraph) -> list[list[int]]:
-    """The nodes (as values, inputs + i) in sets that share no sums, each in the graph's order."""
-    root = list(range(graph.inputs + graph.adds))
+def components(statements: Statements) -> list[list[int]]:
+    """The nodes in sets that share no sums, each in the statements' order."""
+    root = {node: node for node in statements}
 
-    def find(value: int) -> int:
-        while root[value] != value:
-            root[value] = value = root[root[value]]
-        return value
+    def find(node: int) -> int:
+        while root[node] != node:
+            root[node] = node = root[root[node]]
+        return node
 
-    for node, pair in enumerate(zip(graph.left.tolist(), graph.right.tolist(), strict=True), graph.inputs):
-        for value in pair:
-            if value >= graph.inputs:
+    for node, terms in statements.items():
+        for value, _ in terms:
+            if value in statements:
                 root[find(value)] = find(node)
     found: dict[int, list[int]] = {}
-    for node in range(graph.inputs, len(root)):
+    for node in statements:
         found.setdefault(find(node), []).append(node)
     return list(found.values())
 
 
-def evaluation_order(graph: SumGraph, nodes: Sequence[int]) -> list[int]:
+def evaluation_order(statements: Statements, nodes: Sequence[int]) -> list[int]:
     """The nodes of one component, operands first.
 
-    Greedy: of the additions that can be done, the one that ends the most lives; among equals the one whose operands are
-    the youngest, so that a register still holds them. An addition that only begins a life waits until the output that
-    misses the fewest additions asks for it.
+    Greedy: of the statements that can be done, the one that ends the most lives; among equals the one whose operands
+    are the youngest, so that a register still holds them. A statement that only begins a life waits until the output
+    that misses the fewest statements asks for it.
     """
-    state = _Order(graph, nodes)
+    state = _Order(statements, nodes)
     while len(state.order) < len(nodes):
         state.do(state.best_ready() or state.next_leaf())
     return state.order
 
 
 class _Order:
-    """The state of evaluation_order. Values below `inputs` are always there and never alive."""
+    """The state of evaluation_order. Inputs are always there and never alive."""
 
-    def __init__(self, graph: SumGraph, nodes: Sequence[int]) -> None:
-        self.inputs = graph.inputs
-        at = np.array(nodes, int) - graph.inputs
-        pairs = zip(nodes, graph.left[at].tolist(), graph.right[at].tolist(), strict=True)
-        self.operands = {n: [v for v in {a, b} if v >= graph.inputs] for n, a, b in pairs}
+    def __init__(self, statements: Statements, nodes: Sequence[int]) -> None:
+        self.operands = {n: list({v for v, _ in statements[n] if v in statements}) for n in nodes}
         self.users: dict[int, list[int]] = {n: [] for n in nodes}
         below: dict[int, int] = {}  # the nodes that a node needs, itself among them, as a set of bits
         self.bit = {n: 1 << i for i, n in enumerate(nodes)}
@@ -85,7 +80,7 @@ class _Order:
         return bool(self.users[node]) - ended, -max((self.born[v] for v in self.operands[node]), default=-1), node
 
     def best_ready(self) -> int | None:
-        """The best addition that begins no more lives than it ends; None where there is none."""
+        """The best statement that begins no more lives than it ends; None where there is none."""
         while self.ready:
             entry = heapq.heappop(self.ready)
             node = entry[2]
@@ -126,31 +121,29 @@ class _Order:
                 heapq.heappush(self.ready, self._rank(user))
 
 
-def traffic(graph: SumGraph, order: Sequence[int], registers: int) -> Traffic:
+def traffic(statements: Statements, order: Sequence[int], registers: int) -> Traffic:
     """What the order costs on a machine with so many registers that gives up the value used furthest in the future."""
-    inputs = graph.inputs
-    at = np.array(order, int) - inputs
-    pairs = list(zip(graph.left[at].tolist(), graph.right[at].tolist(), strict=True))
+    operands = [list(dict.fromkeys(value for value, _ in statements[node])) for node in order]
     uses: dict[int, list[int]] = {}
     for i in range(len(order) - 1, -1, -1):
-        for value in set(pairs[i]):
+        for value in operands[i]:
             uses.setdefault(value, []).append(i)  # the next one last
     held: dict[int, int] = {}  # value -> its next use
     stored: set[int] = set()
     loads = stores = alive = most = 0
-    for node, pair in zip(order, pairs, strict=True):
-        for value in dict.fromkeys((*pair, node)):
+    for node, values in zip(order, operands, strict=True):
+        for value in (*values, node):
             places = uses.get(value)
             if places and value != node:
                 loads += value not in held
                 places.pop()
-                alive -= value >= inputs and not places
+                alive -= value in statements and not places
             if not places:
                 held.pop(value, None)
                 continue
             if value not in held and len(held) >= registers:
                 victim = max(held, key=held.__getitem__)
-                if victim >= inputs and victim not in stored:
+                if victim in statements and victim not in stored:
                     stored.add(victim)
                     stores += 1
                 del held[victim]
