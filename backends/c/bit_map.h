@@ -8,7 +8,6 @@
 #error "maps in bits need the lowest byte of a word first"
 #endif
 
-#define BIT_MAP_INLINE static inline __attribute__((always_inline))
 #define BIT_MAP_RUN 64 /* pixels that are turned around together */
 #define BIT_MAP_ONES 0x0101010101010101u
 
@@ -22,17 +21,17 @@ struct bit_map {
 };
 
 /* Words from one pixel to the next. */
-BIT_MAP_INLINE int64_t bit_map_pixel(const struct bit_map *b) {
+TERCET_INLINE int64_t bit_map_pixel(const struct bit_map *b) {
     return (int64_t)b->groups * b->words * b->planes;
 }
 
 /* The byte of a pixel that holds bit `plane` of channels 8 * octet .. 8 * octet + 7 of a group. */
-BIT_MAP_INLINE int64_t bit_map_byte(const struct bit_map *b, int64_t group, int octet, int plane) {
+TERCET_INLINE int64_t bit_map_byte(const struct bit_map *b, int64_t group, int octet, int plane) {
     return ((group * b->words + octet / 8) * b->planes + plane) * 8 + octet % 8;
 }
 
 /* Which bits of an octet are channels. */
-BIT_MAP_INLINE unsigned bit_map_valid(const struct bit_map *b, int octet) {
+TERCET_INLINE unsigned bit_map_valid(const struct bit_map *b, int octet) {
     const int left = b->channels - 8 * octet;
     return left >= 8 ? 255u : left > 0 ? (1u << left) - 1 : 0u;
 }
@@ -40,8 +39,8 @@ BIT_MAP_INLINE unsigned bit_map_valid(const struct bit_map *b, int octet) {
 /* -- from bytes ---------------------------------------------------------------------------------------------------- */
 
 /* Pixels [pixel, pixel + count), at most BIT_MAP_RUN, of the channels from `channel` on. to: the first of them. */
-BIT_MAP_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *map, const void *in, int64_t channel,
-                                 uint64_t *to, int64_t pixel, int count) {
+TERCET_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *map, const void *in, int64_t channel,
+                                uint64_t *to, int64_t pixel, int count) {
     for (int64_t group = 0; group < b->groups; group++)
         for (int octet = 0; octet < 8 * b->words; octet++) {
             unsigned char rows[8][BIT_MAP_RUN] = {{0}}, bits[BIT_MAP_RUN];
@@ -64,7 +63,7 @@ BIT_MAP_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *m
 }
 
 /* A pixel whose channels are neighbouring bytes. */
-BIT_MAP_INLINE void bit_map_pack_pixel(const struct bit_map *b, const unsigned char *from, uint64_t *to) {
+TERCET_INLINE void bit_map_pack_pixel(const struct bit_map *b, const unsigned char *from, uint64_t *to) {
     for (int64_t group = 0; group < b->groups; group++, from += b->channels)
         for (int octet = 0; octet < 8 * b->words; octet++) {
             const unsigned valid = bit_map_valid(b, octet);
@@ -82,8 +81,8 @@ BIT_MAP_INLINE void bit_map_pack_pixel(const struct bit_map *b, const unsigned c
 }
 
 /* A whole map [outer, channels, inner]; parts share its pixels. map: [outer * channels, inner]. */
-BIT_MAP_INLINE void bit_map_from_bytes(const struct tercet_task *task, const struct bit_map *b, const struct planes *map,
-                                       int64_t outer) {
+TERCET_INLINE void bit_map_from_bytes(const struct tercet_task *task, const struct bit_map *b, const struct planes *map,
+                                      int64_t outer) {
     const int64_t inner = (int64_t)map->height * map->width, runs = (inner + BIT_MAP_RUN - 1) / BIT_MAP_RUN;
     const int64_t channels = (int64_t)b->groups * b->channels;
     const unsigned char *in = task->in[0];
@@ -104,8 +103,8 @@ BIT_MAP_INLINE void bit_map_from_bytes(const struct tercet_task *task, const str
 }
 
 /* From one grouping of the channels to another; parts share the pixels. */
-BIT_MAP_INLINE void bit_map_regroup(const struct tercet_task *task, const struct bit_map *from, const struct bit_map *to,
-                                    int64_t pixels) {
+TERCET_INLINE void bit_map_regroup(const struct tercet_task *task, const struct bit_map *from, const struct bit_map *to,
+                                   int64_t pixels) {
     int64_t begin, end;
     tercet_share(task, pixels, 1, &begin, &end);
     for (int64_t pixel = begin; pixel < end; pixel++) {
@@ -128,15 +127,15 @@ BIT_MAP_INLINE void bit_map_regroup(const struct tercet_task *task, const struct
 /* -- to bytes ------------------------------------------------------------------------------------------------------ */
 
 /* The value of every bit j of the octets, bits[plane]. */
-BIT_MAP_INLINE unsigned char bit_map_value(const struct bit_map *b, unsigned first, unsigned second, int j) {
+TERCET_INLINE unsigned char bit_map_value(const struct bit_map *b, unsigned first, unsigned second, int j) {
     if (b->planes == 2)
         return (unsigned char)((first >> j & 1) | -(second >> j & 1));
     return (unsigned char)((-(first >> j & 1) & (unsigned)(b->low ^ b->high)) ^ (unsigned)b->low);
 }
 
 /* Octets [begin, end) of a group of pixels [pixel, pixel + count). from: the first pixel; channel: the group's first. */
-BIT_MAP_INLINE void bit_map_unpack(const struct bit_map *b, const struct planes *map, void *out, int64_t channel,
-                                   const uint64_t *from, int64_t group, int begin, int end, int64_t pixel, int64_t count) {
+TERCET_INLINE void bit_map_unpack(const struct bit_map *b, const struct planes *map, void *out, int64_t channel,
+                                  const uint64_t *from, int64_t group, int begin, int end, int64_t pixel, int64_t count) {
     for (int64_t done = 0; done < count; done += BIT_MAP_RUN) {
         const int run = count - done < BIT_MAP_RUN ? (int)(count - done) : BIT_MAP_RUN;
         for (int octet = begin; octet < end; octet++) {
@@ -157,8 +156,8 @@ BIT_MAP_INLINE void bit_map_unpack(const struct bit_map *b, const struct planes 
 }
 
 /* The same for pixels whose channels are neighbouring bytes. to: the first channel of the group. */
-BIT_MAP_INLINE void bit_map_unpack_pixel(const struct bit_map *b, unsigned char *to, const uint64_t *from, int64_t group,
-                                         int begin, int end) {
+TERCET_INLINE void bit_map_unpack_pixel(const struct bit_map *b, unsigned char *to, const uint64_t *from, int64_t group,
+                                        int begin, int end) {
     const unsigned char *bytes = (const unsigned char *)from;
     for (int octet = begin; octet < end; octet++) {
         const unsigned first = bytes[bit_map_byte(b, group, octet, 0)];
@@ -172,8 +171,8 @@ BIT_MAP_INLINE void bit_map_unpack_pixel(const struct bit_map *b, unsigned char 
 }
 
 /* A whole map, as bit_map_from_bytes. */
-BIT_MAP_INLINE void bit_map_to_bytes(const struct tercet_task *task, const struct bit_map *b, const struct planes *map,
-                                     int64_t outer) {
+TERCET_INLINE void bit_map_to_bytes(const struct tercet_task *task, const struct bit_map *b, const struct planes *map,
+                                    int64_t outer) {
     const int64_t inner = (int64_t)map->height * map->width, runs = (inner + BIT_MAP_RUN - 1) / BIT_MAP_RUN;
     const int64_t channels = (int64_t)b->groups * b->channels;
     const int octets = (b->channels + 7) / 8;

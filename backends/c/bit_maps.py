@@ -64,7 +64,7 @@ def emit_bits_convert(op: ConvertOp, symbol: str) -> KernelCode:
     tensor, axis = tensor_in(op.x.type), layout.field("axis")
     out = Lines()
     if source and target:
-        with out.block(f"void {symbol}(const struct tercet_task *task)"):
+        with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
             out.add(
                 f"static const struct bit_map from = {bit_map_initialiser(tensor, source)};",
                 f"static const struct bit_map to = {bit_map_initialiser(tensor, target)};",
@@ -72,7 +72,7 @@ def emit_bits_convert(op: ConvertOp, symbol: str) -> KernelCode:
             )
         return KernelCode(out.text(), headers=BIT_MAP_HEADERS)
     outer = prod(shape_of(tensor)[:axis])
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             f"static const struct bit_map bits = {bit_map_initialiser(tensor, layout)};",
             f"static const struct planes map = {bytes_initialiser(bytes_kind, axis)};",

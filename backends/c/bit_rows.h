@@ -17,7 +17,6 @@
 typedef char bit_rows_chars __attribute__((vector_size(32), may_alias));
 #endif
 
-#define BIT_ROWS_INLINE static inline __attribute__((always_inline))
 #define BIT_ROWS_UNROLL _Pragma("GCC unroll 16")
 
 /* BIT_ROWS_RUN, pixels of a row that are packed together, is defined where this is included. */
@@ -42,7 +41,7 @@ struct bit_rows_run {
 /* -- to bits ------------------------------------------------------------------------------------------------------- */
 
 /* The marks of `count` pixels, which is a constant; up to 64 may be read, and bits beyond are unspecified. */
-BIT_ROWS_INLINE uint64_t bit_rows_mark(const unsigned char *from, const int count, const enum bit_rows_mark mark) {
+TERCET_INLINE uint64_t bit_rows_mark(const unsigned char *from, const int count, const enum bit_rows_mark mark) {
 #ifdef BIT_ROWS_AVX512
     if (count <= 32) {
         const __m256i x = _mm256_loadu_si256((const __m256i *)from);
@@ -77,7 +76,7 @@ BIT_ROWS_INLINE uint64_t bit_rows_mark(const unsigned char *from, const int coun
 /* -- to bytes ------------------------------------------------------------------------------------------------------ */
 
 /* 255 for every pixel of a part of the run that has a bit, else 0. */
-BIT_ROWS_INLINE tercet_u8v bit_rows_bytes(uint64_t run, const int part) {
+TERCET_INLINE tercet_u8v bit_rows_bytes(uint64_t run, const int part) {
 #ifdef BIT_ROWS_AVX512
     (void)part;
     return (tercet_u8v)_mm512_movm_epi8(run);
@@ -100,19 +99,19 @@ BIT_ROWS_INLINE tercet_u8v bit_rows_bytes(uint64_t run, const int part) {
 #endif
 }
 
-BIT_ROWS_INLINE void bit_rows_fill(struct bit_rows_run *row, int32_t value) {
+TERCET_INLINE void bit_rows_fill(struct bit_rows_run *row, int32_t value) {
     BIT_ROWS_UNROLL for (int i = 0; i < BIT_ROWS_PARTS; i++)
         row->part[i] = (tercet_u8v){0} + (uint8_t)value;
 }
 
 /* Adds a value, modulo 256, to the pixels that have a bit. */
-BIT_ROWS_INLINE void bit_rows_add(struct bit_rows_run *row, uint64_t run, int32_t value) {
+TERCET_INLINE void bit_rows_add(struct bit_rows_run *row, uint64_t run, int32_t value) {
     BIT_ROWS_UNROLL for (int i = 0; i < BIT_ROWS_PARTS; i++)
         row->part[i] += bit_rows_bytes(run, i) & ((tercet_u8v){0} + (uint8_t)value);
 }
 
 /* Stores the first `count` values and `zeros` zeros after them, 64 bytes together at most. */
-BIT_ROWS_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run *row, int count, int zeros) {
+TERCET_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run *row, int count, int zeros) {
     const uint64_t kept = ~(uint64_t)0 >> (BIT_ROWS_RUN - count);
 #ifdef BIT_ROWS_AVX512
     const __m512i x = _mm512_maskz_mov_epi8(kept, (__m512i)row->part[0]);
@@ -130,8 +129,8 @@ BIT_ROWS_INLINE void bit_rows_store(unsigned char *to, const struct bit_rows_run
 }
 
 /* Stores pixels [x, x + count) of row y of a plane; after the last one `gap` zeros, up to the next row. */
-BIT_ROWS_INLINE void bit_rows_store_bytes(const struct planes *map, unsigned char *plane,
-                                          const struct bit_rows_run *row, int y, int x, int count, const int gap) {
+TERCET_INLINE void bit_rows_store_bytes(const struct planes *map, unsigned char *plane,
+                                        const struct bit_rows_run *row, int y, int x, int count, const int gap) {
     if (map->stride == 1) {
         const int zeros = x + count == map->width && y + 1 < map->height ? gap : 0;
         bit_rows_store(plane + planes_position(map, y, x), row, count, zeros);
@@ -143,7 +142,7 @@ BIT_ROWS_INLINE void bit_rows_store_bytes(const struct planes *map, unsigned cha
 }
 
 /* Zeros between two rows that bits_store_row writes: none where there is no room for them in a run, or no need. */
-BIT_ROWS_INLINE int bit_rows_gap(const struct planes *map) {
+TERCET_INLINE int bit_rows_gap(const struct planes *map) {
     const int gap = map->pitch - map->width, longest = map->width < BIT_ROWS_RUN - 8 ? map->width : BIT_ROWS_RUN - 8;
     return map->stride == 1 && map->zero && longest + gap <= BIT_ROWS_RUN ? gap : 0;
 }
@@ -151,8 +150,8 @@ BIT_ROWS_INLINE int bit_rows_gap(const struct planes *map) {
 /* -- whole maps ---------------------------------------------------------------------------------------------------- */
 
 /* From bytes; parts share the channels. */
-BIT_ROWS_INLINE void bit_rows_from_bytes(const struct tercet_task *task, const struct planes *map,
-                                         const struct bit_rows *bits) {
+TERCET_INLINE void bit_rows_from_bytes(const struct tercet_task *task, const struct planes *map,
+                                       const struct bit_rows *bits) {
     int64_t begin, end;
     tercet_share(task, bits->channels, 1, &begin, &end);
     for (int64_t c = begin; c < end; c++) {
@@ -177,8 +176,8 @@ BIT_ROWS_INLINE void bit_rows_from_bytes(const struct tercet_task *task, const s
 }
 
 /* To bytes, whose borders are cleared where that is asked for; parts share the channels. */
-BIT_ROWS_INLINE void bit_rows_to_bytes(const struct tercet_task *task, const struct bit_rows *bits,
-                                       const struct planes *map) {
+TERCET_INLINE void bit_rows_to_bytes(const struct tercet_task *task, const struct bit_rows *bits,
+                                     const struct planes *map) {
     int64_t begin, end;
     tercet_share(task, bits->channels, 1, &begin, &end);
     planes_clear_borders(map, task->out[0], -1, begin, end);

@@ -6,7 +6,7 @@
 #include "bit_rows.h"
 
 /* Bit j of byte i becomes bit i of byte j. */
-BIT_ROWS_INLINE uint64_t bit_rows_turned(uint64_t x) {
+TERCET_INLINE uint64_t bit_rows_turned(uint64_t x) {
     uint64_t t = (x ^ x >> 7) & 0x00AA00AA00AA00AAu;
     x ^= t ^ t << 7;
     t = (x ^ x >> 14) & 0x0000CCCC0000CCCCu;
@@ -16,13 +16,13 @@ BIT_ROWS_INLINE uint64_t bit_rows_turned(uint64_t x) {
 }
 
 /* A value's bits in one form from those in the other: (1, not -1) to (not 0, -1), or back. Of one bit: the same. */
-BIT_ROWS_INLINE void bit_rows_to_word_bits(uint64_t *bits, int planes) {
+TERCET_INLINE void bit_rows_to_word_bits(uint64_t *bits, int planes) {
     if (planes == 2) {
         bits[1] = ~bits[1];
         bits[0] |= bits[1];
     }
 }
-BIT_ROWS_INLINE void bit_rows_from_word_bits(uint64_t *bits, int planes) {
+TERCET_INLINE void bit_rows_from_word_bits(uint64_t *bits, int planes) {
     if (planes == 2) {
         bits[1] = ~bits[1];
         bits[0] &= bits[1];
@@ -30,8 +30,8 @@ BIT_ROWS_INLINE void bit_rows_from_word_bits(uint64_t *bits, int planes) {
 }
 
 /* Channels along axis 1: parts share the rows. */
-BIT_ROWS_INLINE void bit_rows_to_words(const struct tercet_task *task, const struct bit_rows *rows,
-                                       const struct bit_map *map) {
+TERCET_INLINE void bit_rows_to_words(const struct tercet_task *task, const struct bit_rows *rows,
+                                     const struct bit_map *map) {
     int64_t begin, end;
     tercet_share(task, rows->height, 1, &begin, &end);
     for (int64_t y = begin; y < end; y++)
@@ -57,8 +57,8 @@ BIT_ROWS_INLINE void bit_rows_to_words(const struct tercet_task *task, const str
 }
 
 /* Back; parts share octets of channels. */
-BIT_ROWS_INLINE void bit_rows_from_words(const struct tercet_task *task, const struct bit_rows *rows,
-                                         const struct bit_map *map) {
+TERCET_INLINE void bit_rows_from_words(const struct tercet_task *task, const struct bit_rows *rows,
+                                       const struct bit_map *map) {
     const int octets = (map->channels + 7) / 8;
     int64_t begin, end;
     tercet_share(task, (int64_t)map->groups * octets, 1, &begin, &end);
@@ -88,8 +88,8 @@ BIT_ROWS_INLINE void bit_rows_from_words(const struct tercet_task *task, const s
 /* -- words of another axis: bit by bit, on one thread ---------------------------------------------------------------- */
 
 /* Where the words hold a value: its pixel, and its channel in `*channel`. */
-BIT_ROWS_INLINE int64_t bit_rows_pixel(const struct bit_rows *rows, int axis, int64_t c, int64_t y, int64_t x,
-                                       int64_t *channel) {
+TERCET_INLINE int64_t bit_rows_pixel(const struct bit_rows *rows, int axis, int64_t c, int64_t y, int64_t x,
+                                     int64_t *channel) {
     *channel = axis == 2 ? y : axis == 3 ? x : 0;
     if (axis == 2)
         return c * rows->width + x;
@@ -97,8 +97,8 @@ BIT_ROWS_INLINE int64_t bit_rows_pixel(const struct bit_rows *rows, int axis, in
 }
 
 /* One value's bits, to words if `back` is 0. */
-BIT_ROWS_INLINE void bit_rows_move(const struct bit_rows *rows, unsigned char *row, const struct bit_map *map,
-                                   unsigned char *words, int64_t c, int64_t y, int64_t x, int axis, int back) {
+TERCET_INLINE void bit_rows_move(const struct bit_rows *rows, unsigned char *row, const struct bit_map *map,
+                                 unsigned char *words, int64_t c, int64_t y, int64_t x, int axis, int back) {
     int64_t channel;
     words += bit_rows_pixel(rows, axis, c, y, x, &channel) * bit_map_pixel(map) * 8;
     row += c * rows->planes * rows->size + y * rows->pitch + x / 8;
@@ -117,8 +117,8 @@ BIT_ROWS_INLINE void bit_rows_move(const struct bit_rows *rows, unsigned char *r
     }
 }
 
-BIT_ROWS_INLINE void bit_rows_move_all(const struct tercet_task *task, const struct bit_rows *rows,
-                                       const struct bit_map *map, int64_t pixels, int axis, int back) {
+TERCET_INLINE void bit_rows_move_all(const struct tercet_task *task, const struct bit_rows *rows,
+                                     const struct bit_map *map, int64_t pixels, int axis, int back) {
     unsigned char *in = (unsigned char *)task->in[0], *out = task->out[0];
     if (!back)
         memset(out, 0, (size_t)(pixels * bit_map_pixel(map) * 8));

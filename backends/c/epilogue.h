@@ -9,7 +9,7 @@
 typedef void epilogue_finish(const struct tercet_task *task, int64_t row, int64_t column, int count, const void *sums);
 
 /* Loads `count` pixels of one channel, from pixel `pixel` in row-major order on. */
-PLANES_INLINE void epilogue_load(const struct planes *map, const void *in, int64_t channel, void *to, int64_t pixel,
+TERCET_INLINE void epilogue_load(const struct planes *map, const void *in, int64_t channel, void *to, int64_t pixel,
                                  int count) {
     const unsigned char *plane = (const unsigned char *)in + channel * map->size * map->item;
     unsigned char *next = to;
@@ -23,7 +23,7 @@ PLANES_INLINE void epilogue_load(const struct planes *map, const void *in, int64
 }
 
 /* Stores `count` pixels of one channel, from pixel `pixel` in row-major order on. */
-PLANES_INLINE void epilogue_store(const struct planes *map, void *out, int64_t channel, const void *from,
+TERCET_INLINE void epilogue_store(const struct planes *map, void *out, int64_t channel, const void *from,
                                   int64_t pixel, int count) {
     unsigned char *plane = (unsigned char *)out + channel * map->size * map->item;
     const unsigned char *next = from;
@@ -43,7 +43,7 @@ struct epilogue_selector {
 };
 
 /* The selectors of lanes [first, first + count) of one channel, perhaps copied to `copy`; NULL if nothing is chosen. */
-PLANES_INLINE const unsigned char *epilogue_select(const struct epilogue_selector *s, const struct tercet_task *task,
+TERCET_INLINE const unsigned char *epilogue_select(const struct epilogue_selector *s, const struct tercet_task *task,
                                                    int64_t channel, unsigned char *copy, int lane_pitch, int64_t first,
                                                    int count) {
     if (s->choices == 1)
@@ -54,7 +54,7 @@ PLANES_INLINE const unsigned char *epilogue_select(const struct epilogue_selecto
 
 /* Finishes lanes [first, first + count) of one channel of a map `width` pixels wide. The garbage between rows is dropped
  * and the pixels joined, in place, so that small maps have long runs. */
-PLANES_INLINE void epilogue_lanes(const struct tercet_task *task, int64_t channel, int width, int lane_pitch,
+TERCET_INLINE void epilogue_lanes(const struct tercet_task *task, int64_t channel, int width, int lane_pitch,
                                   int64_t first, int count, int32_t *sums, epilogue_finish *const finish) {
     const int64_t y = first / lane_pitch;
     int x = (int)(first % lane_pitch), done = 0;
@@ -74,7 +74,7 @@ PLANES_INLINE void epilogue_lanes(const struct tercet_task *task, int64_t channe
 
 /* The end of a tile: lanes [first, first + count) of `channels` channels from `channel` on, sums for `finish` or, without
  * one, results for the map. The lanes of a channel start `step` bytes after those of the one before. */
-PLANES_INLINE void epilogue_tile(const struct tercet_task *task, const struct planes *out, epilogue_finish *const finish,
+TERCET_INLINE void epilogue_tile(const struct tercet_task *task, const struct planes *out, epilogue_finish *const finish,
                                  int64_t channel, int channels, unsigned char *lanes, int64_t step,
                                  const unsigned char *mask, int lane_pitch, int64_t first, int count) {
     unsigned char *map = task->out[0];

@@ -158,8 +158,9 @@ class Epilogue:
         for i in self._maps:
             out.add(f"static const struct planes {symbol}_in{i} = {planes_initialiser(self.kernel.inputs[i])};", "")
         out.add(*helpers(self.kernel.ops))
-        out.add(f"static void {symbol}_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,")
-        with out.block(f"{' ' * len(f'static void {symbol}_finish(')}const void *sums_)"):
+        head = f"static TERCET_FLATTEN void {symbol}_finish("
+        out.add(f"{head}const struct tercet_task *task, int64_t row, int64_t column, int count,")
+        with out.block(f"{' ' * len(head)}const void *sums_)"):
             out.add(f"const {kind} *restrict sums = (const {kind} *)sums_;", *self._head)
             with ExitStack() as loops:
                 if self.block:

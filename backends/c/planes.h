@@ -7,8 +7,6 @@
 
 #include "tercet_kernel.h"
 
-#define PLANES_INLINE static inline __attribute__((always_inline))
-
 /* A map [1, channels, height, width]. Sizes count elements of `item` bytes. A dense map is planes without border:
  * pitch = width, size = height * width, stride = 1, zero = 0. */
 struct planes {
@@ -18,19 +16,19 @@ struct planes {
 };
 
 /* The element index of pixel (y, x) inside its plane. */
-PLANES_INLINE int64_t planes_position(const struct planes *p, int64_t y, int64_t x) {
+TERCET_INLINE int64_t planes_position(const struct planes *p, int64_t y, int64_t x) {
     const int s = p->stride;
     const int64_t row = y + p->top, column = x + p->left;
     return (row % s * s + column % s) * (p->size / (s * s)) + row / s * p->pitch + column / s;
 }
 
 /* Whether lanes lie in the plane just as they are: lane i is element planes_position(0, 0) + i. */
-PLANES_INLINE int planes_flat(const struct planes *p, int lane_pitch) {
+TERCET_INLINE int planes_flat(const struct planes *p, int lane_pitch) {
     return p->stride == 1 && p->pitch == lane_pitch;
 }
 
 /* Lanes from the first to the last pixel, garbage between rows included. */
-PLANES_INLINE int64_t planes_lanes(const struct planes *p, int lane_pitch) {
+TERCET_INLINE int64_t planes_lanes(const struct planes *p, int lane_pitch) {
     return (int64_t)(p->height - 1) * lane_pitch + p->width;
 }
 
@@ -59,7 +57,7 @@ static inline void planes_clear_borders(const struct planes *p, unsigned char *m
 }
 
 /* Fills mask[0 .. count * item) for lanes [first, first + count): 255 for pixels, 0 for garbage. Flat maps only. */
-PLANES_INLINE void planes_mask(const struct planes *p, unsigned char *mask, int lane_pitch, int64_t first, int count) {
+TERCET_INLINE void planes_mask(const struct planes *p, unsigned char *mask, int lane_pitch, int64_t first, int count) {
     int x = (int)(first % lane_pitch);
     for (int i = 0; i < count && planes_flat(p, lane_pitch); i++) {
         memset(mask + (int64_t)i * p->item, x < p->width ? 255 : 0, (size_t)p->item);
@@ -68,7 +66,7 @@ PLANES_INLINE void planes_mask(const struct planes *p, unsigned char *mask, int 
 }
 
 /* memcpy of a few dozen bytes, without a call: words that overlap at the end. */
-PLANES_INLINE void planes_copy(unsigned char *to, const unsigned char *from, int64_t bytes) {
+TERCET_INLINE void planes_copy(unsigned char *to, const unsigned char *from, int64_t bytes) {
     if (bytes >= 16) {
         for (int64_t i = 0; i < bytes - 16; i += 16)
             memcpy(to + i, from + i, 16);
@@ -83,7 +81,7 @@ PLANES_INLINE void planes_copy(unsigned char *to, const unsigned char *from, int
 }
 
 /* Bytes 0, 2, 4 .. of from[0 .. bytes) to `even`, the others to `odd`: vectors that overlap at the end. */
-PLANES_INLINE void planes_split(unsigned char *even, unsigned char *odd, const unsigned char *from, int64_t bytes) {
+TERCET_INLINE void planes_split(unsigned char *even, unsigned char *odd, const unsigned char *from, int64_t bytes) {
     int64_t i = 0;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     typedef uint16_t pairs __attribute__((vector_size(16)));
@@ -104,7 +102,7 @@ PLANES_INLINE void planes_split(unsigned char *even, unsigned char *odd, const u
 }
 
 /* The inverse: to[0 .. bytes) from every other byte. */
-PLANES_INLINE void planes_join(unsigned char *to, const unsigned char *even, const unsigned char *odd, int64_t bytes) {
+TERCET_INLINE void planes_join(unsigned char *to, const unsigned char *even, const unsigned char *odd, int64_t bytes) {
     int64_t i = 0;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     typedef uint16_t pairs __attribute__((vector_size(16)));
@@ -124,7 +122,7 @@ PLANES_INLINE void planes_join(unsigned char *to, const unsigned char *even, con
 }
 
 /* Copies pixels [x0, x1) of a row: from[0] is pixel x0. */
-PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
+TERCET_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
                                     int x0, int x1) {
     const int s = p->stride;
     if (s == 1) {
@@ -143,7 +141,7 @@ PLANES_INLINE void planes_store_row(const struct planes *p, unsigned char *plane
 }
 
 /* The inverse of planes_store_row: to[0] becomes pixel x0. */
-PLANES_INLINE void planes_load_row(const struct planes *p, const unsigned char *plane, unsigned char *to, int y, int x0,
+TERCET_INLINE void planes_load_row(const struct planes *p, const unsigned char *plane, unsigned char *to, int y, int x0,
                                    int x1) {
     const int s = p->stride;
     if (s == 1) {
@@ -163,7 +161,7 @@ PLANES_INLINE void planes_load_row(const struct planes *p, const unsigned char *
 
 /* Lanes [first, first + count) of a plane of bytes: where they lie, if its rows are as far apart as the lanes' rows, or
  * else copied to `copy`. */
-PLANES_INLINE const unsigned char *planes_find_lanes(const struct planes *p, const unsigned char *plane,
+TERCET_INLINE const unsigned char *planes_find_lanes(const struct planes *p, const unsigned char *plane,
                                                      unsigned char *copy, int lane_pitch, int64_t first, int count) {
     if (planes_flat(p, lane_pitch))
         return plane + planes_position(p, 0, 0) + first;
@@ -179,7 +177,7 @@ PLANES_INLINE const unsigned char *planes_find_lanes(const struct planes *p, con
 
 /* Stores lanes [first, first + count) of `channels` planes from `map` on. The lanes of a channel start `step` bytes
  * after those of the one before; they and `mask` (see planes_mask) are aligned to vectors. */
-PLANES_INLINE void planes_store(const struct planes *p, unsigned char *map, int channels, const unsigned char *lanes,
+TERCET_INLINE void planes_store(const struct planes *p, unsigned char *map, int channels, const unsigned char *lanes,
                                 int64_t step, const unsigned char *mask, int lane_pitch, int64_t first, int count) {
     const int64_t plane = (int64_t)p->size * p->item;
     if (planes_flat(p, lane_pitch)) {

@@ -44,6 +44,17 @@ static inline void tercet_share(const struct tercet_task *task, int64_t count, i
     tercet_share_tiles(task, count, grain, grain, begin, end);
 }
 
+/* A kernel is one function made of many that know its layer by the time they are part of it. gcc optimises each of those
+ * once and copies all into the kernel together; where they are always inlined, it optimises each one again with all that
+ * it calls, which takes longer. clang flattens one level of calls only. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define TERCET_INLINE static inline
+#define TERCET_FLATTEN __attribute__((flatten))
+#else
+#define TERCET_INLINE static inline __attribute__((always_inline))
+#define TERCET_FLATTEN
+#endif
+
 #ifndef TERCET_VECTOR_BYTES
 #define TERCET_VECTOR_BYTES 16 /* the target's vector width; -DTERCET_VECTOR_BYTES=.. sets it */
 #endif

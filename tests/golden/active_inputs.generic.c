@@ -42,10 +42,10 @@ static const struct active_layer k00_tn_matmul_layer = {
     .bits = 512,
 };
 
-static __attribute__((noinline)) void k00_tn_matmul_add(uint64_t *counter, const uint64_t *weights, const uint16_t *list) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_matmul_add(uint64_t *counter, const uint64_t *weights, const uint16_t *list) {
     active_add(counter, weights, list, 6, 1, 2);
 }
 
-void k00_tn_matmul(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_matmul(const struct tercet_task *task) {
     active_product(task, &k00_tn_matmul_layer, k00_tn_matmul_add, NULL, 6, 2, 1, 2, 2, ACTIVE_UNPACKED);
 }

@@ -27,6 +27,6 @@ static const struct sums_layer k00_tn_conv_layer = {
     .parts = {k00_tn_conv_sums0},
 };
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     sums_conv(&k00_tn_conv_layer, task, NULL);
 }

@@ -37,10 +37,10 @@ static const struct bits_layer k00_tn_conv_layer = {
 #define BITS_BYTES 64
 #include "bit_sliced_tile.h"
 
-static void k00_tn_conv_start64(const struct bits_tile *t) {
+static TERCET_FLATTEN void k00_tn_conv_start64(const struct bits_tile *t) {
     bits_start(&k00_tn_conv_layer, t);
 }
-static __attribute__((noinline)) void k00_tn_conv_output64(const struct bits_tile *t, int channel) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_output64(const struct bits_tile *t, int channel) {
     bits_output(&k00_tn_conv_layer, t, channel, NULL);
 }
 static const struct bits_width k00_tn_conv_width64 = {64, k00_tn_conv_start64, k00_tn_conv_output64};
@@ -49,14 +49,14 @@ static const struct bits_width k00_tn_conv_width64 = {64, k00_tn_conv_start64, k
 #define BITS_BYTES 16
 #include "bit_sliced_tile.h"
 
-static void k00_tn_conv_start16(const struct bits_tile *t) {
+static TERCET_FLATTEN void k00_tn_conv_start16(const struct bits_tile *t) {
     bits_start(&k00_tn_conv_layer, t);
 }
-static __attribute__((noinline)) void k00_tn_conv_output16(const struct bits_tile *t, int channel) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_output16(const struct bits_tile *t, int channel) {
     bits_output(&k00_tn_conv_layer, t, channel, NULL);
 }
 static const struct bits_width k00_tn_conv_width16 = {16, k00_tn_conv_start16, k00_tn_conv_output16};
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     bits_conv(&k00_tn_conv_layer, task, k00_tn_conv_width64, k00_tn_conv_width16, 0);
 }

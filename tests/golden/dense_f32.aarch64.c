@@ -9,11 +9,11 @@
 #include "dense_f32.h"
 
 /* no source node: conv; 1x3x8x8 float -> 1x2x8x8 float; constants 2x3x3x3 float; engine dense_f32 */
-static void k00_tn_conv_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {
+static TERCET_FLATTEN void k00_tn_conv_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {
     dense_pack_f32(to, (const float *)map + first, count, 1);
 }
-static void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                               const void *sums_) {
+static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                              const void *sums_) {
     const float *restrict sums = (const float *)sums_;
     float y0[96];
     for (int block = 0; block < count; block += 16) {
@@ -43,7 +43,7 @@ DENSE_TILE k00_tn_conv_tall(const unsigned char *vectors, const int32_t *offsets
     dense_tile(&from, depth, sums, 84, first, 2, 7, DENSE_INPUT_LANES, DENSE_F32);
 }
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     dense_conv(task, &k00_tn_conv_shape, task->weights + 0, k00_tn_conv_pack, k00_tn_conv_finish,
                k00_tn_conv_tall, NULL, 7 * DENSE_LANES, DENSE_CELLS, 0);
 }

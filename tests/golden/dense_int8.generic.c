@@ -9,11 +9,11 @@
 #include "dense_int8.h"
 
 /* no source node: conv, dequantize; 1x3x8x8 int 0..255 -> 1x2x8x8 float; constants 2x3x3x3 int -127..127, 2x1x1 float; engine dense_int8 */
-static void k00_tn_conv_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {
+static TERCET_FLATTEN void k00_tn_conv_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {
     dense_planes_u8_pairs(to, (const uint8_t *)map + first, 64, channels, count, 1, 0);
 }
-static void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                               const void *sums_) {
+static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                              const void *sums_) {
     const int32_t *restrict sums = (const int32_t *)sums_;
     const float c0 = ((const float *)(task->weights + 192))[row];
     float y0[80];
@@ -45,7 +45,7 @@ DENSE_TILE k00_tn_conv_tall(const unsigned char *vectors, const int32_t *offsets
     dense_tile(&from, depth, sums, 80, first, 2, 5, DENSE_INPUT_LANES, DENSE_I16_PAIR);
 }
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     dense_conv(task, &k00_tn_conv_shape, task->weights + 0, k00_tn_conv_pack, k00_tn_conv_finish,
                k00_tn_conv_tall, NULL, 5 * DENSE_LANES, DENSE_I8_PAIRS, 0);
 }

@@ -11,8 +11,8 @@
 #include "epilogue.h"
 
 /* no source node: matmul, threshold; 1x8 ternary -> 1x8 ternary; constants 8x8 ternary, 1x2 int -1..2; engine linear */
-static void k00_tn_matmul_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                                 const void *sums_) {
+static TERCET_FLATTEN void k00_tn_matmul_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                                const void *sums_) {
     const int32_t *restrict sums = (const int32_t *)sums_;
     int8_t *restrict y0 = (int8_t *)task->out[0] + row * 8 + column;
     for (int i = 0; i < count; i++) {
@@ -42,7 +42,7 @@ LINEAR_TILE k00_tn_matmul_tall(const unsigned char *weights, const unsigned char
     linear_tile(weights, x, sums, panels, steps, first, 1, 2, 2, DENSE_I8_DOT);
 }
 
-void k00_tn_matmul(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_matmul(const struct tercet_task *task) {
     linear_product(task, &k00_tn_matmul_shape, task->weights + 0, (const int8_t *)task->weights + 64,
                    (const int8_t *)task->weights + 128, k00_tn_matmul_pack, k00_tn_matmul_finish,
                    k00_tn_matmul_tall, NULL, 8, 2, DENSE_I8_DOT, 1);

@@ -13,8 +13,8 @@
 #include "epilogue.h"
 
 /* no source node: matmul, relu; 1x8 float -> 1x8 float; constants 8x8 float; engine linear_f32 */
-static void k00_tn_matmul_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                                 const void *sums_) {
+static TERCET_FLATTEN void k00_tn_matmul_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                                const void *sums_) {
     const float *restrict sums = (const float *)sums_;
     float *restrict y0 = (float *)task->out[0] + row * 8 + column;
     for (int i = 0; i < count; i++) {
@@ -41,7 +41,7 @@ LINEAR_F32_TILE k00_tn_matmul_tall(const unsigned char *weights, const float *ce
     linear_f32_tile(weights, cells, sums, panels, steps, first, 1, 1, 0.0f, 0.0f, LINEAR_F32_TABLES);
 }
 
-void k00_tn_matmul(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_matmul(const struct tercet_task *task) {
     linear_f32_product(task, &k00_tn_matmul_shape, task->weights + 0, k00_tn_matmul_finish,
                        k00_tn_matmul_tall, NULL, 16, 3, LINEAR_F32_TABLES);
 }

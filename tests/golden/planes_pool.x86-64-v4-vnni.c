@@ -12,6 +12,6 @@ static const struct pool_layer k00_tn_max_pool_layer = {
     .pad_top = 0, .pad_left = 0, .padded = 0,
 };
 
-void k00_tn_max_pool(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_max_pool(const struct tercet_task *task) {
     pool_max(&k00_tn_max_pool_layer, task);
 }

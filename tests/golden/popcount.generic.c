@@ -38,7 +38,7 @@ static const struct popcount_layer k00_tn_conv_layer = {
     .bits = 192,
 };
 
-static __attribute__((noinline)) void k00_tn_conv_tile1(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile1(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 1, 4, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 1, 4, 4, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
@@ -46,6 +46,6 @@ static __attribute__((noinline)) void k00_tn_conv_tile1(const struct popcount_ti
 
 static popcount_tile_function *const k00_tn_conv_tiles[] = {k00_tn_conv_tile1};
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     popcount_product(task, &k00_tn_conv_layer, k00_tn_conv_tiles, NULL, 1, 4, 2, 0, POPCOUNT_UNPACKED);
 }

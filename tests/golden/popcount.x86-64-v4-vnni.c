@@ -38,37 +38,37 @@ static const struct popcount_layer k00_tn_conv_layer = {
     .bits = 320,
 };
 
-static __attribute__((noinline)) void k00_tn_conv_tile1(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile1(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 1, 1, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 1, 1, 1, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
 }
 
-static __attribute__((noinline)) void k00_tn_conv_tile2(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile2(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 2, 1, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 2, 1, 1, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
 }
 
-static __attribute__((noinline)) void k00_tn_conv_tile3(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile3(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 3, 1, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 3, 1, 1, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
 }
 
-static __attribute__((noinline)) void k00_tn_conv_tile4(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile4(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 4, 1, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 4, 1, 1, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
 }
 
-static __attribute__((noinline)) void k00_tn_conv_tile5(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile5(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 5, 1, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 5, 1, 1, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
 }
 
-static __attribute__((noinline)) void k00_tn_conv_tile6(const struct popcount_tile *t) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile6(const struct popcount_tile *t) {
     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];
     popcount_count(t, u, 6, 1, 1, POPCOUNT_TERNARY, POPCOUNT_PLUS);
     popcount_levels(t, u, 6, 1, 1, 2, 2, 1, &k00_tn_conv_layer.selector, 0);
@@ -76,6 +76,6 @@ static __attribute__((noinline)) void k00_tn_conv_tile6(const struct popcount_ti
 
 static popcount_tile_function *const k00_tn_conv_tiles[] = {k00_tn_conv_tile1, k00_tn_conv_tile2, k00_tn_conv_tile3, k00_tn_conv_tile4, k00_tn_conv_tile5, k00_tn_conv_tile6};
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     popcount_product(task, &k00_tn_conv_layer, k00_tn_conv_tiles, NULL, 6, 1, 2, 0, POPCOUNT_UNPACKED);
 }

@@ -27,6 +27,6 @@ static const struct table_layer k00_tn_conv_layer = {
     .records = 64,
 };
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     table_conv(&k00_tn_conv_layer, task, NULL);
 }

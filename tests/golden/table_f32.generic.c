@@ -7,8 +7,8 @@
 #include "table_f32.h"
 
 /* no source node: conv; 1x3x8x8 float in planes (pitch 10, size 100) -> 1x2x8x8 float; constants 2x3x3x3 float; engine table_f32 */
-static void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                               const void *sums_) {
+static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                              const void *sums_) {
     const float *restrict sums = (const float *)sums_;
     float y0[64];
     for (int block = 0; block < count; block += 16) {
@@ -35,8 +35,8 @@ static const struct table_f32_layer k00_tn_conv_layer = {
 
 static const int k00_tn_conv_offsets0[] = {0, 1, 2, 8, 9, 10, 16, 17, 18};
 
-static void k00_tn_conv_add0(const float *tables, const unsigned char *index, table_f32_v *sums,
-                             int channels, int fresh) {
+static TERCET_FLATTEN void k00_tn_conv_add0(const float *tables, const unsigned char *index, table_f32_v *sums,
+                                            int channels, int fresh) {
     table_f32_look_up(&k00_tn_conv_layer, k00_tn_conv_offsets0, 9, tables, index, sums, channels, fresh);
 }
 
@@ -44,6 +44,6 @@ static const struct table_f32_part k00_tn_conv_parts[] = {
     {0, 1, 9, 1, k00_tn_conv_add0, NULL},
 };
 
-void k00_tn_conv(const struct tercet_task *task) {
+TERCET_FLATTEN void k00_tn_conv(const struct tercet_task *task) {
     table_f32_conv(&k00_tn_conv_layer, k00_tn_conv_parts, 1, task, k00_tn_conv_finish);
 }

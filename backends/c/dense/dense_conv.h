@@ -34,7 +34,7 @@ struct dense_conv {
 typedef void dense_pack(dense_cell *to, const void *map, int64_t first, int channels, int count);
 
 /* The cells that each step of depth adds to a lane's position: channel cell by channel cell, tap by tap. */
-DENSE_INLINE void dense_conv_offsets(const struct dense_conv *c, int32_t *offsets) {
+TERCET_INLINE void dense_conv_offsets(const struct dense_conv *c, int32_t *offsets) {
     for (int cell = 0; cell < c->cells; cell++)
         for (int y = 0; y < c->kernel_height; y++)
             for (int x = 0; x < c->kernel_width; x++) {
@@ -44,14 +44,14 @@ DENSE_INLINE void dense_conv_offsets(const struct dense_conv *c, int32_t *offset
             }
 }
 
-DENSE_INLINE int dense_ceil(int value, int divisor) { /* of value / divisor, not below 0 */
+TERCET_INLINE int dense_ceil(int value, int divisor) { /* of value / divisor, not below 0 */
     return value <= 0 ? 0 : (value + divisor - 1) / divisor;
 }
 
 /* Fills the planes of a block that starts at output pixel (y0, x0) and has `rows` rows. map_channel: first channel of
  * the group in the map, counted over all images. */
-DENSE_INLINE void dense_conv_planes(const struct dense_conv *c, dense_cell *planes, const void *map,
-                                    int64_t map_channel, int y0, int x0, int rows, dense_pack *const pack) {
+TERCET_INLINE void dense_conv_planes(const struct dense_conv *c, dense_cell *planes, const void *map,
+                                     int64_t map_channel, int y0, int x0, int rows, dense_pack *const pack) {
     const int plane_rows = rows + c->plane_rows - c->block_rows;
     for (int cell = 0; cell < c->cells; cell++) {
         const int channels = DENSE_MIN(c->per_cell, c->channels - cell * c->per_cell);
@@ -85,9 +85,9 @@ DENSE_INLINE void dense_conv_planes(const struct dense_conv *c, dense_cell *plan
 }
 
 /* Weights of one panel and one block of depth as cells: in place, or expanded into `prepared`. */
-DENSE_INLINE const dense_cell *dense_conv_weights(const unsigned char *weights, int64_t first, int count,
-                                                  dense_cell *prepared, const enum dense_weights form,
-                                                  const int binary) {
+TERCET_INLINE const dense_cell *dense_conv_weights(const unsigned char *weights, int64_t first, int count,
+                                                   dense_cell *prepared, const enum dense_weights form,
+                                                   const int binary) {
     const int bytes = dense_weight_bytes(form);
     if (form == DENSE_CELLS && !binary)
         return (const dense_cell *)weights + first;
@@ -105,8 +105,8 @@ struct dense_run {
 
 /* Every step has a cell for each of the `height` outputs of a panel, or a table tells where each run begins: int32, by
  * group, block and panel, for couples of steps (dense_couples.h). These find inputs from the block's first plane on. */
-DENSE_INLINE struct dense_run dense_conv_run(const struct tercet_task *task, const struct dense_conv *c, int64_t group,
-                                             int panel, int output, int height, int k) {
+TERCET_INLINE struct dense_run dense_conv_run(const struct tercet_task *task, const struct dense_conv *c, int64_t group,
+                                              int panel, int output, int height, int k) {
     const int depth = c->cells * c->kernel_height * c->kernel_width;
     if (!c->runs)
         return (struct dense_run){(group * c->outputs + output) * depth + (int64_t)k * height,
@@ -120,9 +120,9 @@ DENSE_INLINE struct dense_run dense_conv_run(const struct tercet_task *task, con
 }
 
 /* Hands the pixels among lanes [lane, lane + count) of one channel to `finish`, row by row, or all rows joined. */
-DENSE_INLINE void dense_conv_finish(const struct tercet_task *task, const struct dense_conv *c, int64_t channel, int y0,
-                                    int x0, int columns, int lane, int count, dense_cell *sums,
-                                    epilogue_finish *const finish) {
+TERCET_INLINE void dense_conv_finish(const struct tercet_task *task, const struct dense_conv *c, int64_t channel, int y0,
+                                     int x0, int columns, int lane, int count, dense_cell *sums,
+                                     epilogue_finish *const finish) {
     const int pitch = c->pitch;
     if (c->join_rows && columns == c->out_width) {
         epilogue_lanes(task, channel, columns, pitch, (int64_t)y0 * pitch + lane, count, (int32_t *)sums, finish);
@@ -138,10 +138,10 @@ DENSE_INLINE void dense_conv_finish(const struct tercet_task *task, const struct
 }
 
 /* The kernel. Jobs are blocks of output pixels of each image and group; tile lanes wide are the two tiles. */
-DENSE_INLINE void dense_conv(const struct tercet_task *task, const struct dense_conv *c, const unsigned char *weights,
-                             dense_pack *const pack, epilogue_finish *const finish, dense_tile_function *const tall_tile,
-                             dense_tile_function *const short_tile, const int tile, const enum dense_weights form,
-                             const int binary) {
+TERCET_INLINE void dense_conv(const struct tercet_task *task, const struct dense_conv *c, const unsigned char *weights,
+                              dense_pack *const pack, epilogue_finish *const finish, dense_tile_function *const tall_tile,
+                              dense_tile_function *const short_tile, const int tile, const enum dense_weights form,
+                              const int binary) {
     int32_t *offsets = (int32_t *)(task->scratch + c->offsets);
     dense_cell *prepared = (dense_cell *)(task->scratch + c->prepared);
     dense_cell *sums = (dense_cell *)(task->scratch + c->sums);

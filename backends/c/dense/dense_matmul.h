@@ -15,10 +15,10 @@ struct dense_matmul {
     int64_t cells, sums;          /* byte offsets in scratch */
 };
 
-DENSE_INLINE void dense_matmul(const struct tercet_task *task, const struct dense_matmul *m,
-                               const unsigned char *weights, dense_pack *const pack, epilogue_finish *const finish,
-                               dense_tile_function *const tall_tile, dense_tile_function *const short_tile,
-                               const int tile, const enum dense_weights form) {
+TERCET_INLINE void dense_matmul(const struct tercet_task *task, const struct dense_matmul *m,
+                                const unsigned char *weights, dense_pack *const pack, epilogue_finish *const finish,
+                                dense_tile_function *const tall_tile, dense_tile_function *const short_tile,
+                                const int tile, const enum dense_weights form) {
     const int tall = m->panels.tall, panel_bytes = tile * dense_weight_bytes(form);
     const int columns = (m->columns + tile - 1) / tile;
     const int groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;

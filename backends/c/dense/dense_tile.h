@@ -10,7 +10,6 @@
 #include "tercet_kernel.h"
 #include "tercet_target.h"
 
-#define DENSE_INLINE static inline __attribute__((always_inline))
 #define DENSE_UNROLL _Pragma("GCC unroll 16")
 #define DENSE_LANES (TERCET_VECTOR_BYTES / 4)
 /* DENSE_ROWS and DENSE_WIDTH, the largest tile, are defined where this is included. */
@@ -36,9 +35,9 @@ typedef int32_t dense_loose __attribute__((vector_size(TERCET_VECTOR_BYTES), may
 typedef int8_t dense_half __attribute__((vector_size(TERCET_VECTOR_BYTES / 2), may_alias, aligned(1)));
 typedef int8_t dense_quarter __attribute__((vector_size(TERCET_VECTOR_BYTES / 4), may_alias, aligned(1)));
 
-DENSE_INLINE dense_vector dense_load(const dense_cell *at) { return *(const dense_loose *)at; }
-DENSE_INLINE void dense_store(dense_cell *at, dense_vector value) { *(dense_loose *)at = value; }
-DENSE_INLINE dense_vector dense_splat(dense_cell value) { return (dense_vector){0} + value; }
+TERCET_INLINE dense_vector dense_load(const dense_cell *at) { return *(const dense_loose *)at; }
+TERCET_INLINE void dense_store(dense_cell *at, dense_vector value) { *(dense_loose *)at = value; }
+TERCET_INLINE dense_vector dense_splat(dense_cell value) { return (dense_vector){0} + value; }
 
 /* Keeps a sum in its register: GCC would first add up products, and then has more of them than registers. */
 #if defined(__x86_64__) && defined(__AVX512F__) && TERCET_VECTOR_BYTES == 64
@@ -52,22 +51,22 @@ DENSE_INLINE dense_vector dense_splat(dense_cell value) { return (dense_vector){
 #endif
 
 /* a + b. Lanes without a pixel may hold anything: unsigned ones wrap, where signed ones must not. */
-DENSE_INLINE dense_vector dense_add(dense_vector a, dense_vector b) {
+TERCET_INLINE dense_vector dense_add(dense_vector a, dense_vector b) {
     return (dense_vector)((dense_unsigned)a + (dense_unsigned)b);
 }
 
-DENSE_INLINE dense_vector dense_multiply(dense_vector a, dense_vector b) {
+TERCET_INLINE dense_vector dense_multiply(dense_vector a, dense_vector b) {
     return (dense_vector)((dense_unsigned)a * (dense_unsigned)b);
 }
 
 /* Bytes of weights after one cell. */
-DENSE_INLINE int dense_weight_bytes(const enum dense_weights form) {
+TERCET_INLINE int dense_weight_bytes(const enum dense_weights form) {
     return form == DENSE_CELLS ? 4 : form == DENSE_I8_PAIRS ? 2 : 1;
 }
 
 /* One vector of weight cells. binary: stored bytes are 0 and 1, for -1 and +1: 2 * byte - 1. */
-DENSE_INLINE dense_vector dense_load_weights(const unsigned char *at, const enum dense_weights form,
-                                             const int binary) {
+TERCET_INLINE dense_vector dense_load_weights(const unsigned char *at, const enum dense_weights form,
+                                              const int binary) {
     if (form == DENSE_I8_PAIRS) {
         const tercet_i16v pairs = __builtin_convertvector(*(const dense_half *)at, tercet_i16v);
         return (dense_vector)((pairs << binary) - (int16_t)binary);
@@ -89,7 +88,7 @@ struct dense_sum {
 };
 
 /* The target's instructions, or the same in portable C. */
-DENSE_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v sum) {
+TERCET_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v sum) {
 #ifdef TERCET_FMA_F32
     return (tercet_f32v)TERCET_FMA_F32(a, b, sum);
 #else
@@ -97,7 +96,7 @@ DENSE_INLINE tercet_f32v dense_fma_f32(tercet_f32v a, tercet_f32v b, tercet_f32v
 #endif
 }
 
-DENSE_INLINE dense_vector dense_madd_i16(dense_vector a, dense_vector b) {
+TERCET_INLINE dense_vector dense_madd_i16(dense_vector a, dense_vector b) {
 #ifdef TERCET_MADD_I16
     return (dense_vector)TERCET_MADD_I16(a, b);
 #elif defined(__SSE2__) && TERCET_VECTOR_BYTES == 16 /* the generic target on x86-64 */
@@ -108,7 +107,7 @@ DENSE_INLINE dense_vector dense_madd_i16(dense_vector a, dense_vector b) {
 #endif
 }
 
-DENSE_INLINE dense_vector dense_dot_i16(dense_vector sum, dense_vector a, dense_vector b) {
+TERCET_INLINE dense_vector dense_dot_i16(dense_vector sum, dense_vector a, dense_vector b) {
 #ifdef TERCET_DOT_I16
     return (dense_vector)TERCET_DOT_I16(sum, a, b);
 #else
@@ -116,7 +115,7 @@ DENSE_INLINE dense_vector dense_dot_i16(dense_vector sum, dense_vector a, dense_
 #endif
 }
 
-DENSE_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
+TERCET_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
 #ifdef TERCET_MADD_U8
     return (tercet_i16v)TERCET_MADD_U8(x, w);
 #else
@@ -127,7 +126,7 @@ DENSE_INLINE tercet_i16v dense_madd_u8(dense_vector x, dense_vector w) {
 #endif
 }
 
-DENSE_INLINE dense_vector dense_dot_u8(dense_vector sum, dense_vector x, dense_vector w) {
+TERCET_INLINE dense_vector dense_dot_u8(dense_vector sum, dense_vector x, dense_vector w) {
 #ifdef TERCET_DOT_U8
     return (dense_vector)TERCET_DOT_U8(sum, x, w);
 #else
@@ -137,7 +136,7 @@ DENSE_INLINE dense_vector dense_dot_u8(dense_vector sum, dense_vector x, dense_v
 #endif
 }
 
-DENSE_INLINE dense_vector dense_dot_i8(dense_vector sum, dense_vector x, dense_vector w) {
+TERCET_INLINE dense_vector dense_dot_i8(dense_vector sum, dense_vector x, dense_vector w) {
 #ifdef TERCET_DOT_I8
     return (dense_vector)TERCET_DOT_I8(sum, x, w);
 #else
@@ -147,14 +146,14 @@ DENSE_INLINE dense_vector dense_dot_i8(dense_vector sum, dense_vector x, dense_v
 #endif
 }
 
-DENSE_INLINE void dense_sum_zero(struct dense_sum *sum) {
+TERCET_INLINE void dense_sum_zero(struct dense_sum *sum) {
     sum->f32 = (tercet_f32v){0};
     sum->i32 = (dense_vector){0};
     sum->i16 = (tercet_i16v){0};
 }
 
 /* sum += x * w for all lanes. */
-DENSE_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector w, const enum dense_cell_kind cell) {
+TERCET_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector w, const enum dense_cell_kind cell) {
     if (cell == DENSE_F32)
         sum->f32 = dense_fma_f32((tercet_f32v)x, (tercet_f32v)w, sum->f32);
     else if (cell == DENSE_I16_PAIR)
@@ -168,15 +167,15 @@ DENSE_INLINE void dense_mac(struct dense_sum *sum, dense_vector x, dense_vector 
 }
 
 /* Starts from sums in memory; int16 sums are added to them at the end. */
-DENSE_INLINE void dense_sum_load(struct dense_sum *sum, const dense_cell *from, const enum dense_cell_kind cell) {
+TERCET_INLINE void dense_sum_load(struct dense_sum *sum, const dense_cell *from, const enum dense_cell_kind cell) {
     if (cell == DENSE_F32)
         sum->f32 = (tercet_f32v)dense_load(from);
     else if (cell != DENSE_U8_QUAD)
         sum->i32 = dense_load(from);
 }
 
-DENSE_INLINE void dense_sum_store(const struct dense_sum *sum, dense_cell *to, int first,
-                                  const enum dense_cell_kind cell) {
+TERCET_INLINE void dense_sum_store(const struct dense_sum *sum, dense_cell *to, int first,
+                                   const enum dense_cell_kind cell) {
     if (cell == DENSE_F32)
         dense_store(to, (dense_vector)sum->f32);
     else if (cell != DENSE_U8_QUAD)
@@ -205,16 +204,16 @@ struct dense_operands {
 };
 
 /* The j-th vector of step k. */
-DENSE_INLINE dense_vector dense_tile_vector(const struct dense_operands *from, int k, int j, const int width,
-                                            const enum dense_side side) {
+TERCET_INLINE dense_vector dense_tile_vector(const struct dense_operands *from, int k, int j, const int width,
+                                             const enum dense_side side) {
     if (side == DENSE_INPUT_LANES)
         return dense_load((const dense_cell *)from->vectors + from->offsets[k] + j * DENSE_LANES);
     const int bytes = DENSE_LANES * dense_weight_bytes(from->form);
     return dense_load_weights(from->vectors + (k * width + j) * (int64_t)bytes, from->form, from->binary);
 }
 
-DENSE_INLINE void dense_tile_mac(struct dense_sum *sum, dense_vector vector, dense_vector single,
-                                 const enum dense_side side, const enum dense_cell_kind cell) {
+TERCET_INLINE void dense_tile_mac(struct dense_sum *sum, dense_vector vector, dense_vector single,
+                                  const enum dense_side side, const enum dense_cell_kind cell) {
     if (side == DENSE_INPUT_LANES)
         dense_mac(sum, vector, single, cell);
     else
@@ -223,9 +222,9 @@ DENSE_INLINE void dense_tile_mac(struct dense_sum *sum, dense_vector vector, den
 
 /* Adds `depth` steps to the tile sums[row * pitch + lane]; `first` starts from zero instead. The side that needs fewer
  * registers is held while the other passes by. */
-DENSE_INLINE void dense_tile(const struct dense_operands *from, int depth, dense_cell *sums, int64_t pitch, int first,
-                             const int rows, const int width, const enum dense_side side,
-                             const enum dense_cell_kind cell) {
+TERCET_INLINE void dense_tile(const struct dense_operands *from, int depth, dense_cell *sums, int64_t pitch, int first,
+                              const int rows, const int width, const enum dense_side side,
+                              const enum dense_cell_kind cell) {
     struct dense_sum sum[DENSE_ROWS][DENSE_WIDTH];
     dense_vector held[DENSE_ROWS];
     DENSE_UNROLL for (int i = 0; i < rows; i++)
@@ -270,7 +269,7 @@ struct dense_panels {
     int count, panels, tall;
 };
 
-DENSE_INLINE int dense_panel_begin(const struct dense_panels *p, int panel) {
+TERCET_INLINE int dense_panel_begin(const struct dense_panels *p, int panel) {
     const int shorter = p->panels * p->tall - p->count; /* how many panels have one row less: the last ones */
     return panel * p->tall - DENSE_MAX(0, panel - (p->panels - shorter));
 }

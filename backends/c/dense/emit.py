@@ -184,7 +184,7 @@ def _main(
     lines, tall, short = tiles.declare(symbol)
     form = tiles.cell.form + (f", {int(tiles.cell.binary)}" if function == "dense_conv" else "")
     out.add("", *lines)
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(*epilogue.clears())
         out.add(
             f"{function}(task, &{symbol}_shape, task->weights + {start}, {pack}, {symbol}_finish,",

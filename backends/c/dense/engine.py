@@ -80,7 +80,5 @@ def _plan(problem: Problem, cell: Cell, rows: int, width: int, target: Target) -
 
 def pack_function(symbol: str, call: str) -> str:
     """C of the function that fills cells; `call` uses to, map, first, channels and count."""
-    return (
-        f"static void {symbol}_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {{\n"
-        f"    {call}\n}}\n"
-    )
+    arguments = "dense_cell *to, const void *map, int64_t first, int channels, int count"
+    return f"static TERCET_FLATTEN void {symbol}_pack({arguments}) {{\n    {call}\n}}\n"

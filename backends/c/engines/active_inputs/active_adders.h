@@ -20,13 +20,13 @@
 typedef uint64_t active_vector __attribute__((vector_size(ACTIVE_BYTES), may_alias));
 
 /* c where t, else a: one instruction with AVX-512. */
-ACTIVE_INLINE active_vector active_select(active_vector t, active_vector c, active_vector a) {
+TERCET_INLINE active_vector active_select(active_vector t, active_vector c, active_vector a) {
     return (t & c) | (~t & a);
 }
 
 /* *s becomes the sum's bit; returns the carry. Exclusive or, select, exclusive or: two general functions of three
  * vectors would be slower, as they wait for two fresh operands each. */
-ACTIVE_INLINE active_vector active_full(active_vector *s, active_vector a, active_vector b) {
+TERCET_INLINE active_vector active_full(active_vector *s, active_vector a, active_vector b) {
     const active_vector t = a ^ b, carry = active_select(t, *s, a);
     *s ^= t;
     return carry;
@@ -35,14 +35,14 @@ ACTIVE_INLINE active_vector active_full(active_vector *s, active_vector a, activ
 /* The carries of two planes into each of two adders that follow one another. */
 #define ACTIVE_PAIR(s, at) active_full(s, active_plane(weights, list, at, two), active_plane(weights, list, (at) + 1, two))
 
-ACTIVE_INLINE active_vector active_plane(const uint64_t *weights, const uint16_t *list, const int at, const int two) {
+TERCET_INLINE active_vector active_plane(const uint64_t *weights, const uint16_t *list, const int at, const int two) {
     if (two)
         return *(const active_vector *)(weights + list[at / 2] + at % 2 * ACTIVE_WORDS);
     return *(const active_vector *)(weights + list[at]);
 }
 
 /* Adds eight planes from `at` on to s[0..2]. Returns their carry. */
-ACTIVE_INLINE active_vector active_eight(active_vector *s, const uint64_t *weights, const uint16_t *list, const int at,
+TERCET_INLINE active_vector active_eight(active_vector *s, const uint64_t *weights, const uint16_t *list, const int at,
                                          const int two) {
     active_vector a = ACTIVE_PAIR(&s[0], at), b = ACTIVE_PAIR(&s[0], at + 2);
     const active_vector c = active_full(&s[1], a, b);
@@ -50,13 +50,13 @@ ACTIVE_INLINE active_vector active_eight(active_vector *s, const uint64_t *weigh
     return active_full(&s[2], c, active_full(&s[1], a, b));
 }
 
-ACTIVE_INLINE active_vector active_block(active_vector *s, const uint64_t *weights, const uint16_t *list, const int two) {
+TERCET_INLINE active_vector active_block(active_vector *s, const uint64_t *weights, const uint16_t *list, const int two) {
     const active_vector a = active_eight(s, weights, list, 0, two);
     return active_full(&s[3], a, active_eight(s, weights, list, 8, two));
 }
 
 /* Adds a carry to the counters from s[first] on. */
-ACTIVE_INLINE void active_ripple(active_vector *s, active_vector carry, const int first, const int counters) {
+TERCET_INLINE void active_ripple(active_vector *s, active_vector carry, const int first, const int counters) {
     ACTIVE_UNROLL for (int i = first; i < counters; i++) {
         const active_vector next = s[i] & carry;
         s[i] ^= carry;
@@ -65,7 +65,7 @@ ACTIVE_INLINE void active_ripple(active_vector *s, active_vector carry, const in
 }
 
 /* Adds the weights of so many blocks of a list. Returns where it ends. */
-ACTIVE_INLINE const uint16_t *active_blocks(active_vector *s, const uint64_t *weights, const uint16_t *list, int blocks,
+TERCET_INLINE const uint16_t *active_blocks(active_vector *s, const uint64_t *weights, const uint16_t *list, int blocks,
                                             const int counters, const int two) {
     const int items = two ? ACTIVE_BLOCK / 2 : ACTIVE_BLOCK;
     for (; blocks >= 4; blocks -= 4, list += 4 * items) {
@@ -88,7 +88,7 @@ ACTIVE_INLINE const uint16_t *active_blocks(active_vector *s, const uint64_t *we
 }
 
 /* counter[bit] += weights of the inputs in the list that are 1, -= of those that are -1. */
-ACTIVE_INLINE void active_add(uint64_t *counter, const uint64_t *weights, const uint16_t *list, const int counters,
+TERCET_INLINE void active_add(uint64_t *counter, const uint64_t *weights, const uint16_t *list, const int counters,
                               const int two, const int signs) {
     active_vector s[ACTIVE_COUNTERS], *const memory = (active_vector *)counter;
     const uint16_t *next = list + ACTIVE_HEAD;
@@ -105,7 +105,7 @@ ACTIVE_INLINE void active_add(uint64_t *counter, const uint64_t *weights, const 
 }
 
 /* Sets all counters to one value, modulo 2^counters. */
-ACTIVE_INLINE void active_start(uint64_t *counter, int64_t value, const int counters) {
+TERCET_INLINE void active_start(uint64_t *counter, int64_t value, const int counters) {
     ACTIVE_UNROLL for (int i = 0; i < counters; i++)
         ((active_vector *)counter)[i] = (active_vector){0} - ((uint64_t)value >> i & 1);
 }
@@ -113,7 +113,7 @@ ACTIVE_INLINE void active_start(uint64_t *counter, int64_t value, const int coun
 /* -- levels -------------------------------------------------------------------------------------------------------- */
 
 /* Vectors of the words of a map in bits, whose planes lie word by word. count: words that are there. */
-ACTIVE_INLINE active_vector active_load_bits(const uint64_t *from, const int planes, const int plane, int count) {
+TERCET_INLINE active_vector active_load_bits(const uint64_t *from, const int planes, const int plane, int count) {
     uint64_t words[ACTIVE_WORDS] = {0};
     active_vector bits;
     for (int w = 0; w < count; w++)
@@ -123,7 +123,7 @@ ACTIVE_INLINE active_vector active_load_bits(const uint64_t *from, const int pla
 }
 
 /* Which outputs have the selector's value `value`. */
-ACTIVE_INLINE active_vector active_chosen(const struct bit_map *b, const uint64_t *from, int value, int count) {
+TERCET_INLINE active_vector active_chosen(const struct bit_map *b, const uint64_t *from, int value, int count) {
     const active_vector first = active_load_bits(from, b->planes, 0, count);
     active_vector chosen = {0};
     if (b->planes == 2) {
@@ -145,7 +145,7 @@ ACTIVE_INLINE active_vector active_chosen(const struct bit_map *b, const uint64_
  * complements of thresholds' bits, [choice][threshold][counter]. Bit p of a level that passes j thresholds is the
  * exclusive or of codes[p][0] .. codes[p][j]. from: the pixel's words of the map whose values, from `first` on, choose
  * among thresholds. */
-ACTIVE_INLINE void active_levels(const uint64_t *counter, const uint64_t *limits, const uint64_t *codes, uint64_t *to,
+TERCET_INLINE void active_levels(const uint64_t *counter, const uint64_t *limits, const uint64_t *codes, uint64_t *to,
                                  int count, const int counters, const int thresholds, const int planes,
                                  const int choices, const struct bit_map *selector, const uint64_t *from,
                                  const int first) {
@@ -177,7 +177,7 @@ ACTIVE_INLINE void active_levels(const uint64_t *counter, const uint64_t *limits
 /* -- sums ---------------------------------------------------------------------------------------------------------- */
 
 /* sums[output] = base + factor * (count - 2^(counters - 1)) + more, for the run of outputs from `first` on. */
-ACTIVE_INLINE void active_sums(const uint64_t *counter, int first, const int32_t *base, const int32_t *factor, int32_t more,
+TERCET_INLINE void active_sums(const uint64_t *counter, int first, const int32_t *base, const int32_t *factor, int32_t more,
                                int32_t *sums, const int counters) {
     int32_t counts[ACTIVE_RUN];
     for (int i = 0; i < ACTIVE_RUN; i++)

@@ -53,20 +53,20 @@ struct active_band {
 };
 
 /* Outputs o of [begin, end) whose input o * stride + offset lies in [0, size). */
-ACTIVE_INLINE void active_inside(int *begin, int *end, int stride, int offset, int size) {
+TERCET_INLINE void active_inside(int *begin, int *end, int stride, int offset, int size) {
     const int first = offset < 0 ? (-offset + stride - 1) / stride : 0, last = (size - 1 - offset) / stride + 1;
     *begin = first > *begin ? first : *begin;
     *end = size - 1 < offset ? *begin : last < *end ? last : *end;
 }
 
 /* The part [begin, end) of the band that lies in output row y. */
-ACTIVE_INLINE void active_row(const struct active_layer *l, const struct active_band *band, int y, int *begin, int *end) {
+TERCET_INLINE void active_row(const struct active_layer *l, const struct active_band *band, int y, int *begin, int *end) {
     const int64_t first = band->begin - (int64_t)y * l->out_width, last = band->end - (int64_t)y * l->out_width;
     *begin = first > 0 ? (int)first : 0;
     *end = last < l->out_width ? (int)last : l->out_width;
 }
 
-ACTIVE_INLINE struct active_band active_band(const struct active_layer *l, int64_t image, int64_t begin, int64_t end) {
+TERCET_INLINE struct active_band active_band(const struct active_layer *l, int64_t image, int64_t begin, int64_t end) {
     struct active_band band = {.image = image, .begin = begin, .end = end};
     const int first = (int)(begin / l->out_width), last = (int)((end - 1) / l->out_width);
     band.y = first * l->stride_y - l->top;
@@ -83,13 +83,13 @@ ACTIVE_INLINE struct active_band active_band(const struct active_layer *l, int64
 }
 
 /* Words of the weights of a tap for the chunks before `chunk`; each chunk ends with an input of no weights. */
-ACTIVE_INLINE int64_t active_before(const struct active_layer *l, int chunk) {
+TERCET_INLINE int64_t active_before(const struct active_layer *l, int chunk) {
     const int channels = chunk * l->chunk * 64;
     return ((int64_t)(channels < l->channels ? channels : l->channels) + chunk) * l->step;
 }
 
 /* The lists of all inputs that a band sees, and their differences. */
-ACTIVE_INLINE void active_lists(const struct active_layer *l, const struct active_band *band, const uint64_t *map,
+TERCET_INLINE void active_lists(const struct active_layer *l, const struct active_band *band, const uint64_t *map,
                                 uint16_t *lists, int32_t *differences, const int planes, const int two) {
     for (int y = band->y; y < band->y_end; y++)
         for (int x = band->x; x < band->x_end; x++, differences++) {
@@ -106,7 +106,7 @@ ACTIVE_INLINE void active_lists(const struct active_layer *l, const struct activ
 }
 
 /* For every pixel of a band: ones less minus ones of the inputs that it sees. */
-ACTIVE_INLINE void active_count(const struct active_layer *l, const struct active_band *band, const int32_t *differences,
+TERCET_INLINE void active_count(const struct active_layer *l, const struct active_band *band, const int32_t *differences,
                                 int32_t *starting) {
     memset(starting, 0, (size_t)(band->end - band->begin) * sizeof *starting);
     if (l->starts == ACTIVE_ZERO)
@@ -129,7 +129,7 @@ ACTIVE_INLINE void active_count(const struct active_layer *l, const struct activ
 }
 
 /* Adds a tap's weights for the inputs of one chunk to the counters of all pixels of a band. */
-ACTIVE_INLINE void active_tap(const struct active_layer *l, const struct active_band *band, const uint64_t *weights,
+TERCET_INLINE void active_tap(const struct active_layer *l, const struct active_band *band, const uint64_t *weights,
                               const uint16_t *lists, uint64_t *counters, int ky, int kx, int chunk,
                               active_add_function *const add, const int counter_words) {
     const int offset = kx * l->dilation_x - l->left;
@@ -150,7 +150,7 @@ ACTIVE_INLINE void active_tap(const struct active_layer *l, const struct active_
 }
 
 /* The class of an output pixel: which filter taps it sees. */
-ACTIVE_INLINE int active_class(const struct active_layer *l, int64_t pixel) {
+TERCET_INLINE int active_class(const struct active_layer *l, int64_t pixel) {
     int row = 0, column = 0;
     if (!l->classes)
         return 0;
@@ -162,7 +162,7 @@ ACTIVE_INLINE int active_class(const struct active_layer *l, int64_t pixel) {
 }
 
 /* Levels of a block of outputs for a band. bits: the band's first pixel. */
-ACTIVE_INLINE void active_finish_levels(const struct tercet_task *task, const struct active_layer *l,
+TERCET_INLINE void active_finish_levels(const struct tercet_task *task, const struct active_layer *l,
                                         const struct active_band *band, int block, const uint64_t *counters,
                                         const int32_t *starting, uint64_t *bits, const int counter_bits,
                                         const int thresholds, const int planes) {
@@ -186,7 +186,7 @@ ACTIVE_INLINE void active_finish_levels(const struct tercet_task *task, const st
 }
 
 /* Levels of blocks [begin, end) of a band, from bits in scratch to bytes. */
-ACTIVE_INLINE void active_unpack(const struct tercet_task *task, const struct active_layer *l,
+TERCET_INLINE void active_unpack(const struct tercet_task *task, const struct active_layer *l,
                                  const struct active_band *band, const uint64_t *bits, int64_t begin, int64_t end) {
     const int64_t channels = l->out.channels, count = band->end - band->begin;
     const int all = (l->out.channels + 7) / 8, octet = (int)begin * ACTIVE_BYTES;
@@ -202,7 +202,7 @@ ACTIVE_INLINE void active_unpack(const struct tercet_task *task, const struct ac
 }
 
 /* Sums of a block of outputs for a band, to `finish`. */
-ACTIVE_INLINE void active_finish_sums(const struct tercet_task *task, const struct active_layer *l,
+TERCET_INLINE void active_finish_sums(const struct tercet_task *task, const struct active_layer *l,
                                       const struct active_band *band, int block, const uint64_t *counters,
                                       const int32_t *starting, int32_t *sums, epilogue_finish *const finish,
                                       const int counter_bits, const enum active_results results) {
@@ -230,7 +230,7 @@ ACTIVE_INLINE void active_finish_sums(const struct tercet_task *task, const stru
 
 /* Parts share the pixels of an image or, where it has only one, blocks of outputs. planes: of activations; thresholds,
  * out_planes: of levels. */
-ACTIVE_INLINE void active_product(const struct tercet_task *task, const struct active_layer *l,
+TERCET_INLINE void active_product(const struct tercet_task *task, const struct active_layer *l,
                                   active_add_function *const add, epilogue_finish *const finish, const int counter_bits,
                                   const int planes, const int two, const int thresholds, const int out_planes,
                                   const enum active_results results) {

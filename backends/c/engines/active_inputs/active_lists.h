@@ -9,13 +9,12 @@
 #include <immintrin.h>
 #endif
 
-#define ACTIVE_INLINE static inline __attribute__((always_inline))
 /* Defined where this is included: ACTIVE_BLOCK, planes that are added together; ACTIVE_SPARE, items after a list
  * that may be written. */
 #define ACTIVE_HEAD 2   /* items in front of a list's places: blocks of inputs that are 1, and that are -1 */
 
 /* Appends the places first, first + step, .. of the ones of a word. Returns the list's new end. */
-ACTIVE_INLINE uint16_t *active_append(uint16_t *end, uint64_t ones, unsigned first, unsigned step) {
+TERCET_INLINE uint16_t *active_append(uint16_t *end, uint64_t ones, unsigned first, unsigned step) {
 #if TERCET_VECTOR_BYTES == 64 && defined(__AVX512VBMI2__)
     static const uint16_t count[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
@@ -35,7 +34,7 @@ ACTIVE_INLINE uint16_t *active_append(uint16_t *end, uint64_t ones, unsigned fir
 /* The list of a pixel's inputs in `words` words of channels: those that are 1, padded to whole blocks with the place of
  * no weights, then those that are -1. step: from the weights of one input to those of the next; nothing: where the
  * weights of no input lie; items: inputs of a block. Returns ones less minus ones. */
-ACTIVE_INLINE int active_list(uint16_t *list, const uint64_t *bits, int words, const int planes, const unsigned step,
+TERCET_INLINE int active_list(uint16_t *list, const uint64_t *bits, int words, const int planes, const unsigned step,
                               unsigned nothing, const int items) {
     uint16_t *end = list + ACTIVE_HEAD;
     int difference = 0;

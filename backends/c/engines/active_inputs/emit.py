@@ -45,10 +45,10 @@ def emit_active_inputs(kernel: Kernel, plan: Plan) -> KernelCode:
     out.add(f"static const struct active_layer {symbol}_layer = {{", *_fields(kernel, plan, places), "};", "")
     two = int(form.planes == 2)
     parameters = "uint64_t *counter, const uint64_t *weights, const uint16_t *list"
-    with out.block(f"static __attribute__((noinline)) void {symbol}_add({parameters})"):
+    with out.block(f"static TERCET_FLATTEN __attribute__((noinline)) void {symbol}_add({parameters})"):
         out.add(f"active_add(counter, weights, list, {form.counters}, {two}, {problem.planes});")
     out.add("")
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             *clears,
             f"active_product(task, &{symbol}_layer, {symbol}_add, {finish}, {form.counters}, {problem.planes}, {two}, "

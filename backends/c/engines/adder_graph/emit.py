@@ -44,7 +44,7 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"sums_conv(&{symbol}_layer, task, {results.finish});")
     scratch = plan.scratch(layout.field("pitch"))
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), scratch, gcc_flags=GCC_FLAGS)

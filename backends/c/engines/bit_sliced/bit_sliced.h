@@ -9,7 +9,6 @@
 
 #include "bit_rows.h"
 
-#define BITS_INLINE static inline __attribute__((always_inline))
 #define BITS_UNROLL _Pragma("GCC unroll 32")
 /* Defined where this is included: BITS_MAX_COUNTER, bits of a count, the lowest one included; BITS_BLOCK, planes that
  * are added together; BITS_STEPS, thresholds at most. */
@@ -97,27 +96,27 @@ struct bits_width {
     void (*output)(const struct bits_tile *t, int channel);
 };
 
-BITS_INLINE void *bits_take(unsigned char **memory, int64_t bytes) {
+TERCET_INLINE void *bits_take(unsigned char **memory, int64_t bytes) {
     unsigned char *const taken = *memory;
     *memory += (bytes + 63) / 64 * 64;
     return taken;
 }
 
-BITS_INLINE int bits_window_count(const struct bits_layer *l) {
+TERCET_INLINE int bits_window_count(const struct bits_layer *l) {
     int count = 0;
     for (int i = 0; i < l->source_count; i++)
         count += l->sources[i].windows;
     return count * l->inputs;
 }
 
-BITS_INLINE struct bits_planes bits_planes(const struct bits_layer *l, const struct bits_tile *t) {
+TERCET_INLINE struct bits_planes bits_planes(const struct bits_layer *l, const struct bits_tile *t) {
     return (struct bits_planes){t->base, l->unit, l->planes, l->window};
 }
 
 /* -- from pixels to windows ---------------------------------------------------------------------------------------- */
 
 /* The windows of a tile whose first output row is y, from bytes. */
-BITS_INLINE void bits_pack_bytes(const struct bits_layer *l, const struct bits_tile *t, int y) {
+TERCET_INLINE void bits_pack_bytes(const struct bits_layer *l, const struct bits_tile *t, int y) {
     const int needed = l->out.height + (l->slots - 1) * l->step - y, rows = needed < l->rows ? needed : l->rows;
     unsigned char *to = t->windows;
     const unsigned char *plane =
@@ -143,7 +142,7 @@ BITS_INLINE void bits_pack_bytes(const struct bits_layer *l, const struct bits_t
 
 /* The same from rows of bits, without a stride. What lies outside of the map is 0, or -1 where bits have no 0.
  * Of two bits the second becomes a mark of what is 0. */
-BITS_INLINE void bits_pack_rows(const struct bits_layer *l, const struct bits_tile *t, int y) {
+TERCET_INLINE void bits_pack_rows(const struct bits_layer *l, const struct bits_tile *t, int y) {
     const int needed = l->out.height + (l->slots - 1) * l->step - y, rows = needed < l->rows ? needed : l->rows;
     const struct bit_rows *map = &l->rows_in;
     const struct bits_source *source = &l->sources[0];
@@ -173,7 +172,7 @@ BITS_INLINE void bits_pack_rows(const struct bits_layer *l, const struct bits_ti
 }
 
 /* The list of all inputs, as one of a filter. */
-BITS_INLINE void bits_list_all(const struct bits_layer *l, uint16_t *list) {
+TERCET_INLINE void bits_list_all(const struct bits_layer *l, uint16_t *list) {
     const int windows = bits_window_count(l), items = BITS_BLOCK / l->planes;
     int count = 2;
     for (int c = 0, window = 0; c < l->inputs; c++)
@@ -187,7 +186,7 @@ BITS_INLINE void bits_list_all(const struct bits_layer *l, uint16_t *list) {
 }
 
 /* The runs of a tile's pixels, and the pixels of each class in planes of `width` bytes. */
-BITS_INLINE void bits_split(const struct bits_layer *l, struct bits_tile *t, int width) {
+TERCET_INLINE void bits_split(const struct bits_layer *l, struct bits_tile *t, int width) {
     const int classes = l->row_spans * l->column_spans;
     t->runs = t->pixels = t->rows = t->row_class = 0;
     for (int at = 0; at < t->bytes;) {
@@ -217,7 +216,7 @@ BITS_INLINE void bits_split(const struct bits_layer *l, struct bits_tile *t, int
 }
 
 /* The bits of a number as words that are all ones or all zeros. */
-BITS_INLINE void bits_words(int32_t number, uint64_t *words) {
+TERCET_INLINE void bits_words(int32_t number, uint64_t *words) {
     for (int i = 0; i < BITS_MAX_COUNTER; i++)
         words[i] = 0 - (uint64_t)((uint32_t)number >> i & 1);
 }
@@ -226,8 +225,8 @@ BITS_INLINE void bits_words(int32_t number, uint64_t *words) {
 
 /* The layer. whole, last: for tiles of whole vectors, and for what is left after them. Parts share pairs of a tile and a
  * channel, tile by tile. */
-BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task, const struct bits_width whole,
-                           const struct bits_width last, int finished) {
+TERCET_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task, const struct bits_width whole,
+                             const struct bits_width last, int finished) {
     const int channels = l->out.channels, windows = bits_window_count(l);
     const int64_t bytes = (int64_t)l->out.height * l->pitch;
     const int64_t tiles = (bytes + l->tile - 1) / l->tile;

@@ -22,6 +22,7 @@
 #define bits_blocks BITS_OF_WIDTH(bits_blocks, BITS_BYTES)
 #define bits_filter BITS_OF_WIDTH(bits_filter, BITS_BYTES)
 #define bits_start BITS_OF_WIDTH(bits_start, BITS_BYTES)
+#define bits_start_doubled BITS_OF_WIDTH(bits_start_doubled, BITS_BYTES)
 #define bits_at_least BITS_OF_WIDTH(bits_at_least, BITS_BYTES)
 #define bits_reached BITS_OF_WIDTH(bits_reached, BITS_BYTES)
 #define bits_chosen_rows BITS_OF_WIDTH(bits_chosen_rows, BITS_BYTES)
@@ -37,7 +38,7 @@ typedef uint64_t bits __attribute__((vector_size(BITS_BYTES), may_alias));
 typedef uint64_t bits_anywhere __attribute__((vector_size(BITS_BYTES), may_alias, aligned(1)));
 
 /* c where t, else a. */
-BITS_INLINE bits bits_select(bits t, bits c, bits a) {
+TERCET_INLINE bits bits_select(bits t, bits c, bits a) {
 #if BITS_BYTES == 64 && defined(BIT_ROWS_AVX512)
     return (bits)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)t, (__m512i)c, 0xB8);
 #elif BITS_BYTES == 32 && defined(BIT_ROWS_AVX512)
@@ -50,7 +51,7 @@ BITS_INLINE bits bits_select(bits t, bits c, bits a) {
 }
 
 /* Ones where two of three are. */
-BITS_INLINE bits bits_majority(bits a, bits b, bits c) {
+TERCET_INLINE bits bits_majority(bits a, bits b, bits c) {
 #if BITS_BYTES == 64 && defined(BIT_ROWS_AVX512)
     return (bits)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0xE8);
 #else
@@ -60,18 +61,18 @@ BITS_INLINE bits bits_majority(bits a, bits b, bits c) {
 
 /* *s becomes the sum's bit; returns the carry. Exclusive or, select, exclusive or: with two general functions of three
  * vectors both would wait for two fresh operands, which AVX-512 runs at half rate; NEON has a select, too. */
-BITS_INLINE bits bits_full(bits *s, bits a, bits b) {
+TERCET_INLINE bits bits_full(bits *s, bits a, bits b) {
     const bits t = a ^ b, carry = bits_select(t, *s, a);
     *s ^= t;
     return carry;
 }
 
-BITS_INLINE bits bits_plane(const struct bits_planes *p, const uint16_t *list, const int item, const int plane) {
+TERCET_INLINE bits bits_plane(const struct bits_planes *p, const uint16_t *list, const int item, const int plane) {
     return *(const bits_anywhere *)(p->base + (int64_t)list[item] * p->unit + plane * p->window);
 }
 
 /* Adds two bits of a list: two inputs, or the two bits of one, of which the planes hold the sum already. */
-BITS_INLINE bits bits_pair(bits *s, const struct bits_planes *p, const uint16_t *list, const int at) {
+TERCET_INLINE bits bits_pair(bits *s, const struct bits_planes *p, const uint16_t *list, const int at) {
     if (p->planes == 1) {
         const bits a = bits_plane(p, list, at, 0);
         return bits_full(s, a, bits_plane(p, list, at + 1, 0));
@@ -82,20 +83,20 @@ BITS_INLINE bits bits_pair(bits *s, const struct bits_planes *p, const uint16_t 
 }
 
 /* Adds eight bits from `at` on to s[0..2]. Returns their carry. */
-BITS_INLINE bits bits_eight(bits *s, const struct bits_planes *p, const uint16_t *list, const int at) {
+TERCET_INLINE bits bits_eight(bits *s, const struct bits_planes *p, const uint16_t *list, const int at) {
     bits a = bits_pair(&s[0], p, list, at), b = bits_pair(&s[0], p, list, at + 2);
     const bits c = bits_full(&s[1], a, b);
     a = bits_pair(&s[0], p, list, at + 4), b = bits_pair(&s[0], p, list, at + 6);
     return bits_full(&s[2], c, bits_full(&s[1], a, b));
 }
 
-BITS_INLINE bits bits_block(bits *s, const struct bits_planes *p, const uint16_t *list) {
+TERCET_INLINE bits bits_block(bits *s, const struct bits_planes *p, const uint16_t *list) {
     const bits a = bits_eight(s, p, list, 0);
     return bits_full(&s[3], a, bits_eight(s, p, list, 8));
 }
 
 /* Adds a carry to the counters from s[first] on. */
-BITS_INLINE void bits_ripple(bits *s, bits carry, const int first, const int counters) {
+TERCET_INLINE void bits_ripple(bits *s, bits carry, const int first, const int counters) {
     BITS_UNROLL for (int i = first; i < counters; i++) {
         const bits next = s[i] & carry;
         s[i] ^= carry;
@@ -104,7 +105,7 @@ BITS_INLINE void bits_ripple(bits *s, bits carry, const int first, const int cou
 }
 
 /* Adds so many blocks of a list. s: at least six planes. */
-BITS_INLINE void bits_blocks(bits *s, const struct bits_planes *p, const uint16_t *list, int blocks, const int counters) {
+TERCET_INLINE void bits_blocks(bits *s, const struct bits_planes *p, const uint16_t *list, int blocks, const int counters) {
     const int items = BITS_BLOCK / p->planes;
     for (; blocks >= 4; blocks -= 4, list += 4 * items) {
         bits a = bits_block(s, p, list);
@@ -124,8 +125,8 @@ BITS_INLINE void bits_blocks(bits *s, const struct bits_planes *p, const uint16_
 
 /* s = start + the planes of a filter's first list - those of its second, where there are `signs` = 2. filter: the blocks of
  * both lists, then the lists. */
-BITS_INLINE void bits_filter(bits *s, const struct bits_planes *p, const uint16_t *filter, const int counters,
-                             const int signs) {
+TERCET_INLINE void bits_filter(bits *s, const struct bits_planes *p, const uint16_t *filter, const int counters,
+                               const int signs) {
     const uint16_t *const lists[2] = {filter + 2, filter + 2 + filter[0] * (BITS_BLOCK / p->planes)};
     if (signs == 2)
         BITS_UNROLL for (int i = 0; i < counters; i++)
@@ -138,24 +139,25 @@ BITS_INLINE void bits_filter(bits *s, const struct bits_planes *p, const uint16_
     }
 }
 
-/* What counts start with: a constant, or the complement of the count of all inputs. */
-BITS_INLINE void bits_start(const struct bits_layer *l, const struct bits_tile *t) {
-    bits s[BITS_MAX_COUNTER] = {{0}}, *const start = (bits *)t->start;
-    if (l->doubled) {
-        const struct bits_planes planes = bits_planes(l, t);
-        bits_filter(s, &planes, t->all, l->whole, 1);
-        for (int i = 0; i < l->counters; i++)
-            start[i] = i < l->whole ? ~s[i] : s[i]; /* which is 0 */
-    } else {
-        for (int i = 0; i < l->counters; i++)
-            start[i] = (bits){0} - (uint64_t)(l->start >> i & 1);
-    }
+/* What counts start with: a constant. */
+TERCET_INLINE void bits_start(const struct bits_layer *l, const struct bits_tile *t) {
+    for (int i = 0; i < l->counters; i++)
+        ((bits *)t->start)[i] = (bits){0} - (uint64_t)(l->start >> i & 1);
+}
+
+/* The same where counts are doubled: the complement of the count of all inputs. */
+TERCET_INLINE void bits_start_doubled(const struct bits_layer *l, const struct bits_tile *t) {
+    bits s[BITS_MAX_COUNTER] = {{0}};
+    const struct bits_planes planes = bits_planes(l, t);
+    bits_filter(s, &planes, t->all, l->whole, 1);
+    for (int i = 0; i < l->counters; i++)
+        ((bits *)t->start)[i] = i < l->whole ? ~s[i] : s[i]; /* which is 0 */
 }
 
 /* -- from counts to results ---------------------------------------------------------------------------------------- */
 
 /* The pixels whose counts reach a limit. Upwards from the lowest bit: where count and limit differ the higher bit decides. */
-BITS_INLINE bits bits_at_least(const struct bits_layer *l, const bits *s, int32_t limit) {
+TERCET_INLINE bits bits_at_least(const struct bits_layer *l, const bits *s, int32_t limit) {
     uint64_t below[BITS_MAX_COUNTER];
     bits reached = ~(bits){0};
     bits_words(~limit, below);
@@ -165,8 +167,8 @@ BITS_INLINE bits bits_at_least(const struct bits_layer *l, const bits *s, int32_
 }
 
 /* The pixels whose counts reach the limit of their class. limits: of every class, `apart` numbers apart. */
-BITS_INLINE bits bits_reached(const struct bits_layer *l, const struct bits_tile *t, const bits *s, const int32_t *limits,
-                              int apart) {
+TERCET_INLINE bits bits_reached(const struct bits_layer *l, const struct bits_tile *t, const bits *s, const int32_t *limits,
+                                int apart) {
     if (l->row_spans * l->column_spans == 1)
         return bits_at_least(l, s, limits[0]);
     bits found = {0};
@@ -177,7 +179,7 @@ BITS_INLINE bits bits_reached(const struct bits_layer *l, const struct bits_tile
 }
 
 /* The pixels of a tile where the selector of a channel has a value, from rows of bits as long as those of the tile. */
-BITS_INLINE bits bits_chosen_rows(const struct bits_layer *l, const struct bits_tile *t, int64_t channel, int value) {
+TERCET_INLINE bits bits_chosen_rows(const struct bits_layer *l, const struct bits_tile *t, int64_t channel, int value) {
     const struct bit_rows *map = &l->rows_selector;
     const unsigned char *plane =
         (const unsigned char *)t->task->in[l->selector.operand] + channel * map->planes * map->size + t->byte;
@@ -191,7 +193,7 @@ BITS_INLINE bits bits_chosen_rows(const struct bits_layer *l, const struct bits_
 }
 
 /* The same from bytes. */
-BITS_INLINE bits bits_chosen_bytes(const struct bits_layer *l, const struct bits_tile *t, int64_t channel, int value) {
+TERCET_INLINE bits bits_chosen_bytes(const struct bits_layer *l, const struct bits_tile *t, int64_t channel, int value) {
     const unsigned char *plane =
         (const unsigned char *)t->task->in[l->selector.operand] + channel * l->selector.map.size;
     unsigned char found[BITS_BYTES + BIT_ROWS_RUN / 8], pixels[BIT_ROWS_RUN] = {0};
@@ -208,14 +210,14 @@ BITS_INLINE bits bits_chosen_bytes(const struct bits_layer *l, const struct bits
     return chosen;
 }
 
-BITS_INLINE bits bits_chosen(const struct bits_layer *l, const struct bits_tile *t, int64_t channel, int value) {
+TERCET_INLINE bits bits_chosen(const struct bits_layer *l, const struct bits_tile *t, int64_t channel, int value) {
     if (l->rows_selector.planes)
         return bits_chosen_rows(l, t, channel, value);
     return bits_chosen_bytes(l, t, channel, value);
 }
 
 /* Stores a plane of a tile, and nothing after it: that may be another thread's. */
-BITS_INLINE void bits_store(const struct bits_layer *l, const struct bits_tile *t, unsigned char *to, bits plane) {
+TERCET_INLINE void bits_store(const struct bits_layer *l, const struct bits_tile *t, unsigned char *to, bits plane) {
     if (l->tile == BITS_BYTES) {
         *(bits_anywhere *)to = plane;
         return;
@@ -231,8 +233,8 @@ BITS_INLINE void bits_store(const struct bits_layer *l, const struct bits_tile *
 
 /* Levels of a channel. record: start, step, limits of every class; level = start + step * #{count >= limit}. In rows of
  * bits each bit has a limit, and is turned around where start is 1. */
-BITS_INLINE void bits_levels(const struct bits_layer *l, const struct bits_tile *t, const bits *s, int64_t channel,
-                             const int32_t *record) {
+TERCET_INLINE void bits_levels(const struct bits_layer *l, const struct bits_tile *t, const bits *s, int64_t channel,
+                               const int32_t *record) {
     const int choices = l->selector.choices, apart = choices * l->steps, gap = bit_rows_gap(&l->out);
     unsigned char reached[BITS_STEPS][BITS_BYTES + BIT_ROWS_RUN / 8];
     unsigned char *plane = (unsigned char *)t->task->out[0] + channel * l->out.size;
@@ -266,8 +268,8 @@ BITS_INLINE void bits_levels(const struct bits_layer *l, const struct bits_tile 
 }
 
 /* Sums of a channel. record: what to add to the counts of every class. */
-BITS_INLINE void bits_values(const struct bits_layer *l, const struct bits_tile *t, const bits *s, int64_t channel,
-                             const int32_t *record, epilogue_finish *const finish) {
+TERCET_INLINE void bits_values(const struct bits_layer *l, const struct bits_tile *t, const bits *s, int64_t channel,
+                               const int32_t *record, epilogue_finish *const finish) {
     unsigned char counts[BITS_MAX_COUNTER][BITS_BYTES + BIT_ROWS_RUN / 8];
     int32_t *next = t->sums;
     unsigned char *plane = (unsigned char *)t->task->out[0] + channel * l->out.size * l->out.item;
@@ -312,8 +314,8 @@ BITS_INLINE void bits_values(const struct bits_layer *l, const struct bits_tile 
 }
 
 /* One output channel of a tile. */
-BITS_INLINE void bits_output(const struct bits_layer *l, const struct bits_tile *t, int channel,
-                             epilogue_finish *const finish) {
+TERCET_INLINE void bits_output(const struct bits_layer *l, const struct bits_tile *t, int channel,
+                               epilogue_finish *const finish) {
     const int below = l->doubled, counters = l->counters - below;
     const int numbers = l->row_spans * l->column_spans * (l->steps ? l->selector.choices * l->steps : 1) + 2 * !!l->steps;
     const int32_t *record = (const int32_t *)(t->task->weights + l->records) + (int64_t)channel * numbers;

@@ -15,7 +15,6 @@
 #define BITS_TERNARY_LOGIC /* any function of three vectors is one instruction; compilers miss one of an adder's two */
 #endif
 
-#define BITS_INLINE static inline __attribute__((always_inline))
 /* Defined where this is included: BITS_GROUP, inputs of a table; BITS_MAX_COUNTER, bits of a count; BITS_MAX_CHUNK,
  * tables at a time; BITS_STAGED, channels finished before they are stored. */
 #define BITS_MAX_ENTRY 3   /* planes of a table entry: sums 0..6 */
@@ -45,18 +44,18 @@ struct bits_layer {
 
 static const unsigned char bits_zeros[BITS_PIXELS + TERCET_VECTOR_BYTES];
 
-BITS_INLINE int bits_entries(const struct bits_layer *l) {
+TERCET_INLINE int bits_entries(const struct bits_layer *l) {
     return l->radix * l->radix * l->radix;
 }
 
-BITS_INLINE int bits_entry_planes(const struct bits_layer *l) {
+TERCET_INLINE int bits_entry_planes(const struct bits_layer *l) {
     return l->products == BITS_TERNARY ? 3 : 2;
 }
 
 /* -- from pixels to tables ----------------------------------------------------------------------------------------- */
 
 /* Bit planes of a tile's activations: which are not zero, which are negative. `vectors` of pixels lie in the map. */
-BITS_INLINE void bits_pack(const unsigned char *from, int vectors, bits *nonzero, bits *negative) {
+TERCET_INLINE void bits_pack(const unsigned char *from, int vectors, bits *nonzero, bits *negative) {
     *nonzero = *negative = (bits){0};
     for (int j = 0; j < vectors; j++) {
         const bits one = (bits)((tercet_u8v){0} + (uint8_t)(1 << j));
@@ -68,7 +67,7 @@ BITS_INLINE void bits_pack(const unsigned char *from, int vectors, bits *nonzero
 }
 
 /* The bits that one input counts for each digit of its weight: low[digit] + 2 * high[digit]. */
-BITS_INLINE void bits_counted(const struct bits_layer *l, bits nonzero, bits negative, bits *low, bits *high) {
+TERCET_INLINE void bits_counted(const struct bits_layer *l, bits nonzero, bits negative, bits *low, bits *high) {
     const bits positive = nonzero & ~negative, none = {0};
     const int plus = 1, minus = l->radix == 3 ? 2 : 0;
     if (l->products == BITS_TERNARY) {
@@ -85,7 +84,7 @@ BITS_INLINE void bits_counted(const struct bits_layer *l, bits nonzero, bits neg
     }
 }
 
-BITS_INLINE void bits_full_adder(bits a, bits b, bits c, bits *sum, bits *carry) {
+TERCET_INLINE void bits_full_adder(bits a, bits b, bits c, bits *sum, bits *carry) {
 #ifdef BITS_TERNARY_LOGIC
     const __m512i x = (__m512i)a, y = (__m512i)b, z = (__m512i)c;
     *sum = (bits)_mm512_ternarylogic_epi64(x, y, z, 0x96);
@@ -98,7 +97,7 @@ BITS_INLINE void bits_full_adder(bits a, bits b, bits c, bits *sum, bits *carry)
 }
 
 /* The table of one group: entry e holds the planes of the sum of three products, for the digits of e. */
-BITS_INLINE void bits_build(const struct bits_layer *l, bits *table, const unsigned char *const *inputs, int vectors) {
+TERCET_INLINE void bits_build(const struct bits_layer *l, bits *table, const unsigned char *const *inputs, int vectors) {
     bits low[BITS_GROUP][3], high[BITS_GROUP][3];
     for (int j = 0; j < BITS_GROUP; j++) {
         bits nonzero, negative;
@@ -127,8 +126,8 @@ BITS_INLINE void bits_build(const struct bits_layer *l, bits *table, const unsig
 }
 
 /* The tables of groups [begin, begin + groups) of one convolution, for the tile of pixels from `tile` on. */
-BITS_INLINE void bits_build_chunk(const struct bits_layer *l, bits *tables, const unsigned char *tile, int vectors,
-                                  int begin, int groups) {
+TERCET_INLINE void bits_build_chunk(const struct bits_layer *l, bits *tables, const unsigned char *tile, int vectors,
+                                    int begin, int groups) {
     const int table = bits_entries(l) * bits_entry_planes(l), count = l->inputs * l->tap_count;
     for (int q = 0; q < groups; q++) {
         const unsigned char *inputs[BITS_GROUP];
@@ -147,7 +146,7 @@ BITS_INLINE void bits_build_chunk(const struct bits_layer *l, bits *tables, cons
 /* -- counting ------------------------------------------------------------------------------------------------------ */
 
 /* Adds `count` bits of one weight. Returns their sum's bit; count / 2 carries go to `carry`. */
-BITS_INLINE bits bits_compress(const bits *column, int count, bits *carry) {
+TERCET_INLINE bits bits_compress(const bits *column, int count, bits *carry) {
     bits sum = column[0];
     int carries = 0;
 #pragma GCC unroll 16
@@ -161,8 +160,8 @@ BITS_INLINE bits bits_compress(const bits *column, int count, bits *carry) {
 }
 
 /* counter += the entries that the index names in each table. */
-BITS_INLINE void bits_count(const struct bits_layer *l, const bits *tables, const unsigned char *index, int groups,
-                            int fresh, bits *counter) {
+TERCET_INLINE void bits_count(const struct bits_layer *l, const bits *tables, const unsigned char *index, int groups,
+                              int fresh, bits *counter) {
     const int planes = bits_entry_planes(l), table = bits_entries(l) * planes;
     const bits *entry[BITS_MAX_CHUNK];
     bits column[3 * BITS_MAX_CHUNK], carry[3 * BITS_MAX_CHUNK];
@@ -187,8 +186,8 @@ BITS_INLINE void bits_count(const struct bits_layer *l, const bits *tables, cons
 }
 
 /* One chunk: tables, then a count for `channels` output channels. */
-BITS_INLINE void bits_chunk(const struct bits_layer *l, bits *tables, const unsigned char *tile, int vectors,
-                            const unsigned char *index, bits *counters, int begin, int groups, int channels) {
+TERCET_INLINE void bits_chunk(const struct bits_layer *l, bits *tables, const unsigned char *tile, int vectors,
+                              const unsigned char *index, bits *counters, int begin, int groups, int channels) {
     bits_build_chunk(l, tables, tile, vectors, begin, groups);
     if (begin == 0)
         for (int k = 0; k < channels; k++, index += groups, counters += l->counter)
@@ -201,7 +200,7 @@ BITS_INLINE void bits_chunk(const struct bits_layer *l, bits *tables, const unsi
 /* -- from counts to results ---------------------------------------------------------------------------------------- */
 
 /* The plane of count >= threshold. Upwards from the lowest bit: where the bits differ the higher one decides. */
-BITS_INLINE bits bits_at_least(const struct bits_layer *l, const bits *counter, int32_t threshold) {
+TERCET_INLINE bits bits_at_least(const struct bits_layer *l, const bits *counter, int32_t threshold) {
     bits reached = ~(bits){0};
     for (int b = 0; b < l->counter; b++) {
         const bits clear = (bits){0} + (uint64_t)((threshold >> b & 1) - 1); /* ones where the threshold has a 0 */
@@ -211,12 +210,12 @@ BITS_INLINE bits bits_at_least(const struct bits_layer *l, const bits *counter, 
 }
 
 /* Bytes of vector j of the tile's pixels: 1 where the plane has a bit. */
-BITS_INLINE tercet_u8v bits_bytes(bits plane, int j) {
+TERCET_INLINE tercet_u8v bits_bytes(bits plane, int j) {
     return (tercet_u8v)(plane >> j) & ((tercet_u8v){0} + (uint8_t)1);
 }
 
 /* The pixels of a tile whose selector names row `choice` of the thresholds. */
-BITS_INLINE bits bits_chosen(const struct bits_layer *l, bits nonzero, bits negative, int choice) {
+TERCET_INLINE bits bits_chosen(const struct bits_layer *l, bits nonzero, bits negative, int choice) {
     const int value = l->selector.first + choice;
     if (l->selector.choices == 1)
         return ~(bits){0};
@@ -228,8 +227,8 @@ BITS_INLINE bits bits_chosen(const struct bits_layer *l, bits nonzero, bits nega
 }
 
 /* Levels of a tile as bytes. A record is (start, step, thresholds): level = start + step * #{count >= threshold}. */
-BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, const int32_t *record,
-                             const unsigned char *selector, int vectors, unsigned char *to) {
+TERCET_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, const int32_t *record,
+                               const unsigned char *selector, int vectors, unsigned char *to) {
     const tercet_u8v start = (tercet_u8v){0} + (uint8_t)record[0], step = (tercet_u8v){0} + (uint8_t)record[1];
     for (int j = 0; j < 8; j++)
         *(tercet_u8v *)(to + j * TERCET_VECTOR_BYTES) = start;
@@ -247,8 +246,8 @@ BITS_INLINE void bits_levels(const struct bits_layer *l, const bits *counter, co
 }
 
 /* Sums of a tile as elements of the output. A record is (what to add). */
-BITS_INLINE void bits_values(const struct bits_layer *l, const bits *counter, const int32_t *record,
-                             unsigned char *to) {
+TERCET_INLINE void bits_values(const struct bits_layer *l, const bits *counter, const int32_t *record,
+                               unsigned char *to) {
     for (int j = 0; j < 8; j++) {
         unsigned char low[TERCET_VECTOR_BYTES], high[TERCET_VECTOR_BYTES];
         tercet_u8v parts[2] = {{0}, {0}};
@@ -271,7 +270,7 @@ struct bits_scratch {
     unsigned char *lanes, *mask;
 };
 
-BITS_INLINE struct bits_scratch bits_scratch(const struct bits_layer *l, unsigned char *memory) {
+TERCET_INLINE struct bits_scratch bits_scratch(const struct bits_layer *l, unsigned char *memory) {
     struct bits_scratch s;
     s.tables = (bits *)memory;
     s.counters = s.tables + l->chunk * bits_entries(l) * bits_entry_planes(l);
@@ -281,8 +280,8 @@ BITS_INLINE struct bits_scratch bits_scratch(const struct bits_layer *l, unsigne
 }
 
 /* Output channels [begin, end) of one convolution for the tile of pixels from lane `first` on. */
-BITS_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task *task, struct bits_scratch s,
-                           epilogue_finish *const finish, int64_t first, int convolution, int begin, int end) {
+TERCET_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task *task, struct bits_scratch s,
+                             epilogue_finish *const finish, int64_t first, int convolution, int begin, int end) {
     const int groups = (l->inputs * l->tap_count + BITS_GROUP - 1) / BITS_GROUP, whole = groups - groups % l->chunk;
     const int64_t rest = planes_lanes(&l->out, l->in.pitch) - first;
     const int count = rest < BITS_PIXELS ? (int)rest : BITS_PIXELS;
@@ -316,8 +315,8 @@ BITS_INLINE void bits_tile(const struct bits_layer *l, const struct tercet_task 
 
 /* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a
  * tile and a channel, tile by tile. */
-BITS_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task,
-                           epilogue_finish *const finish) {
+TERCET_INLINE void bits_conv(const struct bits_layer *l, const struct tercet_task *task,
+                             epilogue_finish *const finish) {
     const struct bits_scratch s = bits_scratch(l, task->scratch);
     const int channels = l->out.channels;
     const int64_t tiles = (planes_lanes(&l->out, l->in.pitch) + BITS_PIXELS - 1) / BITS_PIXELS;

@@ -64,8 +64,9 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
         "",
     )
     sizes = dict.fromkeys((plan.target.vector_bytes, plan.last))
-    widths = [_width(out, symbol, size, results.finish) for size in sizes]
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    start = "bits_start_doubled" if form.doubled else "bits_start"
+    widths = [_width(out, symbol, size, start, results.finish) for size in sizes]
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             *results.clears,
             f"bits_conv(&{symbol}_layer, task, {widths[0]}, {widths[-1]}, {int(results.finish != 'NULL')});",
@@ -75,13 +76,13 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
     )
 
 
-def _width(out: Lines, symbol: str, size: int, finish: str) -> str:
-    """Writes what computes tiles of so many bytes. Returns the variable that names it."""
+def _width(out: Lines, symbol: str, size: int, start: str, finish: str) -> str:
+    """Writes what computes tiles of so many bytes; `start` is what begins them. Returns the variable that names it."""
     out.add("#undef BITS_BYTES", f"#define BITS_BYTES {size}", f'#include "{TILE.name}"', "")
-    with out.block(f"static void {symbol}_start{size}(const struct bits_tile *t)"):
-        out.add(f"bits_start(&{symbol}_layer, t);")
+    with out.block(f"static TERCET_FLATTEN void {symbol}_start{size}(const struct bits_tile *t)"):
+        out.add(f"{start}(&{symbol}_layer, t);")
     parameters = "const struct bits_tile *t, int channel"
-    with out.block(f"static __attribute__((noinline)) void {symbol}_output{size}({parameters})"):
+    with out.block(f"static TERCET_FLATTEN __attribute__((noinline)) void {symbol}_output{size}({parameters})"):
         out.add(f"bits_output(&{symbol}_layer, t, channel, {finish});")
     name = f"{symbol}_width{size}"
     out.add(f"static const struct bits_width {name} = {{{size}, {symbol}_start{size}, {symbol}_output{size}}};", "")

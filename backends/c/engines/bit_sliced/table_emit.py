@@ -42,7 +42,7 @@ def emit_tables(kernel: Kernel, plan: TablePlan) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"bits_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch, defines=DEFINES)
 

@@ -5,7 +5,7 @@
 #include "dense_tile.h"
 
 /* Copies every `stride`-th of `count` pixels. May write and read up to a vector more: rows are filled in order. */
-DENSE_INLINE void dense_pack_f32(dense_cell *restrict to, const float *restrict from, int count, const int stride) {
+TERCET_INLINE void dense_pack_f32(dense_cell *restrict to, const float *restrict from, int count, const int stride) {
     if (stride == 1)
         for (int i = 0; i < count; i += DENSE_LANES)
             dense_store(to + i, dense_load((const dense_cell *)(from + i)));

@@ -9,8 +9,8 @@
 #include "dense_tile.h"
 
 /* Adds `couples` to the tile sums[row * pitch + lane]; `first` starts from zero instead. */
-DENSE_INLINE void dense_couple_tile(const unsigned char *vectors, const dense_cell *cells, int couples, dense_cell *sums,
-                                    int64_t pitch, int first, const int rows, const int width) {
+TERCET_INLINE void dense_couple_tile(const unsigned char *vectors, const dense_cell *cells, int couples, dense_cell *sums,
+                                     int64_t pitch, int first, const int rows, const int width) {
     const dense_cell *const inputs = (const dense_cell *)vectors;
     const dense_vector ones = dense_splat(0x00010001);
     dense_vector sum[DENSE_ROWS][DENSE_WIDTH], held[2][DENSE_WIDTH];

@@ -10,8 +10,8 @@
 /* Copies every `stride`-th of `count` pixels of up to `per` channels that lie `plane` elements apart, each shifted by
  * `shift`. Missing channels are 0: a single one (depthwise) is widened to the whole cell. */
 #define DENSE_PACK_PLANES(NAME, FROM, TO, PER)                                                                       \
-    DENSE_INLINE void NAME(dense_cell *restrict cells, const FROM *from, int64_t plane, int channels, int count,     \
-                           const int stride, const int shift) {                                                      \
+    TERCET_INLINE void NAME(dense_cell *restrict cells, const FROM *from, int64_t plane, int channels, int count,    \
+                            const int stride, const int shift) {                                                     \
         TO *restrict to = (TO *)cells;                                                                               \
         if (channels == PER)                                                                                         \
             for (int i = 0; i < count; i++)                                                                          \
@@ -35,7 +35,7 @@ DENSE_PACK_PLANES(dense_planes_i16_pairs, int16_t, int16_t, 2)
 
 /* Copies a matrix row of `inputs` elements to `cells` cells of `per` elements; what lies after the row is 0. */
 #define DENSE_PACK_ROW(NAME, FROM, TO, PER)                                                                          \
-    DENSE_INLINE void NAME(dense_cell *cells, const FROM *from, int inputs, int count, const int shift) {            \
+    TERCET_INLINE void NAME(dense_cell *cells, const FROM *from, int inputs, int count, const int shift) {           \
         TO *restrict to = (TO *)cells;                                                                               \
         for (int i = 0; i < inputs; i++)                                                                             \
             to[i] = (TO)(from[i] + shift);                                                                           \

@@ -49,7 +49,7 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
         )
     tiles = [_tile(out, plan, f"{symbol}_{name}", rows) for name, rows in _heights(plan)]
     out.add("")
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             f"linear_product(task, &{symbol}_shape, task->weights + {start}, (const int8_t *)task->weights + {scale},",
             f"               (const int8_t *)task->weights + {rest}, {symbol}_pack, {symbol}_finish,",

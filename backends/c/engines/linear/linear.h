@@ -33,24 +33,24 @@ typedef int32_t linear_pack(int8_t *to, const void *map, int64_t first);
 #define LINEAR_TILE static __attribute__((noinline)) void
 
 /* Field number `field` of every byte. */
-DENSE_INLINE dense_vector linear_field(dense_vector packed, const int field, const int bits) {
+TERCET_INLINE dense_vector linear_field(dense_vector packed, const int field, const int bits) {
     const linear_u16v moved = field ? (linear_u16v)packed >> (field * bits) : (linear_u16v)packed;
     return (dense_vector)((tercet_u8v)moved & (uint8_t)((1 << bits) - 1));
 }
 
 /* Bytes of a quad of inputs in a block. A multiply-add that takes two instructions reads its inputs in every lane, as an
  * operand from memory; one that accumulates by itself leaves the time to broadcast them. */
-DENSE_INLINE int linear_quad_bytes(const enum dense_cell_kind cell) {
+TERCET_INLINE int linear_quad_bytes(const enum dense_cell_kind cell) {
     return cell == DENSE_U8_QUAD ? TERCET_VECTOR_BYTES : 4;
 }
 
-DENSE_INLINE dense_vector linear_quad(const unsigned char *at, const enum dense_cell_kind cell) {
+TERCET_INLINE dense_vector linear_quad(const unsigned char *at, const enum dense_cell_kind cell) {
     return linear_quad_bytes(cell) == 4 ? dense_splat(*(const dense_cell *)at) : *(const dense_vector *)at;
 }
 
 /* A block of inputs for the tiles of `rows` rows: quad by quad, row by row. */
-DENSE_INLINE void linear_block(unsigned char *to, const int8_t *x, int64_t pitch, int quads, int rows,
-                               const enum dense_cell_kind cell) {
+TERCET_INLINE void linear_block(unsigned char *to, const int8_t *x, int64_t pitch, int quads, int rows,
+                                const enum dense_cell_kind cell) {
     for (int q = 0; q < quads; q++)
         for (int r = 0; r < rows; r++, to += linear_quad_bytes(cell)) {
             const dense_cell quad = *(const dense_cell *)(x + r * pitch + q * 4);
@@ -61,8 +61,8 @@ DENSE_INLINE void linear_block(unsigned char *to, const int8_t *x, int64_t pitch
         }
 }
 
-DENSE_INLINE void linear_mac(struct dense_sum *sum, dense_vector field, dense_vector x,
-                             const enum dense_cell_kind cell) {
+TERCET_INLINE void linear_mac(struct dense_sum *sum, dense_vector field, dense_vector x,
+                              const enum dense_cell_kind cell) {
     if (cell == DENSE_I8_DOT) {
         dense_mac(sum, x, field, cell);
         DENSE_KEEP(sum->i32);
@@ -77,9 +77,9 @@ DENSE_INLINE void linear_mac(struct dense_sum *sum, dense_vector field, dense_ve
 
 /* The sums of `rows` rows of x and `panels` panels of `columns` vectors of columns over `steps` packed vectors, or with
  * `first` 0 what they add to the sums that are there: sums[panel][row][lane]. */
-DENSE_INLINE void linear_tile(const unsigned char *weights, const unsigned char *x, dense_cell *sums, int64_t panels,
-                              const int steps, const int first, const int rows, const int columns, const int bits,
-                              const enum dense_cell_kind cell) {
+TERCET_INLINE void linear_tile(const unsigned char *weights, const unsigned char *x, dense_cell *sums, int64_t panels,
+                               const int steps, const int first, const int rows, const int columns, const int bits,
+                               const enum dense_cell_kind cell) {
     const int quads = 8 / bits / columns; /* of inputs in a packed vector */
     for (int64_t panel = 0; panel < panels; panel++) {
         struct dense_sum sum[LINEAR_ROWS][LINEAR_COLUMNS];
@@ -113,7 +113,7 @@ DENSE_INLINE void linear_tile(const unsigned char *weights, const unsigned char 
 
 /* Copies a row of inputs, each less `shift`, and returns their sum. */
 #define LINEAR_PACK(NAME, FROM)                                                                                      \
-    DENSE_INLINE int32_t NAME(int8_t *restrict to, const FROM *restrict from, int inputs, const int shift) {         \
+    TERCET_INLINE int32_t NAME(int8_t *restrict to, const FROM *restrict from, int inputs, const int shift) {        \
         int32_t total = 0;                                                                                           \
         for (int i = 0; i < inputs; i++) {                                                                           \
             to[i] = (int8_t)(from[i] - shift);                                                                       \
@@ -128,10 +128,10 @@ LINEAR_PACK(linear_pack_i16, int16_t)
 
 /* The sums of a group of rows and a span of columns: sums[row panel][column panel][row][lane].
  * x: its packed rows. lanes: columns of a panel. */
-DENSE_INLINE void linear_span(const struct linear *m, const unsigned char *weights, const int8_t *x, unsigned char *cells,
-                              dense_cell *sums, int first_panel, int last_panel, int64_t begin, int64_t end,
-                              linear_tile_function *const tall_tile, linear_tile_function *const short_tile,
-                              const int lanes, const int step_quads, const enum dense_cell_kind cell) {
+TERCET_INLINE void linear_span(const struct linear *m, const unsigned char *weights, const int8_t *x, unsigned char *cells,
+                               dense_cell *sums, int first_panel, int last_panel, int64_t begin, int64_t end,
+                               linear_tile_function *const tall_tile, linear_tile_function *const short_tile,
+                               const int lanes, const int step_quads, const enum dense_cell_kind cell) {
     for (int step = 0; step < m->steps; step += m->depth) {
         const int depth = DENSE_MIN(m->depth, m->steps - step);
         const int8_t *rows_x = x + (int64_t)step * step_quads * 4;
@@ -150,10 +150,10 @@ DENSE_INLINE void linear_span(const struct linear *m, const unsigned char *weigh
 
 /* From sums of fields to sums of weights, and from those to results, in runs of neighbouring columns. scale, rest: of
  * the columns, or with `uniform` one of each. */
-DENSE_INLINE void linear_finish(const struct tercet_task *task, const struct linear *m, const dense_cell *sums,
-                                const int32_t *totals, const int8_t *scale, const int8_t *rest, int first_panel,
-                                int last_panel, int64_t begin, int64_t end, epilogue_finish *const finish,
-                                const int lanes, const int uniform) {
+TERCET_INLINE void linear_finish(const struct tercet_task *task, const struct linear *m, const dense_cell *sums,
+                                 const int32_t *totals, const int8_t *scale, const int8_t *rest, int first_panel,
+                                 int last_panel, int64_t begin, int64_t end, epilogue_finish *const finish,
+                                 const int lanes, const int uniform) {
     dense_cell run[LINEAR_RUN];
     for (int panel = first_panel; panel < last_panel; panel++) {
         const int row_begin = dense_panel_begin(&m->panels, panel);
@@ -177,11 +177,11 @@ DENSE_INLINE void linear_finish(const struct tercet_task *task, const struct lin
     }
 }
 
-DENSE_INLINE void linear_product(const struct tercet_task *task, const struct linear *m, const unsigned char *weights,
-                                 const int8_t *scale, const int8_t *rest, linear_pack *const pack,
-                                 epilogue_finish *const finish, linear_tile_function *const tall_tile,
-                                 linear_tile_function *const short_tile, const int lanes, const int step_quads,
-                                 const enum dense_cell_kind cell, const int uniform) {
+TERCET_INLINE void linear_product(const struct tercet_task *task, const struct linear *m, const unsigned char *weights,
+                                  const int8_t *scale, const int8_t *rest, linear_pack *const pack,
+                                  epilogue_finish *const finish, linear_tile_function *const tall_tile,
+                                  linear_tile_function *const short_tile, const int lanes, const int step_quads,
+                                  const enum dense_cell_kind cell, const int uniform) {
     const int groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;
     int64_t begin = 0, end = m->column_panels, group_begin = 0, group_end = groups;
     if (m->share_rows)

@@ -40,7 +40,7 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
     )
     tall, short = (_tile(out, plan, f"{symbol}_{name}", rows) for name, rows in _heights(plan))
     out.add("")
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             f"linear_f32_product(task, &{symbol}_shape, task->weights + {start}, {symbol}_finish,",
             f"                   {tall}, {short}, {plan.lanes}, {form.group}, {_enum(plan)});",

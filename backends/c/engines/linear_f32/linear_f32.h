@@ -44,22 +44,22 @@ typedef void linear_f32_tile_function(const unsigned char *weights, const float 
 #define LINEAR_F32_TILE static __attribute__((noinline)) void
 
 /* Cells of a lane. */
-DENSE_INLINE int linear_f32_slots(const enum linear_f32_form form) {
+TERCET_INLINE int linear_f32_slots(const enum linear_f32_form form) {
     return form == LINEAR_F32_TABLES ? 4 : form == LINEAR_F32_TRITS || form == LINEAR_F32_CHOICE ? 16 : 32;
 }
 
-DENSE_INLINE int linear_f32_cell(const enum linear_f32_form form) {
+TERCET_INLINE int linear_f32_cell(const enum linear_f32_form form) {
     return form == LINEAR_F32_TABLES ? LINEAR_F32_TABLE : 1;
 }
 
-DENSE_INLINE tercet_f32v linear_f32_splat(float x) {
+TERCET_INLINE tercet_f32v linear_f32_splat(float x) {
     int32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return (tercet_f32v)dense_splat(bits);
 }
 
 /* The entries that the low bits of every index name, of a table in two registers. */
-DENSE_INLINE tercet_f32v linear_f32_look_up(dense_vector index, const float *table) {
+TERCET_INLINE tercet_f32v linear_f32_look_up(dense_vector index, const float *table) {
     const tercet_f32v low = *(const tercet_f32v *)table;
 #ifdef TERCET_PERMUTE_F32
     return (tercet_f32v)TERCET_PERMUTE_F32(index, low, *(const tercet_f32v *)(table + LINEAR_F32_TABLE / 2));
@@ -70,8 +70,8 @@ DENSE_INLINE tercet_f32v linear_f32_look_up(dense_vector index, const float *tab
 }
 
 /* Slot number `slot` of every lane: an index in the low bits, or a weight as a float. */
-DENSE_INLINE dense_vector linear_f32_slot(dense_vector packed, const int slot, const float one, const float other,
-                                          const enum linear_f32_form form) {
+TERCET_INLINE dense_vector linear_f32_slot(dense_vector packed, const int slot, const float one, const float other,
+                                           const enum linear_f32_form form) {
     const int bits = 32 / linear_f32_slots(form);
     if (form == LINEAR_F32_TABLES)
         return (dense_vector)((dense_unsigned)packed >> slot * bits);
@@ -100,9 +100,9 @@ DENSE_INLINE dense_vector linear_f32_slot(dense_vector packed, const int slot, c
 
 /* The sums of `rows` rows and `panels` panels of `vectors` vectors of columns over `steps` packed vectors, or where
  * `first` is 0, what they add to the sums that are there: sums[panel][row][lane]. */
-DENSE_INLINE void linear_f32_tile(const unsigned char *weights, const float *cells, float *sums, int64_t panels,
-                                  const int steps, const int first, const int rows, const int vectors, const float one,
-                                  const float other, const enum linear_f32_form form) {
+TERCET_INLINE void linear_f32_tile(const unsigned char *weights, const float *cells, float *sums, int64_t panels,
+                                   const int steps, const int first, const int rows, const int vectors, const float one,
+                                   const float other, const enum linear_f32_form form) {
     const int slots = linear_f32_slots(form), size = linear_f32_cell(form);
     for (int64_t panel = 0; panel < panels; panel++, sums += rows * vectors * DENSE_LANES) {
         tercet_f32v sum[LINEAR_F32_ROWS][LINEAR_F32_VECTORS];
@@ -138,7 +138,7 @@ DENSE_INLINE void linear_f32_tile(const unsigned char *weights, const float *cel
 }
 
 /* The table of `group` inputs, zeros after the last. values: of each of them. */
-DENSE_INLINE void linear_f32_table(float *table, const float *x, int64_t left, const float *values, const int group) {
+TERCET_INLINE void linear_f32_table(float *table, const float *x, int64_t left, const float *values, const int group) {
     const int half = LINEAR_F32_TABLE / DENSE_LANES;
     DENSE_UNROLL for (int v = 0; v < half; v++) {
         tercet_f32v sum = {0};
@@ -150,9 +150,9 @@ DENSE_INLINE void linear_f32_table(float *table, const float *x, int64_t left, c
 }
 
 /* Cells of `rows` rows for a block of steps, of which `first` inputs come before: slot by slot, row by row. */
-DENSE_INLINE void linear_f32_prepare(const struct linear_f32 *m, float *cells, const float *x, const float *values,
-                                     int64_t first, int steps, int rows, const int group,
-                                     const enum linear_f32_form form) {
+TERCET_INLINE void linear_f32_prepare(const struct linear_f32 *m, float *cells, const float *x, const float *values,
+                                      int64_t first, int steps, int rows, const int group,
+                                      const enum linear_f32_form form) {
     const int slots = linear_f32_slots(form), size = linear_f32_cell(form);
     for (int row = 0; row < rows; row++) {
         const float *from = x + (int64_t)row * m->inputs + first;
@@ -168,9 +168,9 @@ DENSE_INLINE void linear_f32_prepare(const struct linear_f32 *m, float *cells, c
 }
 
 /* Scales sums and finishes them, in runs of neighbouring columns. */
-DENSE_INLINE void linear_f32_finish(const struct tercet_task *task, const struct linear_f32 *m, const float *sums,
-                                    int first_panel, int last_panel, int64_t begin, int64_t end,
-                                    epilogue_finish *const finish, const int lanes) {
+TERCET_INLINE void linear_f32_finish(const struct tercet_task *task, const struct linear_f32 *m, const float *sums,
+                                     int first_panel, int last_panel, int64_t begin, int64_t end,
+                                     epilogue_finish *const finish, const int lanes) {
     const float *scales = m->scales < 0 ? NULL : (const float *)(task->weights + m->scales);
     float run[LINEAR_F32_RUN];
     for (int panel = first_panel; panel < last_panel; panel++) {
@@ -192,11 +192,11 @@ DENSE_INLINE void linear_f32_finish(const struct tercet_task *task, const struct
     }
 }
 
-DENSE_INLINE void linear_f32_product(const struct tercet_task *task, const struct linear_f32 *m,
-                                     const unsigned char *weights, epilogue_finish *const finish,
-                                     linear_f32_tile_function *const tall_tile,
-                                     linear_f32_tile_function *const short_tile, const int lanes, const int group,
-                                     const enum linear_f32_form form) {
+TERCET_INLINE void linear_f32_product(const struct tercet_task *task, const struct linear_f32 *m,
+                                      const unsigned char *weights, epilogue_finish *const finish,
+                                      linear_f32_tile_function *const tall_tile,
+                                      linear_f32_tile_function *const short_tile, const int lanes, const int group,
+                                      const enum linear_f32_form form) {
     const int groups = (m->panels.panels + m->group_panels - 1) / m->group_panels;
     int64_t begin = 0, end = m->column_panels, group_begin = 0, group_end = groups;
     if (m->share_rows)

@@ -30,13 +30,13 @@ def emit_permute(kernel: Kernel, plan: Plan) -> KernelCode:
     out.add(epilogue.build(offset_of(problem), constants))
     out.add(f"static const struct permute_layer {symbol}_layer = {{", *_fields(plan, places), "};", "")
     run = conv.dilations[1] // problem.column_step * plan.pixel_bytes
-    with out.block(f"static __attribute__((noinline)) void {symbol}_tile(const struct permute_tile *t)"):
+    with out.block(f"static TERCET_FLATTEN __attribute__((noinline)) void {symbol}_tile(const struct permute_tile *t)"):
         out.add(
             f"permute_sum(t, {plan.pixels}, {plan.vectors}, {conv.kernel[0]}, {problem.runs}, {run}, {problem.steps}, "
             f"{problem.room});"
         )
     out.add("")
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             *epilogue.clears(),
             f"permute_conv(task, &{symbol}_layer, {symbol}_tile, {symbol}_finish, {plan.pixels}, {plan.lanes}, "

@@ -44,12 +44,12 @@ struct permute_job {
 /* -- rows of tables ------------------------------------------------------------------------------------------------ */
 
 /* Columns of the band's rows of tables. */
-PERMUTE_INLINE int permute_columns(const struct permute_layer *l, const struct permute_job *job) {
+TERCET_INLINE int permute_columns(const struct permute_layer *l, const struct permute_job *job) {
     return (job->x_end - job->x - 1) * l->column_stride + (l->kernel_width - 1) * l->column_dilation + 1;
 }
 
-PERMUTE_INLINE void permute_pack(const struct permute_layer *l, unsigned char *cells, const unsigned char *from,
-                                 int64_t plane, int channels, int count, const int64_t step, const int words) {
+TERCET_INLINE void permute_pack(const struct permute_layer *l, unsigned char *cells, const unsigned char *from,
+                                int64_t plane, int channels, int count, const int64_t step, const int words) {
     const unsigned char lowest = (unsigned char)l->lowest;
     if (words == 2 && channels == 3)
         permute_pack_3((uint32_t *)cells, from, plane, 3, count, step, lowest);
@@ -63,9 +63,9 @@ PERMUTE_INLINE void permute_pack(const struct permute_layer *l, unsigned char *c
 
 /* The tables of `count` pixels from `from` on. plane: bytes from channel to channel; 0: of one pixel of all channels, the
  * same input everywhere. */
-PERMUTE_INLINE void permute_pixels(const struct permute_layer *l, const struct permute_job *job, unsigned char *to,
-                                   const unsigned char *from, int64_t plane, int count, const int group,
-                                   const int words) {
+TERCET_INLINE void permute_pixels(const struct permute_layer *l, const struct permute_job *job, unsigned char *to,
+                                  const unsigned char *from, int64_t plane, int count, const int group,
+                                  const int words) {
     const int64_t pitch = (int64_t)l->groups * l->tables * TERCET_VECTOR_BYTES;
     for (int c = 0; c < l->groups; c++)
         for (int i = 0; i < l->tables; i++, to += TERCET_VECTOR_BYTES) {
@@ -80,16 +80,16 @@ PERMUTE_INLINE void permute_pixels(const struct permute_layer *l, const struct p
 }
 
 /* Tables of a pixel of zeros, `count` times. */
-PERMUTE_INLINE void permute_pad(const struct permute_layer *l, const struct permute_job *job, unsigned char *to,
-                                int count) {
+TERCET_INLINE void permute_pad(const struct permute_layer *l, const struct permute_job *job, unsigned char *to,
+                               int count) {
     const int64_t pitch = (int64_t)l->groups * l->tables * TERCET_VECTOR_BYTES;
     for (int i = 0; i < count; i++)
         memcpy(to + i * pitch, job->padding, (size_t)pitch);
 }
 
 /* The tables of row y of the input, for the columns of the band. */
-PERMUTE_INLINE const unsigned char *permute_row(const struct permute_layer *l, struct permute_job *job, int y,
-                                                const int group, const int words) {
+TERCET_INLINE const unsigned char *permute_row(const struct permute_layer *l, struct permute_job *job, int y,
+                                               const int group, const int words) {
     if (y < 0 || y >= l->height)
         return job->padding;
     const int slot = y % l->ring_rows, count = permute_columns(l, job);
@@ -117,7 +117,7 @@ PERMUTE_INLINE const unsigned char *permute_row(const struct permute_layer *l, s
 #define PERMUTE_LAST 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 
 /* 16 by 16 sums: to[channel][pixel] from from[pixel][channel]. Four times, row i and row i + 8 are interleaved. */
-PERMUTE_INLINE void permute_transpose(int32_t *to, int64_t to_pitch, const int32_t *from, int64_t from_pitch) {
+TERCET_INLINE void permute_transpose(int32_t *to, int64_t to_pitch, const int32_t *from, int64_t from_pitch) {
     tercet_i32v a[PERMUTE_ROWS], b[PERMUTE_ROWS];
     PERMUTE_UNROLL for (int i = 0; i < PERMUTE_ROWS; i++)
         a[i] = *(const tercet_i32v *)(from + i * from_pitch);
@@ -136,8 +136,8 @@ PERMUTE_INLINE void permute_transpose(int32_t *to, int64_t to_pitch, const int32
 }
 
 /* Hands the sums of a block to the epilogue, channel by channel. output: of all groups, the block's first. */
-PERMUTE_INLINE void permute_finish(const struct permute_layer *l, const struct permute_job *job, int64_t output,
-                                   int outputs, epilogue_finish *const finish, const int lanes) {
+TERCET_INLINE void permute_finish(const struct permute_layer *l, const struct permute_job *job, int64_t output,
+                                  int outputs, epilogue_finish *const finish, const int lanes) {
     const int count = (job->y_end - job->y) * (job->x_end - job->x);
     const int64_t pitch = (count + PERMUTE_ROWS - 1) / PERMUTE_ROWS * PERMUTE_ROWS + PERMUTE_SPARE;
     const int64_t pixel = (int64_t)job->y * l->out_width + job->x, all = (int64_t)l->groups * l->outputs;
@@ -159,9 +159,9 @@ PERMUTE_INLINE void permute_finish(const struct permute_layer *l, const struct p
 /* -- the layer ----------------------------------------------------------------------------------------------------- */
 
 /* The sums of a band and a block. The last tile may go over pixels after the band: copies of the last one. */
-PERMUTE_INLINE void permute_block(const struct permute_layer *l, const struct permute_job *job, int64_t group,
-                                  int64_t block, permute_tile_function *const tile, const int pixels,
-                                  const int lanes) {
+TERCET_INLINE void permute_block(const struct permute_layer *l, const struct permute_job *job, int64_t group,
+                                 int64_t block, permute_tile_function *const tile, const int pixels,
+                                 const int lanes) {
     const int width = job->x_end - job->x, count = width * (job->y_end - job->y);
     const int64_t table_bytes = (int64_t)l->tables * TERCET_VECTOR_BYTES, pixel_bytes = l->groups * table_bytes;
     struct permute_tile t;
@@ -184,9 +184,9 @@ PERMUTE_INLINE void permute_block(const struct permute_layer *l, const struct pe
     }
 }
 
-PERMUTE_INLINE void permute_conv(const struct tercet_task *task, const struct permute_layer *l,
-                                 permute_tile_function *const tile, epilogue_finish *const finish, const int pixels,
-                                 const int lanes, const int group, const int words) {
+TERCET_INLINE void permute_conv(const struct tercet_task *task, const struct permute_layer *l,
+                                permute_tile_function *const tile, epilogue_finish *const finish, const int pixels,
+                                const int lanes, const int group, const int words) {
     int64_t shares[3][2] = {{0, l->out_height}, {0, l->out_width}, {0, (int64_t)l->groups * l->blocks}};
     tercet_share(task, shares[l->share][1], 1, &shares[l->share][0], &shares[l->share][1]);
     unsigned char *scratch = task->scratch;

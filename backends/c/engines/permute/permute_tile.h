@@ -8,7 +8,6 @@
 #include "epilogue.h"
 #include "tercet_target.h"
 
-#define PERMUTE_INLINE static inline __attribute__((always_inline))
 #define PERMUTE_UNROLL _Pragma("GCC unroll 16")
 #define PERMUTE_LANES (TERCET_VECTOR_BYTES / 2)
 /* PERMUTE_PIXELS and PERMUTE_VECTORS, the largest tile, are defined where this is included. */
@@ -32,8 +31,8 @@ struct permute_tile {
 };
 
 /* Adds sums of 16 bits to those in memory, or begins them. Lanes take turns: see plan.py for the order of outputs. */
-PERMUTE_INLINE void permute_widen(int32_t *to, permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS], const int pixels,
-                                  const int vectors, const int begin) {
+TERCET_INLINE void permute_widen(int32_t *to, permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS], const int pixels,
+                                 const int vectors, const int begin) {
     PERMUTE_UNROLL for (int p = 0; p < pixels; p++)
         PERMUTE_UNROLL for (int q = 0; q < vectors; q++) {
             tercet_i32v *wide = (tercet_i32v *)to + 2 * (p * vectors + q);
@@ -50,10 +49,10 @@ PERMUTE_INLINE void permute_widen(int32_t *to, permute_vector sum[PERMUTE_PIXELS
 }
 
 /* One step: a table of each pixel, at `at` bytes. indices: bits [shift, shift + 5) of 16. */
-PERMUTE_INLINE void permute_step(const unsigned char *const from[PERMUTE_PIXELS], int64_t at,
-                                 const unsigned char *indices, const int shift,
-                                 permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS], const int pixels,
-                                 const int vectors) {
+TERCET_INLINE void permute_step(const unsigned char *const from[PERMUTE_PIXELS], int64_t at,
+                                const unsigned char *indices, const int shift,
+                                permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS], const int pixels,
+                                const int vectors) {
     permute_vector table[PERMUTE_PIXELS];
     PERMUTE_UNROLL for (int p = 0; p < pixels; p++) {
         table[p] = *(const permute_vector *)(from[p] + at);
@@ -70,8 +69,8 @@ PERMUTE_INLINE void permute_step(const unsigned char *const from[PERMUTE_PIXELS]
 
 /* The sums of a tile: `rows` rows of `runs` runs (`run` bytes apart) of `steps` tables that lie one after the other.
  * A vector of indices holds those of two steps. Sums leave 16 bits after `room` such pairs. */
-PERMUTE_INLINE void permute_sum(const struct permute_tile *t, const int pixels, const int vectors, const int rows,
-                                const int runs, const int64_t run, const int steps, const int room) {
+TERCET_INLINE void permute_sum(const struct permute_tile *t, const int pixels, const int vectors, const int rows,
+                               const int runs, const int64_t run, const int steps, const int room) {
     permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS];
     PERMUTE_UNROLL for (int p = 0; p < pixels; p++)
         PERMUTE_UNROLL for (int q = 0; q < vectors; q++)
@@ -115,8 +114,8 @@ PERMUTE_INLINE void permute_sum(const struct permute_tile *t, const int pixels, 
  * the lowest value. Channels that are not there are 0: they add nothing, whatever the index. Runs of neighbours are taken
  * in whole blocks, as compilers vectorise them best; every buffer can be read that far. */
 #define PERMUTE_PACK(NAME, CELL)                                                                                       \
-    PERMUTE_INLINE void NAME(CELL *restrict to, const unsigned char *from, int64_t plane, const int channels,          \
-                             int count, const int64_t step, const unsigned char lowest) {                              \
+    TERCET_INLINE void NAME(CELL *restrict to, const unsigned char *from, int64_t plane, const int channels,           \
+                            int count, const int64_t step, const unsigned char lowest) {                               \
         const int block = step == 1 ? PERMUTE_CELLS : 1;                                                               \
         for (int first = 0; first < count; first += block)                                                             \
             for (int i = first; i < first + block; i++) {                                                              \
@@ -131,8 +130,8 @@ PERMUTE_PACK(permute_pack_3, uint32_t)
 PERMUTE_PACK(permute_pack_5, uint64_t)
 
 /* The tables of `count` cells, `pitch` bytes apart. digits: [word][entry][2], the weights of two inputs of an entry. */
-PERMUTE_INLINE void permute_build(unsigned char *to, int64_t pitch, const unsigned char *cells, int count,
-                                  const unsigned char *digits, const int words) {
+TERCET_INLINE void permute_build(unsigned char *to, int64_t pitch, const unsigned char *cells, int count,
+                                 const unsigned char *digits, const int words) {
     for (int i = 0; i < count; i++) {
         permute_vector table = {0};
         PERMUTE_UNROLL for (int w = 0; w < words; w++) {

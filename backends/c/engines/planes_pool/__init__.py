@@ -93,7 +93,7 @@ def emit_pool(kernel: Kernel, pool: Pool) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(f"pool_max(&{symbol}_layer, task);")
     return KernelCode(out.text(), headers=(PLANES_HEADER, HEADER), scratch=pool.scratch)
 

@@ -7,8 +7,6 @@
 
 #include "planes.h"
 
-#define POOL_INLINE static inline __attribute__((always_inline))
-
 struct pool_layer {
     struct planes in, out;
     int kernel_height, kernel_width, stride_y, stride_x; /* in.stride is stride_x */
@@ -17,12 +15,12 @@ struct pool_layer {
 };
 
 /* Lanes of an output row, rounded up to vectors. */
-POOL_INLINE int pool_lanes(const struct pool_layer *l) {
+TERCET_INLINE int pool_lanes(const struct pool_layer *l) {
     return (l->out.width + TERCET_VECTOR_BYTES - 1) / TERCET_VECTOR_BYTES * TERCET_VECTOR_BYTES;
 }
 
 /* masks[kx * lanes + x]: 255 where tap column kx of output column x is a pixel, 0 where it is padding. */
-POOL_INLINE void pool_masks(const struct pool_layer *l, unsigned char *masks) {
+TERCET_INLINE void pool_masks(const struct pool_layer *l, unsigned char *masks) {
     const int lanes = pool_lanes(l);
     for (int kx = 0; kx < l->kernel_width; kx++)
         for (int x = 0; x < lanes; x++) {
@@ -32,8 +30,8 @@ POOL_INLINE void pool_masks(const struct pool_layer *l, unsigned char *masks) {
 }
 
 /* best = max(best, from), lane by lane; lanes whose mask is 0 count as the smallest value. */
-POOL_INLINE void pool_row(const struct pool_layer *l, unsigned char *best, const unsigned char *from,
-                          const unsigned char *mask) {
+TERCET_INLINE void pool_row(const struct pool_layer *l, unsigned char *best, const unsigned char *from,
+                            const unsigned char *mask) {
     for (int i = 0; i < pool_lanes(l); i += TERCET_VECTOR_BYTES) {
         const tercet_i8v smallest = (tercet_i8v){0} + (int8_t)-128;
         tercet_i8v x, old = *(const tercet_i8v *)(best + i);
@@ -48,7 +46,7 @@ POOL_INLINE void pool_row(const struct pool_layer *l, unsigned char *best, const
 }
 
 /* The layer. Parts share the channels. Scratch: the masks, then one channel's rows of whole vectors. */
-POOL_INLINE void pool_max(const struct pool_layer *l, const struct tercet_task *task) {
+TERCET_INLINE void pool_max(const struct pool_layer *l, const struct tercet_task *task) {
     const int lanes = pool_lanes(l), s = l->in.stride, phase_size = l->in.size / (s * s);
     unsigned char *masks = task->scratch, *rows = masks + l->kernel_width * lanes;
     int64_t channel, end;

@@ -53,7 +53,7 @@ def emit_popcount(kernel: Kernel, plan: Plan) -> KernelCode:
     out.add(f"static const struct popcount_layer {symbol}_layer = {{", *_fields(kernel, plan, places), "};", "")
     tiles = ", ".join(_tile(out, plan, symbol, pixels) for pixels in range(1, plan.pixels + 1))
     out.add(f"static popcount_tile_function *const {symbol}_tiles[] = {{{tiles}}};", "")
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(
             *clears,
             f"popcount_product(task, &{symbol}_layer, {symbol}_tiles, {finish}, {plan.pixels}, {plan.vectors}, "
@@ -123,7 +123,7 @@ def _fields(kernel: Kernel, plan: Plan, places: dict[str, int]) -> list[str]:
 def _tile(out: Lines, plan: Plan, symbol: str, pixels: int) -> str:
     """Writes the register tile of so many pixels. Returns its name."""
     form, levels, name = plan.form, plan.levels, f"{symbol}_tile{pixels}"
-    with out.block(f"static __attribute__((noinline)) void {name}(const struct popcount_tile *t)"):
+    with out.block(f"static TERCET_FLATTEN __attribute__((noinline)) void {name}(const struct popcount_tile *t)"):
         out.add(
             "popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS];",
             f"popcount_count(t, u, {pixels}, {plan.vectors}, {int(plan.problem.joined)}, POPCOUNT_{form.product}, "

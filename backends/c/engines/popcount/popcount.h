@@ -49,7 +49,7 @@ struct popcount_area {
 };
 
 /* Outputs o of [begin, end) whose input o * stride + offset lies in [0, size). */
-POPCOUNT_INLINE void popcount_inside(int *begin, int *end, int stride, int offset, int size) {
+TERCET_INLINE void popcount_inside(int *begin, int *end, int stride, int offset, int size) {
     const int first = offset < 0 ? (-offset + stride - 1) / stride : 0, last = (size - 1 - offset) / stride + 1;
     *begin = first > *begin ? first : *begin;
     *end = size - 1 < offset ? *begin : last < *end ? last : *end;
@@ -112,12 +112,12 @@ struct popcount_job {
 };
 
 /* All tiles of the pixels that see the taps of two spans. */
-POPCOUNT_INLINE void popcount_rectangle(const struct popcount_layer *l, const struct popcount_job *job,
-                                        const struct popcount_area *a, const struct popcount_span *row_span,
-                                        const struct popcount_span *column_span,
-                                        popcount_tile_function *const *tiles, epilogue_finish *const finish,
-                                        const int pixels, const int vectors, const int weight_planes,
-                                        const int counts_inputs, const enum popcount_results results) {
+TERCET_INLINE void popcount_rectangle(const struct popcount_layer *l, const struct popcount_job *job,
+                                      const struct popcount_area *a, const struct popcount_span *row_span,
+                                      const struct popcount_span *column_span,
+                                      popcount_tile_function *const *tiles, epilogue_finish *const finish,
+                                      const int pixels, const int vectors, const int weight_planes,
+                                      const int counts_inputs, const enum popcount_results results) {
     const int lanes = vectors * POPCOUNT_LANES, width = a->x_end - a->x;
     const int64_t count = (int64_t)width * (a->y_end - a->y), band_width = job->area.x_end - job->area.x;
     const int64_t group_words = (int64_t)l->words * l->planes, pixel_words = l->groups * group_words;
@@ -190,7 +190,7 @@ POPCOUNT_INLINE void popcount_rectangle(const struct popcount_layer *l, const st
 }
 
 /* Bytes of the last word that no block of outputs writes, from octet `octet` on. bits: the band's first pixel. */
-POPCOUNT_INLINE void popcount_fill(const struct bit_map *out, uint64_t *bits, int64_t count, int octet) {
+TERCET_INLINE void popcount_fill(const struct bit_map *out, uint64_t *bits, int64_t count, int octet) {
     for (; octet < 8 * out->words; octet++)
         for (int plane = 0; plane < out->planes; plane++) {
             unsigned char *to = (unsigned char *)bits + bit_map_byte(out, 0, octet, plane);
@@ -200,8 +200,8 @@ POPCOUNT_INLINE void popcount_fill(const struct bit_map *out, uint64_t *bits, in
 }
 
 /* Levels of octets from `octet` on, from bits in scratch to bytes. pixel: the band's first. */
-POPCOUNT_INLINE void popcount_unpack(const struct popcount_layer *l, const struct popcount_job *job,
-                                     const uint64_t *bits, int octet, int octets, int64_t pixel, int64_t count) {
+TERCET_INLINE void popcount_unpack(const struct popcount_layer *l, const struct popcount_job *job,
+                                   const uint64_t *bits, int octet, int octets, int64_t pixel, int64_t count) {
     const int64_t channels = l->out.channels;
     const int all = (l->out.channels + 7) / 8, end = octet + octets < all ? octet + octets : all;
     unsigned char *out = job->task->out[0];
@@ -215,10 +215,10 @@ POPCOUNT_INLINE void popcount_unpack(const struct popcount_layer *l, const struc
 }
 
 /* A block of outputs for the pixels of a band. bits: of the band's first pixel. */
-POPCOUNT_INLINE void popcount_block(const struct popcount_layer *l, struct popcount_job *job, uint64_t *bits,
-                                    popcount_tile_function *const *tiles, epilogue_finish *const finish,
-                                    const int pixels, const int vectors, const int weight_planes,
-                                    const int counts_inputs, const enum popcount_results results) {
+TERCET_INLINE void popcount_block(const struct popcount_layer *l, struct popcount_job *job, uint64_t *bits,
+                                  popcount_tile_function *const *tiles, epilogue_finish *const finish,
+                                  const int pixels, const int vectors, const int weight_planes,
+                                  const int counts_inputs, const enum popcount_results results) {
     const struct popcount_area *band = &job->area;
     const int lanes = vectors * POPCOUNT_LANES, first = (int)job->block * lanes;
     const int64_t pixel = (int64_t)band->y * l->out_width + band->x;
@@ -253,10 +253,10 @@ POPCOUNT_INLINE void popcount_block(const struct popcount_layer *l, struct popco
         popcount_fill(&l->out, bits, count, octet + lanes / 8);
 }
 
-POPCOUNT_INLINE void popcount_product(const struct tercet_task *task, const struct popcount_layer *l,
-                                      popcount_tile_function *const *tiles, epilogue_finish *const finish,
-                                      const int pixels, const int vectors, const int weight_planes,
-                                      const int counts_inputs, const enum popcount_results results) {
+TERCET_INLINE void popcount_product(const struct tercet_task *task, const struct popcount_layer *l,
+                                    popcount_tile_function *const *tiles, epilogue_finish *const finish,
+                                    const int pixels, const int vectors, const int weight_planes,
+                                    const int counts_inputs, const enum popcount_results results) {
     int64_t shares[3][2] = {{0, l->out_height}, {0, l->out_width}, {0, (int64_t)l->groups * l->blocks}};
     tercet_share(task, shares[l->share][1], 1, &shares[l->share][0], &shares[l->share][1]);
     unsigned char *scratch = task->scratch;

@@ -13,7 +13,6 @@
 #include <immintrin.h>
 #endif
 
-#define POPCOUNT_INLINE static inline __attribute__((always_inline))
 #define POPCOUNT_UNROLL _Pragma("GCC unroll 16")
 #define POPCOUNT_LANES (TERCET_VECTOR_BYTES / 8)
 /* Defined where this is included: POPCOUNT_PIXELS and POPCOUNT_VECTORS, the largest tile; POPCOUNT_SPARE, sums after
@@ -63,13 +62,13 @@ struct popcount_tile {
 #ifdef TERCET_POPCOUNT_U64
 #define POPCOUNT_ROOM (1 << 30)
 typedef tercet_u64v popcount_sum;
-POPCOUNT_INLINE popcount_sum popcount_ones(popcount_vector x) { return (popcount_sum)TERCET_POPCOUNT_U64(x); }
-POPCOUNT_INLINE popcount_vector popcount_widen(popcount_sum x) { return x; }
+TERCET_INLINE popcount_sum popcount_ones(popcount_vector x) { return (popcount_sum)TERCET_POPCOUNT_U64(x); }
+TERCET_INLINE popcount_vector popcount_widen(popcount_sum x) { return x; }
 #else
 /* Counts of bytes, which are added up for as many words as bytes can hold. */
 #define POPCOUNT_ROOM 31
 typedef tercet_u8v popcount_sum;
-POPCOUNT_INLINE popcount_sum popcount_ones(popcount_vector x) {
+TERCET_INLINE popcount_sum popcount_ones(popcount_vector x) {
 #ifdef TERCET_POPCOUNT_U8
     return (popcount_sum)TERCET_POPCOUNT_U8(x);
 #else
@@ -78,7 +77,7 @@ POPCOUNT_INLINE popcount_sum popcount_ones(popcount_vector x) {
     return (popcount_sum)((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu);
 #endif
 }
-POPCOUNT_INLINE popcount_vector popcount_widen(popcount_sum sum) {
+TERCET_INLINE popcount_vector popcount_widen(popcount_sum sum) {
     popcount_vector x = (popcount_vector)sum;
     x = (x & 0x00ff00ff00ff00ffu) + (x >> 8 & 0x00ff00ff00ff00ffu);
     x += x >> 16;
@@ -88,9 +87,9 @@ POPCOUNT_INLINE popcount_vector popcount_widen(popcount_sum sum) {
 #endif
 
 /* u[pixel][vector]: what a sum is less than its base; see `base` and `limits` in plan.py. */
-POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS],
-                                    const int pixels, const int vectors, const int joined,
-                                    const enum popcount_product product, const enum popcount_inputs inputs) {
+TERCET_INLINE void popcount_count(const struct popcount_tile *t, popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS],
+                                  const int pixels, const int vectors, const int joined,
+                                  const enum popcount_product product, const enum popcount_inputs inputs) {
     const int two = product == POPCOUNT_TERNARY, planes = product == POPCOUNT_XOR || product == POPCOUNT_MASKED ? 1 : 2;
     const int weight_planes = product == POPCOUNT_MASKED || product == POPCOUNT_TERNARY ? 2 : 1;
     popcount_sum sum[2][POPCOUNT_PIXELS][POPCOUNT_VECTORS];
@@ -189,14 +188,14 @@ POPCOUNT_INLINE void popcount_count(const struct popcount_tile *t, popcount_vect
 /* -- levels, as bits ----------------------------------------------------------------------------------------------- */
 
 /* Which outputs of a block have the selector's value `value`. */
-POPCOUNT_INLINE uint64_t popcount_chosen(const struct bit_map *b, const uint64_t bits[2], int value) {
+TERCET_INLINE uint64_t popcount_chosen(const struct bit_map *b, const uint64_t bits[2], int value) {
     if (b->planes == 2)
         return value == 0 ? ~bits[0] : value == 1 ? bits[0] & ~bits[1] : value == -1 ? bits[1] : 0;
     return value == b->low ? ~bits[0] : value == b->high ? bits[0] : 0; /* the bit of one value alone is 0 */
 }
 
 /* Counts of `fold` vectors in one, in lanes of 64 / fold bits that they fit: lane i * fold + j is u[j][i]. */
-POPCOUNT_INLINE popcount_vector popcount_folded(const popcount_vector *u, const int fold) {
+TERCET_INLINE popcount_vector popcount_folded(const popcount_vector *u, const int fold) {
     if (fold == 4)
         return (u[0] & 0xffff) | (u[1] & 0xffff) << 16 | (u[2] & 0xffff) << 32 | u[3] << 48;
     if (fold == 2)
@@ -206,7 +205,7 @@ POPCOUNT_INLINE popcount_vector popcount_folded(const popcount_vector *u, const 
 
 /* A bit for every lane of 64 / fold bits, all of whose bits are set or none. */
 #if TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)
-POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
+TERCET_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
     /* builtins of GCC and clang: immintrin.h takes longer to read than a kernel */
     typedef short shorts __attribute__((vector_size(16), may_alias));
     typedef char chars __attribute__((vector_size(16), may_alias));
@@ -222,7 +221,7 @@ POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
     return (uint64_t)__builtin_ia32_movmskpd256((doubles)holds);
 }
 #else
-POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
+TERCET_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
     const uint64_t picked = fold == 4 ? 0x0008000400020001u : fold == 2 ? 0x0000000200000001u : 1u;
     const uint64_t sum = fold == 4 ? 0x0001000100010001u : fold == 2 ? 0x0000000100000001u : 1u;
     uint64_t bits = 0;
@@ -233,7 +232,7 @@ POPCOUNT_INLINE uint64_t popcount_bits(popcount_vector holds, const int fold) {
 #endif
 
 /* Which lanes of 64 / fold bits are at most the limit. */
-POPCOUNT_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector limit, const int fold) {
+TERCET_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector limit, const int fold) {
 #if TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)
     const __m512i a = (__m512i)x, b = (__m512i)limit;
     return fold == 4 ? _mm512_cmple_epi16_mask(a, b)
@@ -249,10 +248,10 @@ POPCOUNT_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector lim
 
 /* Levels of a tile's outputs as the bits of `planes` planes: bit p of a level that passes j thresholds is the exclusive
  * or of codes[p][0] .. codes[p][j]. selector: the map whose values, from `first` on, choose among rows of thresholds. */
-POPCOUNT_INLINE void popcount_levels(const struct popcount_tile *t,
-                                     popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS], const int pixels,
-                                     const int vectors, const int fold, const int thresholds, const int planes,
-                                     const int choices, const struct bit_map *selector, const int first) {
+TERCET_INLINE void popcount_levels(const struct popcount_tile *t,
+                                   popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS], const int pixels,
+                                   const int vectors, const int fold, const int thresholds, const int planes,
+                                   const int choices, const struct bit_map *selector, const int first) {
     const int bytes = vectors * POPCOUNT_LANES / 8, folded = vectors / fold;
     POPCOUNT_UNROLL for (int p = 0; p < pixels; p++) {
         uint64_t chosen[2] = {0, 0}, found[2] = {t->codes[0], planes == 2 ? t->codes[thresholds + 1] : 0};
@@ -282,8 +281,8 @@ POPCOUNT_INLINE void popcount_levels(const struct popcount_tile *t,
 /* -- sums ---------------------------------------------------------------------------------------------------------- */
 
 /* sums[pixel][output of the block] = base - scale * u. */
-POPCOUNT_INLINE void popcount_sums(const struct popcount_tile *t, popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS],
-                                   const int pixels, const int vectors, const int scale) {
+TERCET_INLINE void popcount_sums(const struct popcount_tile *t, popcount_vector u[POPCOUNT_PIXELS][POPCOUNT_VECTORS],
+                                 const int pixels, const int vectors, const int scale) {
     POPCOUNT_UNROLL for (int p = 0; p < pixels; p++)
         POPCOUNT_UNROLL for (int q = 0; q < vectors; q++) {
             const popcount_signed base = ((const popcount_signed *)t->base)[q];

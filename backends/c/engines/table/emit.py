@@ -45,7 +45,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(*results.clears, f"table_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch, defines=DEFINES)
 

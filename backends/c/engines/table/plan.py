@@ -130,11 +130,13 @@ class Planner:
         self.digits = digits_of(problem)
 
     @cached_property
-    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and largest term of every weight that is summed in tables: int64 [O, inputs]."""
+    def _signs_before(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many weights before each are positive, and negative, as tables sum them: int32 [O, inputs + 1]."""
         flat = self.problem.weights.reshape(self.problem.outputs, -1) * self.digits.sign[:, None]
-        lo, hi = self.problem.lo, self.problem.hi
-        return np.where(flat > 0, lo, np.where(flat < 0, -hi, 0)), np.where(flat > 0, hi, np.where(flat < 0, -lo, 0))
+        plus, minus = (np.zeros((len(flat), flat.shape[1] + 1), np.int32) for _ in range(2))
+        np.cumsum(flat > 0, axis=1, out=plus[:, 1:])
+        np.cumsum(flat < 0, axis=1, out=minus[:, 1:])
+        return plus, minus
 
     def wide(self, lane: int) -> int:
         """The narrowest accumulator for which every sum fits; narrow sums may wrap around on the way."""
@@ -145,10 +147,11 @@ class Planner:
         if self.wide(lane) == lane:
             return MAX_CHUNK
         inputs, limit = self.problem.inputs, 2 ** (8 * lane - 1)
+        lo, hi = self.problem.lo, self.problem.hi
         for chunk in range(min(MAX_CHUNK, -(-inputs // group)), 0, -1):
-            starts = np.arange(0, inputs, chunk * group)
-            lo, hi = (np.add.reduceat(bound, starts, axis=1) for bound in self._bounds)
-            if lo.min() >= -limit and hi.max() < limit:
+            cuts = [*range(0, inputs, chunk * group), inputs]
+            plus, minus = (np.diff(before[:, cuts], axis=1) for before in self._signs_before)
+            if (lo * plus - hi * minus).min() >= -limit and (hi * plus - lo * minus).max() < limit:
                 return chunk
         return 0
 

@@ -8,7 +8,7 @@
  * reread in parts right away. */
 
 /* An element of a channel's record in every lane. */
-TABLE_INLINE tercet_u64v table_splat(const struct table_layer *l, const unsigned char *record, int i) {
+TERCET_INLINE tercet_u64v table_splat(const struct table_layer *l, const unsigned char *record, int i) {
     if (l->wide == 1)
         return (tercet_u64v)((tercet_i8v){0} + ((const int8_t *)record)[i]);
     if (l->wide == 2) {
@@ -22,7 +22,7 @@ TABLE_INLINE tercet_u64v table_splat(const struct table_layer *l, const unsigned
 }
 
 /* All ones where a > b. */
-TABLE_INLINE tercet_u64v table_greater(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
+TERCET_INLINE tercet_u64v table_greater(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
     if (l->wide == 1)
         return (tercet_u64v)((tercet_i8v)a > (tercet_i8v)b);
     return l->wide == 2 ? (tercet_u64v)((tercet_i16v)a > (tercet_i16v)b)
@@ -30,7 +30,7 @@ TABLE_INLINE tercet_u64v table_greater(const struct table_layer *l, tercet_u64v 
 }
 
 /* All ones where the selector of a vector of pixels names row `choice` of the thresholds, in wide lanes. */
-TABLE_INLINE tercet_u64v table_chosen(const struct table_layer *l, const unsigned char *selector, int choice, int part) {
+TERCET_INLINE tercet_u64v table_chosen(const struct table_layer *l, const unsigned char *selector, int choice, int part) {
     tercet_u64v x;
     if (l->lane == 1) {
         memcpy(&x, selector, sizeof x);
@@ -48,8 +48,8 @@ TABLE_INLINE tercet_u64v table_chosen(const struct table_layer *l, const unsigne
 
 /* Sums to levels: one vector of pixels as bytes. A record is (start, step, thresholds); value = start + step * #{sum >
  * threshold}, which also says a bias, a sign and the first level. */
-TABLE_INLINE void table_levels(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
-                               const unsigned char *selector, unsigned char *to) {
+TERCET_INLINE void table_levels(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
+                                const unsigned char *selector, unsigned char *to) {
     const tercet_u64v start = table_splat(l, record, 0), step = table_splat(l, record, 1);
     const int parts = l->wide / l->lane;
     tercet_u64v level[4], packed = {0};
@@ -89,8 +89,8 @@ TABLE_INLINE void table_levels(const struct table_layer *l, const tercet_u64v *s
 }
 
 /* Sums as they are: one vector of pixels as elements of the output. A record is (bias, sign): sign -1 negates. */
-TABLE_INLINE void table_values(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
-                               unsigned char *to) {
+TERCET_INLINE void table_values(const struct table_layer *l, const tercet_u64v *sums, const unsigned char *record,
+                                unsigned char *to) {
     const int parts = l->wide / l->lane, count = TERCET_VECTOR_BYTES / l->wide, item = l->out.item;
     const tercet_u64v bias = table_splat(l, record, 0), sign = table_splat(l, record, 1);
     tercet_u64v values[4];
@@ -129,7 +129,7 @@ struct table_scratch {
     unsigned char *lanes, *mask;
 };
 
-TABLE_INLINE struct table_scratch table_scratch(const struct table_layer *l, unsigned char *memory) {
+TERCET_INLINE struct table_scratch table_scratch(const struct table_layer *l, unsigned char *memory) {
     struct table_scratch s;
     s.tables = (tercet_u64v *)memory;
     s.sums = s.tables + l->chunk * table_entries(l) * l->vectors;
@@ -139,8 +139,8 @@ TABLE_INLINE struct table_scratch table_scratch(const struct table_layer *l, uns
 }
 
 /* Output channels [begin, end) of one convolution for the tile of pixels from lane `first` on. */
-TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_task *task, struct table_scratch s,
-                             epilogue_finish *const finish, int64_t first, int convolution, int begin, int end) {
+TERCET_INLINE void table_tile(const struct table_layer *l, const struct tercet_task *task, struct table_scratch s,
+                              epilogue_finish *const finish, int64_t first, int convolution, int begin, int end) {
     const int groups = (l->inputs * l->tap_count + l->group - 1) / l->group, whole = groups - groups % l->chunk;
     const int lanes = TERCET_VECTOR_BYTES / l->lane, parts = l->wide / l->lane;
     const unsigned char *tile =
@@ -178,8 +178,8 @@ TABLE_INLINE void table_tile(const struct table_layer *l, const struct tercet_ta
 /* The layer; finish: what takes the sums, or NULL for levels and for sums that are the result. Parts share pairs of a
  * tile and a channel, tile by tile, so that large maps build each table once and small ones still keep all threads
  * busy. */
-TABLE_INLINE void table_conv(const struct table_layer *l, const struct tercet_task *task,
-                             epilogue_finish *const finish) {
+TERCET_INLINE void table_conv(const struct table_layer *l, const struct tercet_task *task,
+                              epilogue_finish *const finish) {
     const struct table_scratch s = table_scratch(l, task->scratch);
     const int lanes = l->vectors * TERCET_VECTOR_BYTES / l->lane, channels = l->out.channels;
     const int64_t tiles = (planes_lanes(&l->out, l->in.pitch) + lanes - 1) / lanes;

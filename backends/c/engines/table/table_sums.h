@@ -8,7 +8,6 @@
 
 #include "epilogue.h"
 
-#define TABLE_INLINE static inline __attribute__((always_inline))
 /* TABLE_MAX_GROUP and TABLE_MAX_VECTORS are defined where this is included. */
 #define TABLE_SHARE 8 /* pairs of a tile and an output channel that stay on one thread */
 
@@ -42,23 +41,23 @@ struct table_layer {
 /* The activations of inputs that pad the last group. */
 static const unsigned char table_zeros[TABLE_MAX_VECTORS * TERCET_VECTOR_BYTES];
 
-TABLE_INLINE int table_entries(const struct table_layer *l) {
+TERCET_INLINE int table_entries(const struct table_layer *l) {
     int entries = 1;
     for (int i = 0; i < l->group; i++)
         entries *= l->weights == TABLE_TERNARY ? 3 : 2;
     return entries;
 }
 
-TABLE_INLINE tercet_u64v table_add(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
+TERCET_INLINE tercet_u64v table_add(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
     return l->lane == 1 ? (tercet_u64v)((tercet_u8v)a + (tercet_u8v)b) : (tercet_u64v)((table_u16v)a + (table_u16v)b);
 }
 
-TABLE_INLINE tercet_u64v table_subtract(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
+TERCET_INLINE tercet_u64v table_subtract(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
     return l->lane == 1 ? (tercet_u64v)((tercet_u8v)a - (tercet_u8v)b) : (tercet_u64v)((table_u16v)a - (table_u16v)b);
 }
 
 /* The activations of one vector of pixels, widened to the table's lanes. */
-TABLE_INLINE tercet_u64v table_load(const struct table_layer *l, const unsigned char *from) {
+TERCET_INLINE tercet_u64v table_load(const struct table_layer *l, const unsigned char *from) {
     if (l->lane == 1) {
         tercet_u64v x;
         memcpy(&x, from, sizeof x);
@@ -75,7 +74,7 @@ TABLE_INLINE tercet_u64v table_load(const struct table_layer *l, const unsigned 
 }
 
 /* The sums of `count` inputs for all digits, first input first: sums[e] for the digits of e. Returns how many. */
-TABLE_INLINE int table_patterns(const struct table_layer *l, const tercet_u64v *inputs, int count, tercet_u64v *sums) {
+TERCET_INLINE int table_patterns(const struct table_layer *l, const tercet_u64v *inputs, int count, tercet_u64v *sums) {
     int known = 1;
     sums[0] = (tercet_u64v){0};
     if (l->weights == TABLE_BINARY)
@@ -97,7 +96,7 @@ TABLE_INLINE int table_patterns(const struct table_layer *l, const tercet_u64v *
 }
 
 /* All weighted sums of one group: row e of `table` is for the digits of e. The low digits' sums stay in registers. */
-TABLE_INLINE void table_build(const struct table_layer *l, tercet_u64v *table, const unsigned char *const *inputs) {
+TERCET_INLINE void table_build(const struct table_layer *l, tercet_u64v *table, const unsigned char *const *inputs) {
     const int most = l->weights == TABLE_TERNARY ? 2 : 3, low_digits = l->group < most ? l->group : most;
     for (int v = 0; v < l->vectors; v++) {
         tercet_u64v x[TABLE_MAX_GROUP], low[9], high[32];
@@ -115,8 +114,8 @@ TABLE_INLINE void table_build(const struct table_layer *l, tercet_u64v *table, c
 }
 
 /* The tables of groups [begin, begin + groups) of one convolution, for the pixels from `tile` on. */
-TABLE_INLINE void table_build_chunk(const struct table_layer *l, tercet_u64v *tables, const unsigned char *tile,
-                                    int begin, int groups) {
+TERCET_INLINE void table_build_chunk(const struct table_layer *l, tercet_u64v *tables, const unsigned char *tile,
+                                     int begin, int groups) {
     const int rows = table_entries(l) * l->vectors, count = l->inputs * l->tap_count;
     int input = begin * l->group;
     int tap = input % l->tap_count;
@@ -136,7 +135,7 @@ TABLE_INLINE void table_build_chunk(const struct table_layer *l, tercet_u64v *ta
 
 /* Keeps the compiler from reordering a chain of additions, so that rows are added straight from memory and not loaded
  * first. Measured on Zen 3, two vectors a row: 0.67 cycles a look-up, 0.9 without it. Emits no instruction. */
-TABLE_INLINE void table_pin(tercet_u64v *x) {
+TERCET_INLINE void table_pin(tercet_u64v *x) {
 #if (TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)) || (TERCET_VECTOR_BYTES == 32 && defined(__AVX2__)) || \
     (TERCET_VECTOR_BYTES == 16 && defined(__SSE2__))
     __asm__("" : "+v"(*x));
@@ -148,8 +147,8 @@ TABLE_INLINE void table_pin(tercet_u64v *x) {
 }
 
 /* sum += the rows that up to 8 indices, the bytes of `word`, name in as many tables. */
-TABLE_INLINE void table_add_rows(const struct table_layer *l, const tercet_u64v *tables, uint64_t word, int groups,
-                                 int fresh, tercet_u64v (*sum)[TABLE_MAX_VECTORS]) {
+TERCET_INLINE void table_add_rows(const struct table_layer *l, const tercet_u64v *tables, uint64_t word, int groups,
+                                  int fresh, tercet_u64v (*sum)[TABLE_MAX_VECTORS]) {
     const unsigned char *first = (const unsigned char *)tables;
     const int row = l->vectors * TERCET_VECTOR_BYTES, table = table_entries(l) * row;
 #pragma GCC unroll 8
@@ -165,8 +164,8 @@ TABLE_INLINE void table_add_rows(const struct table_layer *l, const tercet_u64v 
 }
 
 /* Adds one row of each table: the chunk's sum for one output channel. Reads indices in words of 8. */
-TABLE_INLINE void table_look_up(const struct table_layer *l, const tercet_u64v *tables, const unsigned char *index,
-                                int groups, tercet_u64v *result) {
+TERCET_INLINE void table_look_up(const struct table_layer *l, const tercet_u64v *tables, const unsigned char *index,
+                                 int groups, tercet_u64v *result) {
     const int rows = table_entries(l) * l->vectors;
     tercet_u64v sum[2][TABLE_MAX_VECTORS]; /* two chains of additions, so that latency does not bind */
 #pragma GCC unroll 16
@@ -181,7 +180,7 @@ TABLE_INLINE void table_look_up(const struct table_layer *l, const tercet_u64v *
 }
 
 /* Lanes part, part + wide / lane, .. of a vector, sign-extended to wide lanes: shifts instead of shuffles. */
-TABLE_INLINE tercet_u64v table_widen(const struct table_layer *l, tercet_u64v x, int part) {
+TERCET_INLINE tercet_u64v table_widen(const struct table_layer *l, tercet_u64v x, int part) {
     const int left = 8 * (l->wide - l->lane * (part + 1)), right = 8 * (l->wide - l->lane);
     if (l->wide == l->lane)
         return x;
@@ -189,15 +188,15 @@ TABLE_INLINE tercet_u64v table_widen(const struct table_layer *l, tercet_u64v x,
                         : (tercet_u64v)((tercet_i32v)((table_u32v)x << left) >> right);
 }
 
-TABLE_INLINE tercet_u64v table_add_wide(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
+TERCET_INLINE tercet_u64v table_add_wide(const struct table_layer *l, tercet_u64v a, tercet_u64v b) {
     if (l->wide == 1)
         return (tercet_u64v)((tercet_u8v)a + (tercet_u8v)b);
     return l->wide == 2 ? (tercet_u64v)((table_u16v)a + (table_u16v)b) : (tercet_u64v)((table_u32v)a + (table_u32v)b);
 }
 
 /* One chunk: tables, then a look-up for `channels` output channels whose accumulators are in `sums`. */
-TABLE_INLINE void table_chunk(const struct table_layer *l, tercet_u64v *tables, const unsigned char *tile,
-                              const unsigned char *index, tercet_u64v *sums, int begin, int groups, int channels) {
+TERCET_INLINE void table_chunk(const struct table_layer *l, tercet_u64v *tables, const unsigned char *tile,
+                               const unsigned char *index, tercet_u64v *sums, int begin, int groups, int channels) {
     const int parts = l->wide / l->lane;
     table_build_chunk(l, tables, tile, begin, groups);
     for (int k = 0; k < channels; k++, index += groups, sums += l->vectors * parts) {

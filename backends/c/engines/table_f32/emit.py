@@ -31,7 +31,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     for number, part in enumerate(plan.parts):
         parts.append(_part(out, symbol, plan, number, part))
     out.add(f"static const struct table_f32_part {symbol}_parts[] = {{", *parts, "};", "")
-    with out.block(f"void {symbol}(const struct tercet_task *task)"):
+    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
         out.add(*clears)
         out.add(f"table_f32_conv(&{symbol}_layer, {symbol}_parts, {len(parts)}, task, {symbol}_finish);")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), sum(plan.sizes), defines=DEFINES)
@@ -77,7 +77,7 @@ def _part(out: Lines, symbol: str, plan: Plan, number: int, part: list[Cluster])
     for label, groups in (("add", plan.chunk), ("rest", plan.groups % plan.chunk)):
         names.append(f"{symbol}_{label}{number}" if groups else "NULL")
         if groups:
-            head = f"static void {names[-1]}("
+            head = f"static TERCET_FLATTEN void {names[-1]}("
             out.add(f"{head}const float *tables, const unsigned char *index, table_f32_v *sums,")
             with out.block(f"{' ' * len(head)}int channels, int fresh)"):
                 shape = f"&{symbol}_layer, {name}, {groups * taps}"

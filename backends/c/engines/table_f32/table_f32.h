@@ -8,7 +8,6 @@
 
 #include "epilogue.h"
 
-#define TABLE_F32_INLINE static inline __attribute__((always_inline))
 #define TABLE_F32_BYTES (TERCET_VECTOR_BYTES < 32 ? TERCET_VECTOR_BYTES : 32)
 #define TABLE_F32_LANES (TABLE_F32_BYTES / 4)
 /* TABLE_F32_MAX_GROUP and TABLE_F32_MAX_SUMS, of a tile, are defined where this is included. */
@@ -48,7 +47,7 @@ struct table_f32_layer {
 /* The pixels of channels that pad the last group. */
 static const float table_f32_zeros[64 / sizeof(float)];
 
-TABLE_F32_INLINE int table_f32_power(int radix, int digits) {
+TERCET_INLINE int table_f32_power(int radix, int digits) {
     int count = 1;
     for (int i = 0; i < digits; i++)
         count *= radix;
@@ -56,8 +55,8 @@ TABLE_F32_INLINE int table_f32_power(int radix, int digits) {
 }
 
 /* The sums of `count` inputs for all digits, first input first: sums[e] for the digits of e. */
-TABLE_F32_INLINE void table_f32_patterns(const struct table_f32_layer *l, const table_f32_v *inputs, int count,
-                                         table_f32_v *sums) {
+TERCET_INLINE void table_f32_patterns(const struct table_f32_layer *l, const table_f32_v *inputs, int count,
+                                      table_f32_v *sums) {
     int known = 1;
 #pragma GCC unroll 5
     for (int j = 0; j < count; j++) {
@@ -77,8 +76,8 @@ TABLE_F32_INLINE void table_f32_patterns(const struct table_f32_layer *l, const 
 
 /* All weighted sums of one group for `rows` rows of a window; inputs[j] advances by steps[j] from row to row. Entry e of
  * `table` is for the digits of e. The low digits' sums stay in registers. */
-TABLE_F32_INLINE void table_f32_build(const struct table_f32_layer *l, float *table, const float *const *inputs,
-                                      const int *steps, int rows) {
+TERCET_INLINE void table_f32_build(const struct table_f32_layer *l, float *table, const float *const *inputs,
+                                   const int *steps, int rows) {
     const int most = l->radix == 3 ? 2 : 3, low_digits = l->group < most ? l->group : most;
     const int low_count = table_f32_power(l->radix, low_digits);
     const int high_count = table_f32_power(l->radix, l->group - low_digits);
@@ -108,8 +107,8 @@ TABLE_F32_INLINE void table_f32_build(const struct table_f32_layer *l, float *ta
 
 /* The tables of channel groups [begin, begin + groups) for the windows of one part. in: the first output pixel's lane in
  * the first channel. */
-TABLE_F32_INLINE void table_f32_build_chunk(const struct table_f32_layer *l, const struct table_f32_part *part,
-                                            float *tables, const float *in, int begin, int groups) {
+TERCET_INLINE void table_f32_build_chunk(const struct table_f32_layer *l, const struct table_f32_part *part,
+                                         float *tables, const float *in, int begin, int groups) {
     const int size = table_f32_power(l->radix, l->group) * l->window_rows * l->pitch * TABLE_F32_LANES;
     for (int q = begin; q < begin + groups; q++)
         for (int w = part->first; w < part->first + part->count; w++, tables += size) {
@@ -126,7 +125,7 @@ TABLE_F32_INLINE void table_f32_build_chunk(const struct table_f32_layer *l, con
 
 /* Keeps the compiler from reordering a chain of additions, so that rows are added straight from memory and not loaded
  * first. Emits no instruction. */
-TABLE_F32_INLINE void table_f32_pin(table_f32_v *x) {
+TERCET_INLINE void table_f32_pin(table_f32_v *x) {
 #if (TABLE_F32_BYTES == 32 && defined(__AVX__)) || (TABLE_F32_BYTES == 16 && defined(__SSE2__))
     __asm__("" : "+x"(*x));
 #elif TABLE_F32_BYTES == 16 && defined(__aarch64__)
@@ -138,8 +137,8 @@ TABLE_F32_INLINE void table_f32_pin(table_f32_v *x) {
 
 /* sum += the entries that up to 8 indices, the bytes of `word`, name; the table of index u, shifted to its tap, begins at
  * tables + offsets[u]. */
-TABLE_F32_INLINE void table_f32_add_rows(const struct table_f32_layer *l, const float *tables, const int *offsets,
-                                         uint64_t word, int units, table_f32_v *sum) {
+TERCET_INLINE void table_f32_add_rows(const struct table_f32_layer *l, const float *tables, const int *offsets,
+                                      uint64_t word, int units, table_f32_v *sum) {
     const int pitch = l->pitch * TABLE_F32_LANES, entry = l->window_rows * pitch, count = l->rows * l->vectors;
     const int last = l->columns - TABLE_F32_LANES;
 #pragma GCC unroll 8
@@ -156,9 +155,9 @@ TABLE_F32_INLINE void table_f32_add_rows(const struct table_f32_layer *l, const 
 }
 
 /* table_f32_add for `units` look-ups per channel. Indices are read in words of 8. */
-TABLE_F32_INLINE void table_f32_look_up(const struct table_f32_layer *l, const int *offsets, int units,
-                                        const float *tables, const unsigned char *index, table_f32_v *sums,
-                                        int channels, int fresh) {
+TERCET_INLINE void table_f32_look_up(const struct table_f32_layer *l, const int *offsets, int units,
+                                     const float *tables, const unsigned char *index, table_f32_v *sums,
+                                     int channels, int fresh) {
     const int count = l->rows * l->vectors;
     for (int k = 0; k < channels; k++, index += units, sums += count) {
         table_f32_v sum[TABLE_F32_MAX_SUMS];
@@ -179,9 +178,9 @@ TABLE_F32_INLINE void table_f32_look_up(const struct table_f32_layer *l, const i
 
 /* Output channels [begin, end) of one convolution for the tile whose first pixel is lane `in`: rows of `to`, `width`
  * pixels apart; a channel has `rows` of them. */
-TABLE_F32_INLINE void table_f32_tile(const struct table_f32_layer *l, const struct table_f32_part *parts,
-                                     int part_count, const struct tercet_task *task, const float *in,
-                                     int convolution, int begin, int end, float *to, int width) {
+TERCET_INLINE void table_f32_tile(const struct table_f32_layer *l, const struct table_f32_part *parts,
+                                  int part_count, const struct tercet_task *task, const float *in,
+                                  int convolution, int begin, int end, float *to, int width) {
     float *tables = (float *)task->scratch;
     table_f32_v *sums = (table_f32_v *)(task->scratch + l->sums);
     const int groups = (l->inputs + l->group - 1) / l->group, count = l->rows * l->vectors;
@@ -209,9 +208,9 @@ TABLE_F32_INLINE void table_f32_tile(const struct table_f32_layer *l, const stru
 
 /* Output channels [begin, end) of one convolution for a band of `rows` rows and a block of tiles in it. The last band
  * and tile are moved back into the map where it is large enough; what they compute again is not stored again. */
-TABLE_F32_INLINE void table_f32_block(const struct table_f32_layer *l, const struct table_f32_part *parts,
-                                      int part_count, const struct tercet_task *task, epilogue_finish *const finish,
-                                      int band, int block, int convolution, int begin, int end) {
+TERCET_INLINE void table_f32_block(const struct table_f32_layer *l, const struct table_f32_part *parts,
+                                   int part_count, const struct tercet_task *task, epilogue_finish *const finish,
+                                   int band, int block, int convolution, int begin, int end) {
     const int last_x = l->width > l->columns ? l->width - l->columns : 0, last_y = l->height - l->rows;
     const int from_y = band * l->rows, y = from_y < last_y ? from_y : last_y;
     const int from_x = block * l->block * l->columns, left = from_x < last_x ? from_x : last_x;
@@ -239,8 +238,8 @@ TABLE_F32_INLINE void table_f32_block(const struct table_f32_layer *l, const str
 
 /* The layer. Parts of a task share pairs of a block and a channel, block by block, so that large maps build each table
  * once and small ones still keep all threads busy. */
-TABLE_F32_INLINE void table_f32_conv(const struct table_f32_layer *l, const struct table_f32_part *parts,
-                                     int part_count, const struct tercet_task *task, epilogue_finish *const finish) {
+TERCET_INLINE void table_f32_conv(const struct table_f32_layer *l, const struct table_f32_part *parts,
+                                  int part_count, const struct tercet_task *task, epilogue_finish *const finish) {
     const int channels = l->convolutions * l->outputs, bands = (l->height + l->rows - 1) / l->rows;
     const int tiles = (l->width + l->columns - 1) / l->columns, blocks = (tiles + l->block - 1) / l->block;
     int64_t item, end;
