@@ -49,15 +49,19 @@ FUNCTIONS: dict[type[Operation], tuple[str, ...]] = {
 
 EXPONENTIALS: dict[type[Operation], tuple[str, ...]] = {
     tn.SigmoidOp: ("tercet_sigmoid",),
+    fn.ExpOp: ("tercet_exp",),
+}
+"""The same for functions that take tens of operations, which compilers vectorise."""
+
+CALLS: dict[type[Operation], tuple[str, ...]] = {
     tn.TanhOp: ("tanhf",),
-    fn.ExpOp: ("expf",),
     fn.LogOp: ("logf",),
     fn.ErfOp: ("erff",),
     fn.SoftplusOp: ("tercet_softplus",),
     fn.EluOp: ("tercet_elu", "alpha"),
     fn.MishOp: ("tercet_mish",),
 }
-"""The same for functions that cost as much as an exponential, and call libm."""
+"""The same for functions that call libm."""
 
 
 def _call(function: str, *attributes: str) -> Callable[..., str]:
@@ -67,7 +71,9 @@ def _call(function: str, *attributes: str) -> Callable[..., str]:
 for _kind, _function in FUNCTIONS.items():
     element(_kind)(_call(*_function))
 for _kind, _function in EXPONENTIALS.items():
-    element(_kind, cost="exponential", total=lambda op: False)(_call(*_function))
+    element(_kind, cost="exponential")(_call(*_function))
+for _kind, _function in CALLS.items():
+    element(_kind, cost="call", total=lambda op: False)(_call(*_function))
 
 
 def _compute_type(op: Operation) -> str:
@@ -134,12 +140,12 @@ def _relu(op: Operation, x: str) -> str:
     return f"{x} < 0 ? 0 : {x}"  # NaN stays
 
 
-@element(fn.GeluOp, cost="exponential", total=lambda op: False)
+@element(fn.GeluOp, cost="call", total=lambda op: False)
 def _gelu(op: fn.GeluOp, x: str) -> str:
     return f"{'tercet_gelu_tanh' if op.get('mode') == 'tanh' else 'tercet_gelu'}({x})"
 
 
-@element(tn.PowOp, cost="exponential", total=lambda op: False)
+@element(tn.PowOp, cost="call", total=lambda op: False)
 def _pow(op: tn.PowOp, a: str, b: str) -> str:
     return f"powf({a}, {b})"
 

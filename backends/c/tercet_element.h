@@ -92,7 +92,41 @@ static inline int64_t tercet_div_i64(int64_t a, int64_t b) {
     return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
 }
 
-static inline float tercet_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+/* a * b + c, rounded once where that is an instruction. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define TERCET_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define TERCET_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* e^x is 2^n times what this returns; the lowest bits of *rounded are n. Operations that compilers vectorise: r = x - n ln 2,
+ * then 1 + r + r^2 p(r), with p fitted to the least relative error for |r| <= ln 2 / 2. x: -104..89, or NaN. */
+static inline float tercet_exp_of_rest(float x, float *rounded) {
+    *rounded = TERCET_FMA(x, 0x1.715476p+0f, 0x1.8p23f);
+    const float n = *rounded - 0x1.8p23f;
+    const float r = TERCET_FMA(n, -0x1.7f7d1cp-20f, TERCET_FMA(n, -0x1.62e4p-1f, x)); /* the inner product is exact */
+    float p = TERCET_FMA(0x1.6db428p-10f, r, 0x1.123b54p-7f);
+    p = TERCET_FMA(p, r, 0x1.55545ep-5f);
+    p = TERCET_FMA(p, r, 0x1.55548ep-3f);
+    p = TERCET_FMA(p, r, 0.5f);
+    return TERCET_FMA(p, r * r, r) + 1.0f;
+}
+
+/* e to the x, at most 1 ulp off. 2^n in two factors, so that results may be subnormal. */
+static inline float tercet_exp(float x) {
+    float rounded;
+    const float rest = tercet_exp_of_rest(x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x, &rounded);
+    const int32_t n = (int32_t)((uint32_t)tercet_bits(rounded) - 0x4b400000u), half = n >> 1;
+    const float a = tercet_from_bits((int32_t)((uint32_t)(half + 127) << 23));
+    return rest * a * tercet_from_bits((int32_t)((uint32_t)(n - half + 127) << 23));
+}
+
+/* 1 / (1 + e^-x), where what is below the smallest normal number does not matter and 2^128 is infinite. */
+static inline float tercet_sigmoid(float x) {
+    float rounded;
+    const float rest = tercet_exp_of_rest(x > 87.0f ? -87.0f : x < -89.0f ? 89.0f : -x, &rounded);
+    return 1.0f / (1.0f + rest * tercet_from_bits((int32_t)(((uint32_t)tercet_bits(rounded) << 23) + 0x3f800000u)));
+}
 static inline float tercet_softplus(float x) { return (x < 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x))); }
 static inline float tercet_elu(float x, float alpha) { return x < 0.0f ? alpha * expm1f(x) : x; }
 static inline float tercet_gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0x1.6a09e6p-1f)); }

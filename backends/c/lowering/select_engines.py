@@ -123,25 +123,48 @@ class SelectEngines(Pass):
 
 
 def fusable_group(root: Operation) -> list[Operation]:
-    """The root and the longest chain of operations that each are the only user of the one before; or the first user, if
+    """The root and the longest chain of operations that each are the only user of the one before. Where one has two
+    users that meet, as in x * sigmoid(x), what lies between belongs to the chain. It ends with the first user where
     that is a quantizer after a product: the kernel then has the sums before it as a second result."""
     group = [root]
     while len(group[-1].results) == 1:
-        user = group[-1].results[0].get_user_of_unique_use() or _first_quantizer(group)
-        if user is None or isinstance(user, ReturnOp) or not _joins(user, group) or comes_back(group, user):
+        longer = group.copy()
+        for user in _next(group):
+            if isinstance(user, ReturnOp) or not _joins(user, longer) or comes_back(longer, user):
+                return group
+            longer.append(user)
+        if len(longer) == len(group):
             break
-        group.append(user)
+        group = longer
     return group
 
 
-def _first_quantizer(group: Sequence[Operation]) -> Operation | None:
-    """The first quantizer among several users of a product's sums that can join: what a float shortcut branches off
-    from."""
+def _next(group: Sequence[Operation]) -> Sequence[Operation]:
+    """What may follow a group, all or nothing."""
+    users = list(dict.fromkeys(use.operation for use in group[-1].results[0].uses))
+    if len(users) == 1:
+        return users
+    users.sort(key=cmp_to_key(_block_order))
+    return (len(users) == 2 and _between(*users)) or _first_quantizer(group, users)
+
+
+def _between(first: Operation, last: Operation) -> Sequence[Operation]:
+    """The operations from `first` to `last` where each is the only user of the one before."""
+    path: list[Operation] = [first]
+    while path[-1] is not last:
+        user = path[-1].results[0].get_user_of_unique_use() if len(path[-1].results) == 1 else None
+        if user is None:
+            return ()
+        path.append(user)
+    return path
+
+
+def _first_quantizer(group: Sequence[Operation], users: Sequence[Operation]) -> Sequence[Operation]:
+    """The first quantizer among several users, in order, of a product's sums that can join: what a float shortcut
+    branches off from."""
     if not isinstance(group[0], PRODUCTS):
-        return None
-    users = dict.fromkeys(use.operation for use in group[-1].results[0].uses)
-    quantizers = [user for user in users if isinstance(user, QuantizeOp | ThresholdOp) and not comes_back(group, user)]
-    return min(quantizers, key=cmp_to_key(_block_order), default=None)
+        return ()
+    return [u for u in users if isinstance(u, QuantizeOp | ThresholdOp) and not comes_back(group, u)][:1]
 
 
 def _block_order(a: Operation, b: Operation) -> int:

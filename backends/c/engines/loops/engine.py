@@ -68,7 +68,8 @@ def _emit_stage(scope: Scope, stage: Stage) -> None:
 
 
 def _cycles(op: Operation, costs: Mapping[str, float]) -> float:
-    """Cycles of one operation on one core: so many for a `product`, an `exponential`, any other `element`."""
+    """Cycles of one operation on one core: so many for a `product`, an `exponential`, a `call` of libm, any
+    other `element`."""
     if (root := ROOTS.get(type(op))) is not None:
         return costs[root.cost] * root.work(op)
     return costs[ELEMENTS[type(op)].cost] * most_elements(op)

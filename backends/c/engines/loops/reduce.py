@@ -113,7 +113,9 @@ def emit_softmax(scope: Scope, stage: Stage, op: SoftmaxOp) -> None:
         with scope.loop(along, length, inner=True):
             scope.out.add(f"largest = tercet_max_f32(largest, {x.at(place)});")
         with scope.loop(along, length, inner=True):
-            scope.out.add(f"{powers}[{along}] = expf({x.at(place)} - largest);", f"sum += {powers}[{along}];")
+            scope.out.add(f"{powers}[{along}] = tercet_exp({x.at(place)} - largest);")
+        with scope.loop(along, length, inner=True):
+            scope.out.add(f"sum += {powers}[{along}];")
         with scope.loop(along, length, inner=True):
             name = scope.name("softmax")
             scope.out.add(f"const float {name} = {powers}[{along}] / sum;")
