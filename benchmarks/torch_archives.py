@@ -2,7 +2,7 @@
 
     python benchmarks/torch_archives.py MODEL.pt2[=STATE] ... [--rounds 25] [--target T]
 
-STATE: a state dict, alone or in a .zip, whose weights the network gets first. torch.compile runs its default backend with
+STATE: a state dict, alone or in a .zip, whose weights the network gets first. torch.compile is its default backend with
 constants folded (freezing), which is faster than without; onnxruntime the exported float network with all its
 optimisations. All take turns in one process; the ratios are medians over the rounds of a peer's time to tercet's.
 torch loads the archives, which can run code that is in them: only for files that you trust.

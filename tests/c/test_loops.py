@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import cases
 import numpy as np
+import pytest
 from harness import Case, check_engine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from library import Library
 from xdsl.dialects.builtin import f32
 
+from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.loops import ENGINE
+from tercet.backends.c.lowering.pipeline import stages
 from tercet.backends.c.target import find_target
-from tercet.ir.tn.elementwise import ROUNDING_MODES, CastOp, RoundOp
+from tercet.ir.locations import node_location
+from tercet.ir.program import Port, Program
+from tercet.ir.tn.elementwise import ROUNDING_MODES, CastOp, MulOp, RoundOp, SigmoidOp
+from tercet.ir.tn.functions import ExpOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.tn.pool import AvgPoolOp, MaxPoolOp
 from tercet.ir.tn.quant import QuantizeOp
 from tercet.ir.types import TERNARY, int_type, tensor_type
+from tercet.passes.pipeline import run_passes
 
 # Every example is a compilation of many kernels; a failing one names its kernel, so shrinking is not worth its time.
 FEW = settings(
@@ -86,6 +94,36 @@ def test_ties_and_the_ends_of_integers() -> None:
         case.returns(y).feeds = [ends]
         kernels.append(case)
     check_engine(ENGINE, kernels)
+
+
+@pytest.mark.parametrize("target", ["generic", "native"])
+def test_exponentials_are_right_to_the_last_bits(target: str) -> None:
+    """Over all that a float can be: subnormal results, none, infinite ones."""
+    x = np.arange(0, 2**32, 2**32 // 100_003, dtype=np.uint32).view(np.float32)
+    x = np.concatenate([x, np.linspace(-110, 95, 100_000, dtype=np.float32)])
+    program = Program.new("exponentials", [Port("x", tensor_type(x.shape, f32), np.dtype(np.float32))])
+    given = program.block.args[0]
+    kinds = ExpOp, SigmoidOp
+    ops = [kind.make(given, at=node_location(kind.name, kind.name)) for kind in kinds]
+    silu = MulOp.make(given, ops[1].results[0], at=node_location("Mul", "silu"))
+    program.block.add_ops([*ops, silu])
+    program.finish([(op.name, op.results[0], np.dtype(np.float32)) for op in (*ops, silu)])
+    run_passes(program, stages(find_target(target), list(ENGINES)))
+    exp, sigmoid, silued = Library(program, target=find_target(target)).run([x[None]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = x.astype(np.float64)
+        powers, parts = np.exp(wide), 1 / (1 + np.exp(-wide))
+        tiny = np.finfo(np.float32).tiny
+        for have, want, ulps, near_zero in ((exp[0], powers, 1.1, 0), (sigmoid[0], parts, 2.5, tiny)):
+            right = want.astype(np.float32)
+            assert np.array_equal(np.isnan(have), np.isnan(right)) and np.array_equal(np.isinf(have), np.isinf(right))
+            finite = np.isfinite(right)
+            steps = np.spacing(np.maximum(np.abs(right[finite]), tiny))
+            assert (np.abs(have[finite] - want[finite]) <= ulps * steps + near_zero).all()
+        finite = np.isfinite(x)
+        error = np.abs(silued[0][finite] - (wide * parts)[finite])
+    assert np.array_equal(np.isnan(silued[0]), np.isnan(x) | np.isneginf(x))
+    assert (error <= np.where(x[finite] < -87, 1e-36, 4 * np.spacing(np.abs(x[finite])))).all()
 
 
 def test_averages_divide_by_what_counts() -> None:

@@ -21,7 +21,7 @@ from tercet.ir.kn.kernel import planned_offsets
 from tercet.ir.kn.memory import arena_buffers, steps_of
 from tercet.ir.locations import node_location
 from tercet.ir.program import Port, Program
-from tercet.ir.tn.elementwise import AddOp, MaxOp, MulOp, ReluOp, SigmoidOp, SubOp
+from tercet.ir.tn.elementwise import AbsOp, AddOp, MaxOp, MulOp, ReluOp, SigmoidOp, SubOp
 from tercet.ir.tn.linear import ConvOp, MatMulOp
 from tercet.ir.tn.movement import ReshapeOp
 from tercet.ir.tn.pool import MaxPoolOp
@@ -164,6 +164,23 @@ def test_a_quantizer_joins_its_product_where_the_second_path_does_not_come_back(
     group = select_engines.fusable_group(conv)
     assert [op.name for op in group] == ["tn.conv", "tn.threshold"]
     assert select_engines.results_of(group) == [conv.y, group[1].results[0]]
+
+
+def test_what_lies_between_two_users_that_meet_joins_their_kernel() -> None:
+    """x * sigmoid(x), and a chain of two on one way; not where something else reads from it."""
+    for chain, leaks in (((SigmoidOp,), False), ((AbsOp, SigmoidOp), False), ((SigmoidOp,), True)):
+        g = Graph()
+        sums = floats(g, g.conv(g.program.block.args[0]), 0.3)
+        value = sums
+        for kind in chain:
+            value = g.add(kind, value)
+        outputs = [("y", g.add(MulOp, sums, value), np.dtype(np.float32))]
+        g.program.finish(outputs + ([("s", value, np.dtype(np.float32))] if leaks else []))
+        conv = next(op for op in g.program.ops if isinstance(op, ConvOp))
+        names = [op.name for op in select_engines.fusable_group(conv)]
+        together = ["tn.conv", "tn.dequantize"] + ([] if leaks else [*(kind.name for kind in chain), "tn.mul"])
+        assert names == together
+        compiled_equals_interpreter(g.program)
 
 
 @pytest.mark.parametrize("name", FAULTS)
