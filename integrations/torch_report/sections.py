@@ -133,7 +133,7 @@ def training(found: Report, part: SparsityHistory) -> Section:
     moved = max(part.zeros, key=lambda name: max(part.zeros[name]) - min(part.zeros[name]))
     first, last = part.epochs[0], part.epochs[-1]
     answer = f"{percent(1 - part.density[0])} of the weights were zero after epoch {first}, "
-    answer += f"{percent(1 - part.density[-1])} after epoch {last}. {moved} changed most: from "
+    answer += f"{percent(1 - part.density[-1])} after epoch {last}. Layer {moved} changed most: from "
     answer += f"{percent(part.zeros[moved][0])} to {percent(part.zeros[moved][-1])}."
     low, high = (end(map(end, part.zeros.values())) for end in (min, max))
     rows = [
@@ -153,11 +153,9 @@ def training(found: Report, part: SparsityHistory) -> Section:
 
 def inputs(found: Report, part: InputSparsity) -> Section:
     least, most = (end(part.layers, key=lambda layer: layer.values.zero) for end in (min, max))
-    answer = f"{percent(part.zeros)} of what quantized layers read is zero: from {percent(least.values.zero)} "
-    answer += (
-        f"({least.name}) to {percent(most.values.zero)} ({most.name}). Of their products, {percent(part.products)} "
-    )
-    answer += "have two factors that are not zero."
+    ends = [f"{percent(layer.values.zero)} (layer {layer.name})" for layer in (least, most)]
+    answer = f"{percent(part.zeros)} of what quantized layers read is zero: from {' to '.join(ends)}. "
+    answer += f"Of their products, {percent(part.products)} have two factors that are not zero."
     rows = [
         [
             layer.name, layer.quantizer or "float", percent(layer.values.zero), bar(layer.values.zero),
@@ -188,7 +186,7 @@ def values(found: Report, part: ThreeValues) -> Section:
             mean = sum(s.bits for _, s in shares) / len(shares)
             answers.append(
                 f"{kind} hold {mean:.2f} of at most {MOST_BITS:.2f} bits in the mean of layers; the farthest from "
-                f"thirds is {name} with {_thirds(farthest)}."
+                f"thirds is layer {name} with {_thirds(farthest)}."
             )
     header, rows = ["layer"], [[layer.name] for layer in part.layers]
     for kind, shares in (("weights", weights), ("inputs", read)):
