@@ -132,7 +132,7 @@ def test_worth_is_that_of_compiled_networks(scheme: str, tmp_path: Path) -> None
     settle(bare, Data().test()[0][0])
     assert [v.label for v in (found.worth.trained, *found.worth.others)] == ["as trained", "without zeros"]
     for network, variant in ((deepcopy(model).eval(), found.worth.trained), (bare, found.worth.others[0])):
-        made = tercet.compile(network, X, output=tmp_path / f"{variant.label}.tercet", name="model")
+        made = tercet.compile(network, (X,), output=tmp_path / f"{variant.label}.tercet", name="model")
         assert variant.accuracy == tercet.torch.accuracy(network, Data().test())
         with tercet.load(made.path) as loaded:
             assert variant.library_bytes == len(loaded.artifact.read(loaded.manifest.library))
@@ -177,6 +177,7 @@ def test_numbers_are_those_of_the_measures(scheme: str) -> None:
     for values, read in zip(found.values.layers, found.inputs.layers, strict=True):
         assert values.inputs == (read.values if scheme == "ternary" else None)
     page = Page(report_html(found)).text
+    assert found.accuracy is not None
     for share in (found.accuracy, found.density, found.inputs.zeros, found.inputs.products):
         assert f"{100 * share:.1f} %" in page
 
@@ -184,7 +185,7 @@ def test_numbers_are_those_of_the_measures(scheme: str) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_the_model_stays_as_it_is(training: bool) -> None:
     model = net("ternary").train(training)
-    model.norm.eval()
+    model.norm.eval()  # type: ignore[operator]
     model.two.weight_quantizer.enabled = False  # type: ignore[union-attr]
     model.one.weight.requires_grad_(False)  # type: ignore[union-attr]
     state = {name: value.clone() for name, value in model.state_dict().items()}
