@@ -23,7 +23,7 @@ from .result import Report
 
 CSS = """\
 table { font-size: .9rem; margin-bottom: 1rem; } h3 { font-size: 1rem; margin-bottom: .3rem; }
-th { vertical-align: bottom; } td.bar { width: 22%; }
+th { vertical-align: bottom; white-space: normal !important; } td.bar { width: 22%; }
 svg { max-width: 44rem; display: block; } svg.spark { width: 124px; } svg.stack { width: 100%; max-width: 300px; }
 svg.stack path { vector-effect: non-scaling-stroke; } ol a { display: block; } li { margin-bottom: .4rem; }
 """
@@ -120,7 +120,9 @@ def _layers(part: ThresholdSensitivity, trained: Point) -> tuple[Markup, list[st
     for f in factors:
         header += [f"times {f:g}: not zero", "accuracy, points", ""]
     worst = min(part.layers, key=lambda p: p.accuracy)
-    said = f"The most sensitive single layer is {worst.name}: its thresholds times {worst.factor:g} change accuracy by "
+    said = (
+        f"The most sensitive single layer is '{worst.name}': its thresholds times {worst.factor:g} change accuracy by "
+    )
     said += f"{points(worst.accuracy - trained.kept)} points."
     title = Markup("<h3>Thresholds of one layer's weights alone, all else as trained</h3>")
     return Markup(title + table(header, rows, "<" + ">>|" * len(factors))), [said]
@@ -133,7 +135,7 @@ def training(found: Report, part: SparsityHistory) -> Section:
     moved = max(part.zeros, key=lambda name: max(part.zeros[name]) - min(part.zeros[name]))
     first, last = part.epochs[0], part.epochs[-1]
     answer = f"{percent(1 - part.density[0])} of the weights were zero after epoch {first}, "
-    answer += f"{percent(1 - part.density[-1])} after epoch {last}. Layer {moved} changed most: from "
+    answer += f"{percent(1 - part.density[-1])} after epoch {last}. '{moved}' changed most: from "
     answer += f"{percent(part.zeros[moved][0])} to {percent(part.zeros[moved][-1])}."
     low, high = (end(map(end, part.zeros.values())) for end in (min, max))
     rows = [
@@ -153,7 +155,7 @@ def training(found: Report, part: SparsityHistory) -> Section:
 
 def inputs(found: Report, part: InputSparsity) -> Section:
     least, most = (end(part.layers, key=lambda layer: layer.values.zero) for end in (min, max))
-    ends = [f"{percent(layer.values.zero)} (layer {layer.name})" for layer in (least, most)]
+    ends = [f"{percent(layer.values.zero)} ('{layer.name}')" for layer in (least, most)]
     answer = f"{percent(part.zeros)} of what quantized layers read is zero: from {' to '.join(ends)}. "
     answer += f"Of their products, {percent(part.products)} have two factors that are not zero."
     rows = [
@@ -186,7 +188,7 @@ def values(found: Report, part: ThreeValues) -> Section:
             mean = sum(s.bits for _, s in shares) / len(shares)
             answers.append(
                 f"{kind} hold {mean:.2f} of at most {MOST_BITS:.2f} bits in the mean of layers; the farthest from "
-                f"thirds is layer {name} with {_thirds(farthest)}."
+                f"thirds is '{name}' with {_thirds(farthest)}."
             )
     header, rows = ["layer"], [[layer.name] for layer in part.layers]
     for kind, shares in (("weights", weights), ("inputs", read)):

@@ -31,14 +31,15 @@ AS_TRAINED, WITHOUT_ZEROS = "as trained", "without zeros"
 
 @dataclass(frozen=True)
 class LayerTime:
-    """A quantized layer as compiled. density: of its weights. seconds: the median of a call. ratio: its time over that
-    of the same layer of the trained network, round by round. stored_bytes: its constants. bits: of a weight among them;
-    None where the code holds the weights."""
+    """A quantized layer as compiled. density: of its weights. seconds: the median of a call. share: of all steps' time.
+    ratio: its time over that of the same layer of the trained network, round by round. stored_bytes: its constants.
+    bits: of a weight among them; None where the code holds the weights."""
 
     name: str
     density: float
     engine: str
     seconds: float
+    share: float
     ratio: Spread
     stored_bytes: int
     bits: float | None
@@ -47,14 +48,16 @@ class LayerTime:
 @dataclass(frozen=True)
 class Variant:
     """A network that was compiled. accuracy: with the statistics of norms taken anew from a batch; None without test
-    batches. seconds: of a call. ratio: over the trained network's, round by round. library_bytes: the code with its
-    weights. artifact_bytes: with the IR and the C source, too."""
+    batches. seconds: of a call. ratio: over the trained network's, round by round; steps_ratio: the same of the sum of
+    its steps, each a median of some runs, which other work on the machine disturbs less. library_bytes: the code with
+    its weights. artifact_bytes: with the IR and the C source, too."""
 
     label: str
     density: float
     accuracy: float | None
     seconds: Spread
     ratio: Spread
+    steps_ratio: Spread
     library_bytes: int
     artifact_bytes: int
     layers: tuple[LayerTime, ...]
@@ -131,6 +134,7 @@ def _variant(
     trained: ArtifactTimes,
 ) -> Variant:
     layers = []
+    every = _total(times, range(len(times.layers)))
     for name, density in densities.items():
         mine, theirs = _steps_of(name, times.layers), _steps_of(name, trained.layers)
         if mine and theirs:
@@ -142,6 +146,7 @@ def _variant(
                     density,
                     " + ".join(dict.fromkeys(step.engine for step in steps)),
                     Spread.of(seconds).median,
+                    Spread.of_ratio(seconds, every).median,
                     Spread.of_ratio(seconds, _total(trained, theirs)),
                     sum(step.weight_bytes_stored for step in steps),
                     None if in_code else 8 * sum(step.digit_bytes_stored for step in steps) / sizes[name],
@@ -150,6 +155,7 @@ def _variant(
     density = sum(densities[name] * size for name, size in sizes.items()) / sum(sizes.values())
     return Variant(
         label, density, right, Spread.of(times.seconds), Spread.of_ratio(times.seconds, trained.seconds),
+        Spread.of_ratio(every, _total(trained, range(len(trained.layers)))),
         times.library_bytes, times.stored_bytes, tuple(layers),
     )  # fmt: skip
 

@@ -150,7 +150,11 @@ def test_worth_is_that_of_compiled_networks(scheme: str, tmp_path: Path) -> None
         )
     trained, other = found.worth.trained, found.worth.others[0]
     assert trained.density == pytest.approx(found.density) and other.density == 1
-    assert set(vars(trained.ratio).values()) == {1.0} and other.ratio.minimum > 0
+    assert sum(time.share for time in trained.layers) < 1
+    assert (
+        set(vars(trained.ratio).values()) == set(vars(trained.steps_ratio).values()) == {1.0}
+        and other.ratio.minimum > 0
+    )
     assert found.worth.float_bytes == 4 * found.weights == 4 * 9 * (4 * 8 + 8 * 8)
 
 
@@ -259,7 +263,7 @@ def test_names_with_line_breaks() -> None:
     found = tercet.torch.report(net("ttq", ("a\n<b>", 'c"\x1b[31m')), X, test=Data().test(), **QUICK)
     text = report_html(found)
     assert isinstance(found.worth, NotApplicable) and "\x1b" not in text and "b" not in Page(text).tags
-    assert "Layer a\\n<b>" in Page(text).text or "layer a\\n<b>" in Page(text).text
+    assert "'a\\n<b>'" in Page(text).text
 
 
 def test_inputs_by_name() -> None:
