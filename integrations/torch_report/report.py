@@ -57,7 +57,7 @@ def report(
     model: with layers that `prepare` made; it is copied, and stays as it is. example_inputs, choices (such as target or
         dynamic_shapes): as for `tercet.compile`.
     output: the HTML file, one without scripts or anything from elsewhere.
-    test: batches of inputs and class numbers, gone through once for each number that is measured, some 20 times and
+    test: batches of inputs and class numbers, gone through once for each number that is measured, 20 to 40 times and
         twice for each layer; those of an iterator are kept in memory.
     history: what `train` returned, or the folder of its run, finished or not.
     factors, layer_factors: of all thresholds together, and of one layer's, for their sensitivity, which is measured

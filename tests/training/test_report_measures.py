@@ -238,6 +238,8 @@ def test_settled_statistics() -> None:
         torch.testing.assert_close(model[3].input_quantizer.mean, read.mean(), rtol=2e-3, atol=0)  # type: ignore[union-attr]
     assert all(norm.momentum == 0.1 and not norm.training for norm in norms)
     assert not settle(nn.Sequential(nn.Linear(2, 2)), torch.zeros(3, 2))
+    before = state(model)
+    assert not settle(model, x[:1]) and all(torch.equal(a, b) for a, b in zip(before, state(model), strict=True))
 
 
 @pytest.mark.parametrize("scheme", ["binary", "lsq4", "bitnet", "float"])

@@ -55,7 +55,8 @@ class _Counts:
 
 def input_sparsity(model: nn.Module, test: Iterable[Batch]) -> InputSparsity | NotApplicable:
     """Counts on the test batches, in evaluation mode."""
-    counts = {name: _Counts(weights=layer.quantized_weight().detach() != 0) for name, layer in quantized_layers(model)}
+    found = {name: layer for name, layer in quantized_layers(model) if isinstance(layer, nn.Conv2d | nn.Linear)}
+    counts = {name: _Counts(weights=layer.quantized_weight().detach() != 0) for name, layer in found.items()}
     if not counts:
         return NO_LAYERS
     samples = 0
@@ -66,13 +67,13 @@ def input_sparsity(model: nn.Module, test: Iterable[Batch]) -> InputSparsity | N
             samples += len(batch[1])
             yield batch
 
-    hooks = [layer.register_forward_pre_hook(partial(_count, counts[name])) for name, layer in quantized_layers(model)]
+    hooks = [layer.register_forward_pre_hook(partial(_count, counts[name])) for name, layer in found.items()]
     try:
         right = accuracy(model, counted())
     finally:
         for hook in hooks:
             hook.remove()
-    layers = tuple(_layer(name, layer, counts[name]) for name, layer in quantized_layers(model) if counts[name].dense)
+    layers = tuple(_layer(name, layer, counts[name]) for name, layer in found.items() if counts[name].dense)
     if not layers:
         return NotApplicable("The test batches did not reach any layer with quantizers.")
     zeros = sum(c.zero for c in counts.values()) / sum(c.negative + c.zero + c.positive for c in counts.values())

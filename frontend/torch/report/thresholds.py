@@ -29,7 +29,7 @@ class Point:
 
     density: of what they quantize, the share that is not 0. kept: accuracy with everything else as it was trained.
     settled: after the running statistics of norms were taken anew from a batch without labels; None where there are
-    none."""
+    none, or the first batch has one sample."""
 
     factor: float
     density: float
@@ -127,11 +127,11 @@ def _nonzero_inputs(model: nn.Module, batch: Tensor) -> float:
 
 @torch.no_grad()
 def settle(model: nn.Module, batch: Tensor) -> bool:
-    """Takes the statistics of batch norms and of normalised inputs anew, from one batch. False where there are none.
-    Layers that depend on others see what these give afterwards."""
+    """Takes the statistics of batch norms and of normalised inputs anew, from one batch, each layer after those before
+    it. False where there are none, or the batch is too small for any."""
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     inputs = [m for m in model.modules() if isinstance(m, AsymmetricActivations) and m.enabled]
-    if not norms and not inputs:
+    if len(batch) < 2 or not (norms or inputs):
         return False
     momentum = [norm.momentum for norm in norms]
     model.eval()
