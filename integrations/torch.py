@@ -18,6 +18,7 @@ from ..api import export as export_onnx
 from ..api import import_model
 from ..frontend.torch.quantizers import *  # noqa: F403
 from ..frontend.torch.quantizers import __all__ as _quantizers
+from ..frontend.torch.report import NotApplicable
 from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, processes, train
 from ..ir.program import Program
 from .torch_report.report import report
@@ -26,6 +27,7 @@ from .torch_report.result import Report
 __all__ = [
     *_quantizers,
     "Data",
+    "NotApplicable",
     "Recipe",
     "Report",
     "Stage",
