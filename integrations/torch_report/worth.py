@@ -100,10 +100,11 @@ def sparsity_worth(
     if movable(model, "weights"):
         networks |= {f"thresholds times {f:g}": with_thresholds(model, f) for f in factors}
     first = None if test is None else next(iter(test))[0]
-    for label, network in networks.items():
-        if first is not None and label != AS_TRAINED:
+    if first is not None:
+        for network in networks.values():
             settle(network, first)
     rights = [None if test is None else accuracy(network, test) for network in networks.values()]
+    networks[AS_TRAINED] = deepcopy(model)  # only its accuracy is compared with statistics taken anew
     with scratch_folder() as folder:
         paths = list[Path]()
         try:

@@ -20,7 +20,7 @@ def worth(found: Report, part: SparsityWorth) -> Section:
         answer += f" {_sentence(f'with {other.label}', other, part.trained)}"
     measured = part.trained.accuracy is not None
     rows = [_row(v, measured, timed=v is not part.trained) for v in (part.trained, *part.others)]
-    header = ["network", "weights not zero", *(["accuracy"] if measured else []), "time of a call"]
+    header = ["network", "weights not zero", *(["accuracy, norms settled"] if measured else []), "time of a call"]
     header += ["a call, over trained", "all steps, over trained", "library, bytes", "artifact, bytes"]
     whole = table(header, rows, "<" + ">" * (len(header) - 1))
     return Section(answer, Markup(whole + _layers(part) + note(_how(part))))
@@ -92,8 +92,8 @@ def _how(part: SparsityWorth) -> str:
         "a ratio is taken in every round: its median and, in brackets, its quartiles are what to compare; absolute "
         "times depend on the machine and what else it did. Steps are timed one by one, each as a median of five runs, "
         "which other work disturbs less than a call. 'Without zeros' gives each zero weight the value of its latent "
-        "weight's sign. Where weights changed, statistics of norms were taken anew from the first test batch; accuracy "
-        "is without training again. Bytes of a layer are its constants, in brackets the bits of a weight; 'code' where "
+        "weight's sign. Accuracies are with the statistics of norms taken anew from the first test batch, and without "
+        "training again. Bytes of a layer are its constants, in brackets the bits of a weight; 'code' where "
         "the code holds the weights, which the library's bytes count. As float32 the quantized weights take "
         f"{_bytes(part.float_bytes)} bytes. An artifact also holds the IR and the C source."
     )
