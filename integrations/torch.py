@@ -1,4 +1,4 @@
-"""`tercet.torch`: training of quantized networks in torch, and their export.
+"""`tercet.torch`: training of quantized networks in torch, their export, and a report on them.
 
 The quantizers and layers come from `frontend/torch/quantizers/`, the training loop from `frontend/torch/training/`.
 """
@@ -18,10 +18,26 @@ from ..api import export as export_onnx
 from ..api import import_model
 from ..frontend.torch.quantizers import *  # noqa: F403
 from ..frontend.torch.quantizers import __all__ as _quantizers
+from ..frontend.torch.report import NotApplicable
 from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, processes, train
 from ..ir.program import Program
+from .torch_report.report import report
+from .torch_report.result import Report
 
-__all__ = [*_quantizers, "Data", "Recipe", "Stage", "accuracy", "density", "export", "processes", "train"]
+__all__ = [
+    *_quantizers,
+    "Data",
+    "NotApplicable",
+    "Recipe",
+    "Report",
+    "Stage",
+    "accuracy",
+    "density",
+    "export",
+    "processes",
+    "report",
+    "train",
+]
 
 
 @overload

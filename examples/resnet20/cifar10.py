@@ -15,6 +15,19 @@ BATCH, TEST_BATCH = 128, 500
 SIZE, PAD = 32, 4
 
 
+class TestImages:
+    """Batches of [TEST_BATCH, 3, 32, 32] and labels, as often as one likes, as `Cifar10` gives them."""
+
+    def __init__(self, path: str | Path, cache: Path, count: int | None = None) -> None:
+        """path: an .npz file of JPEGs, see data.py. cache: where the decoded images are kept. count: of the images."""
+        images, labels = _decoded(path, cache)
+        self.images, self.labels = torch.from_numpy(images[:count]), labels[:count]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in zip(self.images.split(TEST_BATCH), self.labels.split(TEST_BATCH), strict=True):
+            yield _normalised(images), labels
+
+
 class Cifar10:
     """Batches of float32 [BATCH, 3, 32, 32], channels last, normalised, and labels int64 [BATCH]."""
 
@@ -26,9 +39,7 @@ class Cifar10:
         self._pixels = torch.from_numpy(padded).view(len(images), side * side, 3)
         rows, columns = torch.arange(SIZE)[:, None] * side, torch.arange(SIZE)[None]
         self._places = torch.stack([(rows + columns).view(-1), (rows + columns.flip(1)).view(-1)])
-        tests, self._test_labels = _decoded(test, cache)
-        self._tests = torch.from_numpy(tests)
-        self._mean, self._deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
+        self._tests = TestImages(test, cache)
 
     @property
     def steps(self) -> int:
@@ -44,14 +55,14 @@ class Cifar10:
             offset = shifts[0, i] * (SIZE + 2 * PAD) + shifts[1, i]
             places = self._places[mirrored[i]] + offset[:, None]
             pixels = torch.gather(self._pixels[order[i]], 1, places[:, :, None].expand(-1, -1, 3))
-            yield self._normalised(pixels.view(BATCH, SIZE, SIZE, 3)), self.labels[order[i]]
+            yield _normalised(pixels.view(BATCH, SIZE, SIZE, 3)), self.labels[order[i]]
 
     def test(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in zip(self._tests.split(TEST_BATCH), self._test_labels.split(TEST_BATCH), strict=True):
-            yield self._normalised(images), labels
+        return iter(self._tests)
 
-    def _normalised(self, images: Tensor) -> Tensor:
-        return ((images.float() / 255 - self._mean) / self._deviation).permute(0, 3, 1, 2)
+
+def _normalised(images: Tensor) -> Tensor:
+    return ((images.float() / 255 - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(0, 3, 1, 2)
 
 
 def _decoded(path: str | Path, cache: Path) -> tuple[np.ndarray, Tensor]:

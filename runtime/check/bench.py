@@ -83,7 +83,7 @@ def bench_artifact(
         seconds = interleave(calls, repeats, on_round=lambda r: tell(f"round {r} of {repeats}"))
         ours = model.run(inputs)
         results = [
-            PeerTimes(name, form, tuple(times), _ratio(times, seconds[0]), _agreement(ours, call()))
+            PeerTimes(name, form, tuple(times), Spread.of_ratio(times, seconds[0]), _agreement(ours, call()))
             for ((name, form), call), times in zip(runners, seconds[1:], strict=True)
         ]
         layers = _profile(model, inputs) if per_layer else ()
@@ -172,10 +172,6 @@ def _with_batch(model: ModelProto, batch: int) -> ModelProto:
     if batch != 1:
         del copy.graph.value_info[:]
     return copy
-
-
-def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> Spread:
-    return Spread.of([a / b for a, b in zip(theirs, ours, strict=True)])
 
 
 def _agreement(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> str:

@@ -30,6 +30,11 @@ class Spread:
     def of(cls, values: Sequence[float]) -> Spread:
         return cls(*(float(q) for q in np.quantile(values, (0, 0.25, 0.5, 0.75, 1))))
 
+    @classmethod
+    def of_ratio(cls, above: Sequence[float], below: Sequence[float]) -> Spread:
+        """Of two times, round by round."""
+        return cls.of([a / b for a, b in zip(above, below, strict=True)])
+
 
 def interleave(
     calls: Sequence[Callable[[], Any]],

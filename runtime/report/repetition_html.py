@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from ...ir.repetition import LayerRepetition
+from .page import Markup, html, page, table
 from .repetition_text import HEADER, repetition_rows
 
-PAGE = """\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; font-size: .85rem; }}
-th, td {{ text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid #8884; white-space: nowrap; }}
-svg {{ max-width: 44rem; }} text {{ font-size: 12px; fill: currentColor; }}
-</style></head><body>
-<h1>{title}</h1>
+BODY = """\
 <p>Additions per weight against the share of weights that are not zero. On the line nothing is shared; below it, sums
 are. Bars reach down to what information allows.</p>
 {plot}
-<table><tr>{head}</tr>
-{rows}
-</table></body></html>
+{rows}"""
+CSS = """\
+table { font-size: .85rem; width: auto; } th, td { white-space: nowrap; padding-right: .6rem; }
+svg { max-width: 44rem; }
 """
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 400, 60, 40
 COLOURS = {"binary": "#2a78d6", "signed-binary": "#2ca25f", "ternary": "#d95f0e"}
@@ -33,11 +23,8 @@ COLOURS = {"binary": "#2a78d6", "signed-binary": "#2ca25f", "ternary": "#d95f0e"
 
 def repetition_html(title: str, layers: Sequence[LayerRepetition]) -> str:
     """The report as a page."""
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in repetition_rows(layers)
-    )
-    head = "".join(f"<th>{name}</th>" for name in HEADER)
-    return PAGE.format(title=escape(f"{title}: repetition and sparsity"), plot=_plot(layers), head=head, rows=rows)
+    body = BODY.format(plot=_plot(layers), rows=table(HEADER, repetition_rows(layers)))
+    return page(f"{title}: repetition and sparsity", Markup(body), width=75, css=CSS)
 
 
 def _plot(layers: Sequence[LayerRepetition]) -> str:
@@ -63,7 +50,7 @@ def _plot(layers: Sequence[LayerRepetition]) -> str:
         parts.append(f'<text x="{LEFT + 30}" y="{26 + 18 * i}">{name} coding</text>')
     for one in layers:
         size = max(one.outputs * one.inputs, 1)
-        label = escape(" + ".join(one.nodes) or one.symbol)
+        label = html(" + ".join(one.nodes) or one.symbol)
         parts.append(
             f'<path d="M{x(one.density):.1f} {y(one.fewest / size):.1f}V{y(one.bound / size):.1f}" stroke="#888"/>'
         )

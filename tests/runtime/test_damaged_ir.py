@@ -49,7 +49,7 @@ def test_text_that_is_no_program(text: str, message: str) -> None:
 
 def test_strings_and_comments_are_told_apart() -> None:
     program = tercet.import_model(MODEL)
-    commented = '// "it\'s a comment\n' + program.text().replace("builtin.module {", 'builtin.module { // "', 1)
+    commented = "// \"it's a comment\n" + program.text().replace("builtin.module {", 'builtin.module { // "', 1)
     assert Program.parse(commented, program.weights).text() == program.text()
 
 

@@ -71,6 +71,7 @@ def test_opt_begins_after_a_pass_of_an_artifact(artifact: Artifact) -> None:
 
 def test_a_name_may_mean_other_arrays_in_other_stages(tmp_path: Path) -> None:
     """Names are free again once nothing uses them: conv.w is transposed, folded, and called conv.w again."""
+
     def program(array: np.ndarray) -> Program:
         made = Program.new("p", [])
         constant = made.constant("w", array)

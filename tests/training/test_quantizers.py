@@ -76,6 +76,47 @@ def test_weights_take_few_values(name: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
+def test_values_of_codes(name: str) -> None:
+    """Codes give the quantized weights back, and any others the same scales; only two steps of rounding differ."""
+    w = random((8, 3, 3, 3)).float()
+    w[2] = 0.001  # a filter of zeros
+    quantizer = WEIGHTS[name]().fit(w)
+    quantized, codes = quantizer(w), quantizer.codes(w)
+    torch.testing.assert_close(quantizer.values(codes, w), quantized, rtol=3e-7, atol=0)
+    signs = quantizer.signs(w)
+    assert signs.dtype == torch.int8 and set(signs.unique().tolist()) == {-1, 1}
+    other = quantizer.values(signs, w)
+    same = codes == signs
+    torch.testing.assert_close(other[same], quantized[same], rtol=3e-7, atol=0)
+    assert (other.sign() == signs).all()
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_moved_thresholds(name: str) -> None:
+    """A copy; at factor 1 the same, at larger ones fewer values, of scales that only TWN's rule changes."""
+    w = random((8, 3, 3, 3)).float()
+    quantizer = WEIGHTS[name]().fit(w)
+    before = [p.clone() for p in quantizer.parameters()]
+    same, more = quantizer.with_thresholds(1.0), quantizer.with_thresholds(1.5)
+    assert (same is None) == (more is None) == (name in ("ttq of a sparsity", "binary", "bitnet") or "lsq" in name)
+    if same is not None and more is not None:
+        assert torch.equal(same(w), quantizer(w)) and same is not quantizer
+        kept = more(w) != 0
+        assert 0 < int(kept.sum()) < int((quantizer(w) != 0).sum())
+        if "twn" not in name:
+            assert torch.equal(more(w)[kept], quantizer(w)[kept])
+    assert all(torch.equal(a, b) for a, b in zip(before, quantizer.parameters(), strict=True))
+
+
+def test_moved_thresholds_of_activations() -> None:
+    quantizer = N2UQ(2)
+    quantizer.start.data.fill_(0.3)
+    moved = quantizer.with_thresholds(2.0)
+    torch.testing.assert_close(moved.thresholds(), 2 * quantizer.thresholds())
+    assert torch.equal(moved.scale, quantizer.scale) and LSQActivations(2).with_thresholds(2.0) is None
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_that_are_all_zero(name: str) -> None:
     w = torch.zeros(4, 3, 3, 3)
     quantizer = WEIGHTS[name]().fit(w)

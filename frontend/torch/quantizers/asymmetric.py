@@ -7,6 +7,8 @@ Read of equation 7: p- = clip(z / (2 dn), 0, 1), since dn < 0; as printed it is 
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -60,10 +62,18 @@ class _Thresholds(nn.Module):
         self.upper.clamp_(min=LEAST)
         self.lower.clamp_(max=-LEAST)
 
+    @torch.no_grad()
+    def move(self, factor: float) -> None:
+        """Multiplies both."""
+        self.upper.mul_(factor)
+        self.lower.mul_(factor)
+
 
 class AsymmetricWeights(WeightQuantizer):
     """Weights -a, 0 and a: normalised by the mean and deviation of the layer, through which gradients go, and compared
     with two trained thresholds; the scale a is trained too."""
+
+    ternary = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,8 +93,16 @@ class AsymmetricWeights(WeightQuantizer):
     def codes(self, weight: Tensor) -> Tensor:
         return self._ternary(weight).to(torch.int8)
 
+    def signs(self, weight: Tensor) -> Tensor:
+        return super().signs(weight - weight.mean())
+
     def constrain(self) -> None:
         self.thresholds.constrain()
+
+    def with_thresholds(self, factor: float) -> AsymmetricWeights:
+        made = deepcopy(self)
+        made.thresholds.move(factor)
+        return made
 
     def _ternary(self, weight: Tensor) -> Tensor:
         return self.thresholds(_normalised(weight, *_statistics(weight)))
@@ -95,6 +113,7 @@ class AsymmetricActivations(Quantizer):
     thresholds. Training takes those of the batch, which count as constants for the gradient, and averages them for
     evaluation, as a batch norm does. A batch norm or scale behind the next layer takes up the size of the values."""
 
+    ternary = True
     mean: Tensor
     deviation: Tensor
     batches: Tensor
@@ -121,6 +140,11 @@ class AsymmetricActivations(Quantizer):
 
     def constrain(self) -> None:
         self.thresholds.constrain()
+
+    def with_thresholds(self, factor: float) -> AsymmetricActivations:
+        made = deepcopy(self)
+        made.thresholds.move(factor)
+        return made
 
     @torch.no_grad()
     def levels(self) -> tuple[float, float]:

@@ -15,8 +15,11 @@ class Quantizer(nn.Module):
 
     As a module of a layer (`Conv2d`, `Linear` here), or as a parametrization of a weight of any module:
     `torch.nn.utils.parametrize.register_parametrization(conv, "weight", TTQ().fit(conv.weight))`.
-    enabled: without it tensors pass as they are, for training in stages.
+    enabled: without it tensors pass as they are, for training in stages. ternary: whether its values are -1, 0 and 1
+    times scales.
     """
+
+    ternary = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +42,11 @@ class Quantizer(nn.Module):
 
     def progress(self, fraction: float) -> None:
         """Told how much of the training is done, from 0 to 1, before each step."""
+
+    def with_thresholds(self: Q, factor: float) -> Q | None:
+        """A copy whose thresholds are `factor` times as far from zero, its trained scales as they are; None where no
+        threshold can be moved alone."""
+        return None
 
 
 class FirstBatchQuantizer(Quantizer):
@@ -69,6 +77,21 @@ class WeightQuantizer(Quantizer):
         """The integer of each weight, int8: the quantized weights are these times a scale of the layer or filter, but
         for TTQ, whose positive and negative scales differ."""
         return self.quantize(weight).sign().to(torch.int8)
+
+    @torch.no_grad()
+    def values(self, codes: Tensor, weight: Tensor) -> Tensor:
+        """The weights that codes stand for: what `quantize` gives for `weight`, had it these codes. A filter without
+        any nonzero weight takes the mean scale of the others."""
+        quantized, own = self.quantize(weight).flatten(1), self.codes(weight).flatten(1).int()
+        least = own.abs().masked_fill(own == 0, torch.iinfo(own.dtype).max).argmin(1, keepdim=True)
+        size = own.gather(1, least).squeeze(1)
+        scale = quantized.gather(1, least).squeeze(1) / torch.where(size == 0, 1, size)
+        known = scale[size != 0].mean() if (size != 0).any() else scale.new_tensor(1.0)
+        return per_filter(torch.where(size == 0, known, scale), weight) * codes
+
+    def signs(self, weight: Tensor) -> Tensor:
+        """The sign of each weight if none became 0, int8: -1 or 1."""
+        return torch.where(weight >= 0, 1, -1).to(torch.int8)
 
 
 def per_filter(values: Tensor, weight: Tensor) -> Tensor:

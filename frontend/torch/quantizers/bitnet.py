@@ -18,6 +18,8 @@ class AbsMeanWeights(WeightQuantizer):
     """BitNet b1.58: weights -g, 0 and g with g = mean|W| of the layer, round(clip(W / g, -1, 1)) (equations 1 to 3).
     The gradient is the identity's."""
 
+    ternary = True
+
     def quantize(self, tensor: Tensor) -> Tensor:
         scale = tensor.detach().abs().mean().clamp(min=SMALLEST)
         return straight_through(tensor, scale * (tensor / scale).clamp(-1, 1).round())

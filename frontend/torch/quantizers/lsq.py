@@ -36,6 +36,7 @@ class LSQWeights(WeightQuantizer):
         super().__init__()
         self.bits, self.most = _checked(bits), 2 ** (bits - 1) - 1
         self.least = -self.most - (not narrow)
+        self.ternary = (self.least, self.most) == (-1, 1)
         self.step = trained(1.0)
 
     def fit(self, tensor: Tensor) -> LSQWeights:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor
 
@@ -42,6 +44,13 @@ class N2UQ(FirstBatchQuantizer):
     @torch.no_grad()
     def constrain(self) -> None:
         self.lengths.clamp_(min=SMALLEST)
+
+    @torch.no_grad()
+    def with_thresholds(self, factor: float) -> N2UQ:
+        made = deepcopy(self)
+        made.start.mul_(factor)
+        made.lengths.mul_(factor)
+        return made
 
     @torch.no_grad()
     def thresholds(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Literal
 
 import torch
@@ -25,7 +26,7 @@ class SignedBinary(WeightQuantizer):
     0.1 to 10 while training goes on, and k = max(1 / t, 1).
     """
 
-    latent_rate = 100.0
+    latent_rate, ternary = 100.0, True
     sign: Tensor
     sharpness: Tensor
     scale: nn.Parameter
@@ -65,6 +66,11 @@ class SignedBinary(WeightQuantizer):
 
     def progress(self, fraction: float) -> None:
         self.sharpness.fill_(10 ** (2 * fraction - 1))
+
+    def with_thresholds(self, factor: float) -> SignedBinary:
+        made = deepcopy(self)
+        made.threshold = factor * self.threshold
+        return made
 
     def _distance(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """How far each weight is above the threshold of its filter, and the codes, floats."""

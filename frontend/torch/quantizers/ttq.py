@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ class TTQ(WeightQuantizer):
     weights would hardly move. A batch norm behind the layer takes up the common factor.
     """
 
-    latent_rate = 10.0
+    latent_rate, ternary = 10.0, True
 
     def __init__(self, *, threshold: float = 0.05, sparsity: float | None = None) -> None:
         """threshold: t, of the largest magnitude. sparsity: instead of it, the share of weights that are 0, kept for
@@ -44,6 +46,18 @@ class TTQ(WeightQuantizer):
         scaled = self.positive * positive - self.negative * negative
         rate = torch.where(regions[0], self.positive, torch.where(regions[1], self.negative, 1.0)).detach()
         return straight_through(scaled + tensor * rate, scaled)
+
+    @torch.no_grad()
+    def values(self, codes: Tensor, weight: Tensor) -> Tensor:
+        return torch.where(codes > 0, self.positive, self.negative) * codes
+
+    def with_thresholds(self, factor: float) -> TTQ | None:
+        """Of a constant sparsity the threshold follows, and cannot be moved."""
+        if self.sparsity is not None:
+            return None
+        made = deepcopy(self)
+        made.threshold = factor * self.threshold
+        return made
 
     def _regions(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Which weights become Wp, and which -Wn, bool."""

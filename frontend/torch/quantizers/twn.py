@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor
 
@@ -18,16 +20,25 @@ class TWN(WeightQuantizer):
     ternarization as through an identity (section 2.3), and not into threshold and scale, which follow the weights.
     """
 
-    def __init__(self, *, filters: bool = False) -> None:
-        """filters: a threshold and a scale for each filter, not for the layer."""
+    ternary = True
+
+    def __init__(self, *, filters: bool = False, share: float = SHARE) -> None:
+        """filters: a threshold and a scale for each filter, not for the layer. share: of the mean magnitude, the
+        threshold."""
         super().__init__()
-        self.filters = filters
+        self.filters, self.share = filters, share
 
     def quantize(self, tensor: Tensor) -> Tensor:
         size = tensor.detach().abs().flatten(1) if self.filters else tensor.detach().abs().reshape(1, -1)
         mean = size.mean(1, keepdim=True)
-        above = size > SHARE * mean
+        above = size > self.share * mean
         scale = torch.where(above, size, 0).sum(1) / above.sum(1).clamp(min=1)
-        threshold, scale = (per_filter(v.flatten(), tensor) for v in (SHARE * mean, scale))
+        threshold, scale = (per_filter(v.flatten(), tensor) for v in (self.share * mean, scale))
         codes = (tensor > threshold).to(tensor.dtype) - (tensor < -threshold).to(tensor.dtype)
         return straight_through(tensor, scale * codes)
+
+    def with_thresholds(self, factor: float) -> TWN:
+        """The scale follows: it is the mean of what is above the threshold."""
+        made = deepcopy(self)
+        made.share = factor * self.share
+        return made

@@ -14,6 +14,8 @@ from torch import nn
 from ....ir.errors import InputError
 
 FILE = "checkpoint.pt"
+UNREADABLE = (KeyError, ValueError, RuntimeError, EOFError, OSError, pickle.UnpicklingError)
+"""What reading a file raises that is no checkpoint."""
 
 
 @dataclass
@@ -62,5 +64,19 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         return Progress(state["epochs"], state["history"])
-    except (KeyError, ValueError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise InputError(f"cannot be resumed from: {error}", where=str(path), hint="choose another folder") from error
+
+
+def history_of(folder: Path) -> list[dict[str, Any]]:
+    """What was measured after each epoch of the run in a folder. Raises InputError where it has no checkpoint."""
+    path = folder / FILE
+    try:
+        history = torch.load(path, map_location="cpu", weights_only=True)["history"]
+    except FileNotFoundError as error:
+        raise InputError("there is no checkpoint", where=str(path), hint="give the folder of a run") from error
+    except (*UNREADABLE, TypeError) as error:
+        raise InputError(f"is no checkpoint: {error}", where=str(path), hint="give the folder of a run") from error
+    if not isinstance(history, list):
+        raise InputError(f"is no checkpoint: its history is a {type(history).__name__}", where=str(path))
+    return history
