@@ -18,10 +18,12 @@ from ..api import export as export_onnx
 from ..api import import_model
 from ..frontend.torch.quantizers import *  # noqa: F403
 from ..frontend.torch.quantizers import __all__ as _quantizers
-from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, processes, train
+from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, predictions, processes, train
 from ..ir.program import Program
 
-__all__ = [*_quantizers, "Data", "Recipe", "Stage", "accuracy", "density", "export", "processes", "train"]
+__all__ = [
+    *_quantizers, "Data", "Recipe", "Stage", "accuracy", "density", "export", "predictions", "processes", "train",
+]  # fmt: skip
 
 
 @overload
