@@ -151,7 +151,9 @@ class _Import:
         """Whether a call gives a buffer the values that it has, as where Brevitas clamps binary weights in each."""
         after = self._value(argument)
         before = next((self._value(node) for node, spec in self.constants.items() if spec.target == target), None)
-        return isinstance(before, Value) and after.is_constant and np.array_equal(before.array, after.array)
+        if not isinstance(before, Value) or before.array is None or after.array is None:
+            return False
+        return np.array_equal(before.array, after.array)
 
     # -- nodes ----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import lzma
 import subprocess
@@ -43,10 +44,8 @@ class Noise:
 def net(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.nn.Module]:
     """The float network; other examples have modules of the same name."""
     monkeypatch.syspath_prepend(EXAMPLE)
-    from model import ResNet20
-
     torch.manual_seed(0)
-    yield ResNet20()
+    yield importlib.import_module("model").ResNet20()
     sys.modules.pop("model")
 
 
