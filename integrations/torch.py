@@ -19,7 +19,7 @@ from ..api import import_model
 from ..frontend.torch.quantizers import *  # noqa: F403
 from ..frontend.torch.quantizers import __all__ as _quantizers
 from ..frontend.torch.report import NotApplicable
-from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, processes, train
+from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, predictions, processes, train
 from ..ir.program import Program
 from .torch_report.report import report
 from .torch_report.result import Report
@@ -34,6 +34,7 @@ __all__ = [
     "accuracy",
     "density",
     "export",
+    "predictions",
     "processes",
     "report",
     "train",

@@ -126,12 +126,12 @@ class _Import:
 
     def _outputs(self) -> list[tuple[str, Any, np.dtype]]:
         """Raises UnsupportedError for outputs that are no tensors, and for models that change their own buffers."""
-        specs = self.exported.graph_signature.output_specs
-        for spec in specs:
-            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.USER_INPUT_MUTATION):  # inputs stay as they are
+        results = list(zip(_output_arguments(self.exported), self.exported.graph_signature.output_specs, strict=True))
+        for argument, spec in results:
+            stays = spec.kind in (OutputKind.USER_OUTPUT, OutputKind.USER_INPUT_MUTATION)  # inputs stay as they are
+            if not stays and not self._stays(argument, spec.target):
                 self.problems.of_port(f"buffer '{spec.target}'", "a call changes it", TRAINING)
-        nodes = [arg for arg, spec in zip(_output_arguments(self.exported), specs, strict=True)
-                 if spec.kind == OutputKind.USER_OUTPUT]  # fmt: skip
+        nodes = [argument for argument, spec in results if spec.kind == OutputKind.USER_OUTPUT]
         names, found = _output_names(self.exported, len(nodes)), []
         for name, node in zip(names, nodes, strict=True):
             value = self._value(node) if isinstance(node, Node) else None
@@ -146,6 +146,14 @@ class _Import:
                 self.emitter.node = self.named[self.nodes[-1]]
             found.append((name, self.emitter.ssa(value), container(value.dtype)))
         return found
+
+    def _stays(self, argument: Any, target: str | None) -> bool:
+        """Whether a call gives a buffer the values that it has, as where Brevitas clamps binary weights in each."""
+        after = self._value(argument)
+        before = next((self._value(node) for node, spec in self.constants.items() if spec.target == target), None)
+        if not isinstance(before, Value) or before.array is None or after.array is None:
+            return False
+        return np.array_equal(before.array, after.array)
 
     # -- nodes ----------------------------------------------------------------------------------------------------
 

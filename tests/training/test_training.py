@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed (pip install 'tercet[torch]')")
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tercet.frontend.torch.quantizers import SignedBinary, prepare, quantized_layers
-from tercet.frontend.torch.training import Recipe, Stage, accuracy, density, train
+from tercet.frontend.torch.training import Recipe, Stage, accuracy, density, predictions, train
 from tercet.frontend.torch.training.distillation import distilled
 from tercet.frontend.torch.training.optimizer import optimizer_of, rate_at
 from tercet.ir.errors import InputError
@@ -200,8 +202,88 @@ def test_an_own_loss() -> None:
         def batches(self, epoch: int, rank: int, processes: int) -> Iterator[tuple[Tensor, Tensor]]:
             return ((x, x.mean((1, 2, 3))[:, None].expand(-1, 2)) for x, _ in super().batches(epoch, rank, processes))
 
-    history = train(net("ttq"), Sums(), recipe(), loss=nn.functional.mse_loss, quiet=True)
-    assert history[-1]["loss"] < history[0]["loss"]
+        def test(self) -> Iterator[tuple[Tensor, Tensor]]:
+            return self.batches(1000, 0, 1)
+
+    model = net("ttq")
+    history = train(model, Sums(), recipe(), loss=nn.functional.mse_loss, quiet=True)
+    assert history[-1]["loss"] < history[0]["loss"] and not any("accuracy" in name for name in history[-1])
+    losses = [float(nn.functional.mse_loss(*pair)) for pair in predictions(model, Sums().test())]
+    assert len(losses) == Sums.steps and history[-1]["test_loss"] == sum(losses) / len(losses)
+
+
+class TwoHeads(nn.Module):
+    """Outputs that are no tensor: as of a detector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = net()
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        logits = self.body(x)
+        return {"kind": logits, "brightness": logits.sum(1)}
+
+
+class TwoTargets(Stripes):
+    def batches(self, epoch: int, rank: int, processes: int) -> Iterator[tuple[Tensor, Any]]:
+        return ((x, (kinds, x.mean((1, 2, 3)))) for x, kinds in super().batches(epoch, rank, processes))
+
+    def test(self) -> Iterator[tuple[Tensor, Any]]:
+        return self.batches(1000, 0, 1)
+
+
+def two_losses(outputs: dict[str, Tensor], targets: tuple[Tensor, Tensor]) -> Tensor:
+    kinds, brightness = targets
+    return nn.functional.cross_entropy(outputs["kind"], kinds) + (outputs["brightness"] - brightness).square().mean()
+
+
+def kinds_right(found: Iterable[tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]) -> float:
+    right = [float((outputs["kind"].argmax(1) == kinds).float().mean()) for outputs, (kinds, _) in found]
+    return np.float64(np.mean(right))  # a number of numpy's, as metrics may well return
+
+
+def test_an_own_metric(tmp_path: Path) -> None:
+    """It sees all test data, in evaluation mode, of outputs and targets of any structure; the run can be resumed."""
+    seen = []
+
+    def share_right(found: Iterable[Any]) -> float:
+        seen.append([(pair, model.training) for pair in found])
+        return kinds_right(pair for pair, _ in seen[-1])
+
+    model, whole = TwoHeads(), TwoHeads()
+    want = train(whole, TwoTargets(), recipe(), loss=two_losses, metric=kinds_right, quiet=True)
+    train(model, TwoTargets(), recipe(), tmp_path, loss=two_losses, metric=share_right, epochs=2, quiet=True)
+    assert [len(pairs) for pairs in seen] == [TwoTargets.steps] * 2 and model.training
+    assert not any(training or outputs["kind"].requires_grad for pairs in seen for (outputs, _), training in pairs)
+    resumed = TwoHeads()
+    got = train(resumed, TwoTargets(), recipe(), tmp_path, loss=two_losses, metric=kinds_right, quiet=True)
+    assert same(whole, resumed) and want[-1]["test_kinds_right"] == got[-1]["test_kinds_right"] > 0.9
+    assert [name for name in got[0] if name.startswith("test_")] == ["test_share_right"]
+
+
+def test_a_metric_of_a_classifier() -> None:
+    def errors(found: Iterable[tuple[Tensor, Tensor]]) -> float:
+        ((logits, kinds),) = found
+        return float((logits.argmax(1) != kinds).float().mean())
+
+    model = net("ttq")
+    (record, *_) = train(model, Stripes(), recipe(1), metric=errors, quiet=True)
+    assert "train_accuracy" in record and record["test_errors"] == pytest.approx(1 - accuracy(model, Stripes().test()))
+
+
+def test_what_is_shown_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    train(net(), Stripes(), recipe(1), quiet=False)
+    train(TwoHeads(), TwoTargets(), recipe(1), loss=two_losses, metric=kinds_right, quiet=False)
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"epoch 1/1, loss \d+\.\d{3}, train [\d.]+ %, test [\d.]+ %, density 0\.\d{3}, \d+ s of CPU", first
+    )
+    assert re.fullmatch(r"epoch 1/1, loss \d+\.\d{3}, test kinds right \d\.\d{3}, density .*", second)
+
+
+def test_distillation_of_what_are_no_logits() -> None:
+    with pytest.raises(InputError, match=r"distillation compares logits.*got a dict"):
+        train(TwoHeads(), TwoTargets(), recipe(distillation=0.5), teacher=TwoHeads(), loss=two_losses, quiet=True)
 
 
 @pytest.mark.check

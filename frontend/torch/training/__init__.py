@@ -3,7 +3,7 @@
 from .data import Data
 from .distributed import processes
 from .loop import train
-from .measure import accuracy, density
+from .measure import accuracy, density, predictions
 from .recipe import Recipe, Stage
 
-__all__ = ["Data", "Recipe", "Stage", "accuracy", "density", "processes", "train"]
+__all__ = ["Data", "Recipe", "Stage", "accuracy", "density", "predictions", "processes", "train"]

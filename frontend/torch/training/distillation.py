@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax, softmax
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+from ....ir.errors import InputError
+
+Loss = Callable[[Any, Any], Tensor]
+"""Of a model's outputs and the targets, both as they come: tensors, or tuples, lists and dicts of them."""
 
 
 def distilled(outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
@@ -20,11 +24,19 @@ def distilled(outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
 
 
 def loss_of(
-    outputs: Tensor, targets: Tensor, taught: Tensor | None, share: float, temperature: float, loss: Loss | None = None
+    outputs: Any, targets: Any, taught: Any, share: float, temperature: float, loss: Loss | None = None
 ) -> Tensor:
-    """share * distillation + (1 - share) * loss. taught: the teacher's outputs. loss: absent, cross entropy."""
+    """share * distillation + (1 - share) * loss. taught: the teacher's outputs, or None. loss: absent, cross entropy.
+
+    Raises InputError for distillation of outputs that are no logits.
+    """
     plain = (loss or cross_entropy)(outputs, targets)
-    return plain if taught is None else share * distilled(outputs, taught, temperature) + (1 - share) * plain
+    if taught is None:
+        return plain
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2:
+        got = list(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        raise InputError(f"distillation compares logits, [N, classes]: got {got}", hint="train without a teacher")
+    return share * distilled(outputs, taught, temperature) + (1 - share) * plain
 
 
 def frozen(teacher: nn.Module) -> nn.Module:

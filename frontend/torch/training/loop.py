@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map
 
 from ....ir.errors import InputError
 from ..quantizers.base import Quantizer
@@ -19,7 +20,7 @@ from . import checkpoint
 from .data import Batch, Data
 from .distillation import Loss, frozen, loss_of
 from .distributed import Process, processes
-from .measure import accuracy, density, shares
+from .measure import Metric, density, metric_of, predictions, shares
 from .optimizer import optimizer_of, rate_at, set_rate
 from .recipe import Recipe, Stage
 from .show import Show
@@ -33,6 +34,7 @@ def train(
     *,
     teacher: nn.Module | None = None,
     loss: Loss | None = None,
+    metric: Metric | None = None,
     process: Process | None = None,
     epochs: int | None = None,
     quiet: bool = False,
@@ -41,15 +43,17 @@ def train(
 
     folder: where a checkpoint is written after each epoch; a run whose folder has one goes on from there, and ends with
     the same numbers, to the bit on a CPU, as one that was not interrupted. teacher: of the recipe's distillation.
-    loss: of outputs and targets; absent, cross entropy. process: this one of several, see `processes`. epochs: of the
-    run, the number after which to stop for now.
+    loss: of outputs and targets; absent, cross entropy. metric: what the test data are measured by, from the outputs
+    and targets of each batch; it has its function's name in the history (`test_NAME`). Absent, the accuracy, or the
+    mean of a loss of one's own. process: this one of several, see `processes`. epochs: of the run, the number after
+    which to stop for now.
 
     Raises InputError where the checkpoint is another run's, the loss is not finite, or recipe and teacher do not fit.
     """
     if bool(recipe.distillation) != (teacher is not None):
         raise InputError("distillation takes both: a share of the loss in the recipe, and a teacher")
     with processes() if process is None else nullcontext(process) as found:
-        return _Run(model, data, recipe, folder, teacher, loss, found, quiet).go(epochs)
+        return _Run(model, data, recipe, folder, teacher, loss, metric, found, quiet).go(epochs)
 
 
 class _Run:
@@ -61,16 +65,12 @@ class _Run:
         folder: str | Path | None,
         teacher: nn.Module | None,
         loss: Loss | None,
+        metric: Metric | None,
         process: Process,
         quiet: bool,
     ) -> None:
-        self.model, self.data, self.recipe, self.process, self.loss = (
-            model.to(process.device),
-            data,
-            recipe,
-            process,
-            loss,
-        )
+        self.model, self.data, self.recipe, self.process = model.to(process.device), data, recipe, process
+        self.loss, (self.measured, self.metric) = loss, metric_of(loss, metric)
         self.folder = None if folder is None else Path(folder)
         self.optimizer = optimizer_of(model, recipe)
         self.quantizers: Sequence[Quantizer] = [m for m in model.modules() if isinstance(m, Quantizer)]
@@ -105,13 +105,13 @@ class _Run:
             for i, batch in enumerate(self.data.batches(number, self.process.rank, self.process.count)):
                 value, hits = self.step(batch, stage, before * self.steps + i)
                 losses, right = losses + value, right + hits
-                bar.step(losses / (i + 1), right / (i + 1))
+                bar.step(losses / (i + 1), right / (i + 1) if self.loss is None else None)
         steps = max(self.steps, 1)
         return {
             "epoch": number + 1,
             "loss": self.process.mean(losses / steps),
-            "train_accuracy": self.process.mean(right / steps),
-            "test_accuracy": accuracy(self.model, self.data.test()),
+            **({"train_accuracy": self.process.mean(right / steps)} if self.loss is None else {}),
+            f"test_{self.measured}": float(self.metric(predictions(self.model, self.data.test()))),
             "density": density(self.model),
             "shares": shares(self.model),
             "cpu_seconds": time.process_time() - started,
@@ -127,7 +127,7 @@ class _Run:
 
     def step(self, batch: Batch, stage: Stage, number: int) -> tuple[float, float]:
         """One step; its number is counted from the start of the stage. Returns loss and share of right answers."""
-        inputs, targets = (tensor.to(self.process.device) for tensor in batch)
+        inputs, targets = tree_map(lambda tensor: tensor.to(self.process.device), batch)
         total = stage.epochs * self.steps
         set_rate(self.optimizer, rate_at(number, total, stage, self.recipe))
         for quantizer in self.quantizers:
@@ -144,12 +144,12 @@ class _Run:
         right = (outputs.argmax(1) == targets).float().mean().item() if self.loss is None else 0.0
         return loss.item(), right
 
-    def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The model's and the teacher's."""
+    def outputs(self, inputs: Tensor) -> tuple[Any, Any]:
+        """The model's and the teacher's, float32."""
         device, low = self.process.device.type, self.recipe.precision == "bfloat16"
         with torch.autocast(device, torch.bfloat16, enabled=low):
-            outputs = self.called(inputs).float()
+            outputs = tree_map(Tensor.float, self.called(inputs))
             if self.teacher is None:
                 return outputs, None
             with torch.no_grad():
-                return outputs, self.teacher(inputs).float()
+                return outputs, tree_map(Tensor.float, self.teacher(inputs))

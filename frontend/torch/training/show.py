@@ -33,7 +33,7 @@ class Show:
     def measured(self, record: dict[str, Any]) -> None:
         """A line for an epoch, and its numbers for TensorBoard."""
         words = [f"epoch {record['epoch']}/{self._epochs}", f"loss {record['loss']:.3f}"]
-        words += [f"{kind} {100 * record[f'{kind}_accuracy']:.2f} %" for kind in ("train", "test")]
+        words += [_measured(name, value) for name, value in record.items() if name.startswith(("train_", "test_"))]
         words += [f"density {record['density']:.3f}", f"{record['cpu_seconds']:.0f} s of CPU"]
         self._console.print(", ".join(words), highlight=False)
         if self._scalars is not None:
@@ -46,8 +46,16 @@ class _Bar:
     def __init__(self, bar: Progress, task: Any) -> None:
         self._bar, self._task = bar, task
 
-    def step(self, loss: float, right: float) -> None:
-        self._bar.update(self._task, advance=1, now=f"loss {loss:.3f}, accuracy {100 * right:.1f} %")
+    def step(self, loss: float, right: float | None) -> None:
+        """right: the share of right answers, where the model classifies."""
+        accuracy = "" if right is None else f", accuracy {100 * right:.1f} %"
+        self._bar.update(self._task, advance=1, now=f"loss {loss:.3f}{accuracy}")
+
+
+def _measured(name: str, value: float) -> str:
+    """`train 93.21 %` for train_accuracy, `test average precision 0.932` for test_average_precision."""
+    kind, _, what = name.partition("_")
+    return f"{kind} {100 * value:.2f} %" if what == "accuracy" else f"{kind} {what.replace('_', ' ')} {value:.3f}"
 
 
 def _tensorboard(folder: Path) -> Any:

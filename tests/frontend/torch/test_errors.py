@@ -13,7 +13,7 @@ import tercet
 from tercet.ir.errors import InputError, ModelError, UnsupportedError
 from tercet.ir.locations import source_names
 
-from .helpers import floats, module_of, torch
+from .helpers import assert_like_torch, floats, module_of, torch
 
 nn = torch.nn
 HERE = __file__
@@ -90,6 +90,24 @@ def test_state_between_calls() -> None:
             return x + self.count
 
     assert "buffer 'count': a call changes it" in message(Counter(), floats(1, 2))
+
+
+class Clamped(nn.Module):
+    """Clamps its weights in every call, which changes nothing after the first one."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor([-most, 0.5, most]))
+
+    def forward(self, x: Any) -> Any:
+        self.weights.clamp_(-1, 1)
+        return x * self.weights
+
+
+def test_state_that_a_call_leaves_as_it_is() -> None:
+    program = assert_like_torch(Clamped(1.0).eval(), floats(2, 3))
+    assert program.text().count("tn.constant") == 1 and "tn.clip" not in program.text()
+    assert "buffer 'weights': a call changes it" in message(Clamped(2.0).eval(), floats(2, 3))
 
 
 @pytest.mark.parametrize(

@@ -206,37 +206,6 @@ def test_pt2e_from_torchao(exported: bool) -> None:
     assert len(products) == 3 and not any(is_float(value) for op in products for value in op.operands)
 
 
-# -- Brevitas ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.check
-@pytest.mark.parametrize("per_channel", [False, True])
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_brevitas(bits: int, per_channel: bool) -> None:
-    qnn = pytest.importorskip("brevitas.nn", reason="brevitas is not installed: pip install 'tercet[qonnx]'")
-    from brevitas import quant
-
-    torch.manual_seed(0)
-    kind = quant.Int8WeightPerChannelFloat if per_channel else quant.Int8WeightPerTensorFloat
-    module = nn.Sequential(
-        qnn.QuantIdentity(bit_width=8),
-        qnn.QuantConv2d(3, 4, 3, weight_bit_width=bits, weight_quant=kind, bias=False),
-        qnn.QuantReLU(bit_width=4),
-        qnn.QuantConv2d(4, 4, 3, weight_bit_width=bits, weight_quant=kind, bias=False),
-    )
-    x = floats(2, 3, 8, 8)
-    for _ in range(3):
-        module(x)
-    module.eval()
-    program = tercet.import_model(module, (x,))
-    (have,), (want,) = interpreted(program, (x,)).values(), expected(module, (x,))
-    assert (abs(have - want) > 1e-5 * abs(want).max()).mean() < 0.01  # where a tie falls to the other side
-    products = [op for op in lowered(program).ops if isinstance(op, ConvOp)]
-    assert len(products) == 2 and not any(is_float(v) for op in products for v in op.operands)
-    if bits == 2:
-        assert {str(element_of(op.w)) for op in products} == {"!tn.int<-1:1>"}
-
-
 # -- torchao ----------------------------------------------------------------------------------------------------------
 
 
