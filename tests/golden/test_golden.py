@@ -6,6 +6,9 @@ commit. layers/*.mlir are the layers; ENGINE.TARGET.c is the kernel's C.
 
 from __future__ import annotations
 
+import platform
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,10 @@ from tercet.api import opt
 from tercet.backends.c.emit import emit_model
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.target import TARGETS
+from tercet.backends.c.toolchain import COMMON_FLAGS, find_compiler, target_flags, write_sources
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Program
+from tercet.runtime.artifact.packaging import runtime_sources
 
 HERE = Path(__file__).parent
 FAMILIES = ("generic", "x86-64-v3", "x86-64-v4-vnni", "aarch64")
@@ -63,3 +68,24 @@ def test_the_code_is_what_it_was(engine: str, target: str, update_golden: bool) 
         golden.write_text(code)
     assert golden.exists(), "no such file: pytest tests/golden --update-golden"
     assert code == golden.read_text(), f"{golden.name}: if that is meant, pytest tests/golden --update-golden"
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="nm is not installed")
+@pytest.mark.parametrize("engine", LAYERS)
+def test_functions_of_headers_are_part_of_the_kernels(engine: str, tmp_path: Path) -> None:
+    """None is left outside, where it would not know the layer: it would be several times slower, and right."""
+    if (compiler := find_compiler()).name != "gcc":
+        pytest.skip("others inline each function, which they say where they cannot")
+    for name in FAMILIES:
+        target = TARGETS[name]
+        if target.machine not in ("any", platform.machine()) or (engine, name) in TAKES_NOT:
+            continue
+        program = lowered(engine, name)
+        (symbol,) = symbols_of(program, engine)
+        write_sources({**runtime_sources(), **emit_model(program, target).sources}, tmp_path)
+        flags = (*COMMON_FLAGS, *target_flags(target, compiler))
+        command = [*compiler.argv, *flags, "-c", f"{symbol}.c", "-o", "kernel.o"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        listed = subprocess.run(["nm", "kernel.o"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+        functions = [line.split()[-1] for line in listed.splitlines() if line.split()[-2] in "tT"]
+        assert symbol in functions and all(function.startswith(symbol) for function in functions), (name, functions)

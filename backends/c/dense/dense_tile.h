@@ -262,7 +262,7 @@ TERCET_INLINE void dense_tile(const struct dense_operands *from, int depth, dens
 /* A tile of fixed size. Each is a function of its own, never inlined: only then do compilers keep all sums in registers. */
 typedef void dense_tile_function(const unsigned char *vectors, const int32_t *offsets, const dense_cell *cells, int depth,
                                  dense_cell *sums, int first);
-#define DENSE_TILE static __attribute__((noinline)) void
+#define DENSE_TILE static TERCET_FLATTEN __attribute__((noinline)) void
 
 /* `count` rows or outputs, split into panels of `tall` and then `tall` - 1 that are as equal as can be. */
 struct dense_panels {

@@ -51,5 +51,6 @@ def processes(device: str | None = None) -> Iterator[Process]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Process(rank, count, chosen)
+        distributed.barrier()  # none ends while another one still talks to it
     finally:
         distributed.destroy_process_group()

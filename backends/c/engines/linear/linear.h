@@ -30,7 +30,7 @@ typedef uint16_t linear_u16v __attribute__((vector_size(TERCET_VECTOR_BYTES), ma
 typedef void linear_tile_function(const unsigned char *weights, const unsigned char *x, dense_cell *sums, int64_t panels,
                                   int steps, int first);
 typedef int32_t linear_pack(int8_t *to, const void *map, int64_t first);
-#define LINEAR_TILE static __attribute__((noinline)) void
+#define LINEAR_TILE static TERCET_FLATTEN __attribute__((noinline)) void
 
 /* Field number `field` of every byte. */
 TERCET_INLINE dense_vector linear_field(dense_vector packed, const int field, const int bits) {

@@ -41,7 +41,7 @@ struct linear_f32 {
 
 typedef void linear_f32_tile_function(const unsigned char *weights, const float *cells, float *sums, int64_t panels,
                                       int steps, int first);
-#define LINEAR_F32_TILE static __attribute__((noinline)) void
+#define LINEAR_F32_TILE static TERCET_FLATTEN __attribute__((noinline)) void
 
 /* Cells of a lane. */
 TERCET_INLINE int linear_f32_slots(const enum linear_f32_form form) {
