@@ -101,7 +101,10 @@ class Epilogue:
 
     def __init__(self, kernel: Kernel, root: Operation, grid: Grid, longest: int) -> None:
         self.kernel, self.root, self.grid = kernel, root, grid
-        self.block = self._block(min(longest, grid.columns))
+        # a short run is part of its kernel: a call takes a fifth of a 4x4 map's time. A long one would take registers
+        # from the loops around it: depthwise convolutions 12% slower
+        self.run = min(longest, grid.columns)
+        self.block = self._block(self.run)
         self.longest = round_up(longest, max(self.block, BLOCK))
         self.constants = Constants()
         self._maps: dict[int, None] = {}  # numbers of the operands in planes, in order
@@ -158,7 +161,8 @@ class Epilogue:
         for i in self._maps:
             out.add(f"static const struct planes {symbol}_in{i} = {planes_initialiser(self.kernel.inputs[i])};", "")
         out.add(*helpers(self.kernel.ops))
-        head = f"static TERCET_FLATTEN void {symbol}_finish("
+        apart = "__attribute__((noinline)) " if self.run > BLOCK else ""
+        head = f"static TERCET_FLATTEN {apart}void {symbol}_finish("
         out.add(f"{head}const struct tercet_task *task, int64_t row, int64_t column, int count,")
         with out.block(f"{' ' * len(head)}const void *sums_)"):
             out.add(f"const {kind} *restrict sums = (const {kind} *)sums_;", *self._head)
