@@ -22,7 +22,7 @@ import numpy as np
 import tercet
 from tercet.backends.c.toolchain import compile_shared
 from tercet.runtime.artifact.manifest import PortInfo
-from tercet.runtime.check.timing import Spread, pinned
+from tercet.runtime.check.timing import Spread, in_turn, pinned
 from tercet.runtime.load.loader import LoadedModel
 
 LOOP = """\
@@ -82,7 +82,7 @@ def rounds_of(blocks: Sequence[Callable[[], Any]], rounds: int) -> list[list[flo
     """Microseconds a call in every round, for blocks of CALLS calls. The order turns around from round to round."""
     times: list[list[float]] = [[] for _ in blocks]
     for r in range(rounds):
-        for i in range(len(blocks)) if r % 2 == 0 else reversed(range(len(blocks))):
+        for i in in_turn(len(blocks), r):
             begin = time.thread_time()
             blocks[i]()
             times[i].append(1e6 * (time.thread_time() - begin) / CALLS)

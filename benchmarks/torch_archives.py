@@ -89,7 +89,7 @@ def main() -> None:
                     if np.abs(first - other).max() > 1e-4 * max(np.abs(other).max(), 1e-30):
                         raise SystemExit(f"{archive}: results differ")
                 own, *peers = interleave(calls, options.rounds)
-        ratios = [Spread.of([a / b for a, b in zip(peer, own, strict=True)]) for peer in peers]
+        ratios = [Spread.of_ratio(peer, own) for peer in peers]
         cells = (f"{ratio.median:.2f} ({ratio.lower:.2f} to {ratio.upper:.2f})" for ratio in ratios)
         print(f"| {Path(archive).stem} | {' | '.join(cells)} |", flush=True)
 

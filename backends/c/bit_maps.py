@@ -14,7 +14,7 @@ from ...ir.types import Element, element_of, shape_of, values_of
 from .engine import KernelCode
 from .epilogue import HEADERS
 from .planes import planes_initialiser
-from .text import Lines
+from .text import Lines, kernel_head
 
 BIT_MAP_HEADERS = (*HEADERS, Path(__file__).with_name("bit_map.h"))
 
@@ -64,7 +64,7 @@ def emit_bits_convert(op: ConvertOp, symbol: str) -> KernelCode:
     tensor, axis = tensor_in(op.x.type), layout.field("axis")
     out = Lines()
     if source and target:
-        with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+        with out.block(kernel_head(symbol)):
             out.add(
                 f"static const struct bit_map from = {bit_map_initialiser(tensor, source)};",
                 f"static const struct bit_map to = {bit_map_initialiser(tensor, target)};",
@@ -72,7 +72,7 @@ def emit_bits_convert(op: ConvertOp, symbol: str) -> KernelCode:
             )
         return KernelCode(out.text(), headers=BIT_MAP_HEADERS)
     outer = prod(shape_of(tensor)[:axis])
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(
             f"static const struct bit_map bits = {bit_map_initialiser(tensor, layout)};",
             f"static const struct planes map = {bytes_initialiser(bytes_kind, axis)};",

@@ -14,7 +14,7 @@ from .bit_maps import BIT_MAP_HEADERS, bit_map_initialiser
 from .engine import KernelCode
 from .epilogue import HEADERS
 from .planes import planes_initialiser
-from .text import Lines
+from .text import Lines, kernel_head
 
 HERE = Path(__file__).parent
 RUN = 64
@@ -47,7 +47,7 @@ def emit_bit_rows_convert(op: ConvertOp, symbol: str) -> KernelCode:
     layout, other = (target, op.x.type) if target else (source, op.y.type)
     assert layout is not None
     tensor, axis, out = tensor_in(op.x.type), 1, Lines()
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(f"static const struct bit_rows rows = {bit_rows_initialiser(tensor, layout)};")
         if words := bits_of(other):
             out.add(f"static const struct bit_map map = {bit_map_initialiser(tensor, words)};")

@@ -11,7 +11,7 @@ from .bit_maps import emit_bits_convert
 from .bit_rows import emit_bit_rows_convert
 from .engine import KernelCode
 from .planes import column_offset, layout_or_dense, row_c
-from .text import Lines, storage_c
+from .text import Lines, kernel_head, storage_c
 
 
 def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
@@ -29,7 +29,7 @@ def emit_convert(op: ConvertOp, symbol: str) -> KernelCode:
     source, target = layout_or_dense(op.x.type), layout_or_dense(op.y.type)
 
     out = Lines()
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(f"const {c_type} *restrict in = task->in[0];", f"{c_type} *restrict out = task->out[0];")
         out.add("int64_t begin, end;", f"tercet_share(task, {channels}, 1, &begin, &end);")
         with out.block("for (int64_t c = begin; c < end; c++)"):
@@ -73,7 +73,7 @@ def _copy(symbol: str, shape: tuple[int, ...], c_type: str) -> KernelCode:
     for size in shape:
         count *= size
     out = Lines()
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add("int64_t begin, end;", f"tercet_share(task, {count}, 64, &begin, &end);")
         out.add(
             f"memcpy(({c_type} *)task->out[0] + begin, (const {c_type} *)task->in[0] + begin, "

@@ -113,6 +113,11 @@ def type_text(kind: Attribute) -> str:
     return f"{shape} {element_text(element_of(tensor))}" + (f" in {layout.words()}" if layout else "")
 
 
+def kernel_head(symbol: str) -> str:
+    """The first line of a kernel's function, for kernels that are made of the functions of headers."""
+    return f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"
+
+
 def kernel_comment(op: Operation, ops: list[Operation], weights: list[Attribute], engine: str) -> str:
     """The comment above a kernel: source layers, operations, constants' and results' shapes, engine."""
     nodes = nodes_text(op.location) or "no source node"

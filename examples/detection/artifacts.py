@@ -96,7 +96,7 @@ def _times(networks: Sequence[Compiled], image: Tensor, rounds: int, folder: Pat
 
 def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> str:
     """How many times as fast ours is, of two that ran alternately: the median of the rounds, and quartiles."""
-    spread = Spread.of([a / b for a, b in zip(theirs, ours, strict=True)])
+    spread = Spread.of_ratio(theirs, ours)
     return f"{spread.median:.2f} ({spread.lower:.2f} to {spread.upper:.2f})"
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from cifar10 import TestImages
 from kept import CHECKPOINT, restore
-from model import ResNet20
 from train import SETTINGS, runs_folder
+from trained import read
 
 import tercet
 
@@ -39,17 +39,15 @@ def main() -> None:
     restore(folder)
     if not (folder / CHECKPOINT).is_file():
         parser.error(f"there is no run in '{folder}': train.py makes one")
-    model = tercet.torch.prepare(ResNet20(), setting.scheme, example_inputs=(EXAMPLE,))
     try:
-        state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
+        network = read(folder / CHECKPOINT, options.setting)
     except (KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         parser.error(f"{folder / CHECKPOINT}: not a checkpoint of this setting: {error}")
     output = options.output or Path(f"{options.setting}.html")
     tercet.torch.report(
-        model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        network.module.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         EXAMPLE, output, test=TestImages(options.test, runs, options.images), history=folder,
-        name=f"ResNet-20, {options.setting}, {state['epochs']} epochs", on_progress=print,
+        name=f"ResNet-20, {options.setting}, {network.epochs} epochs", on_progress=print,
     )  # fmt: skip
     print(f"{output}: written")
 

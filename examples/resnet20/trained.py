@@ -48,10 +48,11 @@ def trained(runs: Path) -> Iterator[Trained]:
     for path in sorted(runs.glob(f"resnet20-*/{CHECKPOINT}")):
         named = re.fullmatch(r"resnet20-(.+)-\d+", path.parent.name)
         if named and named[1] in SETTINGS:
-            yield _read(path, named[1])
+            yield read(path, named[1])
 
 
-def _read(path: Path, setting: str) -> Trained:
+def read(path: Path, setting: str) -> Trained:
+    """The network of a checkpoint."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     module = tercet.torch.prepare(ResNet20(), SETTINGS[setting].scheme, example_inputs=(EXAMPLE,))
     module.load_state_dict(state["model"])

@@ -24,6 +24,7 @@ from ...frontend.torch.report.section import NO_TEST
 from ...frontend.torch.report.thresholds import FACTORS, LAYER_FACTORS
 from ...frontend.torch.training import accuracy, density
 from ...frontend.torch.training.data import Batch
+from ...frontend.torch.training.measure import device_of
 from ...ir.errors import InputError
 from ...runtime.check.bench import ROUNDS
 from ...runtime.report.outputs import check_outputs, write_bytes
@@ -117,8 +118,7 @@ def _checked(model: nn.Module, test: Iterable[Batch]) -> int:
             raise InputError(f"test batch {i}: expected inputs [N, ..] and class numbers [N], two tensors", hint=hint)
         if i == 0:
             with torch.no_grad():
-                device = next((p.device for p in model.parameters()), torch.device("cpu"))
-                outputs = model(batch[0].to(device))
+                outputs = model(batch[0].to(device_of(model)))
             if not isinstance(outputs, Tensor) or outputs.dim() != 2:
                 what = f"{list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
                 hint = "leave `test` out for a model that does not classify"

@@ -12,7 +12,7 @@ from ...ir.errors import InputError
 from ..artifact.layers import Layer
 from ..load.loader import load
 from .bench import ROUNDS
-from .timing import cpu_name, interleave, pinned
+from .timing import cpu_name, in_turn, interleave, pinned
 
 PROFILED = 5
 """Runs of a round whose median is a step's time."""
@@ -61,8 +61,8 @@ def time_side_by_side(
         models = [stack.enter_context(load(path, threads=threads)) for path in paths]
         seconds = interleave([lambda model=model: model.run(inputs) for model in models], rounds, on_round=on_round)
         steps: list[list[list[float]]] = [[] for _ in models]
-        for r in range(rounds):  # turned around from round to round, as `interleave` does
-            for i in range(len(models)) if r % 2 == 0 else reversed(range(len(models))):
+        for r in range(rounds):
+            for i in in_turn(len(models), r):
                 steps[i].append(models[i].profile(inputs, PROFILED))
         times = tuple(
             ArtifactTimes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,11 @@ class Spread:
         return cls.of([a / b for a, b in zip(above, below, strict=True)])
 
 
+def in_turn(count: int, number: int) -> Iterable[int]:
+    """The order of candidates in a round: it turns around from round to round."""
+    return range(count) if number % 2 == 0 else reversed(range(count))
+
+
 def interleave(
     calls: Sequence[Callable[[], Any]],
     rounds: int,
@@ -54,7 +59,7 @@ def interleave(
     gc.disable()
     try:
         for r in range(rounds):
-            for i in range(len(calls)) if r % 2 == 0 else reversed(range(len(calls))):
+            for i in in_turn(len(calls), r):
                 seconds[i].append(_time(calls[i], counts[i]))
             if on_round is not None:
                 on_round(r + 1)

@@ -112,6 +112,7 @@ def test_moved_thresholds_of_activations() -> None:
     quantizer = N2UQ(2)
     quantizer.start.data.fill_(0.3)
     moved = quantizer.with_thresholds(2.0)
+    assert moved is not None
     torch.testing.assert_close(moved.thresholds(), 2 * quantizer.thresholds())
     assert torch.equal(moved.scale, quantizer.scale) and LSQActivations(2).with_thresholds(2.0) is None
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import Constant, Constants, Kernel, KernelCode
 from ..epilogue import HEADERS, Epilogue, narrowest_result
-from ..text import Lines
+from ..text import Lines, kernel_head
 from .plan import DEFINES, Cell, ConvPlan, MatMulPlan, Panels
 
 HERE = Path(__file__).parent
@@ -184,7 +184,7 @@ def _main(
     lines, tall, short = tiles.declare(symbol)
     form = tiles.cell.form + (f", {int(tiles.cell.binary)}" if function == "dense_conv" else "")
     out.add("", *lines)
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(*epilogue.clears())
         out.add(
             f"{function}(task, &{symbol}_shape, task->weights + {start}, {pack}, {symbol}_finish,",

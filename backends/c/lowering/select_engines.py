@@ -127,14 +127,12 @@ def fusable_group(root: Operation) -> list[Operation]:
     users that meet, as in x * sigmoid(x), what lies between belongs to the chain. It ends with the first user where
     that is a quantizer after a product: the kernel then has the sums before it as a second result."""
     group = [root]
-    while len(group[-1].results) == 1:
+    while len(group[-1].results) == 1 and (users := _next(group)):
         longer = group.copy()
-        for user in _next(group):
+        for user in users:
             if isinstance(user, ReturnOp) or not _joins(user, longer) or comes_back(longer, user):
                 return group
             longer.append(user)
-        if len(longer) == len(group):
-            break
         group = longer
     return group
 

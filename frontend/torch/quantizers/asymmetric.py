@@ -7,8 +7,6 @@ Read of equation 7: p- = clip(z / (2 dn), 0, 1), since dn < 0; as printed it is 
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
@@ -62,7 +60,6 @@ class _Thresholds(nn.Module):
         self.upper.clamp_(min=LEAST)
         self.lower.clamp_(max=-LEAST)
 
-    @torch.no_grad()
     def move(self, factor: float) -> None:
         """Multiplies both."""
         self.upper.mul_(factor)
@@ -99,10 +96,9 @@ class AsymmetricWeights(WeightQuantizer):
     def constrain(self) -> None:
         self.thresholds.constrain()
 
-    def with_thresholds(self, factor: float) -> AsymmetricWeights:
-        made = deepcopy(self)
-        made.thresholds.move(factor)
-        return made
+    def _move_thresholds(self, factor: float) -> bool:
+        self.thresholds.move(factor)
+        return True
 
     def _ternary(self, weight: Tensor) -> Tensor:
         return self.thresholds(_normalised(weight, *_statistics(weight)))
@@ -141,10 +137,9 @@ class AsymmetricActivations(Quantizer):
     def constrain(self) -> None:
         self.thresholds.constrain()
 
-    def with_thresholds(self, factor: float) -> AsymmetricActivations:
-        made = deepcopy(self)
-        made.thresholds.move(factor)
-        return made
+    def _move_thresholds(self, factor: float) -> bool:
+        self.thresholds.move(factor)
+        return True
 
     @torch.no_grad()
     def levels(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TypeVar
 
 import torch
@@ -43,10 +44,16 @@ class Quantizer(nn.Module):
     def progress(self, fraction: float) -> None:
         """Told how much of the training is done, from 0 to 1, before each step."""
 
+    @torch.no_grad()
     def with_thresholds(self: Q, factor: float) -> Q | None:
         """A copy whose thresholds are `factor` times as far from zero, its trained scales as they are; None where no
         threshold can be moved alone."""
-        return None
+        made = deepcopy(self)
+        return made if made._move_thresholds(factor) else None
+
+    def _move_thresholds(self, factor: float) -> bool:
+        """Multiplies them; False where none can be moved alone."""
+        return False
 
 
 class FirstBatchQuantizer(Quantizer):

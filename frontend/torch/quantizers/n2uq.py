@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor
 
@@ -46,11 +44,10 @@ class N2UQ(FirstBatchQuantizer):
         self.lengths.clamp_(min=SMALLEST)
 
     @torch.no_grad()
-    def with_thresholds(self, factor: float) -> N2UQ:
-        made = deepcopy(self)
-        made.start.mul_(factor)
-        made.lengths.mul_(factor)
-        return made
+    def _move_thresholds(self, factor: float) -> bool:
+        self.start.mul_(factor)
+        self.lengths.mul_(factor)
+        return True
 
     @torch.no_grad()
     def thresholds(self) -> Tensor:

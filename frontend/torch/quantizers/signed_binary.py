@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Literal
 
 import torch
@@ -67,10 +66,9 @@ class SignedBinary(WeightQuantizer):
     def progress(self, fraction: float) -> None:
         self.sharpness.fill_(10 ** (2 * fraction - 1))
 
-    def with_thresholds(self, factor: float) -> SignedBinary:
-        made = deepcopy(self)
-        made.threshold = factor * self.threshold
-        return made
+    def _move_thresholds(self, factor: float) -> bool:
+        self.threshold *= factor
+        return True
 
     def _distance(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """How far each weight is above the threshold of its filter, and the codes, floats."""

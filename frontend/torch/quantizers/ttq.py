@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor
 
@@ -51,13 +49,10 @@ class TTQ(WeightQuantizer):
     def values(self, codes: Tensor, weight: Tensor) -> Tensor:
         return torch.where(codes > 0, self.positive, self.negative) * codes
 
-    def with_thresholds(self, factor: float) -> TTQ | None:
+    def _move_thresholds(self, factor: float) -> bool:
         """Of a constant sparsity the threshold follows, and cannot be moved."""
-        if self.sparsity is not None:
-            return None
-        made = deepcopy(self)
-        made.threshold = factor * self.threshold
-        return made
+        self.threshold *= factor
+        return self.sparsity is None
 
     def _regions(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Which weights become Wp, and which -Wn, bool."""

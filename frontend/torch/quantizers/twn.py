@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor
 
@@ -37,8 +35,7 @@ class TWN(WeightQuantizer):
         codes = (tensor > threshold).to(tensor.dtype) - (tensor < -threshold).to(tensor.dtype)
         return straight_through(tensor, scale * codes)
 
-    def with_thresholds(self, factor: float) -> TWN:
+    def _move_thresholds(self, factor: float) -> bool:
         """The scale follows: it is the mean of what is above the threshold."""
-        made = deepcopy(self)
-        made.share = factor * self.share
-        return made
+        self.share *= factor
+        return True

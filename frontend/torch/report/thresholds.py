@@ -14,7 +14,7 @@ from ....ir.errors import InputError
 from ..quantizers.asymmetric import AsymmetricActivations
 from ..quantizers.prepare import quantized_layers
 from ..training.data import Batch
-from ..training.measure import accuracy, density, shares
+from ..training.measure import accuracy, density, device_of, shares
 from ..training.recipe import Part
 from .section import NO_LAYERS, NotApplicable
 from .variants import ATTRIBUTE, movable, with_thresholds
@@ -119,7 +119,7 @@ def _nonzero_inputs(model: nn.Module, batch: Tensor) -> float:
 
     quantized = [layer for _, layer in quantized_layers(model) if getattr(layer, ATTRIBUTE["inputs"]) is not None]
     hooks = [layer.register_forward_pre_hook(count) for layer in quantized]
-    model.eval()(batch.to(_device(model)))
+    model.eval()(batch.to(device_of(model)))
     for hook in hooks:
         hook.remove()
     return nonzero / max(total, 1)
@@ -139,12 +139,8 @@ def settle(model: nn.Module, batch: Tensor) -> bool:
         norm.train().momentum = 1.0
     for quantizer in inputs:
         quantizer.train().batches.zero_()
-    model(batch.to(_device(model)))
+    model(batch.to(device_of(model)))
     model.eval()
     for norm, before in zip(norms, momentum, strict=True):
         norm.momentum = before
     return True
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((p.device for p in model.parameters()), torch.device("cpu"))

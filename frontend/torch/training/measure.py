@@ -17,12 +17,16 @@ Metric = Callable[[Iterable[tuple[Any, Any]]], float]
 """A number for all test data, from the outputs and the targets of each batch."""
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where its parameters are; the CPU where it has none."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
 @torch.no_grad()
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
     """A model's outputs of each batch and its targets, on the CPU, without gradients. The model is in evaluation mode
     meanwhile, and then again in the one before."""
-    training = model.training
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    training, device = model.training, device_of(model)
     model.eval()
     try:
         for inputs, targets in batches:

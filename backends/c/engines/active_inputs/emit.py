@@ -13,7 +13,7 @@ from ...bit_products.fields import clear_borders, offset_of, result_fields, shap
 from ...bit_products.problem import Levels
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import Epilogue
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .forms import STARTS
 from .plan import DEFINES, RUN, Plan
 
@@ -48,7 +48,7 @@ def emit_active_inputs(kernel: Kernel, plan: Plan) -> KernelCode:
     with out.block(f"static TERCET_FLATTEN __attribute__((noinline)) void {symbol}_add({parameters})"):
         out.add(f"active_add(counter, weights, list, {form.counters}, {two}, {problem.planes});")
     out.add("")
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(
             *clears,
             f"active_product(task, &{symbol}_layer, {symbol}_add, {finish}, {form.counters}, {problem.planes}, {two}, "

@@ -12,7 +12,7 @@ from ...convolutions.problem import results_code
 from ...engine import Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .plan import Plan, lane_for
 from .statements import Term
 
@@ -44,7 +44,7 @@ def emit_graph(kernel: Kernel, plan: Plan) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(*results.clears, f"sums_conv(&{symbol}_layer, task, {results.finish});")
     scratch = plan.scratch(layout.field("pitch"))
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), scratch, gcc_flags=GCC_FLAGS)

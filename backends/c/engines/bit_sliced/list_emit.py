@@ -13,7 +13,7 @@ from ...bit_rows import BIT_ROWS_HEADERS, bit_rows_initialiser
 from ...convolutions.problem import Levels, results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...planes import layout_or_dense, planes_initialiser
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .forms import Source
 from .list_plan import DEFINES, ListPlan
 
@@ -66,7 +66,7 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
     sizes = dict.fromkeys((plan.target.vector_bytes, plan.last))
     start = "bits_start_doubled" if form.doubled else "bits_start"
     widths = [_width(out, symbol, size, start, results.finish) for size in sizes]
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(
             *results.clears,
             f"bits_conv(&{symbol}_layer, task, {widths[0]}, {widths[-1]}, {int(results.finish != 'NULL')});",

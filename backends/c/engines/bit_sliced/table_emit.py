@@ -10,7 +10,7 @@ from ...convolutions.problem import results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .table_plan import DEFINES, GROUP, TablePlan
 
 HEADER = Path(__file__).with_name("bit_tables.h")
@@ -42,7 +42,7 @@ def emit_tables(kernel: Kernel, plan: TablePlan) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(*results.clears, f"bits_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch, defines=DEFINES)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...dense.emit import TILE_HEADER
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
-from ...text import Lines, float_c
+from ...text import Lines, float_c, kernel_head
 from .plan import DEFINES, RUN, Plan
 
 HERE = Path(__file__).parent
@@ -40,7 +40,7 @@ def emit_linear(kernel: Kernel, plan: Plan) -> KernelCode:
     )
     tall, short = (_tile(out, plan, f"{symbol}_{name}", rows) for name, rows in _heights(plan))
     out.add("")
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(
             f"linear_f32_product(task, &{symbol}_shape, task->weights + {start}, {symbol}_finish,",
             f"                   {tall}, {short}, {plan.lanes}, {form.group}, {_enum(plan)});",

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .plan import DEFINES, Plan
 from .problem import BINARY, SIGNED, Problem
 
@@ -36,7 +36,7 @@ def emit_permute(kernel: Kernel, plan: Plan) -> KernelCode:
             f"{problem.room});"
         )
     out.add("")
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(
             *epilogue.clears(),
             f"permute_conv(task, &{symbol}_layer, {symbol}_tile, {symbol}_finish, {plan.pixels}, {plan.lanes}, "

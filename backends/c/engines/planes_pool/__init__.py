@@ -17,7 +17,7 @@ from ...engine import Engine, Kernel, KernelCode, Plan, Schedule, any_planes
 from ...planes import PLANES_HEADER, planes_initialiser
 from ...refusal import Refused
 from ...target import Target
-from ...text import Lines
+from ...text import Lines, kernel_head
 
 NAME = "planes_pool"
 HEADER = Path(__file__).with_name("planes_pool.h")
@@ -93,7 +93,7 @@ def emit_pool(kernel: Kernel, pool: Pool) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(f"pool_max(&{symbol}_layer, task);")
     return KernelCode(out.text(), headers=(PLANES_HEADER, HEADER), scratch=pool.scratch)
 

@@ -20,7 +20,7 @@ from ...bit_products.fields import (
 from ...bit_products.problem import Levels, Span
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import Epilogue
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .plan import DEFINES, Plan
 
 HERE = Path(__file__).parent
@@ -53,7 +53,7 @@ def emit_popcount(kernel: Kernel, plan: Plan) -> KernelCode:
     out.add(f"static const struct popcount_layer {symbol}_layer = {{", *_fields(kernel, plan, places), "};", "")
     tiles = ", ".join(_tile(out, plan, symbol, pixels) for pixels in range(1, plan.pixels + 1))
     out.add(f"static popcount_tile_function *const {symbol}_tiles[] = {{{tiles}}};", "")
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(
             *clears,
             f"popcount_product(task, &{symbol}_layer, {symbol}_tiles, {finish}, {plan.pixels}, {plan.vectors}, "

@@ -11,7 +11,7 @@ from ...convolutions.problem import results_code
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
-from ...text import Lines
+from ...text import Lines, kernel_head
 from .plan import DEFINES, Plan
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("table_sums.h", "table.h"))
@@ -45,7 +45,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
         "};",
         "",
     )
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(*results.clears, f"table_conv(&{symbol}_layer, task, {results.finish});")
     return KernelCode(out.text(), constants, (*HEADERS, *SOURCES), plan.scratch, defines=DEFINES)
 

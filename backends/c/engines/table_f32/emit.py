@@ -10,7 +10,7 @@ from ...convolutions.convolution import finish_function
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
 from ...planes import layout_or_dense, planes_initialiser
-from ...text import Lines, float_c
+from ...text import Lines, float_c, kernel_head
 from .plan import DEFINES, Cluster, Plan
 
 HEADER = Path(__file__).with_name("table_f32.h")
@@ -31,7 +31,7 @@ def emit_table(kernel: Kernel, plan: Plan) -> KernelCode:
     for number, part in enumerate(plan.parts):
         parts.append(_part(out, symbol, plan, number, part))
     out.add(f"static const struct table_f32_part {symbol}_parts[] = {{", *parts, "};", "")
-    with out.block(f"TERCET_FLATTEN void {symbol}(const struct tercet_task *task)"):
+    with out.block(kernel_head(symbol)):
         out.add(*clears)
         out.add(f"table_f32_conv(&{symbol}_layer, {symbol}_parts, {len(parts)}, task, {symbol}_finish);")
     return KernelCode(out.text(), constants, (*HEADERS, HEADER), sum(plan.sizes), defines=DEFINES)
