@@ -144,7 +144,7 @@ def training(found: Report, part: SparsityHistory) -> Section:
     ]
     lines = [
         Line("zeros of all quantized weights", [(e, 1 - d) for e, d in zip(part.epochs, part.density, strict=True)]),
-        Line("test accuracy", list(zip(part.epochs, part.accuracy, strict=True))),
+        *([Line("test accuracy", list(zip(part.epochs, part.accuracy, strict=True)))] if part.accuracy else []),
     ]
     header = ("zeros of the weights", f"epoch {first}", f"epoch {last}", "least", "most", "all epochs, one scale")
     return Section(answer, Markup(line_chart(lines, "epoch") + table(header, rows, "<>>>><")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,13 @@ import torch
 from torch import Tensor, nn
 
 import tercet
-from tercet.frontend.torch.report import NotApplicable, input_sparsity, threshold_sensitivity, without_zeros
+from tercet.frontend.torch.report import (
+    NotApplicable,
+    input_sparsity,
+    sparsity_over_training,
+    threshold_sensitivity,
+    without_zeros,
+)
 from tercet.frontend.torch.report.thresholds import settle
 from tercet.integrations.torch_report.page import report_html
 from tercet.ir.errors import InputError
@@ -213,6 +220,17 @@ def test_without_tests_and_history(tmp_path: Path) -> None:
     assert isinstance(found.training, NotApplicable) and found.accuracy is None and found.samples == 0
     page = Page((tmp_path / "report.html").read_text())
     assert "one & all: what its quantization does" in page.text and "Accuracy" not in page.text
+
+
+def test_the_history_of_a_detector() -> None:
+    """It has a metric of its own and no accuracy: the page shows the zeros alone."""
+    _, found = reported("signed-binary")
+    records = [
+        {"epoch": e, "density": 0.5, "test_average_precision": 0.9, "shares": {"two": {0: 0.5}}} for e in (1, 2)
+    ]
+    assert "test accuracy" in report_html(found)
+    page = report_html(replace(found, training=sparsity_over_training(records)))
+    assert "zeros of all quantized weights" in page and "test accuracy" not in page
 
 
 def test_a_model_without_quantizers(tmp_path: Path) -> None:

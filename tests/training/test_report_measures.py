@@ -374,6 +374,13 @@ def test_history(tmp_path: Path) -> None:
     assert found.density[-1] == density(model) and found.accuracy[-1] == accuracy(model, batches(99))
 
 
+def test_a_history_of_another_metric() -> None:
+    """A run with a metric of its own, as of a detector, has no accuracy."""
+    record = {"epoch": 1, "density": 0.5, "test_average_precision": 0.9, "shares": {"a": {0: 0.5}}}
+    found = sparsity_over_training([record])
+    assert isinstance(found, SparsityHistory) and found.accuracy == () and found.zeros == {"a": (0.5,)}
+
+
 @pytest.mark.parametrize("history", [None, [], [{"epoch": 1, "shares": {}}], [{"epoch": 1}]])
 def test_no_history(history: Any) -> None:
     assert isinstance(sparsity_over_training(history), NotApplicable)

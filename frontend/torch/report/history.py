@@ -15,7 +15,7 @@ from .section import NotApplicable
 @dataclass(frozen=True)
 class SparsityHistory:
     """epochs: their numbers. zeros: of each layer, the share of zeros after each epoch; density, accuracy: of the whole
-    model after each."""
+    model after each; no accuracy where the run had a metric or loss of its own."""
 
     epochs: tuple[int, ...]
     density: tuple[float, ...]
@@ -45,9 +45,10 @@ def _read(records: Sequence[Mapping[str, Any]]) -> SparsityHistory | NotApplicab
     names = [name for name in records[0].get("shares", {}) if all(name in r.get("shares", {}) for r in records)]
     if not names:
         return NotApplicable("The history has no shares of quantized weights.")
+    classifies = all("test_accuracy" in r for r in records)
     return SparsityHistory(
         tuple(r["epoch"] for r in records),
         tuple(r["density"] for r in records),
-        tuple(r["test_accuracy"] for r in records),
+        tuple(r["test_accuracy"] for r in records) if classifies else (),
         {name: tuple(r["shares"][name].get(0, 0.0) for r in records) for name in names},
     )
