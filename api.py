@@ -151,8 +151,12 @@ def inspect(
     if isinstance(path, str | Path) and _is_artifact(path):
         return inspect_artifact(path, _artifact_target(chosen))
     texts: list[tuple[str, str]] = []
+
+    def observe(label: str, at: Program, changed: bool) -> None:
+        texts.append((label, at.text() if changed else texts[-1][1]))
+
     source = with_inputs(path, example_inputs, dynamic_shapes)
-    program, variant = _lowered(source, chosen, lambda label, at: texts.append((label, at.text())))
+    program, variant = _lowered(source, chosen, observe)
     return inspect_program(program, texts, variant.target, variant.candidates(program))
 
 
@@ -381,7 +385,7 @@ def _lowered(
     variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
     program = program_of(model, options)
     if observe is not None:
-        observe(IMPORT_LABEL, program)
+        observe(IMPORT_LABEL, program, True)
     run_passes(program, stages_of(variant, lossy_pass(options.lossy)), observe)
     return program, variant
 

@@ -83,10 +83,11 @@ def compile_model(
     dump = IRDump(dump_ir)
 
     def observer(ir: StageWriter, folder: str = "") -> Observer:
-        def observe(label: str, at: Program) -> None:
+        def observe(label: str, at: Program, changed: bool) -> None:
             if lossy and label.endswith(lossy.name):
                 ir.drop_constants()
-            ir.add(label, at, folder)
+                changed = True  # here the constants begin again
+            ir.add(label, at, folder, changed=changed)
             dump.write(folder + label, at)
             timeline.mark(folder + label, at)
 
@@ -121,7 +122,7 @@ def _lower(
     pipelines = [stages_of(variant, lossy) for variant in variants]
     common = _common_stages(pipelines) if len(variants) > 1 else 0
     observe = observer(ir, "")
-    observe(IMPORT_LABEL, program)
+    observe(IMPORT_LABEL, program, True)
     run_passes(program, pipelines[0][:common], observe)
     programs, writers = [], dict[str, StageWriter]()
     for target, stages in zip(names, pipelines, strict=True):

@@ -55,7 +55,7 @@ def run_opt(
         except IRError as error:
             hint = "without -p PASSES all passes run; name those that are to" if passes is None else ""
             raise IRError(error.what, where=error.where, hint=hint) from error
-        run_passes(program, [stage], dump.write, contracts=verify_passes)
+        run_passes(program, [stage], lambda label, at, _: dump.write(label, at), contracts=verify_passes)
     if output is not None:
         save_program(program, Path(output))
     return program

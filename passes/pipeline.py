@@ -83,25 +83,26 @@ def numbered(passes: Sequence[Pass]) -> list[Stage]:
     return [Stage(i, step) for i, step in enumerate(passes, start=1)]
 
 
-Observer = Callable[[str, Program], None]
+Observer = Callable[[str, Program, bool], None]
+"""Sees the label of a pass, the program after it, and whether the pass changed the program."""
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
 def run_passes(
     program: Program, passes: Sequence[Stage], observe: Observer | None = None, *, contracts: bool = False
 ) -> None:
-    """Applies passes in order and verifies the program after each that changed it. `observe` sees each label and the
-    program. contracts: checks what each pass requires and ensures, too. Raises IRError for what does not hold."""
+    """Applies passes in order and verifies the program after each that changed it. contracts: checks what each pass
+    requires and ensures, too. Raises IRError for what does not hold."""
     for stage in passes:
         if contracts:
             check_properties(program, stage.step.requires, f"pass '{stage.name}' requires")
-        if stage.step.apply(program):
+        if changed := stage.step.apply(program):
             program.drop_unused_weights()
             program.verify()
         if contracts:
             check_properties(program, stage.step.ensures, f"pass '{stage.name}' ensures")
         if observe is not None:
-            observe(stage.label, program)
+            observe(stage.label, program, changed)
 
 
 def check_properties(program: Program, properties: Sequence[Property], who: str) -> None:

@@ -87,16 +87,19 @@ def test_size_keeps_weights_packed(name: str, most: float, models: Path, tmp_pat
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_stage_verifies_and_round_trips(name: str, models: Path) -> None:
-    labels = []
+    program = import_model(build_case(name, models).path)
+    labels, texts = [], [program.text()]
 
-    def observe(label: str, program: Program) -> None:
+    def observe(label: str, program: Program, changed: bool) -> None:
         text = program.text()
+        assert changed or text == texts[-1], label
+        texts.append(text)
         again = Program.parse(text, program.weights)
         again.verify()
         assert again.text() == text, label
         labels.append(label)
 
-    run_passes(import_model(build_case(name, models).path), stages(TARGETS["x86-64-v3"], list(ENGINES)), observe)
+    run_passes(program, stages(TARGETS["x86-64-v3"], list(ENGINES)), observe)
     assert len(labels) == len(set(labels)) >= 10
 
 

@@ -15,6 +15,7 @@ LOWEST, WORD = 1 << 16, 16  # a state is at least LOWEST and moves to the stream
 MOST_LANES = 256
 ROWS = 256  # of a digit for each lane, encoded together
 DIGITS_PER_LANE = 8192  # more lanes encode faster in numpy, and cost 2 bytes each
+FEW_LANES = 16  # numpy takes as long for a row of fewer digits as for these, and Python less
 
 
 def frequencies(counts: np.ndarray) -> np.ndarray:
@@ -54,7 +55,8 @@ def encode(digits: np.ndarray, radix: int) -> bytes:
         for part in (block[whole:], block[:whole]):  # the last row may be a short one
             if part.size:
                 rows = part.reshape(-1, min(lanes, part.size))
-                words.append(_push(states[: rows.shape[1]], frequency[rows], limit[rows], start[rows]))
+                push = _push_rows if lanes > FEW_LANES else _push_lanes
+                words.append(push(states[: rows.shape[1]], frequency[rows], limit[rows], start[rows]))
     present = frequency > 0
     return b"".join(
         [
@@ -67,7 +69,7 @@ def encode(digits: np.ndarray, radix: int) -> bytes:
     )
 
 
-def _push(states: np.ndarray, share: np.ndarray, limit: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _push_rows(states: np.ndarray, share: np.ndarray, limit: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Takes rows of digits into the states of their lanes, the last row first. Returns the words that leave the states,
     in the order in which the decoder takes them."""
     low, full = np.empty(share.shape, "<u2"), np.empty(share.shape, np.bool_)
@@ -80,4 +82,18 @@ def _push(states: np.ndarray, share: np.ndarray, limit: np.ndarray, start: np.nd
         quotient *= rest[i]  # state / share * 2**PRECISION + state % share is state + quotient * rest
         states += quotient
         states += start[i]
+    return low[full]
+
+
+def _push_lanes(states: np.ndarray, share: np.ndarray, limit: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The same as `_push_rows`, lane by lane."""
+    low, full = np.zeros(share.shape, "<u2"), np.zeros(share.shape, np.bool_)
+    for lane, state in enumerate(states.tolist()):
+        columns = (array[::-1, lane].tolist() for array in (share, limit, start))
+        for i, (frequency, bound, first) in enumerate(zip(*columns, strict=True), 1):
+            if state >= bound:
+                low[-i, lane], full[-i, lane] = state & 0xFFFF, True
+                state >>= WORD
+            state += state // frequency * (2**PRECISION - frequency) + first
+        states[lane] = state
     return low[full]

@@ -214,7 +214,7 @@ def _file(step: _Step) -> str:
 
 def _nameless(step: _Step) -> str:
     """A step's C without its comment, its name, and the line ends that depend on how long the name is."""
-    return "\n".join([*_head(step), re.sub(r"\n +", " ", re.sub(rf"\b{step.symbol}", "@", step.code.source))])
+    return "\n".join([*_head(step), re.sub(r"\n +", " ", re.sub(rf"\b{step.symbol}(?=_|\b)", "@", step.code.source))])
 
 
 def _call(step: _Step, symbol: str) -> str:

@@ -14,8 +14,9 @@ from .engine import Constant
 from .gaps import BYTES, Gap, find_gaps
 from .lists import Lists
 
-WORTH_CODING = 0.75
-"""Values of several bytes are coded only below this share of their size: floats would take long to gain little."""
+WORTH_CODING, WORTH_CODING_VALUES = 0.98, 0.75
+"""Digits, and bytes of wider values, are coded only below this share of their size. Coded ones take longer to write and
+to expand; uniform ternary weights (1.585 bits instead of 1.6) and floats do not pay that back."""
 
 MOST_SPANS = 256
 AFFORDED = 64
@@ -79,7 +80,7 @@ def _store(constant: Constant, compact: bool) -> Stored:
         return replace(signed, count=digits.size, fill=fill, gaps=gaps)
     stored = digits[kept]
     radix = max(int(stored.max(initial=0)) + 1, 2)
-    data, coded = _shortest(stored, radix, WORTH_CODING if constant.values.itemsize > 1 else 1.0)
+    data, coded = _shortest(stored, radix, WORTH_CODING_VALUES if constant.values.itemsize > 1 else WORTH_CODING)
     return Stored(data, digits.size, radix, group, offset, coded, base=base, fill=fill, gaps=gaps, split=constant.split)
 
 
@@ -110,7 +111,7 @@ def _digits(constant: Constant) -> tuple[np.ndarray, int, int, int]:
     return (values.astype(np.int16) - lo).astype(np.uint8), max(hi - lo + 1, 2), 1, lo
 
 
-def _shortest(digits: np.ndarray, radix: int, worth: float = 1.0) -> tuple[bytes, bool]:
+def _shortest(digits: np.ndarray, radix: int, worth: float = WORTH_CODING) -> tuple[bytes, bool]:
     """The digits packed or coded, and whether they are coded."""
     packed = pack(digits, radix)
     if coded_bytes(np.bincount(digits, minlength=radix)) < worth * len(packed):

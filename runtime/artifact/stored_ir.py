@@ -54,11 +54,12 @@ class StageWriter:
         self._first_complete = 0
         self._folders: list[str] = []
 
-    def add(self, label: str, program: Program, folder: str = "") -> None:
-        """The program after one more pass. folder: of the target that the pass is for, see `manifest.target_folder`."""
+    def add(self, label: str, program: Program, folder: str = "", *, changed: bool = True) -> None:
+        """The program after one more pass. folder: of the target that the pass is for, see `manifest.target_folder`.
+        changed: whether the pass changed the program."""
         self._labels.append(label)
-        self._texts.append(program.text())
-        self._arrays.append(dict(program.weights_beside_text()))
+        self._texts.append(program.text() if changed else self._texts[-1])
+        self._arrays.append(dict(program.weights_beside_text()) if changed else self._arrays[-1])
         self._folders.append(folder)
 
     def drop_constants(self) -> None:

@@ -24,13 +24,13 @@ static const struct bits_layer k00_tn_conv_layer = {
     .unit = 1, .window = 25,
     .number_window = 50, .number_step = 1,
     .counters = 6, .doubled = 0, .whole = 6,
-    .signs = 2, .start = 26,
+    .signs = 2,
     .steps = 2, .scale = 1,
     .out = {.channels = 2, .height = 8, .width = 8, .top = 0, .left = 0, .pitch = 8, .size = 64, .stride = 1, .zero = 0, .item = 1},
     .selector = {.choices = 1},
     .rows_in = {.channels = 3, .height = 8, .width = 8, .pitch = 1, .size = 64, .planes = 2, .low = -1, .step = 1, .marks = {BIT_ROWS_PLUS, BIT_ROWS_NOT_MINUS}},
     .row_spans = 1, .column_spans = 1,
-    .records = 192,
+    .records = 0, .start = 64, .lists = 128,
 };
 
 #undef BITS_BYTES

@@ -72,7 +72,7 @@ CHOICE = [engine for engine in ENGINES if engine.name in ("popcount", "bit_slice
 def test_a_kernel_between_bits_stays_in_bits(conversion: float, middle: str) -> None:
     program, before = chain(), list[str]()
 
-    def observe(label: str, seen: Program) -> None:
+    def observe(label: str, seen: Program, _: bool) -> None:
         if label.endswith("select-engines"):
             before.extend(engines(seen))
 

@@ -56,14 +56,14 @@ struct bits_layer {
     int doubled;           /* counts are twice a filter's, and less than all inputs' */
     int whole;             /* bits of the count of all inputs */
     int signs;             /* lists of a filter that are used */
-    int start;
     /* results: sum = count * scale + the record's number for the pixel's class */
     int steps;             /* thresholds per channel; 0: the sums are stored */
     struct epilogue_selector selector; /* of -1..1 */
     int scale;
     int row_spans, column_spans;
     const struct bits_span *row_ends, *column_ends;
-    int64_t records;       /* offset of the channels' records in the weights; the lists are at 0 */
+    int64_t records, start, lists; /* offsets in the weights: of the channels' records; of what counts start with; of the
+                                    * filters' lists */
 };
 
 /* Pixels [x, x + count) of row y; `at` the tile's byte that holds the first. */

@@ -141,8 +141,9 @@ TERCET_INLINE void bits_filter(bits *s, const struct bits_planes *p, const uint1
 
 /* What counts start with: a constant. */
 TERCET_INLINE void bits_start(const struct bits_layer *l, const struct bits_tile *t) {
+    const int32_t start = *(const int32_t *)(t->task->weights + l->start);
     for (int i = 0; i < l->counters; i++)
-        ((bits *)t->start)[i] = (bits){0} - (uint64_t)(l->start >> i & 1);
+        ((bits *)t->start)[i] = (bits){0} - (uint64_t)(start >> i & 1);
 }
 
 /* The same where counts are doubled: the complement of the count of all inputs. */
@@ -319,7 +320,8 @@ TERCET_INLINE void bits_output(const struct bits_layer *l, const struct bits_til
     const int below = l->doubled, counters = l->counters - below;
     const int numbers = l->row_spans * l->column_spans * (l->steps ? l->selector.choices * l->steps : 1) + 2 * !!l->steps;
     const int32_t *record = (const int32_t *)(t->task->weights + l->records) + (int64_t)channel * numbers;
-    const uint16_t *filter = (const uint16_t *)t->task->weights + ((const uint32_t *)t->task->weights)[channel];
+    const unsigned char *lists = t->task->weights + l->lists;
+    const uint16_t *filter = (const uint16_t *)lists + ((const uint32_t *)lists)[channel];
     bits s[BITS_MAX_COUNTER + 1] = {{0}};
     BITS_UNROLL for (int i = 0; i < l->counters; i++)
         s[i] = ((const bits *)t->start)[i];

@@ -27,9 +27,10 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
     """The kernel's C. Its input must be in rows of bits, or in planes that satisfy the problem's request."""
     problem, form, symbol = plan.problem, plan.form, kernel.symbol
     constants, out = Constants(), Lines()
-    constants.add(form.lists(plan.number_window, plan.number_step))
     records = constants.add(Constant(channel_records(kernel, plan)))
+    start = constants.add(Constant(np.array([form.zero], np.int32)))
     results = results_code(kernel, problem, 8 * plan.target.vector_bytes, constants)
+    lists = constants.add(form.lists(plan.number_window, plan.number_step))  # last: their size varies
     out.add(*results.text)
     layout = layout_or_dense(kernel.inputs[0])
     shifts = [", ".join(map(str, source.shifts)) for source in form.sources]
@@ -54,18 +55,18 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
         f"    .unit = {plan.unit}, .window = {plan.window},",
         f"    .number_window = {plan.number_window}, .number_step = {plan.number_step},",
         f"    .counters = {form.counters}, .doubled = {int(form.doubled)}, .whole = {form.whole},",
-        f"    .signs = {form.signs}, .start = {form.zero},",
+        f"    .signs = {form.signs},",
         f"    .steps = {_steps(kernel, plan)}, .scale = {form.scale},",
         *results.fields,
         *_rows(kernel, plan),
         *spans,
-        f"    .records = {records},",
+        f"    .records = {records}, .start = {start}, .lists = {lists},",
         "};",
         "",
     )
     sizes = dict.fromkeys((plan.target.vector_bytes, plan.last))
-    start = "bits_start_doubled" if form.doubled else "bits_start"
-    widths = [_width(out, symbol, size, start, results.finish) for size in sizes]
+    begin = "bits_start_doubled" if form.doubled else "bits_start"
+    widths = [_width(out, symbol, size, begin, results.finish) for size in sizes]
     with out.block(kernel_head(symbol)):
         out.add(
             *results.clears,
@@ -76,11 +77,11 @@ def emit_lists(kernel: Kernel, plan: ListPlan) -> KernelCode:
     )
 
 
-def _width(out: Lines, symbol: str, size: int, start: str, finish: str) -> str:
-    """Writes what computes tiles of so many bytes; `start` is what begins them. Returns the variable that names it."""
+def _width(out: Lines, symbol: str, size: int, begin: str, finish: str) -> str:
+    """Writes what computes tiles of so many bytes; `begin` is what begins them. Returns the variable that names it."""
     out.add("#undef BITS_BYTES", f"#define BITS_BYTES {size}", f'#include "{TILE.name}"', "")
     with out.block(f"static TERCET_FLATTEN void {symbol}_start{size}(const struct bits_tile *t)"):
-        out.add(f"{start}(&{symbol}_layer, t);")
+        out.add(f"{begin}(&{symbol}_layer, t);")
     parameters = "const struct bits_tile *t, int channel"
     with out.block(f"static TERCET_FLATTEN __attribute__((noinline)) void {symbol}_output{size}({parameters})"):
         out.add(f"bits_output(&{symbol}_layer, t, channel, {finish});")
