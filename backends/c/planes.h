@@ -101,6 +101,20 @@ TERCET_INLINE void planes_split(unsigned char *even, unsigned char *odd, const u
         (i % 2 ? odd : even)[i / 2] = from[i];
 }
 
+typedef int32_t planes_words __attribute__((vector_size(16), may_alias, aligned(1)));
+
+/* The same for words of four bytes. */
+TERCET_INLINE void planes_split_words(unsigned char *even, unsigned char *odd, const unsigned char *from, int64_t words) {
+    int64_t i = 0;
+    for (; i + 8 <= words; i += 8) {
+        const planes_words a = *(const planes_words *)(from + i * 4), b = *(const planes_words *)(from + i * 4 + 16);
+        *(planes_words *)(even + i * 2) = __builtin_shufflevector(a, b, 0, 2, 4, 6);
+        *(planes_words *)(odd + i * 2) = __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    }
+    for (; i < words; i++)
+        memcpy((i % 2 ? odd : even) + i / 2 * 4, from + i * 4, 4);
+}
+
 /* The inverse: to[0 .. bytes) from every other byte. */
 TERCET_INLINE void planes_join(unsigned char *to, const unsigned char *even, const unsigned char *odd, int64_t bytes) {
     int64_t i = 0;
@@ -121,6 +135,17 @@ TERCET_INLINE void planes_join(unsigned char *to, const unsigned char *even, con
         to[i] = (i % 2 ? odd : even)[i / 2];
 }
 
+TERCET_INLINE void planes_join_words(unsigned char *to, const unsigned char *even, const unsigned char *odd, int64_t words) {
+    int64_t i = 0;
+    for (; i + 8 <= words; i += 8) {
+        const planes_words a = *(const planes_words *)(even + i * 2), b = *(const planes_words *)(odd + i * 2);
+        *(planes_words *)(to + i * 4) = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+        *(planes_words *)(to + i * 4 + 16) = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    }
+    for (; i < words; i++)
+        memcpy(to + i * 4, (i % 2 ? odd : even) + i / 2 * 4, 4);
+}
+
 /* Copies pixels [x0, x1) of a row: from[0] is pixel x0. */
 TERCET_INLINE void planes_store_row(const struct planes *p, unsigned char *plane, const unsigned char *from, int y,
                                     int x0, int x1) {
@@ -131,6 +156,10 @@ TERCET_INLINE void planes_store_row(const struct planes *p, unsigned char *plane
     }
     if (s == 2 && p->item == 1) {
         planes_split(plane + planes_position(p, y, x0), plane + planes_position(p, y, x0 + 1), from, x1 - x0);
+        return;
+    }
+    if (s == 2 && p->item == 4) {
+        planes_split_words(plane + planes_position(p, y, x0) * 4, plane + planes_position(p, y, x0 + 1) * 4, from, x1 - x0);
         return;
     }
     for (int i = 0; i < s && x0 + i < x1; i++) {
@@ -150,6 +179,10 @@ TERCET_INLINE void planes_load_row(const struct planes *p, const unsigned char *
     }
     if (s == 2 && p->item == 1) {
         planes_join(to, plane + planes_position(p, y, x0), plane + planes_position(p, y, x0 + 1), x1 - x0);
+        return;
+    }
+    if (s == 2 && p->item == 4) {
+        planes_join_words(to, plane + planes_position(p, y, x0) * 4, plane + planes_position(p, y, x0 + 1) * 4, x1 - x0);
         return;
     }
     for (int i = 0; i < s && x0 + i < x1; i++) {

@@ -12,12 +12,18 @@ from xdsl.dialects.builtin import f32
 
 from tercet.backends.c.digits import find_digits
 from tercet.backends.c.emit import emit_model
+from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines.table_f32 import ENGINE
+from tercet.backends.c.engines.table_f32.plan import plans
+from tercet.backends.c.engines.table_f32.problem import read_problem
+from tercet.backends.c.lowering.select_engines import build_kernel, fusable_group
+from tercet.backends.c.target import TARGETS as BY_NAME
 from tercet.backends.c.target import Target
 from tercet.ir.tn.elementwise import AddOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import shape_of
 
+AVX2 = BY_NAME["x86-64-v3"]
 ROUNDING = 2e-4  # sums of a few hundred terms of size 10, in another order
 KINDS = ["ternary", "binary", "signed-binary", "ttq", "two", "zero"]
 
@@ -95,6 +101,27 @@ def test_layers_of_networks() -> None:
     shapes = [(64, 24, 56), (40, 32, 28), (70, 48, 14), (200, 40, 7), (3, 16, 40, 7, 2), (20, 16, 29, 3, 2)]
     wide = [layer(3, 1200, 34), layer(50, 24, 17, 1), layer(50, 24, 17, 1, 2), layer(4, 600, 31, 3, 1, "ttq")]
     check_engine(ENGINE, [*(layer(*shape) for shape in shapes), *wide], batch=1, atol=ROUNDING)
+
+
+def pointwise(height: int, width: int, **changes: object) -> Case:
+    case = Case(f"pointwise {height} {width} {changes}", [((1, 21, height, width), f32)])
+    w = case.constant(few_valued(np.random.default_rng(height), (30, 21, 1, 1), "ttq", True))
+    geometry = {"strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "group": 1, **changes}
+    return case.returns(case.add(ConvOp, case.inputs[0], w, **geometry))
+
+
+def test_single_pixels_are_computed_in_rows_of_whole_vectors() -> None:
+    """Where a filter sees one pixel, rows mean nothing: those of a small map join until they fill vectors."""
+
+    def widths(case: Case) -> set[int]:
+        conv = next(op for op in case.program.ops if isinstance(op, ConvOp))
+        kernel = Kernel(build_kernel(fusable_group(conv), "k", ENGINE.name), case.program.weights)
+        return {plan.problem.out[1] for plan in plans(read_problem(kernel), AVX2)}
+
+    assert widths(pointwise(4, 4)) == {4, 8, 16} and widths(pointwise(5, 5)) == {5}
+    assert widths(pointwise(12, 12, strides=[2, 2])) == {6} and widths(pointwise(6, 6, pads=[1] * 4)) == {8}
+    folded = [pointwise(*size) for size in ((4, 4), (2, 12), (16, 1), (3, 16), (1, 8), (24, 4))]
+    check_engine(ENGINE, folded, atol=ROUNDING, threads=(1, 3), planes_out=True)
 
 
 def test_whole_numbers_are_exact() -> None:

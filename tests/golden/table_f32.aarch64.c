@@ -22,7 +22,7 @@ static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_finish(const st
 
 static const struct table_f32_window k00_tn_conv_windows[] = {{0, 10}};
 static const struct table_f32_layer k00_tn_conv_layer = {
-    .in = {.channels = 3, .height = 8, .width = 8, .top = 1, .left = 1, .pitch = 10, .size = 100, .stride = 1, .zero = 1, .item = 4},
+    .in_pitch = 10, .in_size = 100,
     .height = 8, .width = 8,
     .convolutions = 1, .inputs = 3, .outputs = 2,
     .radix = 3, .group = 3, .values = {0.0f, 0.5f, (-0.5f)},

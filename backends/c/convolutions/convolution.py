@@ -98,9 +98,9 @@ def check_finish(kernel: Kernel, root: ConvOp, bias: np.ndarray | None) -> None:
     check_epilogue(kernel, root, Grid(shape_of(root.y), 2), None if bias is None else bias.reshape(-1, 1, 1))
 
 
-def epilogue_requests(kernel: Kernel, problem: Convolution) -> list[LayoutRequest]:
-    """The layouts that a kernel with an epilogue wants of its operands."""
-    return epilogue_reads(kernel, problem.root.x, problem.request(), Grid(shape_of(problem.root.y), 2))
+def epilogue_requests(kernel: Kernel, problem: Convolution, x: LayoutRequest | None = None) -> list[LayoutRequest]:
+    """The layouts that a kernel with an epilogue wants of its operands. x: that of its input (`problem.request()`)."""
+    return epilogue_reads(kernel, problem.root.x, x or problem.request(), Grid(shape_of(problem.root.y), 2))
 
 
 def find_convolution(kernel: Kernel) -> ConvOp:

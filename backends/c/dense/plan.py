@@ -55,6 +55,11 @@ class Cell:
     def weight_bytes(self) -> int:
         return {"DENSE_CELLS": 4, "DENSE_I8_PAIRS": 2, "DENSE_I8_FLOATS": 1}[self.form]
 
+    @property
+    def expands(self) -> bool:
+        """Whether convolutions make cells of stored weights."""
+        return self.form != "DENSE_CELLS" or self.binary
+
 
 @dataclass(frozen=True)
 class Panels:
@@ -146,7 +151,7 @@ def best_tiles(
 
 def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], rows: int, width: int) -> float:
     """One sample: the tiles, the copy of each `input`, the epilogue of a vector of `output`s, the rest of a `kernel`;
-    weights that leave the L2 cache are streamed, each `byte`."""
+    convolutions `expand` each vector of weights; weights that leave the L2 cache are streamed, each `byte`."""
     cycles = _tile_cycles(problem, cell, target, costs, rows, width)
     weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
     outputs = prod(problem.grid.shape)
@@ -155,6 +160,8 @@ def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, 
     else:
         inputs = problem.images * problem.groups * problem.channels * prod(problem.size)
         weights_read = weights * -(-prod(problem.out) // 64)
+        if cell.expands:
+            cycles += problem.weights.size / cell.per / target.lanes(np.int32) * costs["expand"]
     cycles += inputs * costs["input"] + outputs * costs["output"] / target.lanes(np.int32) + costs["kernel"]
     if weights > target.l2 // 2:
         cycles = max(cycles, weights_read * costs["byte"])
@@ -240,12 +247,11 @@ def plan_conv(problem: Conv, cell: Cell, rows: int, width: int, target: Target) 
         block_depth = -(-depth // -(-depth // deepest))
 
     jobs = problem.images * problem.groups * -(-height // block_rows) * -(-columns // block_columns)
-    expands = cell.form != "DENSE_CELLS" or cell.binary
     every = problem.groups * problem.outputs * depth
-    prepare_all = expands and every * 4 <= target.l2 // 4
+    prepare_all = cell.expands and every * 4 <= target.l2 // 4
     scratch = Scratch.of(
         offsets=0 if cell.couples else depth * 4,
-        prepared=(every if prepare_all else panels.tall * block_depth) * 4 + 64 if expands else 0,
+        prepared=(every if prepare_all else panels.tall * block_depth) * 4 + 64 if cell.expands else 0,
         planes=0 if direct else (cells * phases * plane + tile + 16) * 4,
         sums=(panels.panels if depth > block_depth else 1) * panels.tall * group_lanes * 4,
     )

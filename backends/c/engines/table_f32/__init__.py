@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...convolutions.convolution import epilogue_requests
 from ...engine import Engine, Kernel, Plan, any_planes
 from ...target import Target
 from .emit import emit_table
@@ -23,9 +22,8 @@ CANDIDATES = 3
 
 def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
     """See plan.py for the choices and table_f32.h for the algorithm."""
-    problem = read_problem(kernel)
-    reads = epilogue_requests(kernel, problem)
-    return [Plan.of(NAME, plan, target, reads, any_planes, emit_table) for plan in plans(problem, target)[:CANDIDATES]]
+    chosen = plans(read_problem(kernel), target)[:CANDIDATES]
+    return [Plan.of(NAME, plan, target, plan.problem.reads(kernel), any_planes, emit_table) for plan in chosen]
 
 
 ENGINE = Engine(NAME, read)

@@ -9,7 +9,7 @@ import numpy as np
 from ...convolutions.convolution import finish_function
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS
-from ...planes import layout_or_dense, planes_initialiser
+from ...planes import layout_or_dense
 from ...text import Lines, float_c, kernel_head
 from .plan import DEFINES, Cluster, Plan
 
@@ -41,7 +41,7 @@ def _layer(out: Lines, kernel: Kernel, plan: Plan, scales: int) -> None:
     """The constant struct of the shape and its windows, one per cluster, part by part."""
     problem, symbol = plan.problem, kernel.symbol
     layout = layout_or_dense(kernel.inputs[0])
-    taps, pitch = problem.taps(layout), layout.field("pitch")
+    taps, pitch = problem.taps(layout), problem.out[1] if problem.folded else layout.field("pitch")
     windows = []
     for cluster in plan.clusters:
         number, row, column = cluster.first
@@ -51,7 +51,7 @@ def _layer(out: Lines, kernel: Kernel, plan: Plan, scales: int) -> None:
     out.add(
         f"static const struct table_f32_window {symbol}_windows[] = {{{', '.join(windows)}}};",
         f"static const struct table_f32_layer {symbol}_layer = {{",
-        f"    .in = {planes_initialiser(kernel.inputs[0])},",
+        f"    .in_pitch = {pitch}, .in_size = {layout.field('size')},",
         f"    .height = {problem.out[0]}, .width = {problem.out[1]},",
         f"    .convolutions = {problem.group}, .inputs = {problem.weights.shape[1]}, .outputs = {plan.channels},",
         f"    .radix = {problem.digits.radix}, .group = {plan.group}, .values = {{{values}}},",

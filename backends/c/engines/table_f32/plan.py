@@ -63,7 +63,7 @@ def clusters_of(
 
 @dataclass(frozen=True)
 class Plan:
-    """A problem with a schedule.
+    """A problem with a schedule; the problem may be folded, see `Problem.folds`.
 
     group: inputs of a table. rows, vectors: a tile of output pixels, `rows` rows of `vectors` vectors. pitch: vectors
     of a table's row. reach: rows that the taps of one table may span. together: 1 when all taps' tables of a group are
@@ -81,10 +81,11 @@ class Plan:
     chunk: int
 
     def schedule(self) -> Schedule:
-        """group: inputs of a table. rows, vectors: of a tile of output pixels. pitch: vectors of a row of a table.
-        reach: rows that the taps of one table may span. together: 1 where the tables of all taps of a group are built
-        at once, 0 where one cluster of taps follows the other. chunk: groups at a time."""
-        return {n: getattr(self, n) for n in ("group", "rows", "vectors", "pitch", "reach", "together", "chunk")}
+        """width: pixels of a row. group: inputs of a table. rows, vectors: of a tile of output pixels. pitch: vectors of
+        a row of a table. reach: rows that the taps of one table may span. together: 1 where the tables of all taps of a
+        group are built at once, 0 where one cluster of taps follows the other. chunk: groups at a time."""
+        names = ("group", "rows", "vectors", "pitch", "reach", "together", "chunk")
+        return {"width": self.problem.out[1], **{name: getattr(self, name) for name in names}}
 
     @property
     def lanes(self) -> int:
@@ -178,7 +179,9 @@ class Plan:
 
 def plans(problem: Problem, target: Target) -> list[Plan]:
     """All sensible plans, the cheapest first."""
-    return sorted(_plans(problem, target), key=lambda plan: plan.cost(target.costs[NAME]))
+    lanes = min(target.vector_bytes, VECTOR_BYTES) // 4
+    found = [plan for shape in (problem, *problem.folds((lanes, 2 * lanes))) for plan in _plans(shape, target)]
+    return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))
 
 
 def _plans(problem: Problem, target: Target) -> Iterator[Plan]:

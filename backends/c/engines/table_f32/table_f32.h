@@ -31,7 +31,7 @@ struct table_f32_part {
 };
 
 struct table_f32_layer {
-    struct planes in;
+    int in_pitch, in_size;             /* elements from one row, and from one channel of the input to the next */
     int height, width;                 /* of the output */
     int convolutions, inputs, outputs; /* channels of one group of the convolution */
     int radix, group;                  /* values of a digit, channels of a table */
@@ -116,8 +116,8 @@ TERCET_INLINE void table_f32_build_chunk(const struct table_f32_layer *l, const 
             int steps[TABLE_F32_MAX_GROUP];
             for (int j = 0; j < l->group; j++) {
                 const int channel = q * l->group + j, exists = channel < l->inputs;
-                inputs[j] = exists ? in + (int64_t)channel * l->in.size + l->windows[w].place : table_f32_zeros;
-                steps[j] = exists ? l->in.pitch : 0;
+                inputs[j] = exists ? in + (int64_t)channel * l->in_size + l->windows[w].place : table_f32_zeros;
+                steps[j] = exists ? l->in_pitch : 0;
             }
             table_f32_build(l, tables, inputs, steps, l->windows[w].rows);
         }
@@ -216,11 +216,11 @@ TERCET_INLINE void table_f32_block(const struct table_f32_layer *l, const struct
     const int from_x = block * l->block * l->columns, left = from_x < last_x ? from_x : last_x;
     const int wanted = from_x + l->block * l->columns, right = wanted < l->width ? wanted : l->width;
     const int width = right - left;
-    const float *in = (const float *)task->in[0] + (int64_t)convolution * l->inputs * l->in.size;
+    const float *in = (const float *)task->in[0] + (int64_t)convolution * l->inputs * l->in_size;
     float *finished = (float *)(task->scratch + l->finished);
     for (int x = from_x; x < right; x += l->columns) {
         const int at = x < last_x ? x : last_x;
-        table_f32_tile(l, parts, part_count, task, in + (int64_t)y * l->in.pitch + at, convolution, begin, end,
+        table_f32_tile(l, parts, part_count, task, in + (int64_t)y * l->in_pitch + at, convolution, begin, end,
                        finished + at - left, width);
     }
     for (int k = begin; k < end; k++, finished += l->rows * width) {
