@@ -81,9 +81,9 @@ class Plan:
     chunk: int
 
     def schedule(self) -> Schedule:
-        """width: pixels of a row. group: inputs of a table. rows, vectors: of a tile of output pixels. pitch: vectors of
-        a row of a table. reach: rows that the taps of one table may span. together: 1 where the tables of all taps of a
-        group are built at once, 0 where one cluster of taps follows the other. chunk: groups at a time."""
+        """width: pixels of a row. group: inputs of a table. rows, vectors: of a tile of output pixels. pitch: vectors
+        of a row of a table. reach: rows that the taps of one table may span. together: 1 where the tables of all taps
+        of a group are built at once, 0 where one cluster of taps follows the other. chunk: groups at a time."""
         names = ("group", "rows", "vectors", "pitch", "reach", "together", "chunk")
         return {"width": self.problem.out[1], **{name: getattr(self, name) for name in names}}
 
