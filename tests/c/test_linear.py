@@ -98,7 +98,7 @@ def test_weights_are_stored_in_few_bits(kind: str, bits: int, stored: float) -> 
     assert fields.bits == bits
     constant = fields.packed(columns=2, lanes=8, depth=5)
     assert constant.expanded_bytes == weights.size * bits // 8
-    assert len(store(constant).data) * 8 <= stored * weights.size
+    assert len(store(constant).data) * 8 <= stored * weights.size + 8  # the last byte may not be full
 
 
 def test_refuses_with_a_reason() -> None:
