@@ -131,7 +131,7 @@ class _Import:
             if not stays and not self._stays(argument, spec.target):
                 self.problems.of_port(f"buffer '{spec.target}'", "a call changes it", TRAINING)
         nodes = [argument for argument, spec in results if spec.kind == OutputKind.USER_OUTPUT]
-        names, found = _output_names(self.exported, len(nodes)), []
+        names, found = _unique(_output_names(self.exported, len(nodes))), []
         for name, node in zip(names, nodes, strict=True):
             value = self._value(node) if isinstance(node, Node) else None
             if not isinstance(value, Value):
@@ -279,6 +279,15 @@ def _output_names(exported: ExportedProgram, count: int) -> list[str]:
         words = [word if isinstance(path[-1:], tuple) and _named(path) else ["output"]
                  for word, path in zip(words, paths, strict=True)]  # fmt: skip
     return ["_".join(word[1:] if _named(path) else word) for word, path in zip(words, paths, strict=True)]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Repeated names get a number: the keys `a_b` and `a`, `b` are two outputs."""
+    found: list[str] = []
+    for name in names:
+        other = (f"{name}_{i}" for i in range(1, len(names) + 1))
+        found.append(name if name not in found else next(n for n in other if n not in found and n not in names))
+    return found
 
 
 def _word(step: Any) -> str:
