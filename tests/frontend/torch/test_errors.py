@@ -145,6 +145,20 @@ def test_example_inputs_are_for_modules(tmp_path: Path) -> None:
         tercet.compile(exported, "a.tercet", output="b.tercet")
 
 
+def test_weights_without_numbers() -> None:
+    module = nn.Linear(4, 2, device="meta").eval()
+    with pytest.raises(UnsupportedError, match=r"constant 'weight': is on the device 'meta'"):
+        tercet.compile(module, (torch.zeros(1, 4, device="meta"),))
+
+
+def test_an_archive_that_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(nn.Linear(4, 2).eval(), (floats(1, 4),)), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ModelError, match="the archive is damaged"):
+        tercet.import_model(path)
+
+
 def test_other_objects() -> None:
     with pytest.raises(InputError, match=r"expected a model, got builtins.dict\n.*torch module"):
         tercet.import_model({})  # pyright: ignore[reportArgumentType]
