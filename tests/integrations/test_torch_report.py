@@ -225,7 +225,9 @@ def test_without_tests_and_history(tmp_path: Path) -> None:
 def test_the_history_of_a_detector() -> None:
     """It has a metric of its own and no accuracy: the page shows the zeros alone."""
     _, found = reported("signed-binary")
-    records = [{"epoch": e, "density": 0.5, "test_average_precision": 0.9, "shares": {"two": {0: 0.5}}} for e in (1, 2)]
+    records = [
+        {"epoch": e, "density": 0.5, "test_average_precision": 0.9, "shares": {"two": {0: 0.5}}} for e in (1, 2)
+    ]
     assert "test accuracy" in report_html(found)
     page = report_html(replace(found, training=sparsity_over_training(records)))
     assert "zeros of all quantized weights" in page and "test accuracy" not in page
