@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Interpreter
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.traceback import preserve_node_meta
 
 from ..api import compile, load
@@ -54,6 +55,8 @@ class _Graph:
         self.options = options
         self.fixed = [_is_fixed(value) for value in example_inputs]
         self.models: dict[tuple[Any, ...], LoadedModel | None] = {}
+        self.dtypes: dict[tuple[Any, ...], list[torch.dtype]] = {}
+        """Of the outputs: artifacts give float32 for bfloat16, which NumPy does not have."""
 
     def __call__(self, *inputs: Any) -> Any:
         if torch.is_grad_enabled() and any(isinstance(v, Tensor) and v.requires_grad for v in inputs):
@@ -64,18 +67,20 @@ class _Graph:
             return self.graph(*inputs)
         key = tuple(map(_key, inputs, self.fixed))
         if key not in self.models:
-            self.models[key] = self.compiled(inputs)
+            self.models[key] = self.compiled(key, inputs)
         model = self.models[key]
         if model is None:
             return self.graph(*inputs)
-        return tuple(torch.from_dlpack(array) for array in model.run(self.free(inputs)).values())
+        free = [value.float() if value.dtype == torch.bfloat16 else value for value in self.free(inputs)]
+        arrays = model.run(free).values()
+        return tuple(torch.from_dlpack(a).to(t) for a, t in zip(arrays, self.dtypes[key], strict=True))
 
     def free(self, inputs: Sequence[Any]) -> list[Tensor]:
         """What an artifact is called with: the tensors that are not its weights."""
         pairs = zip(inputs, self.fixed, strict=True)
         return [value.detach().contiguous() for value, fixed in pairs if isinstance(value, Tensor) and not fixed]
 
-    def compiled(self, inputs: Sequence[Any]) -> LoadedModel | None:
+    def compiled(self, key: tuple[Any, ...], inputs: Sequence[Any]) -> LoadedModel | None:
         """The graph for inputs like these, None where torch computes it."""
         if len(self.models) >= MOST_ARTIFACTS:
             _warn(f"torch computes what is called with more than {MOST_ARTIFACTS} different shapes or weights")
@@ -88,10 +93,16 @@ class _Graph:
                 if changed := exported.graph_signature.user_inputs_to_mutate:
                     raise UnsupportedError(f"it changes its input in place: {', '.join(changed.values())}")
                 compile(exported, path, name="graph", **self.options)
+                self.dtypes[key] = [result.meta["val"].dtype for result in _results(exported)]
                 return load(path, threads=self.threads)
         except TercetError as error:
             _warn(f"torch computes a graph that tercet does not compile: {error}")
             return None
+
+
+def _results(exported: ExportedProgram) -> list[Node]:
+    by_name = {node.name: node for node in exported.graph.nodes}
+    return [by_name[name] for name in exported.graph_signature.user_outputs if isinstance(name, str)]
 
 
 class _Bound(nn.Module):

@@ -46,7 +46,7 @@ def read_archive(path: Path) -> ExportedProgram:
         raise InputError(f"cannot read the model: {error.strerror or error}", where=where) from error
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         what, advice = _other(path)
-        if what:
+        if what and what != "a zip file":  # a zip file without its end is cut off
             raise ModelError(f"not an archive of torch.export, but {what}", where=where, hint=advice) from error
         raise ModelError(f"the archive is damaged: {error}", where=where, hint=EXPORT_AGAIN) from error
 

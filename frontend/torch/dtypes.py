@@ -29,8 +29,10 @@ def torch_dtype(dtype: np.dtype) -> torch.dtype:
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:
-    """A dense tensor on any device. Raises Refusal for dtypes that tercet does not compile."""
+    """A dense tensor on any device. Raises Refusal for dtypes that tercet does not compile, and without data."""
     numpy = numpy_dtype(tensor.dtype)
+    if tensor.is_meta:
+        raise Refusal("is on the device 'meta', which holds no numbers; load the weights first")
     plain = tensor.detach().cpu().contiguous()
     if numpy == _BFLOAT16:
         return plain.view(torch.int16).numpy().view(_BFLOAT16)

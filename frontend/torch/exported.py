@@ -85,14 +85,18 @@ def decomposed(exported: ExportedProgram) -> ExportedProgram:
 
 
 def _unknown(target: Any) -> bool:
-    """True for an operator that is not in the table, in-place ones among them, and for nested graphs."""
+    """True for an operator that is not in the table or writes to an argument, as with `out=`, and for nested graphs."""
     if isinstance(target, torch._ops.OpOverload):
-        return find(str(target)) is None and not target._opname.startswith(_ALONE)
+        known = find(str(target)) is not None and not target._schema.is_mutable
+        return not known and not target._opname.startswith(_ALONE)
     return isinstance(target, torch._ops.HigherOrderOperator)
 
 
 def _first_line(error: Exception) -> str:
+    """With what follows of a list of constraints, which says the sizes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith("Constraints violated"):
+        lines[:1] = [" ".join(line.removeprefix("- ") for line in lines[1:] if line.startswith("- ")) or lines[0]]
     return (lines[0] if lines else type(error).__name__)[:300]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from ..ports import Declared, Shapes, fixed, input_ports, is_batched
 from ..problems import Problems
 from ..values import Refusal, Value, container
 from . import ops  # noqa: F401  (fills the table)
+from .batch import OpenBatch
 from .dtypes import numpy_dtype, to_array
 from .fold import Folder, can_fold
 from .node import TorchNode, node_names
@@ -33,7 +33,6 @@ from .straight_through import straight_through
 
 IGNORED = frozenset(("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy", "generator"))
 """Arguments that say where a result lies, not what it is."""
-FIXED = "import with batch=N to compile for a batch of fixed size"
 TRAINING = "models keep no state between calls; export the module in evaluation mode: module.eval()"
 
 
@@ -70,7 +69,7 @@ class _Import:
         declared = fixed([_declared(node) for node in users], shapes)
         self.batched = is_batched(declared, batch)
         ports = input_ports(declared, batch, batched=self.batched)
-        self.batch = {str(node.meta["val"].shape[0]) for node in users} if self.batched else set[str]()
+        self.batch = OpenBatch([node.meta["val"].shape[0] for node in users]) if self.batched else None
         self.program = Program.new(name, ports, batched=self.batched)
         for node, port, argument in zip(users, ports, self.program.block.args, strict=True):
             dtype = numpy_dtype(node.meta["val"].dtype)
@@ -132,7 +131,7 @@ class _Import:
             if not stays and not self._stays(argument, spec.target):
                 self.problems.of_port(f"buffer '{spec.target}'", "a call changes it", TRAINING)
         nodes = [argument for argument, spec in results if spec.kind == OutputKind.USER_OUTPUT]
-        names, found = _output_names(self.exported, len(nodes)), []
+        names, found = _unique(_output_names(self.exported, len(nodes))), []
         for name, node in zip(names, nodes, strict=True):
             value = self._value(node) if isinstance(node, Node) else None
             if not isinstance(value, Value):
@@ -191,6 +190,10 @@ class _Import:
             return self._item(*args)
         if python is not None:
             return python(*args, **kwargs)
+        if self.batch is not None:
+            self.batch.check_sizes(node.fx)
+            constants = [n for n in node.fx.all_input_nodes if self._is_constant(self._value(n))]
+            self.batch.check_constants(node.fx, constants)
         self.emitter.node = node
         if folds:
             return self._folded(node, args, kwargs)
@@ -237,10 +240,8 @@ class _Import:
         if not fits or have.dtype != numpy_dtype(meant.dtype):
             said = f"{numpy_dtype(meant.dtype).name}{list(meant.shape)}"
             raise node.error(f"its result is {have.dtype.name}{list(have.shape)}, but the model says {said}")
-        if self.batched and have.per_sample:
-            first, *others = map(str, meant.shape)
-            if first not in self.batch or self.batch.intersection(re.findall(r"\w+", " ".join(others))):
-                raise Refusal(f"it mixes the samples of the batch; {FIXED}")
+        if self.batch is not None:
+            self.batch.check_result(have, meant)
 
 
 # -- what the exported program says -----------------------------------------------------------------------------------
@@ -278,6 +279,15 @@ def _output_names(exported: ExportedProgram, count: int) -> list[str]:
         words = [word if isinstance(path[-1:], tuple) and _named(path) else ["output"]
                  for word, path in zip(words, paths, strict=True)]  # fmt: skip
     return ["_".join(word[1:] if _named(path) else word) for word, path in zip(words, paths, strict=True)]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Repeated names get a number: the keys `a_b` and `a`, `b` are two outputs."""
+    found: list[str] = []
+    for name in names:
+        other = (f"{name}_{i}" for i in range(1, len(names) + 1))
+        found.append(name if name not in found else next(n for n in other if n not in found and n not in names))
+    return found
 
 
 def _word(step: Any) -> str:

@@ -71,6 +71,14 @@ def test_a_model_is_one_artifact(computed: list[object]) -> None:
     assert len(computed) == 3 and len(set(map(id, computed))) == 1
 
 
+def test_bfloat16(computed: list[object]) -> None:
+    model, x = nn.Sequential(nn.Linear(6, 3), nn.ReLU()).bfloat16().eval(), torch.randn(2, 6).bfloat16()
+    with torch.inference_mode():
+        have, want = torch.compile(model, backend="tercet")(x), model(x)
+    assert have.dtype == torch.bfloat16 and len(computed) == 1
+    torch.testing.assert_close(have, want)
+
+
 def test_other_shapes(computed: list[object]) -> None:
     model = small()
     compiled = torch.compile(model, backend="tercet", options={"target": "generic", "threads": 2})

@@ -30,6 +30,8 @@ from tercet.frontend.torch.quantizers import (
     WeightQuantizer,
     bi_ste,
 )
+from tercet.frontend.torch.quantizers.prepare import prepare
+from tercet.ir.errors import InputError
 
 SHAPES = [(8, 3, 3, 3), (5, 7), (4, 1, 1, 1)]
 WEIGHTS: dict[str, Callable[[], WeightQuantizer]] = {
@@ -347,3 +349,11 @@ def test_disabled_quantizers_change_nothing(name: str) -> None:
             quantizer = make().fit(x)
             quantizer.enabled = False
             assert quantizer(x) is x
+
+
+def test_prepare_takes_one_name_and_one_tensor() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 1))
+    prepare(model, "ternary", keep="first", example_inputs=torch.zeros(1, 1, 8, 8))
+    assert [type(model[i]) is nn.Conv2d for i in (0, 2, 4)] == [True, False, False]
+    with pytest.raises(InputError, match="expected a torch module, got int"):
+        prepare(3, "twn")  # pyright: ignore[reportArgumentType]

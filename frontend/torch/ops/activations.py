@@ -112,7 +112,7 @@ def prelu(e: Emitter, node: TorchNode, x: Value, weight: Value) -> Value:
     return e.op(PReluOp, x, weight)
 
 
-@imports("softmax", "_softmax", "_safe_softmax")
+@imports("softmax", "_softmax")
 def softmax(e: Emitter, node: TorchNode, x: Value, dim: int, *_: object, **__: object) -> Value:
     x = operand(e, x, node.dtype)
     return e.op(SoftmaxOp, x, axis=e.axis(dim, max(x.rank, 1)))

@@ -6,11 +6,13 @@ import numpy as np
 
 from ....ir.tn.elementwise import AddOp, MulOp, SoftmaxOp
 from ....ir.tn.linear import MatMulOp
+from ....ir.tn.pool import ReduceMaxOp
 from ...emitter import Emitter
 from ...forms import logic
 from ...values import BOOL, Refusal, Value
 from ..node import TorchNode
 from ..registry import imports
+from ._arguments import operand
 
 
 @imports("scaled_dot_product_attention")
@@ -49,4 +51,26 @@ def attention(
             scores = logic.choice(e, attn_mask, scores, never)
     elif attn_mask is not None:
         scores = e.op(AddOp, scores, attn_mask)
-    return e.op(MatMulOp, e.op(SoftmaxOp, scores, axis=scores.rank - 1), value)
+    rows = attn_mask is None or (attn_mask.array is not None and _leaves_some(attn_mask.array))
+    last = scores.rank - 1
+    shares = e.op(SoftmaxOp, scores, axis=last) if rows else _safe_softmax(e, scores, last)
+    return e.op(MatMulOp, shares, value)
+
+
+@imports("_safe_softmax")
+def safe_softmax(e: Emitter, node: TorchNode, x: Value, dim: int, dtype: np.dtype | None = None) -> Value:
+    return _safe_softmax(e, operand(e, x, node.dtype), e.axis(dim, max(x.rank, 1)))
+
+
+def _safe_softmax(e: Emitter, scores: Value, axis: int) -> Value:
+    """0 where all scores along the axis are -inf, as torch has it for what masks leave nothing of."""
+    zero = e.constant(np.zeros((), np.float32), "zero")
+    top = e.op(ReduceMaxOp, scores, axes=(axis,), keepdims=1)
+    some = logic.at_least(e, top, e.constant(float(np.finfo(np.float32).min), "lowest"), above=False)
+    shares = e.op(SoftmaxOp, logic.choice(e, some, scores, zero), axis=axis)
+    return logic.choice(e, some, shares, zero)
+
+
+def _leaves_some(mask: np.ndarray) -> bool:
+    """Whether something takes part in every row."""
+    return bool((mask if mask.dtype == BOOL else mask != -np.inf).any(axis=-1).all())

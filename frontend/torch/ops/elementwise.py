@@ -8,8 +8,8 @@ from ....ir.operation import TensorOperation
 from ....ir.tn import functions as fn
 from ....ir.tn.elementwise import AbsOp, AddOp, DivOp, MaxOp, MinOp, MulOp, RoundOp, SubOp, TanhOp
 from ...emitter import Emitter
-from ...forms import elementwise
-from ...values import Refusal, Value
+from ...forms import elementwise, logic
+from ...values import BOOL, Refusal, Value
 from ..node import TorchNode
 from ..registry import imports, register
 from ._arguments import Number, Operand, operand
@@ -46,7 +46,9 @@ def _changes_nothing(zero: Operand, x: Operand) -> bool:
 
 @imports("add")
 def add(e: Emitter, node: TorchNode, a: Operand, b: Operand, alpha: Number = 1) -> Value:
-    """a + alpha * b."""
+    """a + alpha * b; of truth values whether one of them is true."""
+    if node.dtype == BOOL:
+        return _binary(e, MaxOp, a, _scaled(e, node, b, alpha), BOOL)
     if _changes_nothing(b, a):
         return operand(e, a, node.dtype)
     if alpha == 1 and _changes_nothing(a, b):
@@ -136,11 +138,16 @@ def logarithm(e: Emitter, node: TorchNode, x: Value) -> Value:
 
 @imports("log1p", "expm1")
 def near_zero(e: Emitter, node: TorchNode, x: Value) -> Value:
-    """log(1 + x) and exp(x) - 1."""
+    """log(1 + x) and exp(x) - 1, also where x is so small that 1 + x rounds."""
     x, one = operand(e, x, node.dtype), e.constant(1.0, "one")
-    if node.op_type == "log1p":
-        return e.op(fn.LogOp, e.op(AddOp, x, one))
-    return e.op(SubOp, e.op(fn.ExpOp, x), one)
+    if node.op_type == "expm1":  # tanh(x / 2) (exp(x) + 1)
+        half = e.op(TanhOp, e.op(MulOp, x, e.constant(0.5, "half")))
+        return e.op(MulOp, half, e.op(AddOp, e.op(fn.ExpOp, x), one))
+    y = e.op(AddOp, x, one)  # Kahan: the error of the sum is in y - 1, too
+    plain = e.op(fn.LogOp, y)
+    exact = e.op(MulOp, plain, e.op(DivOp, x, e.op(SubOp, y, one)))
+    small = logic.choice(e, logic.equal(e, y, one), x, exact)
+    return logic.choice(e, logic.at_least(e, y, e.constant(2.0, "two"), above=True), plain, small)
 
 
 @imports("neg")

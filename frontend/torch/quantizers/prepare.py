@@ -19,8 +19,8 @@ def prepare(
     model: nn.Module,
     scheme: str | Scheme,
     *,
-    keep: Sequence[str] = FIRST_AND_LAST,
-    example_inputs: tuple[Tensor, ...] | None = None,
+    keep: str | Sequence[str] = FIRST_AND_LAST,
+    example_inputs: Tensor | tuple[Tensor, ...] | None = None,
 ) -> nn.Module:
     """The model itself, with quantized layers in place of its Conv2d and Linear ones; their weights stay.
 
@@ -32,6 +32,10 @@ def prepare(
     Raises InputError for an unknown scheme, a name in `keep` that is none of the model's, a model without such layers,
     or a ReLU module that is used for different numbers of channels.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"expected a torch module, got {type(model).__name__}")
+    keep = (keep,) if isinstance(keep, str) else keep
+    example_inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else example_inputs
     chosen = scheme if isinstance(scheme, Scheme) else _named(scheme)
     layers = [name for name, module in model.named_modules() if type(module) in LAYERS]
     if not layers:

@@ -145,6 +145,20 @@ def test_example_inputs_are_for_modules(tmp_path: Path) -> None:
         tercet.compile(exported, "a.tercet", output="b.tercet")
 
 
+def test_weights_without_numbers() -> None:
+    module = nn.Linear(4, 2, device="meta").eval()
+    with pytest.raises(UnsupportedError, match=r"constant 'weight': is on the device 'meta'"):
+        tercet.compile(module, (torch.zeros(1, 4, device="meta"),))
+
+
+def test_an_archive_that_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(nn.Linear(4, 2).eval(), (floats(1, 4),)), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ModelError, match="the archive is damaged"):
+        tercet.import_model(path)
+
+
 def test_other_objects() -> None:
     with pytest.raises(InputError, match=r"expected a model, got builtins.dict\n.*torch module"):
         tercet.import_model({})  # pyright: ignore[reportArgumentType]
@@ -163,6 +177,34 @@ def test_samples_that_are_mixed() -> None:
     assert [port.shape for port in program.inputs] == [(5, 4)] and not program.batched
     text = message(module_of(lambda x: x.reshape(1, -1)), floats(2, 4), dynamic_shapes=shapes)
     assert "it mixes the samples of the batch" in text
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: x * x.size(0), "it computes with the size of the batch"),
+        (lambda x: x / x.numel(), "it computes with the size of the batch"),
+        (lambda x: x + torch.arange(x.size(0))[:, None], "it computes with the size of the batch"),
+        (lambda x: x + torch.zeros(64, 4)[: x.size(0)], "it computes with the size of the batch"),
+        (lambda x: x * torch.ones(x.size(0)).sum(), "does not keep the batch as leading axis"),
+        (lambda x: torch.ones(x.size(0), x.size(0)) @ x, "it mixes the samples of the batch"),
+    ],
+)
+def test_the_size_of_an_open_batch_is_no_number(function: Any, reason: str) -> None:
+    """A program of one sample would take it for 1."""
+    shapes = (({0: torch.export.Dim("batch", max=64)},),)
+    text = message(module_of(function), floats(2, 4), dynamic_shapes=shapes)
+    assert reason in text and "batch=N" in text
+    program = tercet.import_model(module_of(function), (floats(2, 4),), dynamic_shapes=shapes, batch=5)
+    assert not program.batched
+
+
+def test_shapes_may_have_the_size_of_an_open_batch() -> None:
+    token = floats(1, 2)
+    assert_like_torch(module_of(lambda x: torch.cat([token.expand(x.size(0), -1), x], 1)), floats(3, 4), dynamic=True)
+    assert_like_torch(
+        module_of(lambda x: torch.cat([x.new_full((x.shape[0], 1), 2), x], 1)), floats(3, 4), dynamic=True
+    )
 
 
 def test_sizes_other_than_the_batch() -> None:

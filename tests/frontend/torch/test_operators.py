@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tercet.driver.source import import_model
+
 from .helpers import assert_like_torch, floats, integers, module_of, torch, trained
 
 F = torch.nn.functional
@@ -331,3 +333,40 @@ def test_elements_at_constant_indices(function: Any) -> None:
 
 def test_elements_at_indices_that_are_computed() -> None:
     assert_like_torch(module_of(lambda x, i: x.index_select(1, i)), floats(2, 6, 4), integers(0, 5, 3))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 30.0])
+def test_differences_to_one_are_exact_for_small_numbers(scale: float) -> None:
+    assert_like_torch(module_of(torch.expm1), floats(3, 5) * scale)
+    assert_like_torch(module_of(torch.log1p), (floats(3, 5) * scale).clamp(min=-0.9))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float"])
+@pytest.mark.parametrize("constant", [True, False])
+def test_attention_where_a_mask_leaves_nothing_of_a_row(dtype: str, constant: bool) -> None:
+    """Torch gives 0 there."""
+    mask, x = torch.ones(2, 1, 5, 5, dtype=torch.bool), floats(2, 2, 5, 4)
+    mask[0, :, 2] = False
+    mask = mask if dtype == "bool" else torch.zeros(2, 1, 5, 5).masked_fill(~mask, float("-inf"))
+    attention = module_of(
+        lambda x, m: F.scaled_dot_product_attention(x, x, x, attn_mask=m), *([mask] if constant else [])
+    )
+    assert_like_torch(attention, x, *([] if constant else [mask]))
+
+
+def test_a_sum_of_truth_values_is_one() -> None:
+    assert_like_torch(module_of(lambda x: (x > 0) + (x > 0.5)), floats(3, 5))
+
+
+def test_results_that_are_written_to_a_given_tensor() -> None:
+    def doubled(x: Any) -> Any:
+        y = torch.zeros_like(x)
+        torch.mul(x, 2, out=y)
+        return y + 1
+
+    assert_like_torch(module_of(doubled), floats(3, 5))
+
+
+def test_names_of_outputs_are_unique() -> None:
+    program = import_model(module_of(lambda x: {"a_b": x + 1, "a": {"b": x + 2}, "a_b_1": x}), (floats(3),))
+    assert [port.name for port in program.outputs] == ["a_b", "a_b_2", "a_b_1"]
