@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -190,8 +191,8 @@ class LoadedModel:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if getattr(self, "_executor", None) is not None:
+    def __del__(self, at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
+        if getattr(self, "_executor", None) is not None and not at_exit():  # then modules may be gone already
             self.close()
 
     def __copy__(self) -> LoadedModel:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -231,6 +233,13 @@ def test_fork(artifact: Path, threads: int) -> None:
         child.join(timeout=30)
         assert child.exitcode == 0
         same(model.run(GOOD), expected(**GOOD))
+
+
+def test_a_model_that_is_still_open_at_the_end(artifact: Path) -> None:
+    """Modules may be gone before it: nothing is printed."""
+    program = "import _ctypes, sys, tercet\n_ctypes.kept = tercet.load(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", program, artifact], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_missing_cpu_features() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +326,21 @@ def test_two_processes(tmp_path: Path) -> None:
     words = done.stdout.split()
     assert float(words[1]) > 0.9 and words[3] == "2"
     assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Recipe.one_stage(0, 0.1), "epochs: expected a whole number from 1 on, got 0"),
+        (lambda: Recipe.one_stage("3", 0.1), "epochs: expected a whole number from 1 on, got '3'"),  # type: ignore[arg-type]
+        (lambda: Recipe.one_stage(3, -0.1), "rate: expected a number above 0, got -0.1"),
+        (lambda: Stage(3, 0.1, ("bias",)), "quantized: expected 'weights' or 'inputs', got 'bias'"),  # type: ignore[arg-type]
+        (lambda: Recipe(()), "stages: expected at least one"),
+        (lambda: Recipe.one_stage(3, 0.1, precision="fp8"), "precision: expected 'float32' or 'bfloat16', got 'fp8'"),
+        (lambda: Recipe.one_stage(3, 0.1, warmup=-1), "warmup: expected a number from 0 on, got -1"),
+        (lambda: Recipe.one_stage(3, 0.1, distillation=1.5), "distillation: expected a number from 0 to 1, got 1.5"),
+    ],
+)
+def test_recipes_that_are_none(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)):
+        make()

@@ -80,7 +80,32 @@ def divide(e: Emitter, node: TorchNode, a: Operand, b: Operand, rounding_mode: s
     y = _binary(e, DivOp, a, b, node.dtype)
     if rounding_mode is None or not y.is_float:
         return y
-    return e.op(RoundOp, y, mode="floor" if rounding_mode == "floor" else "down")
+    if rounding_mode == "trunc":
+        return e.op(RoundOp, y, mode="down")
+    return _at_most(e, e.op(RoundOp, y, mode="floor"), operand(e, a, node.dtype), operand(e, b, node.dtype))
+
+
+def _at_most(e: Emitter, floor: Value, a: Value, b: Value) -> Value:
+    """The floor of a rounded quotient, or 1 less where only rounding brought the quotient up to it: 1 // 0.1 is 9, for
+    the float 0.1 is more than a tenth. The remainder a - floor * b is exact (T. J. Dekker, "A floating-point technique
+    for extending the available precision", 1971: the product and its error)."""
+    if b.array is not None and (np.abs(np.frexp(b.array)[0]) == 0.5).all():  # quotients by powers of two are exact
+        return floor
+    product = e.op(MulOp, floor, b)
+    (first, first_rest), (second, second_rest) = _halves(e, floor), _halves(e, b)
+    error = e.op(SubOp, e.op(MulOp, first, second), product)
+    for x, y in ((first, second_rest), (first_rest, second), (first_rest, second_rest)):
+        error = e.op(AddOp, error, e.op(MulOp, x, y))
+    remainder = e.op(SubOp, e.op(SubOp, a, product), error)
+    above = logic.at_least(e, e.constant(0.0, "zero"), e.op(MulOp, remainder, b), above=True)
+    return logic.choice(e, above, e.op(SubOp, floor, e.constant(1.0, "one")), floor)
+
+
+def _halves(e: Emitter, x: Value) -> tuple[Value, Value]:
+    """Two floats of 12 bits whose sum x is."""
+    scaled = e.op(MulOp, x, e.constant(2.0**12 + 1, "split"))
+    high = e.op(SubOp, scaled, e.op(SubOp, scaled, x))
+    return high, e.op(SubOp, x, high)
 
 
 @imports("floor_divide")

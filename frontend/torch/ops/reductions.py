@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from ....ir.operation import TensorOperation
-from ....ir.tn.elementwise import AbsOp, AddOp, MulOp, SubOp
+from ....ir.tn.elementwise import AbsOp, AddOp, ClipOp, MulOp, SubOp
 from ....ir.tn.functions import ExpOp, LogOp, SqrtOp
 from ....ir.tn.pool import ArgMaxOp, ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp, TopKOp
 from ...emitter import Emitter
@@ -117,7 +117,8 @@ def variance(
 def log_sum_exp(e: Emitter, node: TorchNode, x: Value, dim: _Dims, keepdim: bool = False) -> Value:
     """Of the differences to the largest element, so that no exponential overflows."""
     axes = axes_of(e, dim, x.rank)
-    top = e.op(ReduceMaxOp, x, axes=axes, keepdims=1)
+    largest = float(np.finfo(np.float32).max)
+    top = e.op(ClipOp, e.op(ReduceMaxOp, x, axes=axes, keepdims=1), lo=-largest, hi=largest)  # inf - inf is no number
     total = e.op(ReduceSumOp, e.op(ExpOp, e.op(SubOp, x, top)), axes=axes, keepdims=int(keepdim))
     y = e.op(LogOp, total)
     return e.op(AddOp, y, e.reshape(top, y.shape))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
+
+from ....ir.errors import InputError
 
 Part = Literal["weights", "inputs"]
 Decay = Literal["cosine", "steps"]
@@ -20,6 +24,12 @@ class Stage:
     epochs: int
     rate: float
     quantized: tuple[Part, ...] = ("weights", "inputs")
+
+    def __post_init__(self) -> None:
+        _check("epochs", self.epochs, "a whole number from 1 on", isinstance(self.epochs, int) and self.epochs >= 1)
+        _check("rate", self.rate, "a number above 0", _is_number(self.rate) and self.rate > 0)
+        for part in self.quantized:
+            _check("quantized", part, "'weights' or 'inputs'", part in get_args(Part))
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,16 @@ class Recipe:
     seed: int = 0
     precision: Precision = "float32"
     compiled: bool = True
+
+    def __post_init__(self) -> None:
+        _check("stages", self.stages, "at least one", len(self.stages) > 0)
+        for name, choices in _CHOICES.items():
+            expected = " or ".join(map(repr, choices))
+            _check(name, getattr(self, name), expected, getattr(self, name) in choices)
+        for name, (least, most) in _RANGES.items():
+            value, expected = getattr(self, name), f"a number from {least:g} to {most:g}"
+            _check(name, value, expected if isfinite(most) else f"a number from {least:g} on",
+                   _is_number(value) and least <= value <= most)  # fmt: skip
 
     @classmethod
     def one_stage(cls, epochs: int, rate: float, **options: Any) -> Recipe:
@@ -71,3 +91,19 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"decay": get_args(Decay), "precision": get_args(Precision)}
+_RANGES = {
+    "momentum": (0, 1), "weight_decay": (0, float("inf")), "warmup": (0, float("inf")), "distillation": (0, 1),
+    "temperature": (1e-6, float("inf")), "seed": (0, 2**63 - 1),
+}  # fmt: skip
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def _check(name: str, value: object, expected: str, holds: bool) -> None:
+    if not holds:
+        raise InputError(f"recipe: {name}: expected {expected}, got {value!r}")

@@ -370,3 +370,19 @@ def test_results_that_are_written_to_a_given_tensor() -> None:
 def test_names_of_outputs_are_unique() -> None:
     program = import_model(module_of(lambda x: {"a_b": x + 1, "a": {"b": x + 2}, "a_b_1": x}), (floats(3),))
     assert [port.name for port in program.outputs] == ["a_b", "a_b_2", "a_b_1"]
+
+
+@pytest.mark.parametrize("divisor", [0.1, -0.3, 0.5, 3.0, 1e-3])
+def test_floors_of_quotients_are_exact(divisor: float) -> None:
+    """Where a float is about a multiple of the divisor, too, in both forms and for divisors that are computed."""
+    x = torch.tensor([k * divisor for k in range(-20, 21)] + [0.95, 1.0, -1.0, 7.0])
+    x = torch.cat([x, torch.nextafter(x, torch.tensor(9e9)), torch.nextafter(x, torch.tensor(-9e9))])
+    assert_like_torch(module_of(lambda x: x // divisor), x)
+    assert_like_torch(module_of(lambda x: torch.div(x, divisor, rounding_mode="floor")), x)
+    assert_like_torch(module_of(lambda x, y: x // y), x, torch.full_like(x, divisor))
+
+
+def test_logsumexp_of_what_is_infinite() -> None:
+    inf = float("inf")
+    x = torch.tensor([[-inf, -inf, -inf], [inf, 1, 2], [-inf, 0, 1], [1, 2, 3]])
+    assert_like_torch(module_of(lambda x: torch.logsumexp(x, 1)), x)
