@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.traceback import preserve_node_meta
 
-from ..api import compile, load
+from ..api import CompileOptions, compile, load
 from ..frontend.torch.exported import decomposed, export_module
 from ..ir.errors import InputError, TercetError, UnsupportedError
 from ..ir.host import scratch_folder
@@ -35,24 +35,30 @@ _said = set[str]()
 def backend(
     graph: GraphModule, example_inputs: Sequence[Any], *, mode: str | None = None, options: Any = None
 ) -> Callable[..., Any]:
-    """What torch calls. options: those of `tercet.compile`, such as {"target": "generic"}, and `threads` to run on.
+    """What torch calls. options: fields of CompileOptions, such as {"target": "generic"}, and `threads` to run on.
 
-    Raises InputError for a mode, which tercet has none of, and for options that are no dict.
+    Raises InputError for a mode, which tercet has none of, and for options that are no dict or none of these.
     """
     if mode not in (None, "default"):
         raise InputError(f"backend 'tercet' has no mode '{mode}'", hint="leave it out, or give options={...}")
     if not isinstance(options or {}, Mapping):
         raise InputError(f"options: expected a dict, got {type(options).__name__}")
+    chosen = dict(options or {})
+    threads = chosen.pop("threads", 1)
+    if not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads: expected a whole number from 1 on, got {threads!r}")
+    made = CompileOptions.of(choices=cast(Any, chosen))
     _say_why_it_ends(graph)
-    return _Graph(graph, example_inputs, dict(options or {}))
+    return _Graph(graph, example_inputs, made, threads)
 
 
 class _Graph:
     """One captured graph. fixed: which of its inputs are parameters and buffers."""
 
-    def __init__(self, graph: GraphModule, example_inputs: Sequence[Any], options: dict[str, Any]) -> None:
-        self.graph, self.threads = graph, options.pop("threads", 1)
-        self.options = options
+    def __init__(
+        self, graph: GraphModule, example_inputs: Sequence[Any], options: CompileOptions, threads: int
+    ) -> None:
+        self.graph, self.options, self.threads = graph, options, threads
         self.fixed = [_is_fixed(value) for value in example_inputs]
         self.models: dict[tuple[Any, ...], LoadedModel | None] = {}
         self.dtypes: dict[tuple[Any, ...], list[torch.dtype]] = {}
@@ -92,7 +98,7 @@ class _Graph:
                 exported = decomposed(export_module(bound, tuple(self.free(inputs)), None))
                 if changed := exported.graph_signature.user_inputs_to_mutate:
                     raise UnsupportedError(f"it changes its input in place: {', '.join(changed.values())}")
-                compile(exported, path, name="graph", **self.options)
+                compile(exported, path, options=self.options, name="graph")
                 self.dtypes[key] = [result.meta["val"].dtype for result in _results(exported)]
                 return load(path, threads=self.threads)
         except TercetError as error:

@@ -217,6 +217,8 @@ def test_quantized_models(scheme: str, computed: list[object]) -> None:
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"mode": "max-autotune"}, "has no mode 'max-autotune'"),
     ({"options": [1]}, "expected a dict, got list"),
+    ({"options": {"tarjet": "generic"}}, "'tarjet' is not an option"),
+    ({"options": {"threads": 0}}, "threads: expected a whole number from 1 on, got 0"),
 ])  # fmt: skip
 def test_wrong_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
