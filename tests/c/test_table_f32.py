@@ -124,6 +124,16 @@ def test_single_pixels_are_computed_in_rows_of_whole_vectors() -> None:
     check_engine(ENGINE, folded, atol=ROUNDING, threads=(1, 3), planes_out=True)
 
 
+def test_what_is_added_may_lie_in_planes_of_two_phases() -> None:
+    cases = []
+    for width in (7, 16, 19, 24, 9, 33):
+        case = Case(f"residual {width}", [((1, 5, 6, width), f32), ((1, 4, 6, width), f32)])
+        w = case.constant(few_valued(np.random.default_rng(width), (4, 5, 3, 3), "ternary", False))
+        y = case.add(ConvOp, case.inputs[0], w, strides=[1, 1], pads=[1] * 4, dilations=[1, 1], group=1)
+        cases.append(case.returns(case.add(AddOp, y, case.inputs[1])))
+    check_engine(ENGINE, cases, atol=ROUNDING, planes_out=True, schedules="first")
+
+
 def test_whole_numbers_are_exact() -> None:
     """Sums of whole numbers have no rounding, whatever the order."""
     case = layer(33, 20, 19, kind="binary")
