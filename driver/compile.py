@@ -86,7 +86,6 @@ def compile_model(
         def observe(label: str, at: Program, changed: bool) -> None:
             if lossy and label.endswith(lossy.name):
                 ir.drop_constants()
-                changed = True  # here the constants begin again
             ir.add(label, at, folder, changed=changed)
             dump.write(folder + label, at)
             timeline.mark(folder + label, at)

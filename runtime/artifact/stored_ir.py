@@ -57,9 +57,10 @@ class StageWriter:
     def add(self, label: str, program: Program, folder: str = "", *, changed: bool = True) -> None:
         """The program after one more pass. folder: of the target that the pass is for, see `manifest.target_folder`.
         changed: whether the pass changed the program."""
+        kept = not changed and len(self._labels) > self._first_complete  # the arrays of the stage before
         self._labels.append(label)
         self._texts.append(program.text() if changed else self._texts[-1])
-        self._arrays.append(dict(program.weights_beside_text()) if changed else self._arrays[-1])
+        self._arrays.append(self._arrays[-1] if kept else dict(program.weights_beside_text()))
         self._folders.append(folder)
 
     def drop_constants(self) -> None:

@@ -26,6 +26,11 @@ MAX_RUN = 512
 TABLE_SHARE_OF_L1 = 0.7
 
 
+def lanes_of(target: Target) -> int:
+    """Floats of a vector."""
+    return min(target.vector_bytes, VECTOR_BYTES) // 4
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Filter taps that read one table. taps: (number, row, column), relative to the table's window."""
@@ -89,7 +94,7 @@ class Plan:
 
     @property
     def lanes(self) -> int:
-        return min(self.target.vector_bytes, VECTOR_BYTES) // 4
+        return lanes_of(self.target)
 
     @cached_property
     def clusters(self) -> list[Cluster]:
@@ -179,13 +184,13 @@ class Plan:
 
 def plans(problem: Problem, target: Target) -> list[Plan]:
     """All sensible plans, the cheapest first."""
-    lanes = min(target.vector_bytes, VECTOR_BYTES) // 4
+    lanes = lanes_of(target)
     found = [plan for shape in (problem, *problem.folds((lanes, 2 * lanes))) for plan in _plans(shape, target)]
     return sorted(found, key=lambda plan: plan.cost(target.costs[NAME]))
 
 
 def _plans(problem: Problem, target: Target) -> Iterator[Plan]:
-    vector = min(target.vector_bytes, VECTOR_BYTES)
+    vector = 4 * lanes_of(target)
     registers = min(target.registers - 3, MAX_TILE)
     for pitch in (p for p in (1, 2, 4) if p * vector <= LINE_BYTES):
         for vectors in range(1, pitch + 1):
