@@ -42,11 +42,12 @@ class Noise:
 
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.nn.Module]:
-    """The float network; other examples have modules of the same name."""
+    """The float network. The example's modules can be imported; other examples have modules of the same names."""
     monkeypatch.syspath_prepend(EXAMPLE)
     torch.manual_seed(0)
     yield importlib.import_module("model").ResNet20()
-    sys.modules.pop("model")
+    for path in EXAMPLE.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 def begin_run(net: torch.nn.Module, scheme: str, epochs: int, runs: Path) -> None:
@@ -111,8 +112,8 @@ def test_the_best_ternary_network_as_onnx(net: torch.nn.Module, tmp_path: Path) 
 def test_a_run_that_is_kept_can_go_on(kept: Path, net: torch.nn.Module, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(lzma.decompress(kept.read_bytes()))
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    scheme = kept.name.removeprefix("resnet20-").rpartition("-")[0]
-    module = tercet.torch.prepare(net, scheme, example_inputs=(torch.zeros(1, 3, 32, 32),))
+    setting = importlib.import_module("train").SETTINGS[kept.name.removeprefix("resnet20-").rpartition("-")[0]]
+    module = tercet.torch.prepare(net, setting.scheme, example_inputs=(torch.zeros(1, 3, 32, 32),))
     (stage,) = state["recipe"]["stages"]
     recipe = tercet.torch.Recipe.one_stage(stage["epochs"], stage["rate"])
     history = tercet.torch.train(module, Noise(), recipe, tmp_path, epochs=state["epochs"], quiet=True)
