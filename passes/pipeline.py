@@ -15,6 +15,7 @@ from .classify_weights import ClassifyWeights
 from .exact_averages import ExactAverages
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .hoist_strides import HoistStrides
 from .lossy.ternarize import Ternarize
 from .properties import Property
 from .prove_batch import ProveBatch
@@ -48,6 +49,7 @@ KNOWN: tuple[Pass, ...] = (
     ClassifyWeights(),
     RecoverQuantizers(),
     FoldBatchNorm(),
+    HoistStrides(),
     RefineRanges(),
     Thresholds(),
 )
@@ -66,6 +68,7 @@ def graph_passes(lossy: Sequence[Pass] = (), thresholds: Pass = DEFAULT_THRESHOL
         RecoverQuantizers(),
         FoldBatchNorm(),
         FoldConstants(),
+        HoistStrides(),
         RefineRanges(),
         thresholds,
         FoldConstants(everything=True),

@@ -40,9 +40,9 @@ def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_opt_makes_the_dumps_of_compile(dumps: Path, tmp_path: Path) -> None:
     command = ["opt", str(DIGITS), "--target", TARGET, "--engine", "loops", "--verify-passes"]
     assert main([*command, "--dump-ir", str(tmp_path / "ir"), "-o", str(tmp_path / "last")]) == 0
-    assert len(files_of(dumps)) == 38
+    assert len(files_of(dumps)) == 40
     assert files_of(tmp_path / "ir") == files_of(dumps)
-    assert files_of(tmp_path / "last") == files_of(dumps / "18-plan-memory")
+    assert files_of(tmp_path / "last") == files_of(dumps / "19-plan-memory")
 
 
 @pytest.mark.parametrize("stage", stages(TARGETS[TARGET], *choose_engines(["loops"])), ids=lambda stage: stage.label)
@@ -53,19 +53,19 @@ def test_each_pass_alone_makes_the_next_dump(stage, dumps: Path, tmp_path: Path)
 
 
 def test_the_command_prints_the_text(dumps: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["opt", str(dumps / "08-refine-ranges" / "program.mlir"), "-p", "thresholds"]) == 0
-    assert capsys.readouterr().out == (dumps / "09-thresholds" / "program.mlir").read_text()
+    assert main(["opt", str(dumps / "09-refine-ranges" / "program.mlir"), "-p", "thresholds"]) == 0
+    assert capsys.readouterr().out == (dumps / "10-thresholds" / "program.mlir").read_text()
     assert main(["opt", str(DIGITS), "-p", "recover-quantizers,thresholds{most-levels=15}"]) == 0
     assert "tn.conv" in capsys.readouterr().out
 
 
 def test_what_a_pass_lacks_is_an_error(dumps: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["opt", str(dumps / "09-thresholds"), "-p", "plan-memory"]) == 2
+    assert main(["opt", str(dumps / "10-thresholds"), "-p", "plan-memory"]) == 2
     assert "pass 'plan-memory' requires 'in kernels'; not so: tn.constant at" in capsys.readouterr().err
     with pytest.raises(IRError, match="pass 'canonicalize' requires 'no kernels'") as error:
-        opt(dumps / "18-plan-memory", "canonicalize")
+        opt(dumps / "19-plan-memory", "canonicalize")
     assert not error.value.hint
-    for arguments in ([dumps / "18-plan-memory"], [dumps.parent / "d.tercet", "--after", "plan-memory"]):
+    for arguments in ([dumps / "19-plan-memory"], [dumps.parent / "d.tercet", "--after", "plan-memory"]):
         assert main(["opt", *map(str, arguments)]) == 2
         assert "hint: without -p PASSES all passes run" in capsys.readouterr().err
 

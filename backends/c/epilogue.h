@@ -8,10 +8,21 @@
  * `column` on. */
 typedef void epilogue_finish(const struct tercet_task *task, int64_t row, int64_t column, int count, const void *sums);
 
+/* The first of the pixels of one channel in row-major order, where they lie one after the other; else NULL. */
+TERCET_INLINE unsigned char *epilogue_joined(const struct planes *map, const void *maps, int64_t channel) {
+    const int64_t cell = channel * map->size + (int64_t)map->top * map->pitch;
+    return map->stride == 1 && map->pitch == map->width ? (unsigned char *)maps + cell * map->item : NULL;
+}
+
 /* Loads `count` pixels of one channel, from pixel `pixel` in row-major order on. */
 TERCET_INLINE void epilogue_load(const struct planes *map, const void *in, int64_t channel, void *to, int64_t pixel,
                                  int count) {
     const unsigned char *plane = (const unsigned char *)in + channel * map->size * map->item;
+    const unsigned char *joined = epilogue_joined(map, in, channel);
+    if (joined) {
+        memcpy(to, joined + pixel * map->item, (size_t)count * map->item);
+        return;
+    }
     unsigned char *next = to;
     int y = (int)(pixel / map->width), x = (int)(pixel % map->width);
     for (; count > 0; y++, x = 0) {
@@ -26,6 +37,11 @@ TERCET_INLINE void epilogue_load(const struct planes *map, const void *in, int64
 TERCET_INLINE void epilogue_store(const struct planes *map, void *out, int64_t channel, const void *from,
                                   int64_t pixel, int count) {
     unsigned char *plane = (unsigned char *)out + channel * map->size * map->item;
+    unsigned char *joined = epilogue_joined(map, out, channel);
+    if (joined) {
+        memcpy(joined + pixel * map->item, from, (size_t)count * map->item);
+        return;
+    }
     const unsigned char *next = from;
     int y = (int)(pixel / map->width), x = (int)(pixel % map->width);
     for (; count > 0; y++, x = 0) {

@@ -37,6 +37,8 @@ from .text import Lines, float_c, int_c, storage_c, value_c
 BLOCK, BYTE_BLOCK = 16, 32
 """Results of a block, and where some are bytes: compilers take no more at once than a block has, and 16 bytes would be
 half a vector on AVX2."""
+SHORT_RUN = 64
+"""Results of a call, at most, for which the finish function becomes a part of its kernel."""
 HEADERS = (ELEMENT_HEADER, PLANES_HEADER, Path(__file__).parent / "epilogue.h")
 
 
@@ -101,8 +103,8 @@ class Epilogue:
 
     def __init__(self, kernel: Kernel, root: Operation, grid: Grid, longest: int) -> None:
         self.kernel, self.root, self.grid = kernel, root, grid
-        # a short run is part of its kernel: a call takes a fifth of a 4x4 map's time. A long one would take registers
-        # from the loops around it: depthwise convolutions 12% slower
+        # a short run is part of its kernel: a call takes a fifth of a 4x4 map's time, an eighth of a 6x6 one's. A long
+        # one would take registers from the loops around it: depthwise convolutions 12% slower
         self.run = min(longest, grid.columns)
         self.block = self._block(self.run)
         self.longest = round_up(longest, max(self.block, BLOCK))
@@ -161,7 +163,7 @@ class Epilogue:
         for i in self._maps:
             out.add(f"static const struct planes {symbol}_in{i} = {planes_initialiser(self.kernel.inputs[i])};", "")
         out.add(*helpers(self.kernel.ops))
-        apart = "__attribute__((noinline)) " if self.run > BLOCK else ""
+        apart = "__attribute__((noinline)) " if self.run > SHORT_RUN else ""
         head = f"static TERCET_FLATTEN {apart}void {symbol}_finish("
         out.add(f"{head}const struct tercet_task *task, int64_t row, int64_t column, int count,")
         with out.block(f"{' ' * len(head)}const void *sums_)"):

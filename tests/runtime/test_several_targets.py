@@ -169,8 +169,8 @@ def test_the_same_again(several: Path, model: Path, tmp_path: Path) -> None:
     assert files(path) == files(several)
     np.testing.assert_array_equal(outputs(path), outputs(several))
     assert {str(found.parent.relative_to(dump)) for found in dump.rglob("program.mlir")} == set(labels[:-3])
-    assert labels[-3:] == ["emit", "cc", "pack"] and "09-thresholds" in labels
-    assert {f"{name}/14-select-engines" for name in NAMES} <= set(labels) and "14-select-engines" not in labels
+    assert labels[-3:] == ["emit", "cc", "pack"] and "10-thresholds" in labels
+    assert {f"{name}/15-select-engines" for name in NAMES} <= set(labels) and "15-select-engines" not in labels
 
 
 # -- what runs --------------------------------------------------------------------------------------------------------

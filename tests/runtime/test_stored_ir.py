@@ -65,7 +65,7 @@ def test_contents_are_stored_once(artifact: Artifact) -> None:
 
 def test_opt_begins_after_a_pass_of_an_artifact(artifact: Artifact) -> None:
     texts = dict(stored_stages(artifact))
-    assert opt(artifact.path, "thresholds", after="refine-ranges").text() == texts["09-thresholds"]
+    assert opt(artifact.path, "thresholds", after="refine-ranges").text() == texts["10-thresholds"]
     assert opt(artifact.path, "prove-batch").text() == texts["01-prove-batch"]
 
 
@@ -126,7 +126,7 @@ def test_bisect_finds_the_pass_that_is_at_fault(tmp_path: Path, monkeypatch: pyt
     found = tercet.verify(made.path, MODEL, inputs=SAMPLES, samples=4, bisect=True)
     assert not found.same
     (note,) = [note for note in found.notes if note.startswith("bisect")]
-    assert note.startswith("bisect: the first change is 09-thresholds: logits: max abs")
+    assert note.startswith("bisect: the first change is 10-thresholds: logits: max abs")
 
 
 def test_bisect_of_a_sound_artifact(artifact: Artifact) -> None:
