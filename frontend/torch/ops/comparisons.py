@@ -65,14 +65,13 @@ _BOUNDS = {"gt": MinOp, "ge": MinOp, "lt": MaxOp, "le": MaxOp}
 
 
 def _bound(node: TorchNode) -> type[TensorOperation] | None:
-    """What where(x > bound, bound, x) is, which clamps by tensors are written as; None for other choices."""
+    """What where(x > bound, bound, x) is, which clamps by tensors are written as; None for other choices, and for
+    where(x < bound, x, bound), which is the bound where x is NaN."""
     condition, yes, no = (behind_copies(a, casts=True) if isinstance(a, Node) else a for a in node.fx.args)
     if not isinstance(condition, Node) or (kind := _BOUNDS.get(operator_name(condition))) is None:
         return None
     pair = [behind_copies(a, casts=True) if isinstance(a, Node) else a for a in condition.args]
-    if pair == [no, yes]:
-        return kind
-    return {MinOp: MaxOp, MaxOp: MinOp}[kind] if pair == [yes, no] else None
+    return kind if pair == [no, yes] else None
 
 
 def _bounded(e: Emitter, kind: type[TensorOperation], x: Value, bound: Value) -> Value:

@@ -386,3 +386,12 @@ def test_logsumexp_of_what_is_infinite() -> None:
     inf = float("inf")
     x = torch.tensor([[-inf, -inf, -inf], [inf, 1, 2], [-inf, 0, 1], [1, 2, 3]])
     assert_like_torch(module_of(lambda x: torch.logsumexp(x, 1)), x)
+
+
+def test_choices_that_are_bounds_but_for_nan() -> None:
+    """NaN fails every comparison: written one way it stays, written the other way it becomes the bound."""
+    x = torch.tensor([[-2.0, 0.5, 3.0, float("nan")]])
+    assert_like_torch(module_of(lambda x: torch.where(x < 1, x, 1.0)), x)
+    assert_like_torch(module_of(lambda x: torch.where(x < 1, 1.0, x)), x)
+    assert_like_torch(module_of(lambda x: torch.where(x >= 1, x, 1.0)), x)
+    assert_like_torch(module_of(lambda x: torch.where(x >= 1, 1.0, x)), x)
