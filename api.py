@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from .driver.artifacts import artifact_target, is_artifact, refuse_choices
 from .driver.backend import Variant, only_variant
 from .driver.backends import find_backend
 from .driver.compile import Compiled, StageObserver, compile_model, stages_of
 from .driver.ir_dump import IMPORT_LABEL
 from .driver.lossy import Calibration, calibration_data, lossy_pass
 from .driver.opt import run_opt
-from .driver.options import DEFAULTS, Choices, CompileOptions
+from .driver.options import Choices, CompileOptions
 from .driver.source import Model, import_model, program_of, with_inputs
 from .driver.targets import TargetStatus, target_statuses
 from .ir.errors import InputError
@@ -28,7 +27,7 @@ from .passes.lossy.options import LossyOptions
 from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
 from .passes.lossy.ternarize import Ternarize
 from .passes.pipeline import Observer, passes_before_lossy, run_passes
-from .runtime.artifact.artifact import SUFFIX, Artifact
+from .runtime.artifact.artifact import Artifact
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -123,8 +122,7 @@ def load(path: str | Path, *, threads: int = 1) -> LoadedModel:
 
 def run(artifact: str | Path, inputs: Any, *, threads: int = 1) -> dict[str, np.ndarray]:
     """Runs an artifact once. inputs: arrays by name, or in order, or one array, in exactly the dtypes and shapes of the
-    model; in a batched model the leading axis may have any size. Returns NumPy arrays by output name.
-    """
+    model; in a batched model the leading axis may have any size. Returns NumPy arrays by output name."""
     with load(artifact, threads=threads) as model:
         return model.run(inputs)
 
@@ -148,8 +146,8 @@ def inspect(
     from .runtime.report.inspection import inspect_artifact, inspect_program
 
     chosen = CompileOptions.of(options, choices)
-    if isinstance(path, str | Path) and _is_artifact(path):
-        return inspect_artifact(path, _artifact_target(chosen))
+    if is_artifact(path):
+        return inspect_artifact(path, artifact_target(chosen))
     texts: list[tuple[str, str]] = []
 
     def observe(label: str, at: Program, changed: bool) -> None:
@@ -242,9 +240,9 @@ def repetition(
 
     measured = None if bench is None else layer_seconds(bench)
     chosen = CompileOptions.of(options, choices)
-    if _is_artifact(path):
+    if is_artifact(path):
         found = Artifact.open(path)
-        program = kernel_program(found, found.target(_artifact_target(chosen)))
+        program = kernel_program(found, found.target(artifact_target(chosen)))
     else:
         program, _ = _lowered(path, chosen)
     return report(program, budget, search=NativeSearch, measured=measured, on_layer=on_layer)
@@ -350,8 +348,8 @@ def bench(
         on_progress=on_progress,
     )  # fmt: skip
 
-    if isinstance(path, str | Path) and _is_artifact(path):
-        _refuse_choices(chosen)
+    if is_artifact(path):
+        refuse_choices(chosen)
         if source is None:
             return timed(path)
         made = CompileOptions.from_json(Artifact.open(path).manifest.options)
@@ -400,33 +398,3 @@ def _sorted_out(
             raise InputError(f"{'the output' if path else 'example inputs'}: given twice", hint="leave one of them out")
         output, example_inputs = (value, example_inputs) if path else (output, value)
     return output, example_inputs
-
-
-def _refuse_choices(options: CompileOptions) -> None:
-    """Raises InputError where something was chosen for an artifact, which is compiled already."""
-    if options != DEFAULTS:
-        raise InputError(
-            f"an artifact is compiled already, so this does nothing: {options}", hint="leave it out, or give the model"
-        )
-
-
-def _artifact_target(options: CompileOptions) -> str | None:
-    """The target that was chosen of an artifact, None where none was. Raises InputError for other choices."""
-    _refuse_choices(replace(options, target=DEFAULTS.target))
-    return None if options.target == DEFAULTS.target else options.target
-
-
-def _is_artifact(path: str | Path) -> bool:
-    """By content, not by name: a folder, or a file that begins like a zip. A missing file is judged by its name.
-    PyTorch's zip files are models; those without a graph the import then refuses with a message of its own."""
-    if not isinstance(path, str | os.PathLike):
-        return False
-    path = Path(path)
-    if path.is_dir():
-        return True
-    try:
-        with open(path, "rb") as file:
-            begins = file.read(4) == b"PK\x03\x04" and path.suffix not in (".pt", ".pt2", ".pth", ".npz", ".keras")
-            return begins or path.suffix == SUFFIX
-    except OSError:
-        return path.suffix == SUFFIX

@@ -11,10 +11,11 @@ from ..ir.program import TEXT_FILE, WEIGHTS_FILE, Program
 from ..ir.weights import WeightStore
 from ..passes.pipeline import check_properties, numbered, run_passes
 from ..passes.pipeline_text import parse_pipeline
-from ..runtime.artifact.artifact import SUFFIX, Artifact
+from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.manifest import MANIFEST
 from ..runtime.artifact.stored_ir import read_stages, stage_programs
 from ..runtime.report.inspection import find_stages
+from .artifacts import is_artifact
 from .backend import only_variant
 from .backends import find_backend
 from .compile import stages_of
@@ -64,7 +65,7 @@ def run_opt(
 def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | None = None) -> Program:
     """The program of a model, an .mlir file, a folder of `--dump-ir` or, after a pass, of an artifact: for the target
     of the options where it has that, else for its best. Raises TercetError where it cannot be read."""
-    if path.suffix == SUFFIX or (path / MANIFEST).exists():
+    if (path / MANIFEST).exists() if path.is_dir() else is_artifact(path):
         refuse_sizes(options, str(path))
         artifact = Artifact.open(path)
         stages = read_stages(artifact, options.target if options.target in artifact.manifest.target_names else None)

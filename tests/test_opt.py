@@ -92,6 +92,11 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         read_program(tmp_path / "p.mlir", CompileOptions(batch=1))
 
 
+def test_an_artifact_is_known_by_its_content(dumps: Path, tmp_path: Path) -> None:
+    (tmp_path / "renamed.bin").write_bytes((dumps.parent / "d.tercet").read_bytes())
+    assert read_program(tmp_path / "renamed.bin").text() == read_program(dumps.parent / "d.tercet").text()
+
+
 def test_contracts_hold_on_the_way_and_wrong_ones_are_seen() -> None:
     program = Program.new("relu", [Port("x", tensor_type((1, 3), f32), np.dtype(np.float32))])
     relu = ReluOp.make(program.block.args[0])
