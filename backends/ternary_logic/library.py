@@ -1,0 +1,94 @@
+"""Reads cell libraries: those in cells/, and files of one's own."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from ...ir.errors import InputError
+from .cell import Cell, Library, Source
+from .functions import DIGITS, Digits, Function
+from .netlist import Builder
+from .schema import CELL, LIBRARY, SOURCE, checked
+from .simulate import check_cells
+
+SHIPPED = Path(__file__).with_name("cells")
+DEFAULT, DEFAULT_BINARY = "cntfet32-static", "nangate45-like"
+
+
+def shipped() -> list[str]:
+    """The names of the libraries that come with tercet."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+@lru_cache
+def read_library(name: str | Path = DEFAULT) -> Library:
+    """A library by its name, or from a file of one's own (.toml).
+
+    Raises InputError for an unknown name, a file that cannot be read, and for what is wrong in it, field by field.
+    """
+    path = SHIPPED / f"{name}.toml" if str(name) in shipped() else Path(name)
+    if path.suffix != ".toml":
+        raise InputError(f"no cell library '{name}'", hint=f"have: {', '.join(shipped())}; or give a .toml file")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the cell library: {error}", where=str(path)) from error
+    return _library(data, str(path))
+
+
+def _library(data: object, where: str) -> Library:
+    top = checked(data, LIBRARY, where)
+    sources = {
+        name: Source(**checked(each, SOURCE, f"{where}: sources.{name}")) for name, each in top["sources"].items()
+    }
+    if top["digits"] not in DIGITS:
+        raise InputError(f"digits: expected one of {', '.join(DIGITS)}, got '{top['digits']}'", where=where)
+    digits = DIGITS[top["digits"]]
+    cells = dict(_inherited(top, digits, where))
+    for name, each in top["cells"].items():
+        cells[name] = _cell(name, each, digits, sources, f"{where}: cells.{name}")
+    library = Library(
+        top["name"], top["title"], digits, top["technology"], top["inverters"], top.get("supply"), cells
+    )  # fmt: skip
+    for cell in library.cells.values():
+        _check_built(library, cell, f"{where}: cells.{cell.name}")
+    return library
+
+
+def _inherited(top: Mapping[str, object], digits: Digits, where: str) -> Iterator[tuple[str, Cell]]:
+    """The cells of the library that this one extends, but for those it drops."""
+    if "extends" not in top:
+        return
+    base, drops = read_library(str(top["extends"])), top.get("drops", [])
+    assert isinstance(drops, list)
+    if base.digits != digits:
+        raise InputError(f"extends: '{base.name}' is {base.digits.name}, this library {digits.name}", where=where)
+    if unknown := [name for name in drops if name not in base.cells]:
+        raise InputError(f"drops: '{base.name}' has no cell {', '.join(unknown)}", where=where)
+    yield from ((name, cell) for name, cell in base.cells.items() if name not in drops)
+
+
+def _cell(name: str, data: object, digits: Digits, sources: Mapping[str, Source], where: str) -> Cell:
+    fields = checked(data, CELL, where)
+    outputs = {}
+    for output, text in fields.pop("outputs").items():
+        try:
+            outputs[output] = Function.parse(digits, text)
+        except ValueError as error:
+            raise InputError(f"outputs.{output}: {error}", where=where) from error
+    if len({function.inputs for function in outputs.values()}) != 1:
+        raise InputError("outputs: expected one or more, all of the same inputs", where=where)
+    source = fields.pop("source")
+    if source not in sources:
+        raise InputError(f"source: expected one of {', '.join(sources)}, got '{source}'", where=where)
+    fields["built"] = tuple(fields.get("built", ()))
+    return Cell(name=name, outputs=outputs, source=sources[source], **fields)
+
+
+def _check_built(library: Library, cell: Cell, where: str) -> None:
+    """Whether the cells that a cell is said to be built from do the same, for all inputs."""
+    if cell.built and (problem := check_cells(Builder(library), cell)):
+        raise InputError(f"built: {problem}", where=where)
