@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell, Library
-from .functions import Function
 
 Nets: TypeAlias = "NDArray[np.int32]"
 """Numbers of wires, in any shape. The first `radix` wires are the constants, in ascending order."""
@@ -122,16 +121,6 @@ class Builder:
             flat = np.stack([pin.ravel() for pin in pins]).astype(np.int32)
             self.blocks.append(Block(cell, flat, outputs.reshape(len(outputs), -1)))
         return tuple(outputs)
-
-    def named(self, name: str, *inputs: Nets) -> tuple[Nets, ...]:
-        return self.gate(self.library.cells[name], *inputs)
-
-    def cell(self, *functions: Function) -> Cell:
-        """The library's cell for some outputs. Raises KeyError where it has none."""
-        found = self.library.find(*functions)
-        if found is None:
-            raise KeyError(f"{self.library.name} has no cell for {' and '.join(map(str, functions))}")
-        return found
 
     def finish(self) -> Netlist:
         return Netlist(self.library, self.wires, list(self.blocks), dict(self.inputs), dict(self.outputs))

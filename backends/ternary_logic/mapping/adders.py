@@ -6,6 +6,7 @@ import numpy as np
 
 from ..functions import Digits, Function, adder, sum_and_carry
 from ..netlist import Builder, Nets
+from ..synthesis import gates
 from .words import Terms, Word, places
 
 
@@ -22,7 +23,6 @@ def add_up(builder: Builder, terms: Terms) -> Word:
     columns = [terms.columns[i] if i < len(terms.columns) else None for i in range(count)]
     shape = terms.columns[0].shape[1:]
     nets = np.empty((count, *shape), np.int32)
-    full, half = builder.cell(*adder(digits, 3)), builder.cell(*adder(digits, 2))
     for place in range(count):
         have = columns[place]
         column = np.empty((0, *shape), np.int32) if have is None else have
@@ -30,11 +30,11 @@ def add_up(builder: Builder, terms: Terms) -> Word:
         while len(column) > 2:
             thirds = len(column) // 3
             first, second, third = column[: 3 * thirds].reshape(3, thirds, *shape)
-            stay, carry = builder.gate(full, first, second, third)
+            stay, carry = full_adder(builder, first, second, third)
             column = np.concatenate([column[3 * thirds :], stay])
             carries.append(carry)
         if len(column) == 2 and not offset[place]:
-            stay, carry = builder.gate(half, column[0], column[1])
+            stay, carry = half_adder(builder, column[0], column[1])
             carries.append(carry[None])
             nets[place] = stay
         else:
@@ -66,12 +66,25 @@ def _with_digit(builder: Builder, column: Nets, digit: int) -> tuple[Nets, Nets 
         Function.tabulate(digits, len(column), lambda *values, i=i: sum_and_carry(digits, sum(values) + digit)[i])
         for i in (0, 1)
     )
-    return _function(builder, stay, column), _function(builder, carry, column)
+    return gates(builder, stay, *column), gates(builder, carry, *column)
 
 
-def _function(builder: Builder, function: Function, column: Nets) -> Nets:
-    """A gate of one output, or the wire itself where the function does nothing."""
-    if function == Function.tabulate(function.digits, 1, lambda a: a):
-        return column[0]
-    (result,) = builder.gate(builder.cell(function), *column)
-    return result
+def half_adder(builder: Builder, a: Nets, b: Nets) -> tuple[Nets, Nets]:
+    """Sum and carry: one cell where the library has it."""
+    functions = adder(builder.library.digits, 2)
+    if (cell := builder.library.find(*functions)) is not None:
+        stay, carry = builder.gate(cell, a, b)
+        return stay, carry
+    return gates(builder, functions[0], a, b), gates(builder, functions[1], a, b)
+
+
+def full_adder(builder: Builder, a: Nets, b: Nets, c: Nets) -> tuple[Nets, Nets]:
+    """Sum and carry: one cell where the library has it, else two half adders, whose carries add up to a digit."""
+    digits = builder.library.digits
+    if (cell := builder.library.find(*adder(digits, 3))) is not None:
+        stay, carry = builder.gate(cell, a, b, c)
+        return stay, carry
+    stay, first = half_adder(builder, a, b)
+    stay, second = half_adder(builder, stay, c)
+    low, high = digits.low, digits.values[-1]
+    return stay, gates(builder, Function.tabulate(digits, 2, lambda x, y: min(max(x + y, low), high)), first, second)

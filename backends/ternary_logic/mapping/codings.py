@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..functions import BALANCED, BINARY, Digits, Function, negation, signed_product
 from ..netlist import Builder, Nets
+from ..synthesis import gates
 from .words import Terms
 
 
@@ -52,11 +53,11 @@ class Balanced:
         return np.asarray(values, np.int8)[None]
 
     def products(self, builder: Builder, a: Nets, b: Nets) -> Terms:
-        (product,) = builder.gate(builder.cell(signed_product(self.digits)), a[0], b[0])
+        product = gates(builder, signed_product(self.digits), a[0], b[0])
         return Terms([product], 0, -len(product), len(product))
 
     def weighted(self, builder: Builder, a: Nets, weights: NDArray[np.integer]) -> Terms:
-        (minus,) = builder.gate(builder.cell(negation(self.digits)), a[0][weights < 0])
+        minus = gates(builder, negation(self.digits), a[0][weights < 0])
         terms = np.concatenate([a[0][weights > 0], minus])
         return Terms([terms], 0, -len(terms), len(terms))
 
@@ -86,15 +87,14 @@ class SignPair:
         return np.stack([np.asarray(values) < 0, np.asarray(values) > 0]).astype(np.int8)
 
     def products(self, builder: Builder, a: Nets, b: Nets) -> Terms:
-        cell, inverter = builder.cell(AND_OR_NOT), builder.cell(NOT)
-        (not_pos,) = builder.gate(cell, a[1], b[1], a[0], b[0])
-        (not_neg,) = builder.gate(cell, a[1], b[0], a[0], b[1])
-        (pos,) = builder.gate(inverter, not_pos)
+        not_pos = gates(builder, AND_OR_NOT, a[1], b[1], a[0], b[0])
+        not_neg = gates(builder, AND_OR_NOT, a[1], b[0], a[0], b[1])
+        pos = gates(builder, NOT, not_pos)
         return self._difference(pos, not_neg)
 
     def weighted(self, builder: Builder, a: Nets, weights: NDArray[np.integer]) -> Terms:
         neg, pos = (np.concatenate([a[i][weights > 0], a[1 - i][weights < 0]]) for i in (0, 1))
-        (not_neg,) = builder.gate(builder.cell(NOT), neg)
+        not_neg = gates(builder, NOT, neg)
         return self._difference(pos, not_neg)
 
     @staticmethod
@@ -115,11 +115,11 @@ class Sign:
         return (np.asarray(values) > 0).astype(np.int8)[None]
 
     def products(self, builder: Builder, a: Nets, b: Nets) -> Terms:
-        (same,) = builder.gate(builder.cell(XNOR), a[0], b[0])
+        same = gates(builder, XNOR, a[0], b[0])
         return self._twice(same)
 
     def weighted(self, builder: Builder, a: Nets, weights: NDArray[np.integer]) -> Terms:
-        (minus,) = builder.gate(builder.cell(NOT), a[0][weights < 0])
+        minus = gates(builder, NOT, a[0][weights < 0])
         return self._twice(np.concatenate([a[0][weights > 0], minus]))
 
     @staticmethod
