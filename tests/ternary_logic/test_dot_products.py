@@ -12,40 +12,41 @@ from numpy.typing import NDArray
 
 from tercet.backends.ternary_logic.functions import BALANCED, BINARY, UNBALANCED, Digits
 from tercet.backends.ternary_logic.library import read_library
-from tercet.backends.ternary_logic.mapping.codings import CODINGS
 from tercet.backends.ternary_logic.mapping.dot import dot_product
-from tercet.backends.ternary_logic.mapping.words import Terms, Word, places
+from tercet.backends.ternary_logic.mapping.numbers import Terms, places, positional, sign, sign_pair
 from tercet.backends.ternary_logic.netlist import Netlist
 from tercet.backends.ternary_logic.simulate import every_vector, simulate
 
+FORMS = {"balanced ternary": positional(BALANCED, -1, 1), "{neg, pos}": sign_pair(), "sign": sign()}
+VALUES = {"balanced ternary": (-1, 0, 1), "{neg, pos}": (-1, 0, 1), "sign": (-1, 1)}
 LIBRARIES = {"balanced ternary": "cntfet32-static", "{neg, pos}": "nangate45-like", "sign": "nangate45-like"}
 
 
 def netlist_of(coding: str, terms: int, weights: NDArray[np.integer] | None = None, library: str = "") -> Netlist:
     """A netlist that gives numpy's results for random and extreme operands."""
-    code, cells = CODINGS[coding], read_library(library or LIBRARIES[coding])
-    netlist, word = dot_product(cells, code, terms, weights)
+    form, cells = FORMS[coding], read_library(library or LIBRARIES[coding])
+    netlist, total = dot_product(cells, form, terms, weights)
     rng = np.random.default_rng(terms)
-    a, b = rng.choice(code.values, (2, terms, 4096))
+    a, b = rng.choice(VALUES[coding], (2, terms, 4096))
     for i, (first, second) in enumerate(((1, 1), (1, -1), (-1, -1))):
         a[:, i], b[:, i] = first, second
     signs = np.sign(weights) if weights is not None else b[:, 3]
     a[:, 3] = np.where(signs == 0, a[:, 3], signs)
     a[:, 4] = -a[:, 3]
-    feeds = {"a": code.encode(a)} | ({"b": code.encode(b)} if weights is None else {})
-    have = word.decode(cells.digits, simulate(netlist, feeds)["y"])
+    feeds = {"a": form.encode(a)} | ({"b": form.encode(b)} if weights is None else {})
+    have = total.decode(simulate(netlist, feeds)["y"])
     np.testing.assert_array_equal(have, (a * (b if weights is None else weights[:, None])).sum(0))
-    assert have.min() >= word.low and have.max() <= word.high
+    assert have.min() >= total.low and have.max() <= total.high
     return netlist
 
 
-@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("coding", FORMS)
 @pytest.mark.parametrize("terms", [*range(1, 15), 26, 27, 28, 100, 364])
 def test_as_numpy(coding: str, terms: int) -> None:
     netlist_of(coding, terms)
     rng = np.random.default_rng(terms)
     netlist_of(coding, terms, rng.choice([-1, 1], terms))
-    if 0 in CODINGS[coding].values:
+    if 0 in VALUES[coding]:
         weights = rng.choice([-1, 0, 1], terms)
         weights[0] = 1
         netlist_of(coding, terms, weights)
@@ -91,8 +92,10 @@ def test_places_are_enough_and_not_too_many(digits: Digits, low: int, span: int)
     count = places(digits, low, high)
 
     def reached(count: int) -> set[int]:
-        word = Word(np.zeros((count, 1), np.int32), low, high)
-        return set(word.decode(digits, every_vector(digits, count)).tolist()) if count else {0}
+        weights = [digits.radix**place for place in range(count)]
+        if digits == BINARY and low < 0 and weights:
+            weights[-1] *= -1
+        return set((np.array(weights, np.int64) @ every_vector(digits, count)).tolist()) if count else {0}
 
     numbers = set(range(low, high + 1)) if span < 50 else {low, high}
     if digits.radix**count <= 3**7:
@@ -103,11 +106,11 @@ def test_sums_of_nothing_and_wrong_cells() -> None:
     with pytest.raises(ValueError, match="nothing to add"):
         Terms.join([])
     with pytest.raises(ValueError, match="sign needs binary cells, lee2019 has balanced ternary"):
-        dot_product(read_library("lee2019"), CODINGS["sign"], 4)
+        dot_product(read_library("lee2019"), FORMS["sign"], 4)
 
 
 @pytest.mark.parametrize("missing", [("FA",), ("FA", "HA"), ("FA", "HA", "MUL", "SUM", "CARRY", "ANY")], ids=str)
-@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("coding", FORMS)
 def test_cells_that_are_missing_are_made_of_others(missing: tuple[str, ...], coding: str, tmp_path: Path) -> None:
     base = LIBRARIES[coding]
     drops = [name for name in missing if name in read_library(base).cells]

@@ -1,25 +1,26 @@
-"""Trees of adders: sums become words, three digits of a place at a time."""
+"""Trees of adders: sums become numbers, three digits of a place at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..functions import Digits, Function, adder, sum_and_carry
+from ..functions import Function, adder, sum_and_carry
 from ..netlist import Builder, Nets
 from ..synthesis import gates
-from .words import Terms, Word, places
+from .numbers import Number, Terms, digits_of, positional
 
 
-def add_up(builder: Builder, terms: Terms) -> Word:
-    """The word of a sum. A full adder takes three digits of a place and leaves one there and one in the next; a half
-    adder takes the last two. Digits of the offset become part of the last adder of their place.
+def add_up(builder: Builder, terms: Terms) -> Number:
+    """The number that a sum is. A full adder takes three digits of a place and leaves one there and one in the next; a
+    half adder takes the last two. Digits of the offset become part of the last adder of their place.
 
     Carries out of the last place are dropped: the whole sum is known to fit, so they add up to nothing (balanced), or
     to a multiple of what two's complement counts to.
     """
     digits = builder.library.digits
-    count = places(digits, terms.low, terms.high)
-    offset = _offset_digits(digits, terms.offset, count)
+    form = positional(digits, terms.low, terms.high)
+    count = form.wires
+    offset = digits_of(digits, np.array(terms.offset), count).tolist()
     columns = [terms.columns[i] if i < len(terms.columns) else None for i in range(count)]
     shape = terms.columns[0].shape[1:]
     nets = np.empty((count, *shape), np.int32)
@@ -38,25 +39,17 @@ def add_up(builder: Builder, terms: Terms) -> Word:
             carries.append(carry[None])
             nets[place] = stay
         else:
-            nets[place], carry = _with_digit(builder, column, offset[place])
+            nets[place], carry = _with_digit(builder, column, offset[place], last=place + 1 == count)
             carries += [] if carry is None else [carry[None]]
         if carries and place + 1 < count:
             below = columns[place + 1]
             columns[place + 1] = np.concatenate([*([] if below is None else [below]), *carries])
-    return Word(nets, terms.low, terms.high)
+    return Number(nets, form)
 
 
-def _offset_digits(digits: Digits, offset: int, count: int) -> list[int]:
-    """The digits of a constant, those beyond the last place dropped."""
-    found = []
-    for _ in range(count):
-        digit, offset = sum_and_carry(digits, offset)
-        found.append(digit)
-    return found
-
-
-def _with_digit(builder: Builder, column: Nets, digit: int) -> tuple[Nets, Nets | None]:
-    """Two digits at most and a constant one: the digit that stays, and the one that is carried (None: 0)."""
+def _with_digit(builder: Builder, column: Nets, digit: int, *, last: bool) -> tuple[Nets, Nets | None]:
+    """Two digits at most and a constant one: the digit that stays, and the one that is carried, or None where that is 0,
+    or of no use in the last place."""
     digits = builder.library.digits
     if not len(column):
         return np.broadcast_to(builder.constant(digit), column.shape[1:]), None
@@ -66,7 +59,7 @@ def _with_digit(builder: Builder, column: Nets, digit: int) -> tuple[Nets, Nets 
         Function.tabulate(digits, len(column), lambda *values, i=i: sum_and_carry(digits, sum(values) + digit)[i])
         for i in (0, 1)
     )
-    return gates(builder, stay, *column), gates(builder, carry, *column)
+    return gates(builder, stay, *column), None if last else gates(builder, carry, *column)
 
 
 def half_adder(builder: Builder, a: Nets, b: Nets) -> tuple[Nets, Nets]:

@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 from ..cell import Library
 from ..netlist import Builder, Netlist
 from .adders import add_up
-from .codings import Coding
-from .words import Word
+from .numbers import Form, Number, weighted
+from .products import products
 
 
 def dot_product(
-    library: Library, coding: Coding, terms: int, weights: NDArray[np.integer] | None = None
-) -> tuple[Netlist, Word]:
-    """The sum of a[i] * b[i], or of a[i] * weights[i] for fixed weights. Inputs `a` and `b`: [wires, terms]; output
-    `y`: the word's wires.
+    library: Library, form: Form, terms: int, weights: NDArray[np.integer] | None = None
+) -> tuple[Netlist, Form]:
+    """The sum of a[i] * b[i], or of a[i] * weights[i] for fixed weights, and the form of the result. Inputs `a` and
+    `b`: [wires, terms] of a form; output `y`.
 
-    Raises ValueError where coding and library have other digits, or nothing is to be added.
+    Raises ValueError where form and library have other digits, and for products that are not known.
     """
-    if coding.digits != library.digits:
-        raise ValueError(f"{coding.name} needs {coding.digits.name} cells, {library.name} has {library.digits.name}")
+    if form.digits != library.digits:
+        raise ValueError(f"{form.name} needs {form.digits.name} cells, {library.name} has {library.digits.name}")
     builder = Builder(library)
-    a = builder.input("a", coding.wires, terms)
+    a = Number(builder.input("a", form.wires, terms), form)
     if weights is None:
-        sums = coding.products(builder, a, builder.input("b", coding.wires, terms))
+        sums = products(builder, a, Number(builder.input("b", form.wires, terms), form))
     else:
-        sums = coding.weighted(builder, a, weights)
-    word = add_up(builder, sums)
-    builder.output("y", word.nets)
-    return builder.finish(), word
+        sums = weighted(builder, a, weights)
+    total = add_up(builder, sums)
+    builder.output("y", total.nets)
+    return builder.finish(), total.form
