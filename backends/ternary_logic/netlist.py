@@ -96,6 +96,7 @@ class Builder:
     blocks: list[Block] = field(default_factory=list)
     inputs: dict[str, Nets] = field(default_factory=dict)
     outputs: dict[str, Nets] = field(default_factory=dict)
+    _unary: dict[str, Nets] = field(default_factory=dict)  # by cell: the gate's output for each wire, or -1
 
     def __post_init__(self) -> None:
         self.wires = self.library.digits.radix
@@ -112,15 +113,29 @@ class Builder:
         self.outputs[name] = np.asarray(nets, np.int32)
 
     def gate(self, cell: Cell, *inputs: Nets) -> tuple[Nets, ...]:
-        """Gates of one kind, a wire for each output of each of them. inputs: broadcast against each other."""
+        """Gates of one kind, a wire for each output of each of them. inputs: broadcast against each other. A wire has
+        one inverter of a kind, however many read it."""
         if len(inputs) != cell.inputs:
             raise ValueError(f"{cell.name} has {cell.inputs} inputs, got {len(inputs)}")
+        if cell.inputs == len(cell.outputs) == 1:
+            return (self._shared(cell, inputs[0]),)
         pins = np.broadcast_arrays(*inputs)
         outputs = self._new(len(cell.outputs), *pins[0].shape)
         if outputs.size:
             flat = np.stack([pin.ravel() for pin in pins]).astype(np.int32)
             self.blocks.append(Block(cell, flat, outputs.reshape(len(outputs), -1)))
         return tuple(outputs)
+
+    def _shared(self, cell: Cell, nets: Nets) -> Nets:
+        known = self._unary.get(cell.name, np.empty(0, np.int32))
+        if len(known) < self.wires:
+            more = np.full(max(self.wires, 2 * len(known)) - len(known), -1, np.int32)
+            self._unary[cell.name] = known = np.concatenate([known, more])
+        new = np.unique(nets[known[nets] < 0])
+        if new.size:
+            known[new] = self._new(len(new))
+            self.blocks.append(Block(cell, new[None], known[new][None]))
+        return known[nets]
 
     def finish(self) -> Netlist:
         return Netlist(self.library, self.wires, list(self.blocks), dict(self.inputs), dict(self.outputs))

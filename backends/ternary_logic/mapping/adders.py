@@ -48,8 +48,8 @@ def add_up(builder: Builder, terms: Terms) -> Number:
 
 
 def _with_digit(builder: Builder, column: Nets, digit: int, *, last: bool) -> tuple[Nets, Nets | None]:
-    """Two digits at most and a constant one: the digit that stays, and the one that is carried, or None where that is 0,
-    or of no use in the last place."""
+    """Two digits at most and a constant one: the digit that stays, and the carry, or None where that is 0 or of no use
+    in the last place."""
     digits = builder.library.digits
     if not len(column):
         return np.broadcast_to(builder.constant(digit), column.shape[1:]), None

@@ -32,6 +32,10 @@ class Form:
         """The numbers [*shape] of the wires' digits [wires, *shape]."""
         return np.tensordot(np.array(self.weights, np.int64), values.astype(np.int64), 1) + self.offset
 
+    def holds(self, number: int) -> bool:
+        """Whether it has a form: 0 is no sign."""
+        return self.low <= number <= self.high and (self.weights != (2,) or number != 0)
+
     def encode(self, numbers: NDArray[np.integer]) -> NDArray[np.int8]:
         """The wires' digits [wires, *shape] of numbers [*shape]. Raises ValueError for those out of range."""
         numbers = np.asarray(numbers, np.int64)

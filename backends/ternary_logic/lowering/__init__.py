@@ -1,0 +1,1 @@
+"""From programs of `tn` to netlists: what each operation on integers is in gates."""

@@ -1,0 +1,106 @@
+"""Convolutions, matrix products and sums: a tree of adders for each output channel, for all pixels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ....ir.tn.elementwise import AddOp, SubOp
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.types import shape_of
+from ..mapping.numbers import Number, Terms, weighted
+from .rules import Context, NotMappedError, Operand, constant, gates_of, on_wires
+
+
+@gates_of(ConvOp)
+def conv(context: Context, op: ConvOp, x: Operand, w: Operand, bias: Operand | None = None) -> Number:
+    maps, weights = on_wires(x, "a map"), constant(w, "weights")
+    offsets = np.zeros(len(weights), np.int64) if bias is None else constant(bias, "a bias")
+    windows = windows_of(context, maps, op.get("pads"), weights.shape[2:], op.get("strides"), op.get("dilations"))
+    wires, samples, channels, *sizes = windows.nets.shape[: -len(op.get("strides"))]
+    pixels, group, outputs = samples * prod(sizes), op.get("group"), len(weights)
+    # [wires, N, C, *S', *K] -> [wires, C, pixels, taps] -> [wires, group, C / group * taps, pixels]
+    nets = np.moveaxis(windows.nets, 1, 2).reshape(wires, channels, pixels, -1)
+    nets = np.moveaxis(nets, 3, 2).reshape(wires, group, -1, pixels)
+    rows = [Number(nets[:, o // (outputs // group)], maps.form) for o in range(outputs)]
+    sums = products(context, op, rows, weights.reshape(outputs, -1), offsets)
+    shaped = sums.nets.reshape(sums.form.wires, outputs, samples, *sizes)
+    return replace(sums, nets=np.moveaxis(shaped, 1, 2))
+
+
+def windows_of(
+    context: Context, maps: Number, pads: Sequence[int], kernel: Sequence[int], strides: Sequence[int],
+    dilations: Sequence[int], border: int = 0,
+) -> Number:  # fmt: skip
+    """What each output pixel sees: wires [wires, N, C, *S', *K] of maps [wires, N, C, *S], padded with a number."""
+    rank = len(kernel)
+    margin = [(0, 0)] * 2 + list(zip(pads[:rank], pads[rank:], strict=True))
+    if any(pads):
+        try:
+            digits = maps.form.encode(np.array(border))
+        except ValueError as error:
+            raise NotMappedError(f"a border of {border} around {maps.form.name}") from error
+        wires = context.builder.constant(digits)
+        nets = np.stack([np.pad(n, margin, constant_values=w) for n, w in zip(maps.nets, wires, strict=True)])
+    else:
+        nets = maps.nets
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    windows = sliding_window_view(nets, reach, axis=tuple(range(3, 3 + rank)))
+    steps = [slice(None)] * 3 + [slice(None, None, s) for s in strides] + [slice(None, None, d) for d in dilations]
+    return Number(windows[tuple(steps)], maps.form)
+
+
+def products(
+    context: Context, op: ConvOp | MatMulOp, rows: Sequence[Number], weights: NDArray[np.integer],
+    offsets: NDArray[np.integer],
+) -> Number:  # fmt: skip
+    """For each output channel its weights [terms] times what it sees, [wires, terms, pixels]. Returns numbers of wires
+    [wires, channels, pixels]."""
+    form, found = context.form_of(op), []
+    for seen, row, offset in zip(rows, weights, offsets.tolist(), strict=True):
+        sums = weighted(context.builder, seen, row)
+        shifted = Terms(sums.columns, sums.offset + offset, sums.low + offset, sums.high + offset)
+        found.append(context.number(shifted, form).nets)
+    return Number(np.stack(found, axis=1), form)
+
+
+@gates_of(MatMulOp)
+def matmul(context: Context, op: MatMulOp, a: Operand, b: Operand) -> Number:
+    maps, weights = on_wires(a, "a left operand"), constant(b, "a right operand")
+    if weights.ndim != 2 or len(shape_of(op.y)) < 2:
+        raise NotMappedError(f"a product with weights of shape {list(weights.shape)}")
+    nets = np.moveaxis(maps.nets.reshape(maps.form.wires, -1, len(weights)), 1, 2)
+    rows = [Number(nets, maps.form)] * weights.shape[1]
+    sums = products(context, op, rows, weights.T, np.zeros(weights.shape[1], np.int64))
+    return replace(sums, nets=np.moveaxis(sums.nets, 1, 2).reshape(sums.form.wires, *shape_of(op.y)))
+
+
+@gates_of(AddOp, SubOp)
+def add(context: Context, op: AddOp | SubOp, a: Operand, b: Operand) -> Number:
+    shape, form = shape_of(op.results[0]), context.form_of(op)
+    signs = (1, -1 if isinstance(op, SubOp) else 1)
+    maps = [(x, sign) for x, sign in zip((a, b), signs, strict=True) if isinstance(x, Number)]
+    offsets = np.zeros(shape, np.int64)
+    for x, sign in zip((a, b), signs, strict=True):
+        offsets = offsets if isinstance(x, Number) else offsets + sign * x
+    nets = np.empty((form.wires, *shape), np.int32)
+    for offset in np.unique(offsets).tolist():
+        at = offsets == offset
+        parts = [
+            weighted(context.builder, Number(_broadcast(x, shape)[:, None, at], x.form), np.array([sign]))
+            for x, sign in maps
+        ]
+        sums = Terms.join(parts)
+        shifted = Terms(sums.columns, sums.offset + offset, sums.low + offset, sums.high + offset)
+        nets[:, at] = context.number(shifted, form).nets
+    return Number(nets, form)
+
+
+def _broadcast(x: Number, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    aligned = x.nets.reshape(x.form.wires, *[1] * (len(shape) - x.nets.ndim + 1), *x.nets.shape[1:])
+    return np.broadcast_to(aligned, (x.form.wires, *shape))

@@ -1,0 +1,100 @@
+"""The table from operation class to gates, filled by the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.ir import Operation
+
+from ....ir.operation import TensorOperation
+from ....ir.types import element_of
+from ..mapping.adders import add_up
+from ..mapping.choices import levels
+from ..mapping.numbers import Form, Number, Terms, positional, weighted
+from ..mapping.thresholds import at_least
+from ..netlist import Builder, Nets
+from .coding import Coding
+
+Operand: TypeAlias = "Number | np.ndarray"
+"""A map on wires, [wires, *shape], or a constant."""
+
+
+class NotMappedError(Exception):
+    """An operation has no form in gates; raised before its first one. The text says why."""
+
+
+class Context:
+    """Where gates go, and how numbers lie on wires."""
+
+    def __init__(self, builder: Builder, coding: Coding) -> None:
+        self.builder, self.coding = builder, coding
+
+    def form_of(self, op: Operation) -> Form:
+        """The form of an operation's result."""
+        return self.coding.form(element_of(op.results[0]))
+
+    def number(self, sums: Terms, form: Form) -> Number:
+        """A sum in a form that holds it. Places beyond those that the sum needs are constants, or copies of the highest
+        bit of two's complement; a form without places is found by comparing."""
+        low, high = max(sums.low, form.low), min(sums.high, form.high)
+        total = add_up(self.builder, Terms(sums.columns, sums.offset, low, high))
+        if form == total.form:
+            return total
+        if form != positional(form.digits, form.low, form.high):
+            values = [value for value in range(form.low, form.high + 1) if form.holds(value)]
+            answers = [self.at_least(total, value) for value in values[1:]]
+            return levels(self.builder, answers, values, form, total.nets.shape[1:])
+        more = form.wires - total.form.wires
+        signed = total.form.weights and total.form.weights[-1] < 0
+        filler = total.nets[-1] if signed else np.broadcast_to(self.builder.constant(0), total.nets.shape[1:])
+        return Number(np.concatenate([total.nets, *[filler[None]] * more]), form)
+
+    def at_least(self, number: Number, bound: int) -> Nets:
+        """Whether numbers are a bound or more."""
+        (answer,) = at_least(self.builder, Number(number.nets[:, None], number.form), np.array([bound]))
+        return answer
+
+    def on_wires(self, operand: Operand, form: Form) -> Number:
+        """An operand in a form: constants become constant wires."""
+        if isinstance(operand, Number):
+            if operand.form == form:
+                return operand
+            return self.number(weighted(self.builder, _one_term(operand), np.ones(1, np.int64)), form)
+        return Number(self.builder.constant(form.encode(operand)), form)
+
+
+def _one_term(number: Number) -> Number:
+    return Number(number.nets[:, None], number.form)
+
+
+Rule: TypeAlias = Callable[..., Number]
+"""Called with the context, the operation and its operands. Raises NotMappedError."""
+
+RULES: dict[type[Operation], Rule] = {}
+
+
+def gates_of(*kinds: type[TensorOperation]) -> Callable[[Rule], Any]:
+    """Registers a function as the gates of operation classes."""
+
+    def register(rule: Rule) -> Rule:
+        for kind in kinds:
+            RULES[kind] = rule
+        return rule
+
+    return register
+
+
+def constant(operand: Operand, what: str) -> np.ndarray:
+    """A constant operand. Raises NotMappedError for a map."""
+    if isinstance(operand, Number):
+        raise NotMappedError(f"{what} that is computed")
+    return operand
+
+
+def on_wires(operand: Operand, what: str) -> Number:
+    """A map. Raises NotMappedError for a constant."""
+    if not isinstance(operand, Number):
+        raise NotMappedError(f"{what} that is constant")
+    return operand
