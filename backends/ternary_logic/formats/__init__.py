@@ -1,0 +1,1 @@
+"""Netlists as files that other tools read."""

@@ -1,0 +1,126 @@
+"""Structural Verilog: a module of cell instances, the cells' own modules, and a test bench with vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cell import Cell, Library
+from ..netlist import Netlist, Nets
+from .bits import PINS, bits_of, lines_of, rows, width
+
+CODE = "// A trit is two wires {neg, pos}: 10 is -1, 00 is 0, 01 is 1."
+
+
+def module(netlist: Netlist, name: str, about: str = "") -> Iterator[str]:
+    """The lines of the netlist's module. Ports are vectors of all wires of a name, the first wire lowest.
+
+    name: of the module, an identifier. about: a line of comment on where it comes from.
+    """
+    digits = netlist.library.digits
+    size = width(digits)
+    yield from [f"// {_line(about)}"] if about else []
+    yield from [CODE] if size == 2 else []
+    ports = [*netlist.inputs, *netlist.outputs]
+    yield f"module {name}({', '.join(ports)});"
+    for word, nets in (("input", netlist.inputs), ("output", netlist.outputs)):
+        yield from (f"  {word} [{size * wires.size - 1}:0] {port};" for port, wires in nets.items() if wires.size)
+    yield f"  wire {_range(size)}{', '.join(f'n{wire}' for wire in range(digits.radix))};"
+    for wire, value in enumerate(digits.values):
+        yield f"  assign n{wire} = {size}'b{bits_of(digits, value)};"
+    for port, wires in netlist.inputs.items():
+        for i, wire in enumerate(wires.ravel().tolist()):
+            yield f"  wire {_range(size)}n{wire} = {port}{_part(size, i)};"
+    for block in netlist.blocks:
+        yield from _instances(block.cell, block.inputs, block.outputs, size)
+    for port, wires in netlist.outputs.items():
+        yield from (f"  assign {port}{_part(size, i)} = n{wire};" for i, wire in enumerate(wires.ravel().tolist()))
+    yield "endmodule"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _range(size: int) -> str:
+    return f"[{size - 1}:0] " if size > 1 else ""
+
+
+def _part(size: int, i: int) -> str:
+    return f"[{i}]" if size == 1 else f"[{size * i + size - 1}:{size * i}]"
+
+
+def _instances(cell: Cell, inputs: Nets, outputs: Nets, size: int) -> Iterator[str]:
+    for pins, results in zip(inputs.T.tolist(), outputs.T.tolist(), strict=True):
+        yield f"  wire {_range(size)}{', '.join(f'n{wire}' for wire in results)};"
+        given = zip([*PINS[: cell.inputs], *cell.outputs], [*pins, *results], strict=True)
+        yield f"  {cell.name} g{results[0]}({', '.join(f'.{pin}(n{wire})' for pin, wire in given)});"
+
+
+def cells(library: Library) -> Iterator[str]:
+    """The lines of a library's cells as modules: truth tables."""
+    size = width(library.digits)
+    yield f"// Cells of {library.name}: {library.title}."
+    yield from [CODE] if size == 2 else []
+    for cell in library.cells.values():
+        pins = list(PINS[: cell.inputs])
+        yield f"// {cell.transistors} transistors, {cell.inverters} more of inverters: {_line(cell.source.citation)}"
+        yield f"module {cell.name}({', '.join([*pins, *cell.outputs])});"
+        yield f"  input {_range(size)}{', '.join(pins)};"
+        yield f"  output reg {_range(size)}{', '.join(cell.outputs)};"
+        for output in cell.outputs:
+            yield f"  always @* case ({{{', '.join(pins)}}})"
+            for given, result in rows(cell, output):
+                yield f"    {size * len(given)}'b{'_'.join(given)}: {output} = {size}'b{result};"
+            yield f"    default: {output} = {size}'b{'x' * size};"
+            yield "  endcase"
+        yield "endmodule"
+
+
+def test_bench(netlist: Netlist, name: str, vectors: int) -> Iterator[str]:
+    """The lines of a bench that feeds vectors, of NAME_PORT.mem, and compares: it prints `PASS n` or `FAIL n of m`."""
+    size = width(netlist.library.digits)
+    yield f"module {name}_bench;"
+    yield "  integer i, wrong;"
+    for port, wires in [*netlist.inputs.items(), *netlist.outputs.items()]:
+        bits = size * wires.size
+        yield f"  {'reg' if port in netlist.inputs else 'wire'} [{bits - 1}:0] {port};"
+        yield f"  reg [{bits - 1}:0] {port}_lines [0:{vectors - 1}];"
+    ports = [*netlist.inputs, *netlist.outputs]
+    yield f"  {name} dut({', '.join(f'.{port}({port})' for port in ports)});"
+    yield "  initial begin"
+    yield from (f'    $readmemb("{name}_{port}.mem", {port}_lines);' for port in ports)
+    yield "    wrong = 0;"
+    yield f"    for (i = 0; i < {vectors}; i = i + 1) begin"
+    yield from (f"      {port} = {port}_lines[i];" for port in netlist.inputs)
+    yield "      #1;"
+    same = " && ".join(f"{port} === {port}_lines[i]" for port in netlist.outputs)
+    yield f"      if (!({same})) wrong = wrong + 1;"
+    yield "    end"
+    yield f'    if (wrong == 0) $display("PASS %0d", {vectors}); else $display("FAIL %0d of %0d", wrong, {vectors});'
+    yield "    $finish;"
+    yield "  end"
+    yield "endmodule"
+
+
+def write_verilog(
+    netlist: Netlist, folder: Path, name: str, values: Mapping[str, NDArray[np.integer]], about: str = ""
+) -> list[Path]:
+    """Writes NAME.v, LIBRARY_cells.v, NAME_bench.v and the vectors. values: digits of all ports, [*shape, vectors]."""
+    digits, library = netlist.library.digits, netlist.library
+    vectors = next(iter(values.values())).shape[-1]
+    files = {
+        f"{name}.v": module(netlist, name, about),
+        f"{library.name.replace('-', '_')}_cells.v": cells(library),
+        f"{name}_bench.v": test_bench(netlist, name, vectors),
+    }
+    for port, digits_of_port in values.items():
+        files[f"{name}_{port}.mem"] = iter(lines_of(digits, digits_of_port.reshape(-1, vectors)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, lines in files.items():
+        with open(folder / file, "w", encoding="ascii", errors="backslashreplace") as out:
+            out.writelines(f"{line}\n" for line in lines)
+    return [folder / file for file in files]
