@@ -212,9 +212,14 @@ class Epilogue:
         wide = "int64_t" if c_type == "uint32_t" else c_type  # unsigned 32 bits would make other operands unsigned
         if moving:
             self._head.append(f"const {c_type} *restrict {name} = (const {c_type} *){base} + {index};")
-            return f"{name}[i]" if wide == c_type else f"({wide}){name}[i]"
+            return self._loaded(wide, f"{name}[i]")
         self._head.append(f"const {wide} {name} = ((const {c_type} *){base})[{index}];")
         return name
+
+    def _loaded(self, kind: str, element: str) -> str:
+        """An element of memory as a variable. In one arm of a choice alone it would be loaded under a mask, which GCC 12
+        computes wrongly in loops of blocks (-O3 -mavx: lanes of 0)."""
+        return self.let(kind, element)
 
     def _pixels(self, number: int, value: SSAValue) -> str:
         """The element of a map in planes: the run's pixels are copied to a local array first. The root's own operand
@@ -223,14 +228,13 @@ class Epilogue:
         shape = shape_of(value)
         (channel, _), (_, moving) = self.grid.index((*shape[:2], 1, 1)), self.grid.index(shape)
         c_type, name = storage_c(element_of(value)), f"c{len(self._head)}"
-        wide = "int64_t" if c_type == "uint32_t" else ""
+        wide = "int64_t" if c_type == "uint32_t" else c_type
         run = "column, count" if moving else "0, 1"
         self._head.append(
             f"{c_type} {name}[{self.longest if moving else 1}]; "
             f"epilogue_load(&{self.kernel.symbol}_in{number}, task->in[{number}], {channel}, {name}, {run});"
         )
-        element = f"{name}[i]" if moving else f"{name}[0]"
-        return f"({wide}){element}" if wide else element
+        return self._loaded(wide, f"{name}[i]" if moving else f"{name}[0]")
 
     def value(self, value: SSAValue) -> str:
         """The C of an operand, of its `value_c` type or narrower."""

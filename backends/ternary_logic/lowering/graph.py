@@ -78,8 +78,8 @@ def map_program(program: Program, library: Library, coding: Coding) -> MappedPro
     for op in program.block.ops:
         if isinstance(op, ConstantOp):
             continue
-        operands = [_constant(program, v) if isinstance(v.owner, ConstantOp) else values.get(v) for v in op.operands]
-        before, reason = len(builder.blocks), _reason(op)
+        operands = [constant_of(program, v) if isinstance(v.owner, ConstantOp) else values.get(v) for v in op.operands]
+        before, reason = len(builder.blocks), reason_against(op)
         if not reason:
             try:
                 values[op.results[0]] = RULES[type(op)](context, op, *operands)
@@ -98,14 +98,14 @@ def map_program(program: Program, library: Library, coding: Coding) -> MappedPro
     return MappedProgram(builder.finish(), inputs, outputs, gates, tuple(unmapped))
 
 
-def _constant(program: Program, value: SSAValue) -> np.ndarray:
+def constant_of(program: Program, value: SSAValue) -> np.ndarray:
     """Integers in int64, in which nothing overflows."""
     array = program.array(value)
     assert array is not None
     return array if is_float(value) else array.astype(np.int64)
 
 
-def _reason(op: Operation) -> str:
+def reason_against(op: Operation) -> str:
     """Why an operation has no gates, before they are tried."""
     if op.has_trait(IsTerminator):
         return "it returns"

@@ -1,0 +1,119 @@
+"""One pixel of an operation as a netlist, and how many of it there are: what a large network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from xdsl.ir import Block, Operation, SSAValue
+
+from ....ir.operation import AttributeValue, TensorOperation
+from ....ir.program import Program
+from ....ir.tn import ElementwiseOp
+from ....ir.tn.constant import ConstantOp
+from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.tn.pool import PoolOp
+from ....ir.types import element_of, shape_of, tensor_type
+from ..cell import Library
+from ..mapping.numbers import Form, Number
+from ..netlist import Builder, Netlist
+from .coding import Coding
+from .graph import Unmapped, constant_of, reason_against
+from .rules import RULES, Context, NotMappedError, Operand
+
+
+@dataclass(frozen=True)
+class Tile:
+    """operation: of the program. part: the same for fewer pixels, on values of its own. copies: how many parts make the
+    operation. inputs: forms of the netlist's inputs x0, x1, .., a map operand each; its output is y, of a form."""
+
+    operation: Operation
+    part: Operation
+    copies: int
+    netlist: Netlist
+    inputs: tuple[Form, ...]
+    output: Form
+
+    @property
+    def transistors(self) -> int:
+        return self.copies * self.netlist.transistors
+
+
+def tiles(program: Program, library: Library, coding: Coding) -> Iterator[Tile | Unmapped]:
+    """A tile of each operation of a program but its constants, in order; or why there is none."""
+    for op in program.block.ops:
+        if isinstance(op, ConstantOp) or not isinstance(op, TensorOperation):
+            continue
+        reason = reason_against(op)
+        try:
+            yield Unmapped(op, reason) if reason else _tile(program, op, library, coding)
+        except NotMappedError as refusal:
+            yield Unmapped(op, str(refusal))
+
+
+def _tile(program: Program, op: TensorOperation, library: Library, coding: Coding) -> Tile:
+    part, copies = smaller(program, op)
+    builder = Builder(library)
+    operands, forms = list[Operand](), list[Form]()
+    for value, whole in zip(part.operands, op.operands, strict=True):
+        if isinstance(whole.owner, ConstantOp):
+            operands.append(constant_of(program, whole))
+        else:
+            form = coding.form(element_of(value))
+            operands.append(Number(builder.input(f"x{len(forms)}", form.wires, *shape_of(value)), form))
+            forms.append(form)
+    result = RULES[type(op)](Context(builder, coding), part, *operands)
+    builder.output("y", result.nets)
+    return Tile(op, part, copies, builder.finish(), tuple(forms), result.form)
+
+
+def smaller(program: Program, op: TensorOperation) -> tuple[TensorOperation, int]:
+    """An operation for one output pixel, without borders, and how many pixels there are; the operation itself, once,
+    where pixels differ in more than what they read."""
+    out, attributes = shape_of(op.result), dict[str, AttributeValue](op.properties)
+    first = op.operands[0]
+    if isinstance(op, ConvOp | PoolOp):
+        rank = len(out) - 2
+        kernel = op.get("kernel") if isinstance(op, PoolOp) else shape_of(op.w)[2:]
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, op.get("dilations"), strict=True)]
+        attributes |= {"pads": [0] * 2 * rank, "strides": [1] * rank}
+        shapes = [(1, shape_of(first)[1], *reach), *map(shape_of, op.operands[1:])]
+        return _remade(op, shapes, (1, out[1], *[1] * rank), attributes), out[0] * prod(out[2:])
+    if isinstance(op, MatMulOp) and len(shape_of(op.b)) == 2 and len(out) > 1:
+        shapes = [(*[1] * (len(out) - 1), shape_of(first)[-1]), shape_of(op.b)]
+        return _remade(op, shapes, (*[1] * (len(out) - 1), out[-1]), attributes), prod(out[:-1])
+    if isinstance(op, ElementwiseOp) and len(out) > 2 and op.get("axis") in (None, 1):
+        shapes = [_pixel(program, value, out) for value in op.operands]
+        if all(shape is not None for shape in shapes):
+            chosen = [shape for shape in shapes if shape is not None]
+            return _remade(op, chosen, (1, out[1], *[1] * (len(out) - 2)), attributes), out[0] * prod(out[2:])
+    return op, 1
+
+
+def _pixel(program: Program, value: SSAValue, out: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of an operand for one pixel; None for a constant that is not the same for all."""
+    shape = shape_of(value)
+    if isinstance(value.owner, ConstantOp):
+        varies = len(shape) >= len(out) - 1 and any(d > 1 for d in shape[-(len(out) - 2) :])
+        return None if varies else shape
+    return (1, shape[1], *[1] * (len(out) - 2)) if len(shape) == len(out) else None
+
+
+def _remade(
+    op: TensorOperation, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...], attributes: dict[str, AttributeValue]
+) -> TensorOperation:
+    kinds = [tensor_type(shape, element_of(value)) for shape, value in zip(shapes, op.operands, strict=True)]
+    block = Block(arg_types=kinds)
+    result = tensor_type(out, element_of(op.result))
+    return type(op).make_typed(list(block.args), [result], at=op, **attributes)
+
+
+def operands_of(tile: Tile, program: Program, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The operands of a tile's part: its constants, and maps in order."""
+    rest = iter(maps)
+    return [
+        constant_of(program, whole) if isinstance(whole.owner, ConstantOp) else next(rest)
+        for whole in tile.operation.operands
+    ]
