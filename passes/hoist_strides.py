@@ -1,9 +1,10 @@
 """Pixels that nobody reads are not computed: strides move up to the window that makes the map.
 
-    conv1x1[stride 2](f(conv(x)))   ->   conv1x1(f(conv[stride 2](x)))
+    conv1x1[stride 2](f(conv(x), y))   ->   conv1x1(f(conv[stride 2](x), y[::2]))
 
 for f that works pixel by pixel. Every result stays what it was. Networks whose bottlenecks shrink in a 1x1 convolution
-(ResNets as first published, expansions of inverted bottlenecks) compute a quarter of the layers in front of it.
+(ResNets as first published, expansions of inverted bottlenecks) compute a quarter of the layers in front of it. Maps
+that somebody else reads whole, such as a block's shortcut, are sliced.
 """
 
 from __future__ import annotations
@@ -12,23 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation, SSAValue, Use
 
 from ..ir.operation import AttributeValue, TensorOperation, to_attribute
 from ..ir.program import Program
 from ..ir.rewrite import Rules, constant_before, insert, name_of, replace
 from ..ir.tn import ElementwiseOp
 from ..ir.tn.constant import ConstantOp
-from ..ir.tn.linear import BatchNormOp, ConvOp
+from ..ir.tn.linear import ConvOp
 from ..ir.tn.movement import SliceOp
 from ..ir.tn.pool import AvgPoolOp, MaxPoolOp, PoolOp, SumPoolOp
-from ..ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ..ir.types import element_of, shape_of, tensor_of, tensor_type
 from .base import RewritePass
 from .properties import NO_KERNELS
-
-CHANNEL_TABLES: dict[type[Operation], int] = {ThresholdOp: 1, SelectThresholdOp: 2, BatchNormOp: 1}
-"""How many operands are maps; the others are tables by channel, which do not broadcast."""
 
 
 def _subsampling(op: Operation) -> tuple[int, ...]:
@@ -55,7 +52,7 @@ def _steps(op: SliceOp) -> tuple[int, ...]:
 def _hoist(program: Program, op: Operation) -> bool:
     """See above."""
     strides = _subsampling(op)
-    makers = _makers(program, op.operands[0], strides) if strides else ()
+    makers = _makers(program, op.operands[0], strides) if strides else []
     few: dict[SSAValue, SSAValue] = {}
     for maker in makers:
         few[maker.result] = _with_strides(program, maker, strides, few)
@@ -70,37 +67,47 @@ def _hoist(program: Program, op: Operation) -> bool:
     return bool(makers)
 
 
-def _makers(program: Program, x: SSAValue, strides: Sequence[int]) -> Sequence[TensorOperation]:
-    """The operations that make a map, in order: windows, and what maps their results pixel by pixel, for this reader or
-    for others with the same strides. () where they cannot leave out pixels, or somebody reads all of them."""
+def _makers(program: Program, x: SSAValue, strides: Sequence[int]) -> list[TensorOperation]:
+    """The operations that make a map and need not make all of it, in order: windows, and what maps their results pixel
+    by pixel, for this reader or for others with the same strides. Empty where no window is among them."""
+    found = _reached(x)
+    while read_whole := {op for op in found if not all(_reads_few(use, strides, found) for use in op.results[0].uses)}:
+        found -= read_whole
+    if x.owner not in found or not any(isinstance(op, ConvOp | PoolOp) for op in found):
+        return []
+    return [op for op in program.ops if op in found and isinstance(op, TensorOperation)]
+
+
+def _reached(x: SSAValue) -> set[Operation]:
+    """Windows, and operations that work pixel by pixel, which lie before x or behind something before it."""
     found, open_ = set[Operation](), [x.owner]
     while open_:
         op = open_.pop()
         if op in found:
             continue
         if isinstance(op, ElementwiseOp):
-            maps = _maps(program, op)
+            maps = _maps(op)
             if maps is None:
-                return ()
+                continue
             open_ += [v.owner for v in maps]
         elif not isinstance(op, ConvOp | PoolOp):
-            return ()
+            continue
         found.add(op)
-        for use in op.result.uses:
-            if isinstance(use.operation, ElementwiseOp):
-                open_.append(use.operation)
-            elif use.index or _subsampling(use.operation) != strides:
-                return ()
-    return [op for op in program.ops if op in found and isinstance(op, TensorOperation)]
+        open_ += [use.operation for use in op.results[0].uses if isinstance(use.operation, ElementwiseOp)]
+    return found
 
 
-def _maps(program: Program, op: ElementwiseOp) -> list[SSAValue] | None:
+def _reads_few(use: Use, strides: Sequence[int], makers: set[Operation]) -> bool:
+    return use.operation in makers or (not use.index and _subsampling(use.operation) == strides)
+
+
+def _maps(op: ElementwiseOp) -> list[SSAValue] | None:
     """The operands that have to leave out the same pixels as the result; None where that has no meaning."""
     shape = shape_of(op.results[0])
-    if op.get("axis") not in (None, 1):
+    if op.parameter_axis() not in (None, 1):
         return None
     maps = []
-    for value in op.operands[: CHANNEL_TABLES.get(type(op))]:
+    for value in op.operands[: op.MAPS]:
         have = shape_of(value)
         if isinstance(value.owner, ConstantOp) or all(d == 1 for d in have[-(len(shape) - 2) :]):
             continue
@@ -113,20 +120,32 @@ def _maps(program: Program, op: ElementwiseOp) -> list[SSAValue] | None:
 def _with_strides(
     program: Program, op: TensorOperation, strides: Sequence[int], few: dict[SSAValue, SSAValue]
 ) -> SSAValue:
-    """The same operation for fewer pixels, of the same element type. few: what became of the maps before it."""
+    """The same operation for fewer pixels, of the same element type. few: what became of the maps before it; a slice of
+    others is added."""
     attributes: dict[str, AttributeValue] = dict(op.properties)
     operands = list(op.operands)
     if isinstance(op, ConvOp | PoolOp):
         attributes["strides"] = [a * b for a, b in zip(op.get("strides"), strides, strict=True)]
-    else:
-        count = CHANNEL_TABLES.get(type(op), len(operands))
+    elif isinstance(op, ElementwiseOp):
+        for value in _maps(op) or []:
+            if value not in few:
+                few[value] = _sliced(op, value, strides)
+        count = len(operands) if op.MAPS is None else op.MAPS
         operands = [few.get(v) or _constant(program, op, v, strides) for v in operands[:count]] + operands[count:]
-    samples, channels, *sizes = shape_of(op.result)
-    shape = (samples, channels, *(-(-d // stride) for d, stride in zip(sizes, strides, strict=True)))
-    kind = tensor_type(shape, element_of(op.result))
+    kind = tensor_type(_fewer(shape_of(op.result), strides), element_of(op.result))
     result = insert(op, type(op).make_typed(operands, [kind], at=op, **attributes))
     result.name_hint = op.result.name_hint
     return result
+
+
+def _fewer(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    return (*shape[:2], *(-(-d // stride) for d, stride in zip(shape[2:], strides, strict=True)))
+
+
+def _sliced(op: TensorOperation, value: SSAValue, strides: Sequence[int]) -> SSAValue:
+    shape = shape_of(value)
+    sizes, steps = _fewer(shape, strides), (1, 1, *strides)
+    return insert(op, SliceOp.make(value, starts=[0] * len(shape), sizes=sizes, steps=steps, at=op))
 
 
 def _constant(program: Program, op: TensorOperation, value: SSAValue, strides: Sequence[int]) -> SSAValue:

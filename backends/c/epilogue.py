@@ -217,8 +217,8 @@ class Epilogue:
         return name
 
     def _loaded(self, kind: str, element: str) -> str:
-        """An element of memory as a variable. In one arm of a choice alone it would be loaded under a mask, which GCC 12
-        computes wrongly in loops of blocks (-O3 -mavx: lanes of 0)."""
+        """An element of memory as a variable. In one arm of a choice alone it would be loaded under a mask, which GCC
+        12 computes wrongly in loops of blocks (-O3 -mavx: lanes of 0)."""
         return self.let(kind, element)
 
     def _pixels(self, number: int, value: SSAValue) -> str:

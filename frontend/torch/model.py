@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ...ir.errors import InputError
 from ...ir.program import Program
@@ -59,8 +60,19 @@ class TorchModel:
         for name, tensor in sorted({**self.exported.state_dict, **self.exported.constants}.items()):
             digest.update(name.encode())
             if isinstance(tensor, torch.Tensor):
-                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+                _digest(digest, tensor.detach())
         return digest.hexdigest()
 
     def onnx(self) -> None:
         return None
+
+
+def _digest(digest: hashlib._Hash, tensor: torch.Tensor) -> None:
+    """The bytes of a tensor, or of the parts of a subclass that wraps others: quantized weights and their scales."""
+    if is_traceable_wrapper_subclass(tensor):
+        names, context = tensor.__tensor_flatten__()
+        digest.update(repr((type(tensor).__name__, names, context)).encode())
+        for name in names:
+            _digest(digest, getattr(tensor, name))
+    else:
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -198,4 +198,8 @@ def _inputs(example_inputs: Any, first: Tensor | None) -> Any:
 
 
 def _array(value: Any) -> Any:
-    return value.detach().cpu().contiguous().numpy() if isinstance(value, Tensor) else value
+    """NumPy has no bfloat16: artifacts take float32 for it."""
+    if not isinstance(value, Tensor):
+        return value
+    plain = value.float() if value.dtype == torch.bfloat16 else value
+    return plain.detach().cpu().contiguous().numpy()

@@ -29,6 +29,8 @@ class ElementwiseOp(TensorOperation):
     """Every element of the result is computed from one element of each operand, which broadcast, or from a channel's
     parameters."""
 
+    MAPS: ClassVar[int | None] = None
+    """How many operands, from the first on, broadcast against the result; the rest are parameters. None: all do."""
     IN_ORDER: ClassVar[bool] = False
     """Whether float32 results follow `direction` without exception, NaN aside: each step is correctly rounded. Where
     they may not, a pass has to look at the results that it relies on."""
@@ -39,6 +41,11 @@ class ElementwiseOp(TensorOperation):
         or there is none): +1 it never falls, -1 it never rises, 0 it stays, NaN not known. One number, or one for each
         of the constant's elements, in its shape."""
         raise NotImplementedError
+
+    def parameter_axis(self) -> int | None:
+        """The axis along which elements have parameters of their own, in operands that are no maps; None where all have
+        the same, or there are none."""
+        return None
 
     def mixes_samples(self, per_sample: Sequence[bool]) -> str:
         rank = len(shape_of(self.results[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, SymbolRefAttr, f32
@@ -127,6 +128,10 @@ class BatchNormOp(ElementwiseOp):
     var = operand_def()
     epsilon = prop_def(FloatAttr)
     y = result_def()
+    MAPS: ClassVar = 1
+
+    def parameter_axis(self) -> int | None:
+        return 1
 
     def infer(self) -> Sequence[Tensor]:
         x = shape_of(self.x)

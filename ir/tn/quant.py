@@ -144,7 +144,11 @@ class ThresholdOp(ElementwiseOp):
     base = prop_def(IntegerAttr)
     step = prop_def(IntegerAttr)
     y = result_def()
+    MAPS: ClassVar = 1
     IN_ORDER: ClassVar = True
+
+    def parameter_axis(self) -> int | None:
+        return _table_axis(self)
 
     def infer(self) -> Sequence[Tensor]:
         x, t = shape_of(self.x), shape_of(self.thresholds)
@@ -185,6 +189,10 @@ class SelectThresholdOp(ElementwiseOp):
     step = prop_def(IntegerAttr)
     first = prop_def(IntegerAttr)
     y = result_def()
+    MAPS: ClassVar = 2
+
+    def parameter_axis(self) -> int | None:
+        return _table_axis(self)
 
     def infer(self) -> Sequence[Tensor]:
         x, t = shape_of(self.x), shape_of(self.thresholds)
@@ -217,6 +225,11 @@ def _levels(op: ThresholdOp | SelectThresholdOp, channels: int) -> Tensor:
         raise fail(op, "step", "not zero", 0)
     count = shape_of(op.thresholds)[-1]
     return tensor_type(shape_of(op.x), threshold_element(op.get("base"), op.get("step"), count))
+
+
+def _table_axis(op: ThresholdOp | SelectThresholdOp) -> int | None:
+    tables = [shape_of(op.thresholds)[0], *([] if op.sign is None else shape_of(op.sign))]
+    return op.get("axis") % max(len(shape_of(op.x)), 1) if max(tables) > 1 else None
 
 
 OPS = [QuantizeOp, DequantizeOp, RequantizeOp, ThresholdOp, SelectThresholdOp]

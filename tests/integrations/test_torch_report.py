@@ -222,6 +222,13 @@ def test_without_tests_and_history(tmp_path: Path) -> None:
     assert "one & all: what its quantization does" in page.text and "Accuracy" not in page.text
 
 
+def test_a_model_of_bfloat16() -> None:
+    model, _ = reported("signed-binary")
+    batches = [(x.bfloat16(), labels) for x, labels in Data().test()]
+    found = tercet.torch.report(deepcopy(model).bfloat16(), X.bfloat16(), test=batches, **QUICK)
+    assert not isinstance(found.worth, NotApplicable) and found.samples > 0
+
+
 def test_the_history_of_a_detector() -> None:
     """It has a metric of its own and no accuracy: the page shows the zeros alone."""
     _, found = reported("signed-binary")

@@ -25,7 +25,10 @@ from tercet.passes.hoist_strides import HoistStrides
 FLOAT = np.dtype(np.float32)
 Draw: TypeAlias = "Callable[[st.SearchStrategy[Any]], Any]"
 Make: TypeAlias = "Callable[[Builder, SSAValue], SSAValue]"
-MAPPED = ("relu", "by channel", "by pixel", "slopes by row", "batch norm", "quantized", "threshold", "gate", "shortcut")
+MAPPED = (
+    "relu", "by channel", "by pixel", "slopes by row", "batch norm", "quantized", "threshold", "sign", "gate",
+    "shortcut", "block",
+)  # fmt: skip
 READERS = ("conv", "depthwise", "max pool", "average", "sum", "slice")
 
 
@@ -73,6 +76,12 @@ def mapped(b: Builder, kind: str, y: SSAValue, x: SSAValue) -> SSAValue:
             table = b.constant("t", np.sort(b.rng.normal(size=(channels, 3)).astype(np.float32)))
             integers = b.add(ThresholdOp, y, table, axis=1, base=-1, step=1)
             return b.add(DequantizeOp, integers, b.scalar(0.25))
+        case "sign":
+            integers = b.add(ThresholdOp, y, b.constant("t", np.zeros((1, 1), np.float32)), axis=-1, base=-1, step=2)
+            return b.add(DequantizeOp, integers, b.scalar(1.0))
+        case "block":  # its first convolution reads the whole map
+            inner = conv(b, y, 2, (2, 3), pads=(1, 1, 0, 1))
+            return b.add(AddOp, conv(b, b.add(ReluOp, inner), channels, (1, 1)), y)
         case "gate":
             mean = b.add(ReduceMeanOp, x, axes=(2, 3), keepdims=1)
             return b.add(MulOp, y, b.add(SigmoidOp, conv(b, mean, channels, (1, 1))))
@@ -221,6 +230,24 @@ def test_a_stride_moves_through_several_windows() -> None:
     windows = [op for op in b.program.ops if isinstance(op, ConvOp | PoolOp)]
     assert [op.get("strides") for op in windows] == [(1, 1), (2, 2), (1, 1), (1, 1)]
     assert [shape_of(op.results[0])[2:] for op in windows] == [(12, 12), (6, 6), (6, 6), (6, 6)]
+
+
+def test_a_shortcut_that_is_read_whole_is_sliced() -> None:
+    """Two blocks of a residual network, then one that shrinks the map: all but the first window of the second block."""
+    b = Builder(2, (8, 8), np.random.default_rng(0))
+    y = conv(b, b.program.block.args[0], 4, (3, 3), pads=(1,) * 4)
+    for _ in range(2):
+        inner = b.add(ReluOp, conv(b, b.add(ReluOp, conv(b, y, 2, (1, 1))), 2, (3, 3), pads=(1,) * 4))
+        y = b.add(ReluOp, b.add(AddOp, conv(b, inner, 4, (1, 1)), y))
+    b.program.finish([("y", b.add(AddOp, *(conv(b, y, 3, (1, 1), strides=(2, 2)) for _ in range(2))), FLOAT)])
+    feeds = {"x": b.rng.normal(size=(1, 2, 8, 8)).astype(np.float32)}
+    want = run(b.program, feeds)["y"]
+    assert HoistStrides().apply(b.program)
+    np.testing.assert_allclose(run(b.program, feeds)["y"], want, rtol=1e-4, atol=1e-4)
+    windows = [op for op in b.program.ops if isinstance(op, ConvOp)]
+    assert [shape_of(op.y)[2] for op in windows] == [8, 8, 8, 8, 8, 4, 4, 4, 4]
+    (slice_,) = [op for op in b.program.ops if isinstance(op, SliceOp)]
+    assert slice_.get("steps") == (1, 1, 2, 2)
 
 
 def test_two_branches_with_quantizers_of_their_own() -> None:

@@ -30,7 +30,7 @@ from tercet.frontend.torch.quantizers import (
     WeightQuantizer,
     bi_ste,
 )
-from tercet.frontend.torch.quantizers.prepare import prepare
+from tercet.frontend.torch.quantizers.prepare import prepare, quantized_layers
 from tercet.ir.errors import InputError
 
 SHAPES = [(8, 3, 3, 3), (5, 7), (4, 1, 1, 1)]
@@ -357,3 +357,26 @@ def test_prepare_takes_one_name_and_one_tensor() -> None:
     assert [type(model[i]) is nn.Conv2d for i in (0, 2, 4)] == [True, False, False]
     with pytest.raises(InputError, match="expected a torch module, got int"):
         prepare(3, "twn")  # pyright: ignore[reportArgumentType]
+
+
+def test_prepare_says_when_nothing_would_be_quantized() -> None:
+    two = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    with pytest.raises(InputError, match=r"nothing is quantized: all layers are kept \(0, 2\)"):
+        prepare(two, "twn")
+    prepare(two, "twn", keep=())
+    assert len(list(quantized_layers(two))) == 2
+
+
+def test_prepare_keeps_patterns_of_names() -> None:
+    model = nn.ModuleDict({name: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)) for name in ("layer1", "layer2")})
+    prepare(model, "twn", keep=["layer1.*", "*.1"])
+    assert [name for name, _ in quantized_layers(model)] == ["layer2.0"]
+    with pytest.raises(InputError, match=r"keep: no layer is called like 'head\.\*'"):
+        prepare(model, "twn", keep="head.*")
+
+
+def test_prepare_with_inputs_of_another_model() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 1))
+    with pytest.raises(InputError, match=r"example_inputs: the model cannot be called with them: .*channels"):
+        prepare(model, "ternary", example_inputs=torch.zeros(1, 1, 8, 8))
+    assert not list(quantized_layers(model)) and model.training

@@ -84,7 +84,7 @@ def smaller(program: Program, op: TensorOperation) -> tuple[TensorOperation, int
     if isinstance(op, MatMulOp) and len(shape_of(op.b)) == 2 and len(out) > 1:
         shapes = [(*[1] * (len(out) - 1), shape_of(first)[-1]), shape_of(op.b)]
         return _remade(op, shapes, (*[1] * (len(out) - 1), out[-1]), attributes), prod(out[:-1])
-    if isinstance(op, ElementwiseOp) and len(out) > 2 and op.get("axis") in (None, 1):
+    if isinstance(op, ElementwiseOp) and len(out) > 2 and op.parameter_axis() in (None, 1):
         shapes = [_pixel(program, value, out) for value in op.operands]
         if all(shape is not None for shape in shapes):
             chosen = [shape for shape in shapes if shape is not None]

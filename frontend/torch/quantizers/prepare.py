@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +25,14 @@ def prepare(
 ) -> nn.Module:
     """The model itself, with quantized layers in place of its Conv2d and Linear ones; their weights stay.
 
-    scheme: a name of SCHEMES, or one of your own. keep: names of layers that stay float, or of modules around them;
-    "first" and "last" mean the first and the last layer, in the order of the model's modules. example_inputs: what the
+    scheme: a name of SCHEMES, or one of your own. keep: names of layers that stay float, or of modules around them, or
+    patterns of names ("layer1.*"); "first" and "last" mean the first and the last layer, in the order of the model's
+    modules. example_inputs: what the
     model is called with, needed by schemes that turn its ReLU modules into RPReLU, which have as many parameters as
     channels.
 
-    Raises InputError for an unknown scheme, a name in `keep` that is none of the model's, a model without such layers,
-    or a ReLU module that is used for different numbers of channels.
+    Raises InputError for an unknown scheme, a name in `keep` that is none of the model's, a model in which no layer
+    would be quantized, or a ReLU module that is used for different numbers of channels.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"expected a torch module, got {type(model).__name__}")
@@ -45,6 +47,11 @@ def prepare(
             "the model is a single layer", hint="use the layers of tercet.torch, or nn.Sequential around it"
         )
     kept = set(_kept(model, layers, keep))
+    if len(kept) == len(layers):
+        raise InputError(
+            f"nothing is quantized: all layers are kept ({', '.join(layers)})",
+            hint="say which stay float: keep=() for none; Conv2d and Linear layers can be quantized, no others",
+        )
     if chosen.rprelu:
         _replace_relus(model, example_inputs)
     if chosen.weights or chosen.inputs:
@@ -71,6 +78,11 @@ def _kept(model: nn.Module, layers: Sequence[str], keep: Sequence[str]) -> Itera
     for name in keep:
         if name in FIRST_AND_LAST and name not in known:
             yield layers[0 if name == "first" else -1]
+        elif any(character in name for character in "*?["):
+            matching = [layer for layer in layers if fnmatchcase(layer, name)]
+            if not matching:
+                raise InputError(f"keep: no layer is called like '{name}'", hint=f"they are {', '.join(layers)}")
+            yield from matching
         elif name not in known:
             raise InputError(f"keep: the model has no module '{name}'", hint=f"its layers are {', '.join(layers)}")
         else:
@@ -109,6 +121,10 @@ def _replace_relus(model: nn.Module, example_inputs: tuple[Tensor, ...] | None) 
     try:
         with torch.no_grad():
             model.eval()(*example_inputs)
+    except Exception as error:
+        raise InputError(
+            f"example_inputs: the model cannot be called with them: {error}", hint="give what it is trained with"
+        ) from error
     finally:
         model.train(training)
         for hook in hooks:

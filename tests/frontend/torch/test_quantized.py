@@ -4,6 +4,7 @@ ones; and the program is equal to torch."""
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,7 +213,7 @@ def test_pt2e_from_torchao(exported: bool) -> None:
 @pytest.mark.check
 @pytest.mark.parametrize("group", [0, 32])
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_torchao(bits: int, group: int) -> None:
+def test_torchao(bits: int, group: int, tmp_path: Path) -> None:
     """The module's tensor subclasses come apart; weights with a scale for each output are integers."""
     ao = pytest.importorskip("torchao.quantization", reason="torchao is not installed: pip install torchao")
     from torchao.quantization.granularity import PerAxis, PerGroup
@@ -223,7 +224,11 @@ def test_torchao(bits: int, group: int) -> None:
         weight_dtype=getattr(torch, f"int{bits}"), granularity=PerGroup(group) if group else PerAxis(0)
     )
     ao.quantize_(module, kind, lambda part, name: name == "0")
-    program = assert_like_torch(module, floats(2, 64))
+    x = floats(2, 64)
+    program = assert_like_torch(module, x)
+    compiled = tercet.compile(module, (x,), tmp_path / "quantized.tercet")
+    (have,) = tercet.run(compiled.path, x.numpy()).values()
+    assert_close(have, expected(module, (x,))[0])
     found = [op for op in program.ops if isinstance(op, DequantizeOp)]
     if not group:
         (weights,) = found
