@@ -23,15 +23,22 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-@lru_cache
 def read_library(name: str | Path = DEFAULT) -> Library:
     """A library by its name, or from a file of one's own (.toml).
 
     Raises InputError for an unknown name, a file that cannot be read, and for what is wrong in it, field by field.
     """
-    path = SHIPPED / f"{name}.toml" if str(name) in shipped() else Path(name)
+    return _shipped(str(name)) if str(name) in shipped() else _read(Path(name))
+
+
+@lru_cache
+def _shipped(name: str) -> Library:
+    return _read(SHIPPED / f"{name}.toml")
+
+
+def _read(path: Path) -> Library:
     if path.suffix != ".toml":
-        raise InputError(f"no cell library '{name}'", hint=f"have: {', '.join(shipped())}; or give a .toml file")
+        raise InputError(f"no cell library '{path}'", hint=f"have: {', '.join(shipped())}; or give a .toml file")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

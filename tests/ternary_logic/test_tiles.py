@@ -26,6 +26,7 @@ from tercet.ir.types import SetType, element_of, range_of, shape_of, values_of
 PASSES = ",".join(map(str, gate_passes()))
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 FILES = {"digits": DIGITS, "cnv_w2a2": Path("cnv_w2a2.onnx"), "kws_w3a3": Path("kws_w3a3.qonnx.onnx")}
+CASES = [(model, coding) for model in FILES for coding in ("ternary", "{neg, pos}")] + [("digits", "two's complement")]
 VECTORS, CHUNK = 4096, 512
 
 
@@ -74,8 +75,7 @@ def strongest(tile: Tile, program: Program) -> np.ndarray:
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize("model", FILES)
+@pytest.mark.parametrize(("model", "coding"), CASES)
 def test_every_operation(model: str, coding: str, request: pytest.FixtureRequest) -> None:
     path = FILES[model] if FILES[model].is_absolute() else request.getfixturevalue("models") / FILES[model]
     program, code, rng = program_of(path), CODINGS[coding], np.random.default_rng(0)

@@ -1,0 +1,169 @@
+"""What a network costs in gates: operation by operation, for libraries and codings, beside each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...ir.locations import source_names
+from ...ir.program import Program
+from ...ir.tn.constant import ConstantOp
+from ...ir.types import element_of, is_float, shape_of
+from .cell import Library
+from .functions import BINARY
+from .lowering.coding import Coding
+from .lowering.graph import Unmapped
+from .lowering.tiles import Tile, tiles
+
+
+@dataclass(frozen=True)
+class OperationCost:
+    """An operation in gates, every pixel with gates of its own.
+
+    nodes: of the source model. copies: how many pixels there are. cells: gates of all of them by cell. wires: between
+    them. depth: gates on the longest path of a pixel. area: um2, None where the library does not give it. inputs,
+    outputs: digits of its maps; weights: digits of its constants, as a circuit without fixed weights would read them.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    copies: int
+    cells: Mapping[str, int]
+    transistors: int
+    wires: int
+    depth: int
+    area: float | None
+    inputs: int
+    outputs: int
+    weights: int
+
+    @property
+    def gates(self) -> int:
+        return sum(self.cells.values())
+
+
+@dataclass(frozen=True)
+class Outside:
+    """An operation that has no gates, and why. It is in no sum."""
+
+    name: str
+    nodes: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    library: Library
+    coding: Coding
+    operations: tuple[OperationCost, ...]
+    outside: tuple[Outside, ...]
+
+    @property
+    def binary(self) -> bool:
+        return self.library.digits == BINARY
+
+    @property
+    def cells(self) -> Mapping[str, int]:
+        total = Counter[str]()
+        for one in self.operations:
+            total.update(one.cells)
+        return dict(sorted(total.items()))
+
+    @property
+    def gates(self) -> int:
+        return sum(one.gates for one in self.operations)
+
+    @property
+    def transistors(self) -> int:
+        return sum(one.transistors for one in self.operations)
+
+    @property
+    def wires(self) -> int:
+        return sum(one.wires for one in self.operations)
+
+    @property
+    def radix_cost(self) -> int:
+        """The radix times the wires: what is compared where a digit is taken to cost as much as its radix."""
+        return self.library.digits.radix * self.wires
+
+    @property
+    def depth(self) -> int:
+        """Gates one after the other, of all operations."""
+        return sum(one.depth for one in self.operations)
+
+    @property
+    def area(self) -> float | None:
+        areas = [one.area for one in self.operations]
+        return None if any(area is None for area in areas) else sum(area for area in areas if area)
+
+    @property
+    def traffic(self) -> int:
+        """Digits that an inference reads and writes where maps and weights lie in a memory: every map and weight once
+        for each operation."""
+        return sum(one.inputs + one.outputs + one.weights for one in self.operations)
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """costs: of one network, by library and coding."""
+
+    model: str
+    costs: tuple[NetworkCost, ...]
+
+    def best(self, *, binary: bool) -> NetworkCost | None:
+        """The ternary or binary circuit with the fewest transistors."""
+        found = [cost for cost in self.costs if cost.binary == binary]
+        return min(found, key=lambda cost: cost.transistors, default=None)
+
+    def break_even(self, ternary: NetworkCost, binary: NetworkCost) -> float | None:
+        """The transistors of a ternary full adder at which both circuits are as large, all other cells as they are;
+        None without a full adder. It may be negative: then the other cells alone are larger than the binary circuit."""
+        adders, cell = ternary.cells.get("FA", 0), ternary.library.cells.get("FA")
+        if not adders or cell is None:
+            return None
+        others = ternary.transistors - adders * cell.all_transistors
+        return (binary.transistors - others) / adders
+
+
+def cost_of(
+    program: Program, library: Library, coding: Coding, on_operation: Callable[[str], None] = lambda name: None
+) -> NetworkCost:
+    """Of a program after `gate_passes`. on_operation: told the name of each. Raises ValueError where coding and library
+    have other digits."""
+    if coding.digits != library.digits:
+        raise ValueError(f"{coding.name} needs {coding.digits.name} cells, {library.name} has {library.digits.name}")
+    operations, outside = list[OperationCost](), list[Outside]()
+    for found in tiles(program, library, coding):
+        nodes = tuple(source_names(found.operation.location))
+        name = found.operation.name.removeprefix("tn.")
+        on_operation(" + ".join(nodes) or name)
+        if isinstance(found, Unmapped):
+            outside.append(Outside(name, nodes, found.reason))
+        elif found.netlist.gates:
+            operations.append(_cost(found, name, nodes, coding))
+    return NetworkCost(library, coding, tuple(operations), tuple(outside))
+
+
+def _cost(tile: Tile, name: str, nodes: tuple[str, ...], coding: Coding) -> OperationCost:
+    netlist, copies = tile.netlist, tile.copies
+    return OperationCost(
+        name, nodes, copies,
+        {cell: copies * count for cell, count in netlist.counts.items()},
+        copies * netlist.transistors,
+        copies * (netlist.wires - netlist.library.digits.radix),
+        netlist.depth,
+        None if netlist.area is None else copies * netlist.area,
+        sum(_digits(tile.operation.operands, coding, constant=False)),
+        sum(_digits(tile.operation.results, coding, constant=False)),
+        sum(_digits(tile.operation.operands, coding, constant=True)),
+    )  # fmt: skip
+
+
+def _digits(values: Sequence, coding: Coding, *, constant: bool) -> Iterator[int]:
+    for value in values:
+        if isinstance(value.owner, ConstantOp) == constant and not is_float(value):
+            count = 1
+            for size in shape_of(value):
+                count *= size
+            yield count * coding.form(element_of(value)).wires
