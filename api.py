@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from .driver.artifacts import artifact_target, is_artifact, refuse_choices
-from .driver.backend import Variant, only_variant
+from .driver.backend import only_variant
 from .driver.backends import find_backend
 from .driver.compile import Compiled, StageObserver, compile_model, stages_of
 from .driver.ir_dump import IMPORT_LABEL
-from .driver.lossy import Calibration, calibration_data, lossy_pass
+from .driver.lossy import Calibration, calibration_data
+from .driver.lowered import lowered
 from .driver.opt import run_opt
 from .driver.options import Choices, CompileOptions
-from .driver.source import Model, import_model, program_of, with_inputs
+from .driver.source import Model, import_model, program_of, sorted_out, with_inputs
 from .driver.targets import TargetStatus, target_statuses
 from .ir.errors import InputError
 from .ir.host import scratch_folder
@@ -26,12 +27,13 @@ from .ir.program import Program
 from .passes.lossy.options import LossyOptions
 from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
 from .passes.lossy.ternarize import Ternarize
-from .passes.pipeline import Observer, passes_before_lossy, run_passes
+from .passes.pipeline import passes_before_lossy
 from .runtime.artifact.artifact import Artifact
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .backends.ternary_logic.report import CostReport
     from .driver.export import Dialect
     from .ir.repetition import LayerRepetition
     from .runtime.check.bench_report import BenchReport
@@ -101,7 +103,7 @@ def compile(
 
     Raises TercetError: for the model, the options or the C compiler. Nothing is written unless everything succeeded.
     """
-    output, example_inputs = _sorted_out(given, output, example_inputs)
+    output, example_inputs = sorted_out(given, output, example_inputs)
     source = with_inputs(model, example_inputs, dynamic_shapes)
     return compile_model(
         source, output, CompileOptions.of(options, choices), name=name, jobs=jobs, as_directory=as_directory,
@@ -154,7 +156,7 @@ def inspect(
         texts.append((label, at.text() if changed else texts[-1][1]))
 
     source = with_inputs(path, example_inputs, dynamic_shapes)
-    program, variant = _lowered(source, chosen, observe)
+    program, variant = lowered(source, chosen, observe)
     return inspect_program(program, texts, variant.target, variant.candidates(program))
 
 
@@ -233,19 +235,9 @@ def repetition(
     bench: JSON of `bench` with `per_layer`, for measured times.
     options, choices: as for `inspect`.
     """
-    from .backends.c.sum_search import NativeSearch
-    from .passes.sum_merge import repetition as report
-    from .runtime.artifact.stored_ir import kernel_program
-    from .runtime.check.bench_report import layer_seconds
+    from .driver.repetition import layer_repetition
 
-    measured = None if bench is None else layer_seconds(bench)
-    chosen = CompileOptions.of(options, choices)
-    if is_artifact(path):
-        found = Artifact.open(path)
-        program = kernel_program(found, found.target(artifact_target(chosen)))
-    else:
-        program, _ = _lowered(path, chosen)
-    return report(program, budget, search=NativeSearch, measured=measured, on_layer=on_layer)
+    return layer_repetition(path, budget, bench, CompileOptions.of(options, choices), on_layer)
 
 
 @_quiet
@@ -274,6 +266,34 @@ def sensitivity(
     for step in passes_before_lossy():
         step.apply(program)
     return measure_sensitivity(program, chosen.lossy, calibration_data(calibrate)(program), on_progress)
+
+
+@_quiet
+def cost(
+    model: Model | Program,
+    *,
+    libraries: Sequence[str | Path] | None = None,
+    codings: Sequence[str] | None = None,
+    calibrate: Calibration | None = None,
+    options: CompileOptions | None = None,
+    on_operation: Callable[[str], None] = lambda name: None,
+    **choices: Unpack[Choices],
+) -> CostReport:
+    """What a network costs in ternary and in binary gates, operation by operation, every pixel with gates of its own.
+
+    libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
+        wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
+    calibrate, options, choices: as for `compile`; those of kernels do nothing.
+
+    Raises TercetError: for the model, a library, and a model of which nothing has gates.
+    """
+    from .driver.cost import network_cost
+
+    given = {"libraries": libraries, "codings": codings}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return network_cost(
+        model, CompileOptions.of(options, choices), calibrate=calibrate, on_operation=on_operation, **chosen
+    )  # fmt: skip
 
 
 @_quiet
@@ -374,27 +394,3 @@ def stage_labels(*, lossy: bool = False) -> list[str]:
     variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
     change = Ternarize(LossyOptions("ternary")) if lossy else None
     return [IMPORT_LABEL, *(stage.label for stage in stages_of(variant, change))]
-
-
-def _lowered(
-    model: Model | Program, options: CompileOptions, observe: Observer | None = None
-) -> tuple[Program, Variant]:
-    """The program of a model after all passes, and whose passes they are."""
-    variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
-    program = program_of(model, options)
-    if observe is not None:
-        observe(IMPORT_LABEL, program, True)
-    run_passes(program, stages_of(variant, lossy_pass(options.lossy)), observe)
-    return program, variant
-
-
-def _sorted_out(
-    given: Sequence[Any], output: str | Path | None, example_inputs: Any
-) -> tuple[str | Path | None, Any]:
-    """The output and the example inputs among positional arguments. Raises InputError for what was given twice."""
-    for value in given:
-        path = isinstance(value, str | Path)
-        if (output if path else example_inputs) is not None:
-            raise InputError(f"{'the output' if path else 'example inputs'}: given twice", hint="leave one of them out")
-        output, example_inputs = (value, example_inputs) if path else (output, value)
-    return output, example_inputs

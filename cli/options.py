@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from ..version import __version__
+from .values import count, path, seconds, shape, share, tolerance
 
 USAGE = 2
 """Exit code for usage and input errors."""
@@ -42,54 +43,6 @@ def _meant(parser: argparse.ArgumentParser, message: str) -> str:
     return f"did you mean {close[0]}? " if close else ""
 
 
-def _path(text: str) -> str:
-    """Of something to write; an empty one, as from a shell's unset variable, would mean the working directory."""
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, got ''")
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
-    return int(text)
-
-
-def _number(text: str, below: float, want: str) -> float:
-    """A number from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < below:
-        raise argparse.ArgumentTypeError(f"expected {want}, got '{text}'")
-    return value
-
-
-def _tolerance(text: str) -> float:
-    return _number(text, 1, "a number from 0 to 1")
-
-
-def _share(text: str) -> float:
-    want = "a share such as 2% or 0.02"
-    if text.endswith("%"):
-        return _number(text[:-1], 100.0000001, want) / 100
-    return _number(text, 1.0000001, want)
-
-
-def _seconds(text: str) -> float:
-    return _number(text, 1e9, "seconds, 0 or more")
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """NAME=1,3,224,224 or 1,3,224,224 as (name or "", sizes); `?` as -1."""
-    name, _, sizes = text.rpartition("=")
-    words = [word.strip() for word in sizes.split(",")]
-    if not all(word in ("?", "-1") or (word.isascii() and word.isdigit() and int(word) > 0) for word in words):
-        raise argparse.ArgumentTypeError(f"expected NAME=1,3,224,224 (`?` for a size that stays open), got '{text}'")
-    return name, tuple(-1 if word == "?" else int(word) for word in words)
-
-
 def _model_or_ir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", metavar="MODEL|IR",
@@ -99,9 +52,9 @@ def _model_or_ir(parser: argparse.ArgumentParser) -> None:
 
 def _sizes(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """The sizes that a model leaves open."""
-    parser.add_argument("--batch", type=_count, metavar="N", help="fix a symbolic batch size to N")
+    parser.add_argument("--batch", type=count, metavar="N", help="fix a symbolic batch size to N")
     parser.add_argument(
-        "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=_shape, default=[],
+        "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=shape, default=[],
         help="fix sizes that the model leaves open, such as image=?,3,224,224 (`?` keeps one open); may be repeated; "
         "NAME can be omitted for a model with one input",
     )  # fmt: skip
@@ -150,15 +103,15 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx or .pt2 file")
     v.add_argument(
-        "-o", "--output", type=_path, metavar="OUT",
+        "-o", "--output", type=path, metavar="OUT",
         help="the artifact (default: NAME.tercet in this folder)",
     )  # fmt: skip
     v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
     v.add_argument("--name", help="name of the model and its C functions (default: the file's name)")
     _compiling(v)
     _lossy(v, "keep")
-    v.add_argument("-j", "--jobs", type=_count, metavar="N", help="C compilers at a time (default: one per CPU)")
-    v.add_argument("--dump-ir", type=_path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument("-j", "--jobs", type=count, metavar="N", help="C compilers at a time (default: one per CPU)")
+    v.add_argument("--dump-ir", type=path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--print-ir-after", metavar="PASS", action="append", default=[],
         help="print the IR after a pass, by name or number; may be repeated; `all` prints it after every pass",
@@ -189,7 +142,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="print density, repeated patterns and shared sums of layers with weights of -1, 0 and 1",
     )  # fmt: skip
     v.add_argument(
-        "--budget", type=_seconds, metavar="SECONDS",
+        "--budget", type=seconds, metavar="SECONDS",
         help="with --repetition: CPU time of the search for each layer and coding (default: 1)",
     )  # fmt: skip
     v.add_argument(
@@ -197,7 +150,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="with --repetition: take times from JSON of `tercet bench --per-layer`",
     )  # fmt: skip
     v.add_argument(
-        "--html", type=_path, metavar="FILE",
+        "--html", type=path, metavar="FILE",
         help="with --repetition: write the report, with a plot, as one HTML file",
     )  # fmt: skip
     _compiling(v)
@@ -215,10 +168,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="'name{option=value,..},name,..'; see docs/passes.md (default: all passes of `compile`)",
     )  # fmt: skip
     v.add_argument(
-        "-o", "--output", type=_path, metavar="DIR",
+        "-o", "--output", type=path, metavar="DIR",
         help="write program.mlir and weights.npz to DIR; print nothing",
     )  # fmt: skip
-    v.add_argument("--dump-ir", type=_path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
+    v.add_argument("--dump-ir", type=path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
         "--verify-passes", action="store_true", help="check after every pass what it ensures"
     )
@@ -231,7 +184,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.tercet --after thresholds --onnx thresholds.onnx",
     )  # fmt: skip
     _model_or_ir(v)
-    v.add_argument("--onnx", type=_path, metavar="FILE", required=True, help="the file to write")
+    v.add_argument("--onnx", type=path, metavar="FILE", required=True, help="the file to write")
     v.add_argument(
         "--dialect", choices=("standard", "qcdq", "qonnx"), default="standard",
         help="how quantizers are written (default: standard, as arithmetic)",
@@ -250,6 +203,27 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     _lossy(v, "ternary")
 
     v = verb(
+        "cost", "count the ternary and binary logic gates that a network needs",
+        "model.onnx",
+        "model.onnx --library lee2019 --library nangate45-like --coding ternary --coding '{neg, pos}' --csv cost.csv",
+        "float.onnx --calibrate samples.npz --weights ternary --activations ternary --json",
+    )  # fmt: skip
+    v.add_argument("model", metavar="MODEL", help="an .onnx or .pt2 file")
+    v.add_argument(
+        "--library", action="append", metavar="NAME",
+        help="a cell library, or a .toml file of one; can be given several times (default: one ternary, one binary)",
+    )
+    v.add_argument(
+        "--coding", action="append", metavar="NAME",
+        help="how integers lie on wires: ternary, '{neg, pos}' or \"two's complement\"; can be given several times "
+        "(default: all that go with a library)",
+    )
+    v.add_argument("--csv", metavar="FILE", type=path, help="write the table as CSV")
+    v.add_argument("--json", action="store_true", help="print everything as JSON")
+    _sizes(v)
+    _lossy(v, "keep")
+
+    v = verb(
         "run", "run an artifact on arrays from files",
         "model.tercet --input image.npy",
         "model.tercet --input a=a.npy --input b=b.npy --output-dir results",
@@ -260,7 +234,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="an .npy file (NAME can be omitted for a model with one input), or an .npz file with an array per input",
     )  # fmt: skip
     v.add_argument(
-        "--output-dir", "-o", type=_path, metavar="DIR",
+        "--output-dir", "-o", type=path, metavar="DIR",
         help="write outputs to DIR/NAME.npy (default: print a summary)",
     )  # fmt: skip
     _threads(v)
@@ -277,20 +251,20 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "(`output`, `logits`) are expected results (default: random inputs)",
     )  # fmt: skip
     v.add_argument(
-        "--samples", type=_count, metavar="N",
+        "--samples", type=count, metavar="N",
         help="how many samples (default: 8 random ones, or all in the file)",
     )  # fmt: skip
     v.add_argument("--per-layer", action="store_true", help="compare every layer, and name the first that diverges")
     v.add_argument("--bisect", action="store_true", help="name the passes that change the result of the interpreter")
     v.add_argument(
-        "--max-mismatch", type=_share, default=0.02, metavar="SHARE",
+        "--max-mismatch", type=share, default=0.02, metavar="SHARE",
         help="how many elements may differ from expected results in model and artifact alike (default: 2%%)",
     )  # fmt: skip
     v.add_argument(
-        "--rtol", type=_tolerance, default=1e-5,
+        "--rtol", type=tolerance, default=1e-5,
         help="relative to the largest magnitude, for floats (default: 1e-5)",
     )  # fmt: skip
-    v.add_argument("--json", type=_path, metavar="FILE", help="write the result as JSON")
+    v.add_argument("--json", type=path, metavar="FILE", help="write the result as JSON")
     _threads(v)
 
     v = verb(
@@ -302,11 +276,11 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model, which is compiled first")
     v.add_argument("--source", metavar="MODEL", help="the model that the other runtimes run, when an artifact is given")
     v.add_argument("--against", metavar="PEERS", default="onnxruntime", help="onnxruntime (default) or none")
-    v.add_argument("--samples", type=_count, default=1, metavar="N", help="samples per call (default: 1)")
-    v.add_argument("--repeats", type=_count, default=25, metavar="N", help="rounds (default: 25)")
+    v.add_argument("--samples", type=count, default=1, metavar="N", help="samples per call (default: 1)")
+    v.add_argument("--repeats", type=count, default=25, metavar="N", help="rounds (default: 25)")
     v.add_argument("--per-layer", action="store_true", help="also time every layer")
-    v.add_argument("--json", type=_path, metavar="FILE", help="write the report as JSON")
-    v.add_argument("--html", type=_path, metavar="FILE", help="write the report, with the layers, as one HTML file")
+    v.add_argument("--json", type=path, metavar="FILE", help="write the report as JSON")
+    v.add_argument("--html", type=path, metavar="FILE", help="write the report, with the layers, as one HTML file")
     _threads(v)
     _compiling(v)
 
@@ -345,7 +319,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         help="measure the candidates for every layer on this machine and take the fastest; measurements are cached",
     )  # fmt: skip
     group.add_argument(
-        "--tune-candidates", type=_count, metavar="N", help="with --tune: at most N candidates per layer (default: 6)"
+        "--tune-candidates", type=count, metavar="N", help="with --tune: at most N candidates per layer (default: 6)"
     )
     group.add_argument(
         "--threading", choices=("pool", "openmp", "none"), default="pool",
@@ -373,7 +347,7 @@ def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
             "--all-layers", dest="ends", action="store_true", help="change the first and last layers too"
         )
     group.add_argument("--per", choices=("tensor", "channel"), default="channel", help="what shares a scale")
-    group.add_argument("--threshold", type=_tolerance, metavar="T", help="for ttq: t of t * max |w| (default: chosen)")
+    group.add_argument("--threshold", type=tolerance, metavar="T", help="for ttq: t of t * max |w| (default: chosen)")
     group.add_argument(
         "--regions", default="filter", metavar="SHAPE",
         help="for signed-binary: `filter`, or output by input channels as in 1x16, 4xall, allx8 (default: filter)",
@@ -390,4 +364,4 @@ def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def _threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="number of threads (default: 1)")
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="number of threads (default: 1)")

@@ -172,6 +172,27 @@ def sensitivity_verb(options: argparse.Namespace) -> int:
     return FINE
 
 
+def cost_verb(options: argparse.Namespace) -> int:
+    from ..api import cost
+    from ..runtime.report.outputs import check_outputs, write_bytes
+    from ..runtime.report.tables import csv_text, table
+
+    check_outputs(options.csv)
+    with _progress(options) as progress:
+        found = cost(
+            options.model, libraries=options.library, codings=options.coding, calibrate=options.calibrate,
+            options=_chosen(options), on_operation=lambda name: progress.begin(f"mapping {name}"),
+        )  # fmt: skip
+    if options.csv is not None:
+        write_bytes(options.csv, csv_text(found.HEADER, found.rows()).encode())
+    if options.json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        print(table(found.HEADER, found.rows(), found.SIDES))
+        print("\n".join(("", *found.summary())))
+    return FINE
+
+
 def run_verb(options: argparse.Namespace) -> int:
     from ..api import load
     from ..runtime.check.samples import named_inputs
@@ -329,6 +350,7 @@ VERBS = {
     "opt": opt_verb,
     "export": export_verb,
     "sensitivity": sensitivity_verb,
+    "cost": cost_verb,
     "run": run_verb,
     "verify": verify_verb,
     "bench": bench_verb,

@@ -29,6 +29,18 @@ def with_inputs(model: Model | Program, example_inputs: Any, dynamic_shapes: Any
     return open_source(model, example_inputs=example_inputs, dynamic_shapes=dynamic_shapes)
 
 
+def sorted_out(
+    given: Sequence[Any], output: str | Path | None, example_inputs: Any
+) -> tuple[str | Path | None, Any]:
+    """The output and the example inputs among positional arguments. Raises InputError for what was given twice."""
+    for value in given:
+        path = isinstance(value, str | Path)
+        if (output if path else example_inputs) is not None:
+            raise InputError(f"{'the output' if path else 'example inputs'}: given twice", hint="leave one of them out")
+        output, example_inputs = (value, example_inputs) if path else (output, value)
+    return output, example_inputs
+
+
 def import_model(
     model: Model,
     example_inputs: Any = None,

@@ -10,7 +10,7 @@ import pytest
 import tercet
 
 NAMES = {
-    "load", "compile", "export", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_model",
+    "load", "compile", "cost", "export", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_model",
     "CompileOptions",
     "LossyOptions", "TercetError",
 }  # fmt: skip

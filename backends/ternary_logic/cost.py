@@ -104,28 +104,6 @@ class NetworkCost:
         return sum(one.inputs + one.outputs + one.weights for one in self.operations)
 
 
-@dataclass(frozen=True)
-class CostReport:
-    """costs: of one network, by library and coding."""
-
-    model: str
-    costs: tuple[NetworkCost, ...]
-
-    def best(self, *, binary: bool) -> NetworkCost | None:
-        """The ternary or binary circuit with the fewest transistors."""
-        found = [cost for cost in self.costs if cost.binary == binary]
-        return min(found, key=lambda cost: cost.transistors, default=None)
-
-    def break_even(self, ternary: NetworkCost, binary: NetworkCost) -> float | None:
-        """The transistors of a ternary full adder at which both circuits are as large, all other cells as they are;
-        None without a full adder. It may be negative: then the other cells alone are larger than the binary circuit."""
-        adders, cell = ternary.cells.get("FA", 0), ternary.library.cells.get("FA")
-        if not adders or cell is None:
-            return None
-        others = ternary.transistors - adders * cell.all_transistors
-        return (binary.transistors - others) / adders
-
-
 def cost_of(
     program: Program, library: Library, coding: Coding, on_operation: Callable[[str], None] = lambda name: None
 ) -> NetworkCost:

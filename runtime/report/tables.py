@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +22,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "",
 
     rule = "  ".join("-" * w for w in widths)
     return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
+
+
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same rows as CSV; numbers lose the commas that part their thousands."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([header, *([_plain(cell) for cell in row] for row in rows)])
+    return out.getvalue()
+
+
+def _plain(cell: str) -> str:
+    digits = cell.replace(",", "")
+    return digits if digits.isdigit() else one_line(cell)
 
 
 def pairs(items: Sequence[tuple[str, str]]) -> str:

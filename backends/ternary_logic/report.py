@@ -1,0 +1,120 @@
+"""Costs of one network in several libraries and codings, beside each other: as rows, sentences and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from .cost import NetworkCost
+
+HINT = "operations on floats have no gates: --activations makes integers of what they read"
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """costs: of one network, by library and coding."""
+
+    HEADER: ClassVar = ("operation", "kind", "coding", "pixels", "gates", "transistors", "wires", "depth", "cells")
+    SIDES: ClassVar = "<<<>>>>><"
+    """Of the columns: numbers to the right."""
+
+    model: str
+    costs: tuple[NetworkCost, ...]
+
+    def best(self, *, binary: bool) -> NetworkCost | None:
+        """The ternary or binary circuit with the fewest transistors."""
+        found = [cost for cost in self.costs if cost.binary == binary]
+        return min(found, key=lambda cost: cost.transistors, default=None)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row under HEADER for each operation and coding, and for the whole of each."""
+        each = [_rows(cost) for cost in self.costs]
+        alike = len({tuple((one.name, one.nodes) for one in cost.operations) for cost in self.costs}) == 1
+        operations = [row for rows in (zip(*each, strict=True) if alike else each) for row in rows]
+        return operations + [
+            (
+                "all", "", _name(cost), "", f"{cost.gates:,}", f"{cost.transistors:,}", f"{cost.wires:,}",
+                str(cost.depth), "",
+            )
+            for cost in self.costs
+        ]  # fmt: skip
+
+    def summary(self) -> Iterator[str]:
+        """What it comes to, in sentences."""
+        ternary, binary = self.best(binary=False), self.best(binary=True)
+        if ternary and binary and ternary.transistors and binary.transistors:
+            yield from _comparison(ternary, binary)
+        for cost in self.costs:
+            area = "" if cost.area is None else f", {cost.area:,.0f} um2"
+            yield (
+                f"{_name(cost)}: {cost.transistors:,} transistors{area}; radix times wires {cost.radix_cost:,}; "
+                f"{cost.traffic:,} digits of maps and weights an inference"
+            )
+        outside = self.costs[0].outside if self.costs else ()
+        for one in outside:
+            yield f"in no sum: {' + '.join(one.nodes) or one.name}: {one.reason}"
+        if any("floats" in one.reason for one in outside):
+            yield f"hint: {HINT}"
+
+    def to_json(self) -> dict[str, Any]:
+        ternary, binary = self.best(binary=False), self.best(binary=True)
+        edge = break_even(ternary, binary) if ternary and binary else None
+        return {"model": self.model, "break_even_full_adder": edge, "costs": [_json(cost) for cost in self.costs]}
+
+
+def break_even(ternary: NetworkCost, binary: NetworkCost) -> float | None:
+    """The transistors of a ternary full adder at which both circuits are as large, all other cells as they are; None
+    without a full adder. It may be negative: then the other cells alone are larger than the binary circuit."""
+    adders, cell = ternary.cells.get("FA", 0), ternary.library.cells.get("FA")
+    if not adders or cell is None:
+        return None
+    others = ternary.transistors - adders * cell.all_transistors
+    return (binary.transistors - others) / adders
+
+
+def _comparison(ternary: NetworkCost, binary: NetworkCost) -> Iterator[str]:
+    factor = ternary.transistors / binary.transistors
+    wins, size = ("Binary", factor) if factor > 1 else ("Ternary", 1 / factor)
+    other = "ternary" if factor > 1 else "binary"
+    yield (
+        f"{wins} wins: the {other} circuit has {size:.2f} times as many transistors "
+        f"({_name(ternary)} {ternary.transistors:,}, {_name(binary)} {binary.transistors:,})."
+    )
+    if (edge := break_even(ternary, binary)) is not None:
+        have = ternary.library.cells["FA"].all_transistors
+        yield (
+            f"It turns at a ternary full adder of {edge:.0f} transistors, all other cells as they are; "
+            f"{ternary.library.name} has {have}."
+            if edge > 0
+            else "No full adder is small enough to turn it: the other ternary cells alone are larger."
+        )
+
+
+def _name(cost: NetworkCost) -> str:
+    return f"{cost.coding.name}, {cost.library.name}"
+
+
+def _rows(cost: NetworkCost) -> list[tuple[str, ...]]:
+    return [
+        (
+            " + ".join(name.partition(":")[2] or name for name in one.nodes) or one.name, one.name, _name(cost),
+            f"{one.copies:,}", f"{one.gates:,}", f"{one.transistors:,}", f"{one.wires:,}", str(one.depth),
+            " ".join(f"{count:,} {cell}" for cell, count in one.cells.items()),
+        )
+        for one in cost.operations
+    ]  # fmt: skip
+
+
+def _json(cost: NetworkCost) -> dict[str, Any]:
+    """Numbers that no source gives are null."""
+    library = cost.library
+    return {
+        "library": library.name, "technology": library.technology, "supply": library.supply,
+        "inverters": library.inverters, "digits": library.digits.name, "coding": cost.coding.name,
+        "gates": cost.gates, "transistors": cost.transistors, "wires": cost.wires, "radix_cost": cost.radix_cost,
+        "depth": cost.depth, "area": cost.area, "traffic": cost.traffic, "cells": dict(cost.cells),
+        "sources": {name: asdict(library.cells[name].source) for name in cost.cells},
+        "operations": [{**asdict(one), "gates": one.gates} for one in cost.operations],
+        "outside": [asdict(one) for one in cost.outside],
+    }  # fmt: skip

@@ -1,0 +1,50 @@
+"""From a model to what it costs in gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..backends.ternary_logic.cost import cost_of
+from ..backends.ternary_logic.library import DEFAULT, DEFAULT_BINARY, read_library
+from ..backends.ternary_logic.lowering.coding import CODINGS
+from ..backends.ternary_logic.lowering.pipeline import gate_passes
+from ..backends.ternary_logic.report import CostReport
+from ..ir.errors import InputError
+from ..ir.program import Program
+from ..passes.pipeline import numbered, run_passes
+from .lossy import Calibration, lossy_pass
+from .options import CompileOptions
+from .source import Model, program_of
+
+
+@np.errstate(all="ignore")  # constants may overflow as they do in float32
+def network_cost(
+    model: Model | Program,
+    options: CompileOptions,
+    libraries: Sequence[str | Path] = (DEFAULT, DEFAULT_BINARY),
+    codings: Sequence[str] = tuple(CODINGS),
+    calibrate: Calibration | None = None,
+    on_operation: Callable[[str], None] = lambda name: None,
+) -> CostReport:
+    """See `api.cost`."""
+    if unknown := [name for name in codings if name not in CODINGS]:
+        raise InputError(f"no coding '{unknown[0]}'", hint=f"have: {', '.join(CODINGS)}")
+    found = [read_library(name) for name in libraries]
+    pairs = [(library, CODINGS[name]) for library in found for name in codings
+             if CODINGS[name].digits == library.digits]  # fmt: skip
+    if not pairs:
+        raise InputError(
+            f"no coding of {', '.join(codings)} goes with the digits of {', '.join(library.name for library in found)}",
+            hint="name a library or a coding of the same digits",
+        )
+    program = program_of(model, options).clone()
+    lossy = lossy_pass(options.lossy, calibrate)
+    run_passes(program, numbered(gate_passes([] if lossy is None else [lossy])))
+    costs = tuple(cost_of(program, library, coding, on_operation) for library, coding in pairs)
+    if not any(cost.operations for cost in costs):
+        reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])
+        raise InputError(f"no operation of the model has gates: {reasons}", hint="see --weights and --activations")
+    return CostReport(program.name, costs)

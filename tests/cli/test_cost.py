@@ -1,0 +1,67 @@
+"""tercet cost: the table, its CSV and JSON, and what is wrong with options."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import tercet
+from tercet.cli import main
+from tercet.ir.errors import InputError
+
+DIGITS = str(Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx")
+
+
+def test_the_table_says_who_wins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", DIGITS, "--csv", str(tmp_path / "cost.csv")]) == 0
+    out = capsys.readouterr().out
+    report = tercet.cost(DIGITS)
+    ternary, pairs, complement = report.costs
+    assert f"Binary wins: the ternary circuit has {ternary.transistors / pairs.transistors:.2f} times as many" in out
+    assert "It turns at a ternary full adder of 53 transistors" in out and "cntfet32-static has 126" in out
+    assert "in no sum: QuantizeLinear:image.quantize: it works on floats" in out and "--activations" in out
+    rows = list(csv.DictReader((tmp_path / "cost.csv").open()))
+    totals = [row for row in rows if row["operation"] == "all"]
+    assert [int(row["transistors"]) for row in totals] == [c.transistors for c in (ternary, pairs, complement)]
+    assert sum(int(row["gates"]) for row in rows if row["coding"] == totals[0]["coding"]) == 2 * ternary.gates
+
+
+def test_json_leaves_out_nothing_and_makes_up_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", DIGITS, "--library", "lee2019", "--library", "nangate45-like", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["library"], one["coding"]) for one in found["costs"]] == [
+        ("lee2019", "ternary"), ("nangate45-like", "{neg, pos}"), ("nangate45-like", "two's complement"),
+    ]  # fmt: skip
+    lee, pairs, _ = found["costs"]
+    assert lee["area"] is None and lee["supply"] is None and pairs["area"] > 0
+    assert not {"delay", "energy", "power", "seconds"} & {key for one in found["costs"] for key in one}
+    assert lee["sources"]["FA"]["verified"] is False and "Quine-McCluskey" in lee["sources"]["FA"]["citation"]
+    assert sum(one["transistors"] for one in lee["operations"]) == lee["transistors"]
+    assert [one["reason"] for one in lee["outside"]] == ["it works on floats"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--library", "cmos"], "no cell library 'cmos'"),
+        (["--coding", "gray"], "no coding 'gray'"),
+        (["--library", "lee2019", "--coding", "{neg, pos}"], "no coding of {neg, pos} goes with the digits of lee2019"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", DIGITS, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_of_floats_is_not_counted_as_nothing(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], "act")], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "relu.onnx")
+    with pytest.raises(InputError, match="no operation of the model has gates: Relu:act: it works on floats"):
+        tercet.cost(tmp_path / "relu.onnx")
