@@ -37,7 +37,7 @@ from .text import Lines, float_c, int_c, storage_c, value_c
 BLOCK, BYTE_BLOCK = 16, 32
 """Results of a block, and where some are bytes: compilers take no more at once than a block has, and 16 bytes would be
 half a vector on AVX2."""
-SHORT_RUN = 64
+SHORT_RUN = 48
 """Results of a call, at most, for which the finish function becomes a part of its kernel."""
 HEADERS = (ELEMENT_HEADER, PLANES_HEADER, Path(__file__).parent / "epilogue.h")
 

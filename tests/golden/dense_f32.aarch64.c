@@ -12,8 +12,8 @@
 static TERCET_FLATTEN void k00_tn_conv_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {
     dense_pack_f32(to, (const float *)map + first, count, 1);
 }
-static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                                              const void *sums_) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                                                        const void *sums_) {
     const float *restrict sums = (const float *)sums_;
     float y0[96];
     for (int block = 0; block < count; block += 16) {

@@ -12,8 +12,8 @@
 static TERCET_FLATTEN void k00_tn_conv_pack(dense_cell *to, const void *map, int64_t first, int channels, int count) {
     dense_planes_u8_quads(to, (const uint8_t *)map + first, 64, channels, count, 1, -128);
 }
-static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                                              const void *sums_) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                                                        const void *sums_) {
     const int32_t *restrict sums = (const int32_t *)sums_;
     const int32_t c0 = ((const int32_t *)(task->weights + 192))[row];
     const float c1 = ((const float *)(task->weights + 256))[row];

@@ -10,8 +10,8 @@
 #include "permute.h"
 
 /* no source node: conv, threshold; 1x3x8x8 ternary -> 1x2x8x8 ternary; constants 2x3x3x3 ternary, 2x2 int -3..4; engine permute */
-static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                                              const void *sums_) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                                                        const void *sums_) {
     const int32_t *restrict sums = (const int32_t *)sums_;
     const int32_t c0 = ((const int32_t *)(task->weights + 576))[row];
     const int8_t c1 = ((const int8_t *)(task->weights + 640))[row];

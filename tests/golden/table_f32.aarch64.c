@@ -7,8 +7,8 @@
 #include "table_f32.h"
 
 /* no source node: conv; 1x3x8x8 float in planes (pitch 10, size 100) -> 1x2x8x8 float; constants 2x3x3x3 float; engine table_f32 */
-static TERCET_FLATTEN void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
-                                              const void *sums_) {
+static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_finish(const struct tercet_task *task, int64_t row, int64_t column, int count,
+                                                                        const void *sums_) {
     const float *restrict sums = (const float *)sums_;
     float y0[64];
     for (int block = 0; block < count; block += 16) {
