@@ -289,11 +289,7 @@ def cost(
     """
     from .driver.cost import network_cost
 
-    given = {"libraries": libraries, "codings": codings}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return network_cost(
-        model, CompileOptions.of(options, choices), calibrate=calibrate, on_operation=on_operation, **chosen
-    )  # fmt: skip
+    return network_cost(model, CompileOptions.of(options, choices), libraries, codings, calibrate, on_operation)
 
 
 @_quiet

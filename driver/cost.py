@@ -24,12 +24,14 @@ from .source import Model, program_of
 def network_cost(
     model: Model | Program,
     options: CompileOptions,
-    libraries: Sequence[str | Path] = (DEFAULT, DEFAULT_BINARY),
-    codings: Sequence[str] = tuple(CODINGS),
+    libraries: Sequence[str | Path] | None = None,
+    codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
 ) -> CostReport:
     """See `api.cost`."""
+    libraries = (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries
+    codings = tuple(CODINGS) if codings is None else codings
     if unknown := [name for name in codings if name not in CODINGS]:
         raise InputError(f"no coding '{unknown[0]}'", hint=f"have: {', '.join(CODINGS)}")
     found = [read_library(name) for name in libraries]

@@ -21,6 +21,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.traceback import preserve_node_meta
 
 from ..api import CompileOptions, compile, load
+from ..frontend.torch.dtypes import without_bfloat16
 from ..frontend.torch.exported import decomposed, export_module
 from ..ir.errors import InputError, TercetError, UnsupportedError
 from ..ir.host import scratch_folder
@@ -77,7 +78,7 @@ class _Graph:
         model = self.models[key]
         if model is None:
             return self.graph(*inputs)
-        free = [value.float() if value.dtype == torch.bfloat16 else value for value in self.free(inputs)]
+        free = [without_bfloat16(value) for value in self.free(inputs)]
         arrays = model.run(free).values()
         return tuple(torch.from_dlpack(a).to(t) for a, t in zip(arrays, self.dtypes[key], strict=True))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .functions import Digits, Function
+
+PINS = "abcd"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Cell:
         return next(iter(self.outputs.values())).inputs
 
     @property
+    def pins(self) -> Sequence[str]:
+        """The names of the inputs."""
+        return PINS[: self.inputs]
+
+    @property
     def functions(self) -> tuple[Function, ...]:
         return tuple(self.outputs.values())
 
@@ -56,7 +63,7 @@ class Cell:
 @dataclass(frozen=True)
 class Library:
     """inverters: `separate` where cells count the inverters of their inputs apart, `included` where not. supply: volts,
-    None where the source does not say. carry: what a carry can be, of the full adder."""
+    None where the source does not say."""
 
     name: str
     title: str
@@ -70,6 +77,11 @@ class Library:
         """The cell with the fewest transistors that computes exactly these outputs; None where there is none."""
         fits = [cell for cell in self.cells.values() if cell.functions == functions]
         return min(fits, key=lambda cell: cell.all_transistors, default=None)
+
+    def require(self, name: str, digits: Digits) -> None:
+        """Raises ValueError for what is to be built of other digits than the cells have."""
+        if digits != self.digits:
+            raise ValueError(f"{name} needs {digits.name} cells, {self.name} has {self.digits.name}")
 
     @property
     def carry(self) -> range | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from ...ir.locations import source_names
 from ...ir.program import Program
@@ -109,8 +110,7 @@ def cost_of(
 ) -> NetworkCost:
     """Of a program after `gate_passes`. on_operation: told the name of each. Raises ValueError where coding and library
     have other digits."""
-    if coding.digits != library.digits:
-        raise ValueError(f"{coding.name} needs {coding.digits.name} cells, {library.name} has {library.digits.name}")
+    library.require(coding.name, coding.digits)
     operations, outside = list[OperationCost](), list[Outside]()
     for found in tiles(program, library, coding):
         nodes = tuple(source_names(found.operation.location))
@@ -141,7 +141,4 @@ def _cost(tile: Tile, name: str, nodes: tuple[str, ...], coding: Coding) -> Oper
 def _digits(values: Sequence, coding: Coding, *, constant: bool) -> Iterator[int]:
     for value in values:
         if isinstance(value.owner, ConstantOp) == constant and not is_float(value):
-            count = 1
-            for size in shape_of(value):
-                count *= size
-            yield count * coding.form(element_of(value)).wires
+            yield prod(shape_of(value)) * coding.form(element_of(value)).wires

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -95,6 +96,7 @@ def sum_and_carry(digits: Digits, total: int) -> tuple[int, int]:
     return rest + digits.low, carry
 
 
+@cache
 def adder(digits: Digits, inputs: int) -> tuple[Function, Function]:
     """Sum and carry of the half adder (2 inputs) and the full adder (3 inputs)."""
     return (
@@ -108,11 +110,13 @@ def unary_functions(digits: Digits) -> Sequence[Function]:
     return [Function(digits, 1, table) for table in product(digits.values, repeat=digits.radix)]
 
 
+@cache
 def negation(digits: Digits) -> Function:
     """The inverter: the standard ternary inverter STI, the binary INV."""
     return Function(digits, 1, tuple(reversed(digits.values)))
 
 
+@cache
 def signed_product(digits: Digits) -> Function:
     """The product of balanced digits; of unbalanced ones that stand for a balanced digit plus one."""
     shift = digits.low + 1

@@ -26,6 +26,14 @@ class Block:
     outputs: Nets
 
 
+def gates_of(blocks: Iterable[Block]) -> Counter[str]:
+    """How many gates there are of each cell, by name."""
+    found = Counter[str]()
+    for block in blocks:
+        found[block.cell.name] += block.outputs.shape[1]
+    return found
+
+
 @dataclass(frozen=True)
 class Netlist:
     """wires: how many there are. blocks: in an order in which wires are driven before they are read. inputs, outputs:
@@ -40,10 +48,7 @@ class Netlist:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Gates by the names of their cells."""
-        found = Counter[str]()
-        for block in self.blocks:
-            found[block.cell.name] += block.outputs.shape[1]
-        return dict(sorted(found.items()))
+        return dict(sorted(gates_of(self.blocks).items()))
 
     @property
     def gates(self) -> int:

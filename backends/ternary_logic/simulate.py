@@ -138,7 +138,7 @@ def every_vector(digits: Digits, inputs: int) -> NDArray[np.int8]:
 
 def check_cells(builder: Builder, cell: Cell) -> str:
     """What is wrong with the cells that a cell is built from: "" where they do the same for all inputs."""
-    wires = {name: builder.input(name) for name in "abcd"[: cell.inputs]}
+    wires = {name: builder.input(name) for name in cell.pins}
     for line in cell.built:
         results, _, call = line.partition("=")
         words = call.split()
@@ -156,7 +156,7 @@ def check_cells(builder: Builder, cell: Cell) -> str:
     for name in cell.outputs:
         builder.output(name, wires[name])
     vectors = every_vector(builder.library.digits, cell.inputs)
-    have = simulate(builder.finish(), dict(zip("abcd", vectors, strict=False)))
+    have = simulate(builder.finish(), dict(zip(cell.pins, vectors, strict=True)))
     for name, function in cell.outputs.items():
         wrong = np.flatnonzero(have[name] != function.of(*vectors))
         if wrong.size:

@@ -39,6 +39,11 @@ def to_array(tensor: torch.Tensor) -> np.ndarray:
     return plain.numpy()
 
 
+def without_bfloat16(tensor: torch.Tensor) -> torch.Tensor:
+    """What artifacts take: float32 for bfloat16, which NumPy does not have; other tensors as they are."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
 def to_tensor(array: np.ndarray) -> torch.Tensor:
     whole = np.ascontiguousarray(array).reshape(array.shape)
     if array.dtype == _BFLOAT16:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...api import compile
+from ...frontend.torch.dtypes import without_bfloat16
 from ...frontend.torch.quantizers import quantized_layers
 from ...frontend.torch.report import NotApplicable, with_thresholds, without_zeros
 from ...frontend.torch.report.section import NO_WEIGHTS
@@ -198,8 +199,4 @@ def _inputs(example_inputs: Any, first: Tensor | None) -> Any:
 
 
 def _array(value: Any) -> Any:
-    """NumPy has no bfloat16: artifacts take float32 for it."""
-    if not isinstance(value, Tensor):
-        return value
-    plain = value.float() if value.dtype == torch.bfloat16 else value
-    return plain.detach().cpu().contiguous().numpy()
+    return without_bfloat16(value).detach().cpu().contiguous().numpy() if isinstance(value, Tensor) else value

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ..cell import Cell
 from ..functions import Digits
 
-PINS = "abcd"
-
 
 def width(digits: Digits) -> int:
     return 1 if digits.radix == 2 else 2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..cell import Cell
 from ..functions import Digits
 from ..netlist import Netlist
-from .bits import PINS, bits_of, rows, width
+from .bits import bits_of, rows, width
 
 LEGS = {1: ("",), 2: ("_neg", "_pos")}
 """What the bits of a digit are called, the highest first."""
@@ -29,7 +29,7 @@ def blif(netlist: Netlist, name: str) -> Iterator[str]:
         yield from (line for i, wire in enumerate(wires.ravel().tolist()) for leg in legs
                     for line in (f".names {port}_{i}{leg} n{wire}{leg}", "1 1"))  # fmt: skip
     for block in netlist.blocks:
-        names = [*PINS[: block.cell.inputs], *block.cell.outputs]
+        names = [*block.cell.pins, *block.cell.outputs]
         for wires in zip(*block.inputs.tolist(), *block.outputs.tolist(), strict=True):
             pins = (f"{pin}{leg}=n{wire}{leg}" for pin, wire in zip(names, wires, strict=True) for leg in legs)
             yield f".subckt {block.cell.name} {' '.join(pins)}"
@@ -43,7 +43,7 @@ def blif(netlist: Netlist, name: str) -> Iterator[str]:
 
 def _model(cell: Cell, digits: Digits) -> Iterator[str]:
     legs = LEGS[width(digits)]
-    inputs = [f"{pin}{leg}" for pin in PINS[: cell.inputs] for leg in legs]
+    inputs = [f"{pin}{leg}" for pin in cell.pins for leg in legs]
     yield f".model {cell.name}"
     yield f".inputs {' '.join(inputs)}"
     yield f".outputs {' '.join(f'{output}{leg}' for output in cell.outputs for leg in legs)}"

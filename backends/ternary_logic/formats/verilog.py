@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..cell import Cell, Library
 from ..netlist import Netlist, Nets
-from .bits import PINS, bits_of, lines_of, rows, width
+from .bits import bits_of, lines_of, rows, width
 
 CODE = "// A trit is two wires {neg, pos}: 10 is -1, 00 is 0, 01 is 1."
 
@@ -56,7 +56,7 @@ def _part(size: int, i: int) -> str:
 def _instances(cell: Cell, inputs: Nets, outputs: Nets, size: int) -> Iterator[str]:
     for pins, results in zip(inputs.T.tolist(), outputs.T.tolist(), strict=True):
         yield f"  wire {_range(size)}{', '.join(f'n{wire}' for wire in results)};"
-        given = zip([*PINS[: cell.inputs], *cell.outputs], [*pins, *results], strict=True)
+        given = zip([*cell.pins, *cell.outputs], [*pins, *results], strict=True)
         yield f"  {cell.name} g{results[0]}({', '.join(f'.{pin}(n{wire})' for pin, wire in given)});"
 
 
@@ -66,7 +66,7 @@ def cells(library: Library) -> Iterator[str]:
     yield f"// Cells of {library.name}: {library.title}."
     yield from [CODE] if size == 2 else []
     for cell in library.cells.values():
-        pins = list(PINS[: cell.inputs])
+        pins = list(cell.pins)
         yield f"// {cell.transistors} transistors, {cell.inverters} more of inverters: {_line(cell.source.citation)}"
         yield f"module {cell.name}({', '.join([*pins, *cell.outputs])});"
         yield f"  input {_range(size)}{', '.join(pins)};"
@@ -80,7 +80,7 @@ def cells(library: Library) -> Iterator[str]:
         yield "endmodule"
 
 
-def test_bench(netlist: Netlist, name: str, vectors: int) -> Iterator[str]:
+def bench(netlist: Netlist, name: str, vectors: int) -> Iterator[str]:
     """The lines of a bench that feeds vectors, of NAME_PORT.mem, and compares: it prints `PASS n` or `FAIL n of m`."""
     size = width(netlist.library.digits)
     yield f"module {name}_bench;"
@@ -115,7 +115,7 @@ def write_verilog(
     files = {
         f"{name}.v": module(netlist, name, about),
         f"{library.name.replace('-', '_')}_cells.v": cells(library),
-        f"{name}_bench.v": test_bench(netlist, name, vectors),
+        f"{name}_bench.v": bench(netlist, name, vectors),
     }
     for port, digits_of_port in values.items():
         files[f"{name}_{port}.mem"] = iter(lines_of(digits, digits_of_port.reshape(-1, vectors)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from ....ir.tn.constant import ConstantOp
 from ....ir.types import element_of, is_float, shape_of
 from ..cell import Library
 from ..mapping.numbers import Form, Number
-from ..netlist import Builder, Netlist
+from ..netlist import Builder, Netlist, gates_of
 from . import linear, movement, pool, quant  # noqa: F401  (they fill RULES)
 from .coding import Coding
 from .rules import RULES, Context, NotMappedError, Operand
@@ -51,8 +50,7 @@ def map_program(program: Program, library: Library, coding: Coding) -> MappedPro
 
     Raises ValueError where coding and library have other digits.
     """
-    if coding.digits != library.digits:
-        raise ValueError(f"{coding.name} needs {coding.digits.name} cells, {library.name} has {library.digits.name}")
+    library.require(coding.name, coding.digits)
     builder = Builder(library)
     context = Context(builder, coding)
     values: dict[SSAValue, Operand] = {}
@@ -83,7 +81,7 @@ def map_program(program: Program, library: Library, coding: Coding) -> MappedPro
         if not reason:
             try:
                 values[op.results[0]] = RULES[type(op)](context, op, *operands)
-                gates[op] = _counts(builder, before)
+                gates[op] = gates_of(builder.blocks[before:])
                 continue
             except NotMappedError as refusal:
                 assert len(builder.blocks) == before, "refused after its first gate"
@@ -112,13 +110,6 @@ def reason_against(op: Operation) -> str:
     if any(is_float(value) for value in (*op.operands, *op.results)):
         return "it works on floats"
     return "" if type(op) in RULES else f"{op.name} has no gates"
-
-
-def _counts(builder: Builder, first: int) -> Mapping[str, int]:
-    found = Counter[str]()
-    for block in builder.blocks[first:]:
-        found[block.cell.name] += block.outputs.shape[1]
-    return found
 
 
 def encoded(mapped: MappedProgram, arrays: Mapping[SSAValue, np.ndarray]) -> dict[str, np.ndarray]:

@@ -41,11 +41,7 @@ def windows_of(
     rank = len(kernel)
     margin = [(0, 0)] * 2 + list(zip(pads[:rank], pads[rank:], strict=True))
     if any(pads):
-        try:
-            digits = maps.form.encode(np.array(border))
-        except ValueError as error:
-            raise NotMappedError(f"a border of {border} around {maps.form.name}") from error
-        wires = context.builder.constant(digits)
+        wires = context.border(maps.form, border)
         nets = np.stack([np.pad(n, margin, constant_values=w) for n, w in zip(maps.nets, wires, strict=True)])
     else:
         nets = maps.nets
@@ -63,9 +59,7 @@ def products(
     [wires, channels, pixels]."""
     form, found = context.form_of(op), []
     for seen, row, offset in zip(rows, weights, offsets.tolist(), strict=True):
-        sums = weighted(context.builder, seen, row)
-        shifted = Terms(sums.columns, sums.offset + offset, sums.low + offset, sums.high + offset)
-        found.append(context.number(shifted, form).nets)
+        found.append(context.number(weighted(context.builder, seen, row).plus(offset), form).nets)
     return Number(np.stack(found, axis=1), form)
 
 
@@ -95,9 +89,7 @@ def add(context: Context, op: AddOp | SubOp, a: Operand, b: Operand) -> Number:
             weighted(context.builder, Number(_broadcast(x, shape)[:, None, at], x.form), np.array([sign]))
             for x, sign in maps
         ]
-        sums = Terms.join(parts)
-        shifted = Terms(sums.columns, sums.offset + offset, sums.low + offset, sums.high + offset)
-        nets[:, at] = context.number(shifted, form).nets
+        nets[:, at] = context.number(Terms.join(parts).plus(offset), form).nets
     return Number(nets, form)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ....ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from ....ir.types import shape_of
 from ..mapping.numbers import Number
-from .rules import Context, NotMappedError, Operand, gates_of, on_wires
+from .rules import Context, Operand, gates_of, on_wires
 
 
 @gates_of(ReshapeOp)
@@ -45,10 +45,6 @@ def concat(context: Context, op: ConcatOp, *parts: Operand) -> Number:
 def pad(context: Context, op: PadOp, x: Operand) -> Number:
     maps, form, pads = on_wires(x, "a map"), context.form_of(op), op.get("pads")
     rank = len(pads) // 2
-    try:
-        digits = form.encode(np.array(int(op.get("value"))))
-    except ValueError as error:
-        raise NotMappedError(f"a border of {op.get('value')} around {form.name}") from error
     margin = list(zip(pads[:rank], pads[rank:], strict=True))
-    wires, nets = context.builder.constant(digits), context.on_wires(maps, form).nets
+    wires, nets = context.border(form, int(op.get("value"))), context.on_wires(maps, form).nets
     return Number(np.stack([np.pad(n, margin, constant_values=w) for n, w in zip(nets, wires, strict=True)]), form)

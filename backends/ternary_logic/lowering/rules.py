@@ -12,7 +12,7 @@ from ....ir.operation import TensorOperation
 from ....ir.types import element_of
 from ..mapping.adders import add_up
 from ..mapping.choices import levels
-from ..mapping.numbers import Form, Number, Terms, positional, weighted
+from ..mapping.numbers import Form, Number, Terms, weighted
 from ..mapping.thresholds import at_least
 from ..netlist import Builder, Nets
 from .coding import Coding
@@ -42,19 +42,26 @@ class Context:
         total = add_up(self.builder, Terms(sums.columns, sums.offset, low, high))
         if form == total.form:
             return total
-        if form != positional(form.digits, form.low, form.high):
+        if not form.positional:
             values = [value for value in range(form.low, form.high + 1) if form.holds(value)]
             answers = [self.at_least(total, value) for value in values[1:]]
             return levels(self.builder, answers, values, form, total.nets.shape[1:])
         more = form.wires - total.form.wires
-        signed = total.form.weights and total.form.weights[-1] < 0
-        filler = total.nets[-1] if signed else np.broadcast_to(self.builder.constant(0), total.nets.shape[1:])
+        zero = self.builder.constant(0)
+        filler = total.nets[-1] if total.form.signed else np.broadcast_to(zero, total.nets.shape[1:])
         return Number(np.concatenate([total.nets, *[filler[None]] * more]), form)
 
     def at_least(self, number: Number, bound: int) -> Nets:
         """Whether numbers are a bound or more."""
         (answer,) = at_least(self.builder, Number(number.nets[:, None], number.form), np.array([bound]))
         return answer
+
+    def border(self, form: Form, number: int) -> Nets:
+        """The constant wires of a padding, [wires]. Raises NotMappedError for a number that the form cannot hold."""
+        try:
+            return self.builder.constant(form.encode(np.array(number)))
+        except ValueError as error:
+            raise NotMappedError(f"a border of {number} around {form.name}") from error
 
     def on_wires(self, operand: Operand, form: Form) -> Number:
         """An operand in a form: constants become constant wires."""

@@ -21,12 +21,11 @@ def add_up(builder: Builder, terms: Terms) -> Number:
     form = positional(digits, terms.low, terms.high)
     count = form.wires
     offset = digits_of(digits, np.array(terms.offset), count).tolist()
-    columns = [terms.columns[i] if i < len(terms.columns) else None for i in range(count)]
     shape = terms.columns[0].shape[1:]
+    columns = [*terms.columns[:count], *[np.empty((0, *shape), np.int32)] * (count - len(terms.columns))]
     nets = np.empty((count, *shape), np.int32)
     for place in range(count):
-        have = columns[place]
-        column = np.empty((0, *shape), np.int32) if have is None else have
+        column = columns[place]
         carries = list[Nets]()
         while len(column) > 2:
             thirds = len(column) // 3
@@ -42,8 +41,7 @@ def add_up(builder: Builder, terms: Terms) -> Number:
             nets[place], carry = _with_digit(builder, column, offset[place], last=place + 1 == count)
             carries += [] if carry is None else [carry[None]]
         if carries and place + 1 < count:
-            below = columns[place + 1]
-            columns[place + 1] = np.concatenate([*([] if below is None else [below]), *carries])
+            columns[place + 1] = np.concatenate([columns[place + 1], *carries])
     return Number(nets, form)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..functions import BINARY, Function
+from ..functions import Function
 from ..netlist import Builder, Nets
 from ..synthesis import gates
-from .numbers import Form, Number, positional
+from .numbers import Form, Number
 from .thresholds import NO, YES
 
 
@@ -51,8 +51,7 @@ def larger(builder: Builder, a: Number, b: Number) -> Number:
     if form.weights == (-1, 1):
         wires = [gates(builder, f, *pair) for f, *pair in zip((least, most), a.nets, b.nets, strict=True)]
         return Number(np.stack(wires), form)
-    if form != positional(digits, form.low, form.high):
-        raise ValueError(f"{form.name} cannot be compared: expected digits of places")
+    a.require_places()
     first = _not_less(builder, a, b)
     pick = Function.tabulate(digits, 3, lambda s, x, y: x if s >= YES else y)
     return Number(np.stack([gates(builder, pick, first, *pair) for pair in zip(a.nets, b.nets, strict=True)]), form)
@@ -63,7 +62,7 @@ def _not_less(builder: Builder, a: Number, b: Number) -> Nets:
     digits, form = builder.library.digits, a.form
     state = builder.constant(YES)
     for place, (x, y) in enumerate(zip(a.nets, b.nets, strict=True)):
-        signed = digits == BINARY and form.low < 0 and place == form.wires - 1
+        signed = form.signed and place == form.wires - 1
 
         def decide(x: int, y: int, below: int, signed: bool = signed) -> int:
             return max(below, NO) if x == y else YES if (x < y) == signed else NO

@@ -20,8 +20,7 @@ def dot_product(
 
     Raises ValueError where form and library have other digits, and for products that are not known.
     """
-    if form.digits != library.digits:
-        raise ValueError(f"{form.name} needs {form.digits.name} cells, {library.name} has {library.digits.name}")
+    library.require(form.name, form.digits)
     builder = Builder(library)
     a = Number(builder.input("a", form.wires, terms), form)
     if weights is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..functions import BINARY, Digits, negation, sum_and_carry
+from ..functions import BALANCED, BINARY, Digits, negation, sum_and_carry
 from ..netlist import Builder, Nets
 from ..synthesis import gates
 
@@ -27,6 +27,16 @@ class Form:
     @property
     def wires(self) -> int:
         return len(self.weights)
+
+    @property
+    def positional(self) -> bool:
+        """Whether it is digits of places, which can be compared one after the other."""
+        return self == positional(self.digits, self.low, self.high)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the highest bit counts negative, as in two's complement."""
+        return self.digits == BINARY and bool(self.weights) and self.weights[-1] < 0
 
     def decode(self, values: NDArray[np.int8]) -> NDArray[np.int64]:
         """The numbers [*shape] of the wires' digits [wires, *shape]."""
@@ -102,6 +112,11 @@ class Number:
     nets: Nets
     form: Form
 
+    def require_places(self) -> None:
+        """Raises ValueError for a form that cannot be compared digit by digit."""
+        if not self.form.positional:
+            raise ValueError(f"{self.form.name} cannot be compared: expected digits of places")
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -115,6 +130,9 @@ class Terms:
     offset: int
     low: int
     high: int
+
+    def plus(self, number: int) -> Terms:
+        return Terms(self.columns, self.offset + number, self.low + number, self.high + number)
 
     @classmethod
     def join(cls, parts: Sequence[Terms]) -> Terms:
@@ -165,6 +183,6 @@ def _signed_digits(digits: Digits, value: int) -> list[int]:
             digit = 0 if value % 2 == 0 else 2 - value % 4
             value = (value - digit) // 2
         else:
-            digit, value = sum_and_carry(Digits("", -1, "-0+"), value)
+            digit, value = sum_and_carry(BALANCED, value)
         found.append(digit)
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..functions import BINARY, Function
+from ..functions import Function
 from ..netlist import Builder, Nets
 from ..synthesis import gates
-from .numbers import Number, digits_of, positional
+from .numbers import Number, digits_of
 
 NO, YES = 0, 1
 """The digits of an answer, of every radix."""
@@ -18,18 +18,16 @@ def at_least(builder: Builder, numbers: Number, bounds: NDArray[np.integer]) -> 
     """Whether numbers [channels, *shape], in places, are bounds [channels] or more: YES or NO. A bound that all or none
     reach costs nothing. Raises ValueError for numbers of other forms."""
     form, digits = numbers.form, builder.library.digits
-    if form != positional(digits, form.low, form.high):
-        raise ValueError(f"{form.name} cannot be compared: expected digits of places")
+    numbers.require_places()
     always = builder.constant(np.where(bounds <= form.low, YES, NO))
     decided = np.empty(numbers.nets.shape[1:], np.int32)
     decided[:] = always.reshape(-1, *[1] * (decided.ndim - 1))
     some = (bounds > form.low) & (bounds <= form.high)
     # with the highest bit of two's complement inverted, and the bound moved likewise, the order is that of plain bits
-    signed = digits == BINARY and form.low < 0
-    wanted = digits_of(digits, bounds[some] + (2 ** (form.wires - 1) if signed else 0), form.wires)
+    wanted = digits_of(digits, bounds[some] + (2 ** (form.wires - 1) if form.signed else 0), form.wires)
     state = np.full(decided[some].shape, builder.constant(YES), np.int32)
     for place, nets in enumerate(numbers.nets[:, some]):
-        inverted = signed and place == form.wires - 1
+        inverted = form.signed and place == form.wires - 1
         for digit in np.unique(wanted[place]).tolist():
             at = wanted[place] == digit
             state[at] = _decide(builder, nets[at], state[at], digit, inverted)
