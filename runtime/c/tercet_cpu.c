@@ -38,6 +38,7 @@ static const struct {
     {"avx512_vnni", 7, 0, ECX, 11, ZMM},
     {"avx512_bitalg", 7, 0, ECX, 12, ZMM},
     {"avx512_vpopcntdq", 7, 0, ECX, 14, ZMM},
+    {"avx512_vp2intersect", 7, 0, EDX, 8, ZMM},
     {"avx_vnni", 7, 1, EAX, 4, YMM},
 };
 
