@@ -84,15 +84,20 @@ class Panels:
 
 def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[int, int]]:
     """Register tiles (rows, vectors) that fit the target's registers, for `rows` rows and `pixels` lanes."""
-    spare = 1 if cell.ops == 1 else 2
+    passing = 1 if cell.ops == 1 else 2
     vectors = -(-pixels // target.lanes(np.int32))
     for width in range(1, MAX_WIDTH + 1):
         if width > 1 and width > vectors:
             return
-        held = 2 * width + 2 if cell.couples else min(width, 3)
-        tallest = min(MAX_ROWS, (target.registers - held - spare) // width)
-        if tallest >= 1:
-            yield min(tallest, rows), width
+        found = (tall for tall in range(min(MAX_ROWS, rows), 0, -1) if _registers(cell, tall, width) <= target.registers - passing)
+        if tallest := next(found, 0):
+            yield tallest, width
+
+
+def _registers(cell: Cell, rows: int, width: int) -> int:
+    """Vectors that a tile holds while others pass by: sums, and the side of which there are fewer. One more than there
+    are registers would wait in memory every step, which takes longer than the step."""
+    return rows * width + (2 * width + 2 if cell.couples else min(rows, width))
 
 
 def step_cycles(rows: int, width: int, cell: Cell, target: Target, costs: Mapping[str, float]) -> float:
