@@ -24,7 +24,7 @@ struct permute_layer {
     int ring_rows;
     int64_t row_bytes, block_bytes;          /* of a row of tables; of the indices of a block */
     int64_t indices, digits, signs;          /* byte offsets of constants */
-    int64_t ring, padding, cells, held, taps, staged, sums; /* byte offsets in scratch */
+    int64_t ring, padding, pairs, held, taps, staged, sums; /* byte offsets in scratch */
 };
 
 typedef void permute_tile_function(const struct permute_tile *t);
@@ -35,7 +35,8 @@ struct permute_job {
     const unsigned char *map; /* the image's input */
     int64_t image;
     int y, y_end, x, x_end;   /* the band */
-    unsigned char *ring, *padding, *cells;
+    unsigned char *ring, *padding;
+    uint16_t *pairs;
     int *held;
     const unsigned char **taps; /* [row of the band][row of taps] */
     int32_t *staged, *sums;
@@ -48,34 +49,23 @@ TERCET_INLINE int permute_columns(const struct permute_layer *l, const struct pe
     return (job->x_end - job->x - 1) * l->column_stride + (l->kernel_width - 1) * l->column_dilation + 1;
 }
 
-TERCET_INLINE void permute_pack(const struct permute_layer *l, unsigned char *cells, const unsigned char *from,
-                                int64_t plane, int channels, int count, const int64_t step, const int words) {
-    const unsigned char lowest = (unsigned char)l->lowest;
-    if (words == 2 && channels == 3)
-        permute_pack_3((uint32_t *)cells, from, plane, 3, count, step, lowest);
-    else if (words == 2)
-        permute_pack_3((uint32_t *)cells, from, plane, channels, count, step, lowest);
-    else if (channels == 5)
-        permute_pack_5((uint64_t *)cells, from, plane, 5, count, step, lowest);
-    else
-        permute_pack_5((uint64_t *)cells, from, plane, channels, count, step, lowest);
-}
-
 /* The tables of `count` pixels from `from` on. plane: bytes from channel to channel; 0: of one pixel of all channels, the
  * same input everywhere. */
 TERCET_INLINE void permute_pixels(const struct permute_layer *l, const struct permute_job *job, unsigned char *to,
                                   const unsigned char *from, int64_t plane, int count, const int group,
                                   const int words) {
     const int64_t pitch = (int64_t)l->groups * l->tables * TERCET_VECTOR_BYTES;
+    const int64_t apart = (count + PERMUTE_CELLS - 1) / PERMUTE_CELLS * PERMUTE_CELLS;
+    const unsigned char lowest = (unsigned char)l->lowest;
     for (int c = 0; c < l->groups; c++)
         for (int i = 0; i < l->tables; i++, to += TERCET_VECTOR_BYTES) {
             const int rest = l->channels - i * group, channels = rest < group ? rest : group;
             const unsigned char *first = from + (c * l->channels + i * group) * plane;
             if (l->column_step == 1)
-                permute_pack(l, job->cells, first, plane, channels, count, 1, words);
+                permute_pack(job->pairs, apart, first, plane, channels, count, 1, lowest, words);
             else
-                permute_pack(l, job->cells, first, plane, channels, count, l->column_step, words);
-            permute_build(to, pitch, job->cells, count, job->task->weights + l->digits, words);
+                permute_pack(job->pairs, apart, first, plane, channels, count, l->column_step, lowest, words);
+            permute_build(to, pitch, job->pairs, apart, count, job->task->weights + l->digits, words);
         }
 }
 
@@ -191,7 +181,7 @@ TERCET_INLINE void permute_conv(const struct tercet_task *task, const struct per
     tercet_share(task, shares[l->share][1], 1, &shares[l->share][0], &shares[l->share][1]);
     unsigned char *scratch = task->scratch;
     struct permute_job job = {
-        .task = task, .ring = scratch + l->ring, .padding = scratch + l->padding, .cells = scratch + l->cells,
+        .task = task, .ring = scratch + l->ring, .padding = scratch + l->padding, .pairs = (uint16_t *)(scratch + l->pairs),
         .held = (int *)(scratch + l->held), .taps = (const unsigned char **)(scratch + l->taps),
         .staged = (int32_t *)(scratch + l->staged), .sums = (int32_t *)(scratch + l->sums),
     };

@@ -10,8 +10,7 @@
 
 #define PERMUTE_UNROLL _Pragma("GCC unroll 16")
 #define PERMUTE_LANES (TERCET_VECTOR_BYTES / 2)
-/* PERMUTE_PIXELS and PERMUTE_VECTORS, the largest tile, are defined where this is included. */
-#define PERMUTE_CELLS 16 /* pixels of a block of cells */
+/* PERMUTE_PIXELS and PERMUTE_VECTORS, the largest tile, and PERMUTE_CELLS, pixels that are packed together, are defined where this is included. */
 
 /* Keeps a vector in a register, and compilers from adding up in another order: they would hold more than there are. */
 #ifdef __AVX512BW__
@@ -53,15 +52,16 @@ TERCET_INLINE void permute_step(const unsigned char *const from[PERMUTE_PIXELS],
                                 const unsigned char *indices, const int shift,
                                 permute_vector sum[PERMUTE_PIXELS][PERMUTE_VECTORS], const int pixels,
                                 const int vectors) {
-    permute_vector table[PERMUTE_PIXELS];
-    PERMUTE_UNROLL for (int p = 0; p < pixels; p++) {
-        table[p] = *(const permute_vector *)(from[p] + at);
-        PERMUTE_KEEP(table[p]);
-    }
+    permute_vector index[PERMUTE_VECTORS];
     PERMUTE_UNROLL for (int q = 0; q < vectors; q++) {
-        const permute_vector index = ((const permute_vector *)indices)[q] >> shift;
-        PERMUTE_UNROLL for (int p = 0; p < pixels; p++) {
-            sum[p][q] += (permute_vector)TERCET_PERMUTE_I16(index, table[p]);
+        index[q] = ((const permute_vector *)indices)[q] >> shift;
+        PERMUTE_KEEP(index[q]);
+    }
+    PERMUTE_UNROLL for (int p = 0; p < pixels; p++) {
+        permute_vector table = *(const permute_vector *)(from[p] + at);
+        PERMUTE_KEEP(table);
+        PERMUTE_UNROLL for (int q = 0; q < vectors; q++) {
+            sum[p][q] += (permute_vector)TERCET_PERMUTE_I16(index[q], table);
             PERMUTE_KEEP(sum[p][q]);
         }
     }
@@ -110,34 +110,32 @@ TERCET_INLINE void permute_sum(const struct permute_tile *t, const int pixels, c
 
 /* -- tables -------------------------------------------------------------------------------------------------------- */
 
-/* Cells of `count` pixels: up to `group` channels, `plane` bytes apart, of each, `step` bytes from pixel to pixel, less
- * the lowest value. Channels that are not there are 0: they add nothing, whatever the index. Runs of neighbours are taken
- * in whole blocks, as compilers vectorise them best; every buffer can be read that far. */
-#define PERMUTE_PACK(NAME, CELL)                                                                                       \
-    TERCET_INLINE void NAME(CELL *restrict to, const unsigned char *from, int64_t plane, const int channels,           \
-                            int count, const int64_t step, const unsigned char lowest) {                               \
-        const int block = step == 1 ? PERMUTE_CELLS : 1;                                                               \
-        for (int first = 0; first < count; first += block)                                                             \
-            for (int i = first; i < first + block; i++) {                                                              \
-                CELL cell = 0;                                                                                         \
-                PERMUTE_UNROLL for (int j = 0; j < channels; j++)                                                      \
-                    cell |= (CELL)(unsigned char)(from[j * plane + i * step] - lowest) << 8 * j;                       \
-                to[i] = cell;                                                                                          \
-            }                                                                                                          \
-    }
+/* Pairs of inputs, to[pair][pixel], `pitch` pixels apart: of `count` pixels up to 2 * `words` channels, `plane` bytes
+ * apart, of each, `step` bytes from pixel to pixel, less the lowest value. Channels that are not there are 0: they add
+ * nothing, whatever the index. Runs of neighbours are taken in whole blocks, as compilers vectorise them best; every
+ * buffer can be read that far. */
+TERCET_INLINE void permute_pack(uint16_t *restrict to, int64_t pitch, const unsigned char *from, int64_t plane,
+                                int channels, int count, const int64_t step, const unsigned char lowest, const int words) {
+    const int block = step == 1 ? PERMUTE_CELLS : 1;
+    for (int w = 0; w < words; w++, to += pitch, from += 2 * plane, channels -= 2)
+        for (int first = 0; first < count; first += block)
+            if (channels >= 2)
+                for (int i = first; i < first + block; i++)
+                    to[i] = (uint16_t)((unsigned char)(from[i * step] - lowest) |
+                                       (unsigned char)(from[plane + i * step] - lowest) << 8);
+            else
+                for (int i = first; i < first + block; i++)
+                    to[i] = channels == 1 ? (unsigned char)(from[i * step] - lowest) : 0;
+}
 
-PERMUTE_PACK(permute_pack_3, uint32_t)
-PERMUTE_PACK(permute_pack_5, uint64_t)
-
-/* The tables of `count` cells, `pitch` bytes apart. digits: [word][entry][2], the weights of two inputs of an entry. */
-TERCET_INLINE void permute_build(unsigned char *to, int64_t pitch, const unsigned char *cells, int count,
+/* The tables of `count` pixels, `pitch` bytes apart. pairs: [word][pixel], `apart` pixels apart. digits: [word][entry][2],
+ * the weights of two inputs of an entry. */
+TERCET_INLINE void permute_build(unsigned char *to, int64_t pitch, const uint16_t *pairs, int64_t apart, int count,
                                  const unsigned char *digits, const int words) {
     for (int i = 0; i < count; i++) {
         permute_vector table = {0};
         PERMUTE_UNROLL for (int w = 0; w < words; w++) {
-            uint16_t both;
-            memcpy(&both, cells + i * (words == 2 ? 4 : 8) + 2 * w, sizeof both);
-            const permute_vector inputs = (permute_vector){0} + both;
+            const permute_vector inputs = (permute_vector){0} + pairs[w * apart + i];
             table += (permute_vector)TERCET_MADD_U8(inputs, ((const permute_vector *)digits)[w]);
         }
         *(permute_vector *)(to + i * pitch) = table;

@@ -17,11 +17,12 @@ from ...target import Target
 from .problem import Problem
 
 NAME = "permute"
-MOST_PIXELS, MOST_VECTORS, ROWS, SPARE = 8, 4, 16, 32
-"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; sums after a run that an
-epilogue may read."""
+MOST_PIXELS, MOST_VECTORS, ROWS, CELLS, SPARE = 8, 4, 16, 32, 32
+"""Pixels and vectors of the largest tile; channels and pixels that are transposed together; pixels that are packed
+together; sums after a run that an epilogue may read."""
 DEFINES = {
-    "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_SPARE": SPARE,
+    "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_CELLS": CELLS,
+    "PERMUTE_SPARE": SPARE,
 }  # fmt: skip
 STAGED_BYTES = 28 * 1024
 """Of the sums of a block of outputs and a band of pixels: they stay in L1."""
@@ -102,7 +103,7 @@ class Plan:
         return Scratch.of(
             ring=self.ring * row,
             padding=row,
-            cells=(self.columns(columns) + ROWS) * 8,
+            pairs=2 * self.problem.digits.words * round_up(self.columns(columns), CELLS),
             held=self.ring * 4,
             taps=taps * 8,
             staged=(pixels + ROWS) * self.lanes * 4,
@@ -146,7 +147,7 @@ def plans(problem: Problem, target: Target) -> list[Plan]:
         Plan(problem, target, pixels, vectors)
         for vectors in range(1, MOST_VECTORS + 1)
         for pixels in range(1, widest + 1)
-        if pixels * (vectors + 1) <= target.registers - TEMPORARIES
+        if (pixels + 1) * vectors <= target.registers - TEMPORARIES
     ]
     found = [plan for plan in found if plan.scratch.bytes <= MOST_SCRATCH]
     if not found:
