@@ -10,7 +10,8 @@
 
 #define PERMUTE_UNROLL _Pragma("GCC unroll 16")
 #define PERMUTE_LANES (TERCET_VECTOR_BYTES / 2)
-/* PERMUTE_PIXELS and PERMUTE_VECTORS, the largest tile, and PERMUTE_CELLS, pixels that are packed together, are defined where this is included. */
+/* PERMUTE_PIXELS and PERMUTE_VECTORS, the largest tile, PERMUTE_CELLS, pixels that are packed together, and
+ * PERMUTE_WORDS, pairs of inputs of a table at most, are defined where this is included. */
 
 /* Keeps a vector in a register, and compilers from adding up in another order: they would hold more than there are. */
 #ifdef __AVX512BW__
@@ -132,11 +133,14 @@ TERCET_INLINE void permute_pack(uint16_t *restrict to, int64_t pitch, const unsi
  * the weights of two inputs of an entry. */
 TERCET_INLINE void permute_build(unsigned char *to, int64_t pitch, const uint16_t *pairs, int64_t apart, int count,
                                  const unsigned char *digits, const int words) {
+    permute_vector digit[PERMUTE_WORDS]; /* in registers: to the compiler a table may be where they lie */
+    PERMUTE_UNROLL for (int w = 0; w < words; w++)
+        digit[w] = ((const permute_vector *)digits)[w];
     for (int i = 0; i < count; i++) {
         permute_vector table = {0};
         PERMUTE_UNROLL for (int w = 0; w < words; w++) {
             const permute_vector inputs = (permute_vector){0} + pairs[w * apart + i];
-            table += (permute_vector)TERCET_MADD_U8(inputs, ((const permute_vector *)digits)[w]);
+            table += (permute_vector)TERCET_MADD_U8(inputs, digit[w]);
         }
         *(permute_vector *)(to + i * pitch) = table;
     }

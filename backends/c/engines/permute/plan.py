@@ -14,7 +14,7 @@ from ...engine import Schedule
 from ...refusal import Refused
 from ...scratch import Scratch
 from ...target import Target
-from .problem import Problem
+from .problem import MOST_WORDS, Problem
 
 NAME = "permute"
 MOST_PIXELS, MOST_VECTORS, ROWS, CELLS, SPARE = 8, 4, 16, 32, 32
@@ -22,7 +22,7 @@ MOST_PIXELS, MOST_VECTORS, ROWS, CELLS, SPARE = 8, 4, 16, 32, 32
 together; sums after a run that an epilogue may read."""
 DEFINES = {
     "PERMUTE_PIXELS": MOST_PIXELS, "PERMUTE_VECTORS": MOST_VECTORS, "PERMUTE_ROWS": ROWS, "PERMUTE_CELLS": CELLS,
-    "PERMUTE_SPARE": SPARE,
+    "PERMUTE_WORDS": MOST_WORDS, "PERMUTE_SPARE": SPARE,
 }  # fmt: skip
 STAGED_BYTES = 28 * 1024
 """Of the sums of a block of outputs and a band of pixels: they stay in L1."""

@@ -47,6 +47,9 @@ SIGNED = Digits("signed", (0, 1), 5)
 """Filters of {0, 1} or {0, -1}; the sums of the latter are negated."""
 
 
+MOST_WORDS = max(digits.words for digits in (TERNARY, BINARY, SIGNED))
+
+
 @dataclass(frozen=True)
 class Problem:
     """A convolution (its weights [groups, outputs, channels, kernel height, kernel width]) and the range of its inputs.
