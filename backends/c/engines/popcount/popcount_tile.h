@@ -246,6 +246,17 @@ TERCET_INLINE uint64_t popcount_at_most(popcount_vector x, popcount_vector limit
 #endif
 }
 
+#if TERCET_VECTOR_BYTES == 64 && defined(__AVX512BW__)
+/* b in the lanes of 64 / fold bits whose bit is set, else a. */
+TERCET_INLINE popcount_vector popcount_blend(uint64_t bits, popcount_vector a, popcount_vector b, const int fold) {
+    const __m512i x = (__m512i)a, y = (__m512i)b;
+    return (popcount_vector)(fold == 4 ? _mm512_mask_blend_epi16((__mmask32)bits, x, y)
+                             : fold == 2 ? _mm512_mask_blend_epi32((__mmask16)bits, x, y)
+                                         : _mm512_mask_blend_epi64((__mmask8)bits, x, y));
+}
+#define POPCOUNT_BLENDS /* limits are chosen, then compared once: elsewhere choosing costs more than comparing */
+#endif
+
 /* Levels of a tile's outputs as the bits of `planes` planes: bit p of a level that passes j thresholds is the exclusive
  * or of codes[p][0] .. codes[p][j]. selector: the map whose values, from `first` on, choose among rows of thresholds. */
 TERCET_INLINE void popcount_levels(const struct popcount_tile *t,
@@ -263,6 +274,16 @@ TERCET_INLINE void popcount_levels(const struct popcount_tile *t,
             x[q] = popcount_folded(u[p] + q * fold, fold);
         POPCOUNT_UNROLL for (int j = 0; j < thresholds; j++) {
             uint64_t passed = 0;
+#ifdef POPCOUNT_BLENDS
+            POPCOUNT_UNROLL for (int q = 0; q < folded; q++) {
+                const popcount_vector *limits = (const popcount_vector *)t->limits + j * folded + q;
+                popcount_vector limit = limits[0];
+                POPCOUNT_UNROLL for (int choice = 1; choice < choices; choice++)
+                    limit = popcount_blend(popcount_chosen(selector, chosen, first + choice) >> q * fold * POPCOUNT_LANES,
+                                           limit, limits[choice * thresholds * folded], fold);
+                passed |= popcount_at_most(x[q], limit, fold) << (q * fold * POPCOUNT_LANES);
+            }
+#else
             for (int choice = 0; choice < choices; choice++) {
                 const popcount_vector *limits = (const popcount_vector *)t->limits + (choice * thresholds + j) * folded;
                 uint64_t own = 0;
@@ -270,6 +291,7 @@ TERCET_INLINE void popcount_levels(const struct popcount_tile *t,
                     own |= popcount_at_most(x[q], limits[q], fold) << (q * fold * POPCOUNT_LANES);
                 passed |= choices > 1 ? own & popcount_chosen(selector, chosen, first + choice) : own;
             }
+#endif
             for (int plane = 0; plane < planes; plane++)
                 found[plane] ^= passed & t->codes[plane * (thresholds + 1) + j + 1];
         }
