@@ -32,27 +32,35 @@ TERCET_INLINE active_vector active_full(active_vector *s, active_vector a, activ
     return carry;
 }
 
-/* The carries of two planes into each of two adders that follow one another. */
-#define ACTIVE_PAIR(s, at) active_full(s, active_plane(weights, list, at, two), active_plane(weights, list, (at) + 1, two))
-
-TERCET_INLINE active_vector active_plane(const uint64_t *weights, const uint16_t *list, const int at, const int two) {
-    if (two)
-        return *(const active_vector *)(weights + list[at / 2] + at % 2 * ACTIVE_WORDS);
-    return *(const active_vector *)(weights + list[at]);
+TERCET_INLINE active_vector active_plane(const uint64_t *weights, const uint16_t *list, const int item, const int plane) {
+    return *(const active_vector *)(weights + list[item] + plane * ACTIVE_WORDS);
 }
 
-/* Adds eight planes from `at` on to s[0..2]. Returns their carry. */
-TERCET_INLINE active_vector active_eight(active_vector *s, const uint64_t *weights, const uint16_t *list, const int at,
-                                         const int two) {
-    active_vector a = ACTIVE_PAIR(&s[0], at), b = ACTIVE_PAIR(&s[0], at + 2);
+/* Adds two planes of a list: of two inputs, or the two of one, which say where the weight is not 0 and where it is 1. It
+ * counts as weight + 1: where it is 0 the sum's bit changes, and what it was is the carry. */
+TERCET_INLINE active_vector active_pair(active_vector *s, const uint64_t *weights, const uint16_t *list, const int at,
+                                        const int two) {
+    if (!two)
+        return active_full(s, active_plane(weights, list, at, 0), active_plane(weights, list, at + 1, 0));
+    const active_vector whole = active_plane(weights, list, at / 2, 0);
+    const active_vector carry = active_select(whole, active_plane(weights, list, at / 2, 1), *s);
+    *s = ~(*s ^ whole);
+    return carry;
+}
+
+/* Adds eight planes from `at` on to *ones, s[1] and s[2]. Returns their carry. */
+TERCET_INLINE active_vector active_eight(active_vector *ones, active_vector *s, const uint64_t *weights,
+                                         const uint16_t *list, const int at, const int two) {
+    active_vector a = active_pair(ones, weights, list, at, two), b = active_pair(ones, weights, list, at + 2, two);
     const active_vector c = active_full(&s[1], a, b);
-    a = ACTIVE_PAIR(&s[0], at + 4), b = ACTIVE_PAIR(&s[0], at + 6);
+    a = active_pair(ones, weights, list, at + 4, two), b = active_pair(ones, weights, list, at + 6, two);
     return active_full(&s[2], c, active_full(&s[1], a, b));
 }
 
+/* Half of the planes are added to ones of their own: the others need not wait for them. */
 TERCET_INLINE active_vector active_block(active_vector *s, const uint64_t *weights, const uint16_t *list, const int two) {
-    const active_vector a = active_eight(s, weights, list, 0, two);
-    return active_full(&s[3], a, active_eight(s, weights, list, 8, two));
+    const active_vector a = active_eight(&s[0], s, weights, list, 0, two);
+    return active_full(&s[3], a, active_eight(&s[ACTIVE_COUNTERS], s, weights, list, 8, two));
 }
 
 /* Adds a carry to the counters from s[first] on. */
@@ -90,16 +98,19 @@ TERCET_INLINE const uint16_t *active_blocks(active_vector *s, const uint64_t *we
 /* counter[bit] += weights of the inputs in the list that are 1, -= of those that are -1. */
 TERCET_INLINE void active_add(uint64_t *counter, const uint64_t *weights, const uint16_t *list, const int counters,
                               const int two, const int signs) {
-    active_vector s[ACTIVE_COUNTERS], *const memory = (active_vector *)counter;
+    active_vector s[ACTIVE_COUNTERS + 1] = {{0}}, *const memory = (active_vector *)counter;
     const uint16_t *next = list + ACTIVE_HEAD;
     ACTIVE_UNROLL for (int i = 0; i < counters; i++)
         s[i] = memory[i];
     _Pragma("GCC unroll 1") for (int sign = 0; sign < signs; sign++) {
         next = active_blocks(s, weights, next, list[sign], counters, two);
-        if (signs == 2)
+        if (signs == 2) { /* negated, as there are two planes of ones */
             ACTIVE_UNROLL for (int i = 0; i < counters; i++)
                 s[i] = ~s[i];
+            s[ACTIVE_COUNTERS] = ~s[ACTIVE_COUNTERS];
+        }
     }
+    active_ripple(s, s[ACTIVE_COUNTERS], 0, counters);
     ACTIVE_UNROLL for (int i = 0; i < counters; i++)
         memory[i] = s[i];
 }

@@ -94,10 +94,10 @@ class Form:
         return max(FEWEST_COUNTERS, low.bit_length() + 1, (high + 1).bit_length() + 1)
 
     def digits(self) -> np.ndarray:
-        """uint8, as `flat`."""
+        """uint8, as `flat`. Of TERNARY: 0, and 1 for -1, 2 for 1."""
         match self.weights:
             case "TERNARY":
-                return (self.flat + 1).astype(np.uint8)
+                return np.where(self.flat < 0, 1, 2 * self.flat).astype(np.uint8)
             case "BINARY":
                 return (self.flat > 0).astype(np.uint8)
         return (self.flat != 0).astype(np.uint8)
@@ -119,7 +119,7 @@ class Form:
             return np.concatenate([c.reshape(blocks, -1) for c in ended], axis=1).reshape(-1)
 
         filled = ordered(np.zeros(self.flat.shape, np.bool_), fill=True)
-        digits = ordered(self.digits(), fill=0)
+        digits = ordered(self.digits(), fill=int(self.weights == "TERNARY"))
         if self.planes == 1:
             return Constant(digits, 2, 8, filled=filled)
         return Constant(digits, 4, 4, filled=filled, split=lanes // 64)
