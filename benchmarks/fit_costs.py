@@ -227,6 +227,7 @@ def main() -> int:
             print(f"| {name} | {len(own)} | {spread(own, target)} | {spread(own, fitted)} | {numbers} |")
     before, after = regret(samples, target), regret(samples, fitted)
     print(f"\ntime of the chosen kernel / of the fastest, mean over layers: before {before}, fitted {after}")
+    check(samples, fitted)
     if options.write:
         FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, HEAD), "utf-8")
     return 0

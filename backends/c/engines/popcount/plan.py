@@ -116,8 +116,8 @@ class Plan:
     # -- cost -----------------------------------------------------------------------------------------------------
 
     def cost(self, costs: Mapping[str, float]) -> float:
-        """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, and
-        each vector of weights a `load`; a tile `tile`, its pixels `pixel` each; a vector of results, `fold` to bring
+        """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, each
+        vector of weights a `load`, each word of a pixel a `broadcast`; a tile `tile`, its pixels `pixel` each; a vector of results, `fold` to bring
         several into one, `level` for each threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words
         and taps of the inputs; weights outside L2 `byte`."""
         problem, form = self.problem, self.form
@@ -132,6 +132,7 @@ class Plan:
                 steps = row.count * column.count * words
                 for size, count in self._tiles((row.end - row.begin) * (column.end - column.begin)):
                     step = self.vectors * (size * ops * costs["op"] + form.planes * costs["load"])
+                    step += size * problem.planes * costs["broadcast"]
                     cycles += count * (steps * step + costs["tile"] + size * costs["pixel"])
         cycles *= blocks
         outputs = problem.images * prod(problem.out)
