@@ -10,6 +10,7 @@
 
 #define BIT_MAP_RUN 64 /* pixels that are turned around together */
 #define BIT_MAP_ONES 0x0101010101010101u
+#define BIT_MAP_UNROLL _Pragma("GCC unroll 8")
 
 /* How bytes become bits. Bit p of a value is bit shift[p] of its byte, turned around where invert[p] is 255; a value of
  * one bit is `low` or `high`, of two 0, 1 or -1. */
@@ -38,26 +39,42 @@ TERCET_INLINE unsigned bit_map_valid(const struct bit_map *b, int octet) {
 
 /* -- from bytes ---------------------------------------------------------------------------------------------------- */
 
+/* Bits `plane` of eight rows of values: those of a pixel become a byte. */
+TERCET_INLINE void bit_map_octet(const struct bit_map *b, unsigned char *bits, unsigned char rows[8][BIT_MAP_RUN],
+                                 int plane, unsigned valid) {
+    const unsigned char bit = (unsigned char)(1 << b->shift[plane]);
+    for (int i = 0; i < BIT_MAP_RUN; i++) {
+        unsigned char sum = 0;
+        for (int j = 0; j < 8; j++) /* a comparison: CPUs shift no bytes */
+            sum |= (rows[j][i] & bit) == bit ? (unsigned char)(1 << j) : 0;
+        bits[i] = (unsigned char)((sum ^ b->invert[plane]) & valid);
+    }
+}
+
 /* Pixels [pixel, pixel + count), at most BIT_MAP_RUN, of the channels from `channel` on. to: the first of them. */
 TERCET_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *map, const void *in, int64_t channel,
                                 uint64_t *to, int64_t pixel, int count) {
-    for (int64_t group = 0; group < b->groups; group++)
-        for (int octet = 0; octet < 8 * b->words; octet++) {
-            unsigned char rows[8][BIT_MAP_RUN] = {{0}}, bits[BIT_MAP_RUN];
-            const unsigned valid = bit_map_valid(b, octet);
-            for (int j = 0; j < 8 && valid >> j; j++)
-                epilogue_load(map, in, channel + group * b->channels + 8 * octet + j, rows[j], pixel, count);
+    for (int64_t group = 0; group < b->groups; group++, channel += b->channels)
+        for (int word = 0; word < b->words; word++, to += b->planes) {
+            unsigned char bits[2][8][BIT_MAP_RUN];
+            for (int j = 0; j < 8; j++) {
+                unsigned char rows[8][BIT_MAP_RUN] = {{0}};
+                const int octet = 8 * word + j;
+                const unsigned valid = bit_map_valid(b, octet);
+                for (int k = 0; k < 8 && valid >> k; k++)
+                    epilogue_load(map, in, channel + 8 * octet + k, rows[k], pixel, count);
+                for (int plane = 0; plane < b->planes; plane++)
+                    bit_map_octet(b, bits[plane][j], rows, plane, valid);
+            }
             for (int plane = 0; plane < b->planes; plane++) {
-                const unsigned char bit = (unsigned char)(1 << b->shift[plane]);
+                uint64_t words[BIT_MAP_RUN];
                 for (int i = 0; i < BIT_MAP_RUN; i++) {
-                    unsigned char sum = 0;
-                    for (int j = 0; j < 8; j++) /* a comparison: CPUs shift no bytes */
-                        sum |= (rows[j][i] & bit) == bit ? (unsigned char)(1 << j) : 0;
-                    bits[i] = (unsigned char)((sum ^ b->invert[plane]) & valid);
+                    words[i] = 0;
+                    BIT_MAP_UNROLL for (int j = 0; j < 8; j++)
+                        words[i] |= (uint64_t)bits[plane][j][i] << 8 * j;
                 }
-                unsigned char *next = (unsigned char *)to + bit_map_byte(b, group, octet, plane);
-                for (int i = 0; i < count; i++, next += bit_map_pixel(b) * 8)
-                    *next = bits[i];
+                for (int i = 0; i < count; i++)
+                    to[i * bit_map_pixel(b) + plane] = words[i];
             }
         }
 }
@@ -138,17 +155,20 @@ TERCET_INLINE void bit_map_unpack(const struct bit_map *b, const struct planes *
                                   const uint64_t *from, int64_t group, int begin, int end, int64_t pixel, int64_t count) {
     for (int64_t done = 0; done < count; done += BIT_MAP_RUN) {
         const int run = count - done < BIT_MAP_RUN ? (int)(count - done) : BIT_MAP_RUN;
+        uint64_t words[2][BIT_MAP_RUN] = {{0}};
         for (int octet = begin; octet < end; octet++) {
-            unsigned char bits[2][BIT_MAP_RUN] = {{0}}, row[BIT_MAP_RUN];
-            for (int plane = 0; plane < b->planes; plane++) {
-                const unsigned char *next = (const unsigned char *)(from + done * bit_map_pixel(b)) +
-                                            bit_map_byte(b, group, octet, plane);
-                for (int i = 0; i < run; i++, next += bit_map_pixel(b) * 8)
-                    bits[plane][i] = *next;
-            }
+            if (octet == begin || octet % 8 == 0)
+                for (int plane = 0; plane < b->planes; plane++)
+                    for (int i = 0; i < run; i++)
+                        words[plane][i] =
+                            from[(done + i) * bit_map_pixel(b) + (group * b->words + octet / 8) * b->planes + plane];
+            unsigned char bits[2][BIT_MAP_RUN], row[BIT_MAP_RUN];
+            for (int plane = 0; plane < b->planes; plane++)
+                for (int i = 0; i < BIT_MAP_RUN; i++)
+                    bits[plane][i] = (unsigned char)(words[plane][i] >> octet % 8 * 8);
             for (int j = 0; j < 8 && bit_map_valid(b, octet) >> j; j++) {
                 for (int i = 0; i < BIT_MAP_RUN; i++)
-                    row[i] = bit_map_value(b, bits[0][i], bits[1][i], j);
+                    row[i] = bit_map_value(b, bits[0][i], bits[b->planes - 1][i], j);
                 epilogue_store(map, out, channel + 8 * octet + j, row, pixel + done, run);
             }
         }
