@@ -1,6 +1,8 @@
 #define PERMUTE_PIXELS 8
 #define PERMUTE_VECTORS 4
 #define PERMUTE_ROWS 16
+#define PERMUTE_CELLS 32
+#define PERMUTE_WORDS 3
 #define PERMUTE_SPARE 32
 #include "tercet_kernel.h"
 #include "tercet_element.h"
@@ -47,11 +49,11 @@ static const struct permute_layer k00_tn_conv_layer = {
     .signs = 512,
     .ring = 0,
     .padding = 5120,
-    .cells = 5760,
-    .held = 6016,
-    .taps = 6080,
-    .staged = 6272,
-    .sums = 16512,
+    .pairs = 5760,
+    .held = 5888,
+    .taps = 5952,
+    .staged = 6144,
+    .sums = 16384,
 };
 
 static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_conv_tile(const struct permute_tile *t) {

@@ -27,7 +27,7 @@ from tercet.runtime.load.binding import Library
 from .c_program import PROGRAM, build_library, build_with_pkg_config, build_with_zig, fill
 from .handmade import missing_tool
 
-NAMES = ("x86-64-v4-vnni", "x86-64-v4", "x86-64-v3-vnni", "x86-64-v3", "generic")
+NAMES = ("x86-64-v4-zen5", "x86-64-v4-vnni", "x86-64-v4", "x86-64-v3-vnni", "x86-64-v3", "generic")
 """The best first."""
 
 ALONE = ("x86-64-v4-vnni", "x86-64-v3", "generic")

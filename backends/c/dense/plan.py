@@ -89,12 +89,12 @@ def tiles(target: Target, cell: Cell, rows: int, pixels: int) -> Iterator[tuple[
     for width in range(1, MAX_WIDTH + 1):
         if width > 1 and width > vectors:
             return
-        found = (tall for tall in range(min(MAX_ROWS, rows), 0, -1) if _registers(cell, tall, width) <= target.registers - passing)
-        if tallest := next(found, 0):
+        fits = (r for r in range(min(MAX_ROWS, rows), 0, -1) if _held(cell, r, width) + passing <= target.registers)
+        if tallest := next(fits, 0):
             yield tallest, width
 
 
-def _registers(cell: Cell, rows: int, width: int) -> int:
+def _held(cell: Cell, rows: int, width: int) -> int:
     """Vectors that a tile holds while others pass by: sums, and the side of which there are fewer. One more than there
     are registers would wait in memory every step, which takes longer than the step."""
     return rows * width + (2 * width + 2 if cell.couples else min(rows, width))

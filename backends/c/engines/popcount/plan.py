@@ -117,9 +117,9 @@ class Plan:
 
     def cost(self, costs: Mapping[str, float]) -> float:
         """One sample. A step, 64 channels of a tap, takes each pixel and vector of outputs its operations, `op`, each
-        vector of weights a `load`, each word of a pixel a `broadcast`; a tile `tile`, its pixels `pixel` each; a vector of results, `fold` to bring
-        several into one, `level` for each threshold or, as sums for an epilogue, each `value`; SIGNS `count` for words
-        and taps of the inputs; weights outside L2 `byte`."""
+        vector of weights a `load`, each word of a pixel a `broadcast`; a tile `tile`, its pixels `pixel` each; a
+        vector of results, `fold` to bring several into one, `level` for each threshold or, as sums for an epilogue,
+        each `value`; SIGNS `count` for words and taps of the inputs; weights outside L2 `byte`."""
         problem, form = self.problem, self.form
         name = "popcount_u64" if "popcount_u64" in self.target.instructions else "popcount_u8"
         ones = self.target.instructions[name].ops if name in self.target.instructions else 10
