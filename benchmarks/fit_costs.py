@@ -45,6 +45,7 @@ CHAINS = (
         Conv(1024, 32, 1, 1, 14),
     ),
     (Conv(96, 512, 3, 2, 14), Conv(512, 512, 3, 1, 7), Conv(512, 128, 1, 1, 7)),
+    (Conv(16, 64, 1, 1, 56), Conv(64, 16, 1, 1, 56), Conv(16, 144, 1, 1, 28), Conv(144, 32, 1, 1, 28)),
     (
         Conv(8, 16, 3, 1, 24),
         Conv(16, 24, 1, 1, 24),
@@ -60,7 +61,7 @@ CONVOLUTIONS = (
 PRODUCTS = ("ternary/ternary", "binary/binary", "ternary/int8", "int8/int8", "fp32/fp32")
 LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (32, 128, 256, 1024))
 CANDIDATES = 8
-PULL, ROUNDS, ENOUGH = 0.1, 8, 0.999
+PULL, ROUNDS, ENOUGH, HEAVY = 0.1, 60, 1e-4, 1e9
 MOST_SLOWER = 1.15
 HEAD = """\
 Core cycles, for the cost formulas of the engines. benchmarks/fit_costs.py fits those of the engines it is asked for."""
@@ -138,28 +139,28 @@ def with_costs(target: Target, engine: str, logs: np.ndarray) -> Target:
 
 
 def fit(engine: str, samples: Sequence[Sample], target: Target) -> Target:
-    """Gauss-Newton on the logarithms of the numbers."""
+    """Levenberg-Marquardt on the logarithms of the numbers, none of which changes more than e-fold in a step."""
     start = np.log(np.array(list(target.costs[engine].values())))
-    x, step = start.copy(), 1e-3
 
     def errors(at: np.ndarray) -> np.ndarray:
         there = with_costs(target, engine, at)
         pull = PULL * np.sqrt(len(samples)) / len(start) * (at - start)
         return np.concatenate([[sample.error(there) for sample in samples], pull])
 
-    def badness(at: np.ndarray) -> float:
-        return float(np.square(errors(at)).sum())
-
-    now = badness(x)
+    x, here, damping, step = start, errors(start), 1.0, 1e-3
     for _ in range(ROUNDS):
-        here = errors(x)
         slopes = np.stack([(errors(x + step * unit) - here) / step for unit in np.eye(len(x))], axis=1)
-        move = np.linalg.lstsq(slopes, -here, rcond=None)[0]
-        before, (now, part) = now, min((badness(x + part * move), part) for part in (0.1, 0.3, 1.0))
-        if now >= before:
+        while damping < HEAVY:
+            move = np.linalg.solve(slopes.T @ slopes + damping * np.eye(len(x)), -slopes.T @ here)
+            there = errors(x + np.clip(move, -1, 1))
+            if there @ there < here @ here:
+                break
+            damping *= 4
+        else:
             break
-        x = x + part * move
-        if now > ENOUGH * before:
+        gain = 1 - (there @ there) / (here @ here)
+        x, here, damping = x + np.clip(move, -1, 1), there, damping / 4
+        if gain < ENOUGH:
             break
     return with_costs(target, engine, x)
 

@@ -61,9 +61,11 @@ TERCET_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *ma
                 unsigned char rows[8][BIT_MAP_RUN] = {{0}};
                 const int octet = 8 * word + j;
                 const unsigned valid = bit_map_valid(b, octet);
+                if (!valid)
+                    memset(bits[0][j], 0, BIT_MAP_RUN), memset(bits[1][j], 0, BIT_MAP_RUN);
                 for (int k = 0; k < 8 && valid >> k; k++)
                     epilogue_load(map, in, channel + 8 * octet + k, rows[k], pixel, count);
-                for (int plane = 0; plane < b->planes; plane++)
+                for (int plane = 0; valid && plane < b->planes; plane++)
                     bit_map_octet(b, bits[plane][j], rows, plane, valid);
             }
             for (int plane = 0; plane < b->planes; plane++) {

@@ -8,7 +8,7 @@ from math import prod
 from xdsl.ir import Attribute, SSAValue
 
 from ....ir.kn.bit_rows import BitRowsLayout
-from ....ir.kn.bits import planes_in_bits
+from ....ir.kn.bits import BitsLayout, planes_in_bits
 from ....ir.kn.kernel import ConvertOp, KernelOp
 from ....ir.kn.layout import layout_of, tensor_in, wanted
 from ....ir.kn.requests import BitRows, Bits, Dense, LayoutRequest
@@ -36,6 +36,18 @@ def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
         path.append(ConvertOp.create(operands=[value], result_types=[kind]))
         value = path[-1].y
     return path
+
+
+def in_bits(request: LayoutRequest) -> bool:
+    """Whether a kernel reads a map in bits."""
+    return isinstance(request, Bits | BitRows)
+
+
+def unpack_cycles(kind: Attribute, target: Target) -> float:
+    """Core cycles that a kernel takes longer to write bytes in place of a map in bits, of this type; of others 0."""
+    if not isinstance(layout_of(kind), BitsLayout | BitRowsLayout):
+        return 0.0
+    return prod(shape_of(tensor_in(kind))) * target.costs[COSTS]["unpack"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,6 @@ def _cycles(value: SSAValue, writer: Side, requests: list[LayoutRequest], target
     costs, size = target.costs[COSTS], prod(shape_of(value.type))
     packed = {r for r in requests if isinstance(r, Bits | BitRows) and not writer.writes(value, r)}
     cycles = len(packed) * size * bits * costs["pack"]
-    if any(not isinstance(r, Bits | BitRows) for r in requests) and writer.writes_bits(value):
+    if not all(in_bits(r) for r in requests) and writer.writes_bits(value):
         cycles += size * costs["unpack"]
     return cycles

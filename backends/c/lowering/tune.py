@@ -23,7 +23,7 @@ from ..engine import Plan
 from ..plans import Plans, choose
 from ..refusal import Refusal
 from .assign_layouts import AssignLayouts, wanted_type
-from .conversions import can_write, converted
+from .conversions import can_write, converted, in_bits, unpack_cycles
 from .plan_memory import PlanMemory
 
 MOST_TIMES_SLOWER = 3.0
@@ -48,13 +48,15 @@ class Bench(Protocol):
 @dataclass
 class Layer:
     """A kernel to be tuned. reads: the layout of every operand in the program as predicted. writes: its result's types.
-    converted: whether an operand's producer leaves it to a conversion to give it the layout that is wanted."""
+    converted: whether an operand's producer leaves it to a conversion to give it the layout that is wanted. unpacked: of
+    every trial the predicted cycles for operands whose producers would have to write bytes in place of bits."""
 
     op: KernelOp
     trials: list[Plan]
     reads: list[Attribute]
     writes: list[Attribute]
     converted: list[bool]
+    unpacked: list[float]
     key: str = ""
     kernels: list[int] = field(default_factory=list)  # the step of every trial
     around: list[list[int]] = field(default_factory=list)  # the steps of the conversions that it causes
@@ -100,7 +102,9 @@ class Tune(Pass):
             predicted = after[op.symbol.data]
             reads, writes = [v.type for v in predicted.operands], [v.type for v in predicted.results]
             converted = [not self._writes(program, v, kind) for v, kind in zip(op.operands, reads, strict=True)]
-            layer = Layer(op, self._trials(program, op), reads, writes, converted)
+            trials = self._trials(program, op)
+            unpacked = [self._unpacked(trial, reads) for trial in trials]
+            layer = Layer(op, trials, reads, writes, converted, unpacked)
             layer.key = _key(program, layer)
             layers.append(layer)
         return layers
@@ -120,6 +124,11 @@ class Tune(Pass):
         chosen += sorted(others, key=lambda plan: plan.cycles)
         return chosen[: self.candidates]
 
+    def _unpacked(self, trial: Plan, reads: Sequence[Attribute]) -> float:
+        """Not measured: it is part of the producers' kernels, which are measured as they write in the predicted program."""
+        pairs = zip(trial.reads, reads, strict=True)
+        return sum(unpack_cycles(kind, self.plans.target) for request, kind in pairs if not in_bits(request))
+
     def _writes(self, program: Program, value: SSAValue, kind: Attribute) -> bool:
         return isinstance(value.owner, KernelOp) and can_write(self.plans.chosen(value.owner, program.weights), kind)
 
@@ -130,8 +139,8 @@ class Tune(Pass):
         cycles = bench.measure(trial_program)
         return {
             layer.key: tuple(
-                (cycles[kernel], sum(cycles[i] for i in around))
-                for kernel, around in zip(layer.kernels, layer.around, strict=True)
+                (cycles[kernel], sum(cycles[i] for i in around) + unpacked)
+                for kernel, around, unpacked in zip(layer.kernels, layer.around, layer.unpacked, strict=True)
             )
             for layer in layers
         }
@@ -221,7 +230,7 @@ def _key(program: Program, layer: Layer) -> str:
     """SHA-256 of all that decides about a layer's times, but for this machine and the code of the engines."""
     numbers: dict[SSAValue, int] = {v: i for i, v in enumerate(layer.op.block.args)}
     trials = [f"{plan.engine} {sorted(plan.schedule.items())}" for plan in layer.trials]
-    lines = [f"{trials} {[str(v) for v in (*layer.reads, *layer.writes)]} {layer.converted}"]
+    lines = [f"{trials} {[str(v) for v in (*layer.reads, *layer.writes)]} {layer.converted} {layer.unpacked}"]
     for op in layer.op.block.ops:
         numbers |= {v: len(numbers) + i for i, v in enumerate(op.results)}
         properties = {name: str(value) for name, value in sorted(op.properties.items()) if name != "value"}

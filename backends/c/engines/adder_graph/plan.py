@@ -22,6 +22,8 @@ CODE_SHARE_OF_L2 = 0.95
 """Code beyond this is fetched from further away for every vector of pixels: the slower kernel, measured."""
 INPUT_SHARE_OF_L1 = 0.9
 """Inputs of one vector of pixels beyond this are no longer there when the next component asks for them."""
+CODE_CACHE = 32 * 1024
+"""Bytes of code that the first-level cache holds."""
 CACHE_LINE = 64
 PART_ADDS = 800
 SPARE_REGISTERS = 2  # for what is neither an input nor a sum: constants, the value under way
@@ -133,7 +135,7 @@ class Plan:
     def cost(self, costs: Mapping[str, float]) -> float:
         """Costs for one vector of pixels: `add`, `load`, `store` of a value of one byte, `widen` a value, `output` of a
         result and `choice` of each further row of thresholds, `miss` of a row of the kernel in one channel where inputs
-        do not stay in L1. For every pixel: `value` of a sum that is stored as it is, `finish` of an epilogue."""
+        do not stay in L1, `fetch` of each byte of code that does not stay there. For every pixel: `value` of a sum that is stored as it is, `finish` of an epilogue."""
         problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
         moves = moved.loads * costs["load"] + moved.stores * costs["store"]
@@ -143,7 +145,8 @@ class Plan:
         choices = problem.levels.choices - 1 if problem.levels else 0
         output = costs["output"] + values + choices * costs["choice"]
         missed = self.input_runs if self.input_bytes > INPUT_SHARE_OF_L1 * self.target.l1 else 0
-        tile = sums + self.widened * costs["widen"] + missed * costs["miss"] + problem.outputs * output
+        fetched = max(0, self.code_bytes - CODE_CACHE) * costs["fetch"]
+        tile = fetched + sums + self.widened * costs["widen"] + missed * costs["miss"] + problem.outputs * output
         return -(-problem.lanes(problem.pitch()) // lanes) * tile
 
     def scratch(self, pitch: int) -> int:
