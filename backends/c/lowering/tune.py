@@ -47,9 +47,10 @@ class Bench(Protocol):
 
 @dataclass
 class Layer:
-    """A kernel to be tuned. reads: the layout of every operand in the program as predicted. writes: its result's types.
-    converted: whether an operand's producer leaves it to a conversion to give it the layout that is wanted. unpacked: of
-    every trial the predicted cycles for operands whose producers would have to write bytes in place of bits."""
+    """A kernel to be tuned. reads: the layout of every operand in the program as predicted. writes: its result's
+    types. converted: whether an operand's producer leaves it to a conversion to give it the layout that is wanted.
+    unpacked: of every trial the predicted cycles for operands whose producers would have to write bytes in place of
+    bits."""
 
     op: KernelOp
     trials: list[Plan]
@@ -125,7 +126,7 @@ class Tune(Pass):
         return chosen[: self.candidates]
 
     def _unpacked(self, trial: Plan, reads: Sequence[Attribute]) -> float:
-        """Not measured: it is part of the producers' kernels, which are measured as they write in the predicted program."""
+        """Predicted, as it is part of the producers' kernels: they are measured writing what the predicted program reads."""
         pairs = zip(trial.reads, reads, strict=True)
         return sum(unpack_cycles(kind, self.plans.target) for request, kind in pairs if not in_bits(request))
 

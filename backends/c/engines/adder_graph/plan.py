@@ -133,9 +133,10 @@ class Plan:
         }
 
     def cost(self, costs: Mapping[str, float]) -> float:
-        """Costs for one vector of pixels: `add`, `load`, `store` of a value of one byte, `widen` a value, `output` of a
-        result and `choice` of each further row of thresholds, `miss` of a row of the kernel in one channel where inputs
-        do not stay in L1, `fetch` of each byte of code that does not stay there. For every pixel: `value` of a sum that is stored as it is, `finish` of an epilogue."""
+        """Costs for one vector of pixels: `add`, `load`, `store` of a value of one byte, `widen` a value, `output` of
+        a result and `choice` of each further row of thresholds, `miss` of a row of the kernel in one channel where
+        inputs do not stay in L1, `fetch` of each byte of code that does not stay there. For every pixel: `value` of a
+        sum that is stored as it is, `finish` of an epilogue."""
         problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
         moves = moved.loads * costs["load"] + moved.stores * costs["store"]
