@@ -59,7 +59,10 @@ CONVOLUTIONS = (
     "fp32/fp32",
 )  # fmt: skip
 PRODUCTS = ("ternary/ternary", "binary/binary", "ternary/int8", "int8/int8", "fp32/fp32")
-LINEAR = tuple(Linear(rows, size, size) for rows in (1, 8, 64) for size in (32, 128, 256, 1024))
+LINEAR = (
+    *(Linear(rows, size, size) for rows in (1, 8, 64) for size in (32, 128, 256, 1024)),
+    *(Linear(rows, 4096, 4096) for rows in (1, 8)),  # weights outside L2
+)
 CANDIDATES = 8
 PULL, ROUNDS, ENOUGH, HEAVY = 0.1, 60, 1e-4, 1e9
 MOST_SLOWER = 1.15

@@ -126,7 +126,7 @@ class Tune(Pass):
         return chosen[: self.candidates]
 
     def _unpacked(self, trial: Plan, reads: Sequence[Attribute]) -> float:
-        """Predicted, as it is part of the producers' kernels: they are measured writing what the predicted program reads."""
+        """Predicted, as it is part of the producers' kernels: they are measured as the predicted program has them."""
         pairs = zip(trial.reads, reads, strict=True)
         return sum(unpack_cycles(kind, self.plans.target) for request, kind in pairs if not in_bits(request))
 
