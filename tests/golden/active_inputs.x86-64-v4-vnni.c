@@ -36,10 +36,10 @@ static const struct active_layer k00_tn_matmul_layer = {
     .limits = 576,
     .codes = 960,
     .counters = 0,
-    .lists = 192,
-    .differences = 448,
-    .starting = 512,
-    .bits = 576,
+    .lists = 256,
+    .differences = 512,
+    .starting = 576,
+    .bits = 640,
 };
 
 static TERCET_FLATTEN __attribute__((noinline)) void k00_tn_matmul_add(uint64_t *counter, const uint64_t *weights, const uint16_t *list) {

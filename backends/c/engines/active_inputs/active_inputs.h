@@ -178,7 +178,7 @@ TERCET_INLINE void active_finish_levels(const struct tercet_task *task, const st
             from = (const uint64_t *)task->in[l->selector_operand] +
                    (band->image * l->out_height * l->out_width + pixel) * bit_map_pixel(&l->selector) +
                    (int64_t)block * ACTIVE_WORDS * l->selector.planes;
-        active_levels(counters + i * counter_bits * ACTIVE_WORDS,
+        active_levels(counters + i * active_counter_words(counter_bits),
                       (const uint64_t *)(task->weights + l->limits) + (row * l->blocks + block) * size, codes,
                       bits + i * bit_map_pixel(&l->out) + (int64_t)block * ACTIVE_WORDS * planes, count, counter_bits,
                       thresholds, planes, l->choices, &l->selector, from, l->first_choice);
@@ -215,7 +215,7 @@ TERCET_INLINE void active_finish_sums(const struct tercet_task *task, const stru
             const int32_t *base = (const int32_t *)(task->weights + l->base) + first +
                                   (int64_t)active_class(l, band->begin + i) * l->blocks * lanes;
             int32_t own[ACTIVE_RUN + ACTIVE_SPARE];
-            active_sums(counters + (int64_t)i * counter_bits * ACTIVE_WORDS, begin, base + begin, factor + begin,
+            active_sums(counters + i * active_counter_words(counter_bits), begin, base + begin, factor + begin,
                         l->odd * (starting[i] & 1), own, counter_bits);
             if (results == ACTIVE_ROWS)
                 finish(task, band->begin + i, first + begin, size, own);
@@ -244,7 +244,7 @@ TERCET_INLINE void active_product(const struct tercet_task *task, const struct a
     uint64_t *const counters = (uint64_t *)(scratch + l->counters);
     uint16_t *const lists = (uint16_t *)(scratch + l->lists);
     int32_t *const differences = (int32_t *)(scratch + l->differences), *const starting = (int32_t *)(scratch + l->starting);
-    const int64_t counter_words = counter_bits * ACTIVE_WORDS, taps = l->kernel_height * l->kernel_width;
+    const int64_t counter_words = active_counter_words(counter_bits), taps = l->kernel_height * l->kernel_width;
     for (int64_t image = 0; image < l->images; image++)
         for (int64_t begin = pixels[0]; begin < pixels[1]; begin += l->most) {
             const int64_t end = begin + l->most < pixels[1] ? begin + l->most : pixels[1], count = end - begin;
@@ -269,6 +269,8 @@ TERCET_INLINE void active_product(const struct tercet_task *task, const struct a
                         for (int kx = 0; kx < l->kernel_width; kx++, weights += size)
                             active_tap(l, &band, weights, lists, counters, ky, kx, chunk, add, (int)counter_words);
                 }
+                for (int64_t i = 0; i < count; i++)
+                    active_join(counters + i * counter_words, counter_bits);
                 if (results == ACTIVE_LEVELS || results == ACTIVE_UNPACKED)
                     active_finish_levels(task, l, &band, block, counters, starting, bits, counter_bits, thresholds,
                                          out_planes);

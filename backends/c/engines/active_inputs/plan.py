@@ -65,9 +65,14 @@ class Plan:
         return 64 * self.words + ITEMS
 
     @property
+    def counter_bytes(self) -> int:
+        """Of a pixel and a block: the bits of a count, and a second plane of ones."""
+        return (self.form.counters + 1) * self.bytes
+
+    @property
     def most(self) -> int:
         """Pixels of a band."""
-        most = max(1, min(MOST_PIXELS, COUNTER_BYTES // (self.form.counters * self.bytes)))
+        most = max(1, min(MOST_PIXELS, COUNTER_BYTES // self.counter_bytes))
         return min(prod(self.problem.out), most)
 
     @property
@@ -88,7 +93,7 @@ class Plan:
         if levels is not None:
             words = -(-self.problem.outputs // 64) * planes_in_bits(levels.element)
         return Scratch.of(
-            counters=self.most * self.form.counters * self.bytes,
+            counters=self.most * self.counter_bytes,
             lists=self.box * self.chunks * self.items * 2,
             differences=self.box * 4,
             starting=self.most * 4,
