@@ -57,10 +57,10 @@ TERCET_INLINE active_vector active_eight(active_vector *ones, active_vector *s, 
     return active_full(&s[2], c, active_full(&s[1], a, b));
 }
 
-/* Half of the planes are added to the second plane of ones: the others need not wait for them. */
+/* Of two bits a weight, half of the planes are added to the second plane of ones: the others need not wait for them. */
 TERCET_INLINE active_vector active_block(active_vector *s, const uint64_t *weights, const uint16_t *list, const int two) {
     const active_vector a = active_eight(&s[0], s, weights, list, 0, two);
-    return active_full(&s[3], a, active_eight(&s[ACTIVE_COUNTERS], s, weights, list, 8, two));
+    return active_full(&s[3], a, active_eight(&s[two ? ACTIVE_COUNTERS : 0], s, weights, list, 8, two));
 }
 
 /* Adds a carry to the counters from s[first] on. */
@@ -95,9 +95,9 @@ TERCET_INLINE const uint16_t *active_blocks(active_vector *s, const uint64_t *we
     return list;
 }
 
-/* Words of the counters of a pixel: so many bits of a count, then a second plane of ones. */
-TERCET_INLINE int64_t active_counter_words(const int counters) {
-    return (int64_t)(counters + 1) * ACTIVE_WORDS;
+/* Words of the counters of a pixel: so many bits of a count and, of two bits a weight, a second plane of ones. */
+TERCET_INLINE int64_t active_counter_words(const int counters, const int two) {
+    return (int64_t)(counters + two) * ACTIVE_WORDS;
 }
 
 /* counter[bit] += weights of the inputs in the list that are 1, -= of those that are -1. */
@@ -107,30 +107,35 @@ TERCET_INLINE void active_add(uint64_t *counter, const uint64_t *weights, const 
     const uint16_t *next = list + ACTIVE_HEAD;
     ACTIVE_UNROLL for (int i = 0; i < counters; i++)
         s[i] = memory[i];
-    s[ACTIVE_COUNTERS] = memory[counters];
+    if (two)
+        s[ACTIVE_COUNTERS] = memory[counters];
     _Pragma("GCC unroll 1") for (int sign = 0; sign < signs; sign++) {
         next = active_blocks(s, weights, next, list[sign], counters, two);
-        if (signs == 2) { /* negated, as there are two planes of ones */
+        if (signs == 2) { /* with two planes of ones, the negative of their sum */
             ACTIVE_UNROLL for (int i = 0; i < counters; i++)
                 s[i] = ~s[i];
-            s[ACTIVE_COUNTERS] = ~s[ACTIVE_COUNTERS];
+            if (two)
+                s[ACTIVE_COUNTERS] = ~s[ACTIVE_COUNTERS];
         }
     }
     ACTIVE_UNROLL for (int i = 0; i < counters; i++)
         memory[i] = s[i];
-    memory[counters] = s[ACTIVE_COUNTERS];
+    if (two)
+        memory[counters] = s[ACTIVE_COUNTERS];
 }
 
 /* Sets all counters to one value, modulo 2^counters. */
-TERCET_INLINE void active_start(uint64_t *counter, int64_t value, const int counters) {
+TERCET_INLINE void active_start(uint64_t *counter, int64_t value, const int counters, const int two) {
     ACTIVE_UNROLL for (int i = 0; i < counters; i++)
         ((active_vector *)counter)[i] = (active_vector){0} - ((uint64_t)value >> i & 1);
-    ((active_vector *)counter)[counters] = (active_vector){0};
+    if (two)
+        ((active_vector *)counter)[counters] = (active_vector){0};
 }
 
 /* Adds the second plane of ones to the counts, which are whole then. */
-TERCET_INLINE void active_join(uint64_t *counter, const int counters) {
-    active_ripple((active_vector *)counter, ((const active_vector *)counter)[counters], 0, counters);
+TERCET_INLINE void active_join(uint64_t *counter, const int counters, const int two) {
+    if (two)
+        active_ripple((active_vector *)counter, ((const active_vector *)counter)[counters], 0, counters);
 }
 
 /* -- levels -------------------------------------------------------------------------------------------------------- */

@@ -165,7 +165,7 @@ TERCET_INLINE int active_class(const struct active_layer *l, int64_t pixel) {
 TERCET_INLINE void active_finish_levels(const struct tercet_task *task, const struct active_layer *l,
                                         const struct active_band *band, int block, const uint64_t *counters,
                                         const int32_t *starting, uint64_t *bits, const int counter_bits,
-                                        const int thresholds, const int planes) {
+                                        const int two, const int thresholds, const int planes) {
     const int rest = l->out.words - block * ACTIVE_WORDS, count = rest < ACTIVE_WORDS ? rest : ACTIVE_WORDS;
     const int64_t size = (int64_t)l->choices * thresholds * counter_bits * ACTIVE_WORDS; /* of a block's limits */
     const int odds = l->starts == ACTIVE_HALF ? 2 : 1;
@@ -178,7 +178,7 @@ TERCET_INLINE void active_finish_levels(const struct tercet_task *task, const st
             from = (const uint64_t *)task->in[l->selector_operand] +
                    (band->image * l->out_height * l->out_width + pixel) * bit_map_pixel(&l->selector) +
                    (int64_t)block * ACTIVE_WORDS * l->selector.planes;
-        active_levels(counters + i * active_counter_words(counter_bits),
+        active_levels(counters + i * active_counter_words(counter_bits, two),
                       (const uint64_t *)(task->weights + l->limits) + (row * l->blocks + block) * size, codes,
                       bits + i * bit_map_pixel(&l->out) + (int64_t)block * ACTIVE_WORDS * planes, count, counter_bits,
                       thresholds, planes, l->choices, &l->selector, from, l->first_choice);
@@ -205,7 +205,7 @@ TERCET_INLINE void active_unpack(const struct tercet_task *task, const struct ac
 TERCET_INLINE void active_finish_sums(const struct tercet_task *task, const struct active_layer *l,
                                       const struct active_band *band, int block, const uint64_t *counters,
                                       const int32_t *starting, int32_t *sums, epilogue_finish *const finish,
-                                      const int counter_bits, const enum active_results results) {
+                                      const int counter_bits, const int two, const enum active_results results) {
     const int lanes = ACTIVE_BYTES * 8, first = block * lanes, pitch = l->most + ACTIVE_SPARE;
     const int outputs = l->outputs - first < lanes ? l->outputs - first : lanes, count = (int)(band->end - band->begin);
     const int32_t *factor = (const int32_t *)(task->weights + l->factor) + first;
@@ -215,7 +215,7 @@ TERCET_INLINE void active_finish_sums(const struct tercet_task *task, const stru
             const int32_t *base = (const int32_t *)(task->weights + l->base) + first +
                                   (int64_t)active_class(l, band->begin + i) * l->blocks * lanes;
             int32_t own[ACTIVE_RUN + ACTIVE_SPARE];
-            active_sums(counters + i * active_counter_words(counter_bits), begin, base + begin, factor + begin,
+            active_sums(counters + i * active_counter_words(counter_bits, two), begin, base + begin, factor + begin,
                         l->odd * (starting[i] & 1), own, counter_bits);
             if (results == ACTIVE_ROWS)
                 finish(task, band->begin + i, first + begin, size, own);
@@ -244,7 +244,7 @@ TERCET_INLINE void active_product(const struct tercet_task *task, const struct a
     uint64_t *const counters = (uint64_t *)(scratch + l->counters);
     uint16_t *const lists = (uint16_t *)(scratch + l->lists);
     int32_t *const differences = (int32_t *)(scratch + l->differences), *const starting = (int32_t *)(scratch + l->starting);
-    const int64_t counter_words = active_counter_words(counter_bits), taps = l->kernel_height * l->kernel_width;
+    const int64_t counter_words = active_counter_words(counter_bits, two), taps = l->kernel_height * l->kernel_width;
     for (int64_t image = 0; image < l->images; image++)
         for (int64_t begin = pixels[0]; begin < pixels[1]; begin += l->most) {
             const int64_t end = begin + l->most < pixels[1] ? begin + l->most : pixels[1], count = end - begin;
@@ -260,7 +260,7 @@ TERCET_INLINE void active_product(const struct tercet_task *task, const struct a
                 for (int64_t i = 0; i < count; i++)
                     active_start(counters + i * counter_words,
                                  ((int64_t)1 << (counter_bits - 1)) - (half ? (starting[i] + 1) >> 1 : starting[i]),
-                                 counter_bits);
+                                 counter_bits, two);
                 for (int chunk = 0; chunk < l->chunks; chunk++) {
                     const int64_t size = active_before(l, chunk + 1) - active_before(l, chunk);
                     const uint64_t *weights = (const uint64_t *)(task->weights + l->weights) +
@@ -270,13 +270,13 @@ TERCET_INLINE void active_product(const struct tercet_task *task, const struct a
                             active_tap(l, &band, weights, lists, counters, ky, kx, chunk, add, (int)counter_words);
                 }
                 for (int64_t i = 0; i < count; i++)
-                    active_join(counters + i * counter_words, counter_bits);
+                    active_join(counters + i * counter_words, counter_bits, two);
                 if (results == ACTIVE_LEVELS || results == ACTIVE_UNPACKED)
-                    active_finish_levels(task, l, &band, block, counters, starting, bits, counter_bits, thresholds,
+                    active_finish_levels(task, l, &band, block, counters, starting, bits, counter_bits, two, thresholds,
                                          out_planes);
                 else
                     active_finish_sums(task, l, &band, block, counters, starting, (int32_t *)(scratch + l->sums), finish,
-                                       counter_bits, results);
+                                       counter_bits, two, results);
             }
             if (results == ACTIVE_UNPACKED)
                 active_unpack(task, l, &band, bits, blocks[0], blocks[1]);

@@ -66,8 +66,8 @@ class Plan:
 
     @property
     def counter_bytes(self) -> int:
-        """Of a pixel and a block: the bits of a count, and a second plane of ones."""
-        return (self.form.counters + 1) * self.bytes
+        """Of a pixel and a block: the bits of a count and, of two bits a weight, a second plane of ones."""
+        return (self.form.counters + (self.form.planes == 2)) * self.bytes
 
     @property
     def most(self) -> int:
