@@ -31,7 +31,7 @@ ENOUGH_JOBS = 8
 """Parts share rows or blocks of outputs where there are so many."""
 CANDIDATES = 4
 TEMPORARIES = 3
-"""Registers beside sums and tables."""
+"""Registers beside sums and indices."""
 
 
 @dataclass(frozen=True)
