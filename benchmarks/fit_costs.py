@@ -155,14 +155,15 @@ def fit(engine: str, samples: Sequence[Sample], target: Target) -> Target:
         slopes = np.stack([(errors(x + step * unit) - here) / step for unit in np.eye(len(x))], axis=1)
         while damping < HEAVY:
             move = np.linalg.solve(slopes.T @ slopes + damping * np.eye(len(x)), -slopes.T @ here)
-            there = errors(x + np.clip(move, -1, 1))
+            moved = x + np.clip(move, -1, 1)
+            there = errors(moved)
             if there @ there < here @ here:
                 break
             damping *= 4
         else:
             break
         gain = 1 - (there @ there) / (here @ here)
-        x, here, damping = x + np.clip(move, -1, 1), there, damping / 4
+        x, here, damping = moved, there, damping / 4
         if gain < ENOUGH:
             break
     return with_costs(target, engine, x)

@@ -56,16 +56,14 @@ TERCET_INLINE void bit_map_pack(const struct bit_map *b, const struct planes *ma
                                 uint64_t *to, int64_t pixel, int count) {
     for (int64_t group = 0; group < b->groups; group++, channel += b->channels)
         for (int word = 0; word < b->words; word++, to += b->planes) {
-            unsigned char bits[2][8][BIT_MAP_RUN];
-            for (int j = 0; j < 8; j++) {
+            unsigned char bits[2][8][BIT_MAP_RUN] = {{{0}}};
+            for (int j = 0; j < 8 && bit_map_valid(b, 8 * word + j); j++) {
                 unsigned char rows[8][BIT_MAP_RUN] = {{0}};
                 const int octet = 8 * word + j;
                 const unsigned valid = bit_map_valid(b, octet);
-                if (!valid)
-                    memset(bits[0][j], 0, BIT_MAP_RUN), memset(bits[1][j], 0, BIT_MAP_RUN);
                 for (int k = 0; k < 8 && valid >> k; k++)
                     epilogue_load(map, in, channel + 8 * octet + k, rows[k], pixel, count);
-                for (int plane = 0; valid && plane < b->planes; plane++)
+                for (int plane = 0; plane < b->planes; plane++)
                     bit_map_octet(b, bits[plane][j], rows, plane, valid);
             }
             for (int plane = 0; plane < b->planes; plane++) {
@@ -162,8 +160,7 @@ TERCET_INLINE void bit_map_unpack(const struct bit_map *b, const struct planes *
             if (octet == begin || octet % 8 == 0)
                 for (int plane = 0; plane < b->planes; plane++)
                     for (int i = 0; i < run; i++)
-                        words[plane][i] =
-                            from[(done + i) * bit_map_pixel(b) + (group * b->words + octet / 8) * b->planes + plane];
+                        words[plane][i] = from[(done + i) * bit_map_pixel(b) + bit_map_byte(b, group, octet, plane) / 8];
             unsigned char bits[2][BIT_MAP_RUN], row[BIT_MAP_RUN];
             for (int plane = 0; plane < b->planes; plane++)
                 for (int i = 0; i < BIT_MAP_RUN; i++)

@@ -57,9 +57,10 @@ _X86, _ARM = "#include <immintrin.h>", "#include <arm_neon.h>"
 _V3 = ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 _ICE_LAKE = ("avx512_vnni", "avx512vbmi", "avx512_vbmi2", "avx512_bitalg", "avx512_vpopcntdq")
-_V4_FLAGS = ("-march=x86-64-v4", "-mprefer-vector-width=512")
 _ZEN_5 = ("avx_vnni", "avx512_vp2intersect")  # what tells it from others
+_V4_FLAGS = ("-march=x86-64-v4", "-mprefer-vector-width=512")
 _ICE_LAKE_FLAGS = ("-mavx512vnni", "-mavx512vbmi", "-mavx512vbmi2", "-mavx512bitalg", "-mavx512vpopcntdq")
+_ICE_LAKE_INSTRUCTIONS = {**AVX512, **AVX512_VNNI, **AVX512_POPCOUNT}
 _KIB, _MIB = 1024, 1024 * 1024
 
 TARGETS: dict[str, Target] = {
@@ -74,11 +75,11 @@ TARGETS: dict[str, Target] = {
         Target("x86-64-v4", "x86_64", 64, 32, _V4_FLAGS, _V4, l2=_MIB, instructions=AVX512, prelude=_X86),
         Target(  # Ice Lake servers, Zen 4 and later
             "x86-64-v4-vnni", "x86_64", 64, 32, (*_V4_FLAGS, *_ICE_LAKE_FLAGS), (*_V4, *_ICE_LAKE), l2=_MIB,
-            instructions={**AVX512, **AVX512_VNNI, **AVX512_POPCOUNT}, prelude=_X86,
+            instructions=_ICE_LAKE_INSTRUCTIONS, prelude=_X86,
         ),
         Target(  # the same instructions at twice the speed, so other engines win
             "x86-64-v4-zen5", "x86_64", 64, 32, (*_V4_FLAGS, *_ICE_LAKE_FLAGS), (*_V4, *_ICE_LAKE, *_ZEN_5),
-            l1=48 * _KIB, l2=_MIB, instructions={**AVX512, **AVX512_VNNI, **AVX512_POPCOUNT}, prelude=_X86,
+            l1=48 * _KIB, l2=_MIB, instructions=_ICE_LAKE_INSTRUCTIONS, prelude=_X86,
         ),
         Target(
             "aarch64", "aarch64", 16, 32, ("-march=armv8-a",), ("asimd",), l2=_MIB, instructions=NEON, prelude=_ARM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TypeGuard
 
 from xdsl.ir import Attribute, SSAValue
 
@@ -38,7 +39,7 @@ def converted(value: SSAValue, want: Attribute) -> list[ConvertOp]:
     return path
 
 
-def in_bits(request: LayoutRequest) -> bool:
+def in_bits(request: LayoutRequest) -> TypeGuard[Bits | BitRows]:
     """Whether a kernel reads a map in bits."""
     return isinstance(request, Bits | BitRows)
 
@@ -92,7 +93,7 @@ def _cycles(value: SSAValue, writer: Side, requests: list[LayoutRequest], target
     if not bits:
         return 0.0
     costs, size = target.costs[COSTS], prod(shape_of(value.type))
-    packed = {r for r in requests if isinstance(r, Bits | BitRows) and not writer.writes(value, r)}
+    packed = {r for r in requests if in_bits(r) and not writer.writes(value, r)}
     cycles = len(packed) * size * bits * costs["pack"]
     if not all(in_bits(r) for r in requests) and writer.writes_bits(value):
         cycles += size * costs["unpack"]
