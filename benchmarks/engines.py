@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from suite.layers import KINDS, LAYERS, input_of, kind_model, uint8_input
+from suite.layers import KINDS, LAYERS, kind_input, kind_model
 
 import tercet
 from tercet.runtime.artifact.layers import Layer as Step
@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--runs", type=int, default=5, help="of an engine in a round (default: %(default)s)")
     options = parser.parse_args()
-    layer = LAYERS[options.layer]
-    integers = KINDS[options.kind].weights == "int8" and not layer.linear
-    x = uint8_input(layer) if integers else input_of(layer)
+    x = kind_input(LAYERS[options.layer], KINDS[options.kind])
     with tempfile.TemporaryDirectory() as folder, pinned(1):
         found = {e: opened(options.layer, e, options.kind, options.target, Path(folder)) for e in options.engine}
         times: dict[str, list[float]] = {engine: [] for engine, (_, steps) in found.items() if steps}

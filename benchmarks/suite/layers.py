@@ -203,6 +203,11 @@ def uint8_input(layer: Layer, *, channels_last: bool = False) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(x, 1, -1)) if channels_last and x.ndim == 4 else x
 
 
+def kind_input(layer: Layer, kind: Kind) -> np.ndarray:
+    """The input of `kind_model`."""
+    return uint8_input(layer) if kind.weights == "int8" and not layer.linear else input_of(layer)
+
+
 def output_shape(layer: Layer) -> tuple[int, ...]:
     if linear := layer.linear:
         return linear.rows, linear.outputs

@@ -13,7 +13,7 @@ from typing import Any
 from tercet.runtime.check.timing import Spread
 
 from .clock import Clock, LeftOut, interleave
-from .layers import KINDS, LAYERS, Kind, Layer, input_of, kind_model, uint8_input
+from .layers import KINDS, LAYERS, Kind, Layer, kind_input, kind_model
 from .networks import NETWORKS, image
 from .ours import Build, Ours, open_layer, open_network
 from .worker import Worker
@@ -80,10 +80,9 @@ def measure_layer(name: str, setting: Setting, workers: Mapping[str, Worker]) ->
 
     def ours() -> Iterator[tuple[str, Ours | LeftOut]]:
         for kind_name, kind in kinds_of(layer, setting.kinds, setting.active).items():
-            integers = kind.weights == "int8" and not layer.linear
             try:
                 opened: Ours | LeftOut = open_layer(
-                    partial(kind_model, layer, kind), uint8_input(layer) if integers else input_of(layer),
+                    partial(kind_model, layer, kind), kind_input(layer, kind),
                     artifact_path(setting, f"{name} {kind_name}"), build=setting.build, threads=setting.threads,
                     whole=layer.linear is not None,
                 )  # fmt: skip
