@@ -19,7 +19,7 @@ from ..api import import_model
 from ..frontend.torch.quantizers import *  # noqa: F403
 from ..frontend.torch.quantizers import __all__ as _quantizers
 from ..frontend.torch.report import NotApplicable
-from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, predictions, processes, train
+from ..frontend.torch.training import Data, Recipe, Stage, accuracy, density, predictions, processes, settle, train
 from ..ir.program import Program
 from .torch_report.report import report
 from .torch_report.result import Report
@@ -37,6 +37,7 @@ __all__ = [
     "predictions",
     "processes",
     "report",
+    "settle",
     "train",
 ]
 

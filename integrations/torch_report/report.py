@@ -110,7 +110,7 @@ def report(
 
 def _checked(model: nn.Module, test: Iterable[Batch]) -> int:
     """How many samples there are. Raises InputError unless they are inputs and the numbers of their classes."""
-    samples = 0
+    samples, classes = 0, 0
     for i, batch in enumerate(test):
         pair = isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch)
         if not pair or batch[1].dim() != 1 or batch[1].is_floating_point() or len(batch[0]) != len(batch[1]):
@@ -123,6 +123,10 @@ def _checked(model: nn.Module, test: Iterable[Batch]) -> int:
                 what = f"{list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
                 hint = "leave `test` out for a model that does not classify"
                 raise InputError(f"the model gives {what}, expected scores [N, classes]", hint=hint)
+            classes = outputs.shape[1]
+        wrong = batch[1][(batch[1] < 0) | (batch[1] >= classes)]
+        if len(wrong):
+            raise InputError(f"test batch {i}: expected class numbers from 0 to {classes - 1}, got {int(wrong[0])}")
         samples += len(batch[1])
     if not samples:
         raise InputError("test: there are no batches", hint="leave `test` out")

@@ -17,9 +17,8 @@ from ...frontend.torch.dtypes import without_bfloat16
 from ...frontend.torch.quantizers import quantized_layers
 from ...frontend.torch.report import NotApplicable, with_thresholds, without_zeros
 from ...frontend.torch.report.section import NO_WEIGHTS
-from ...frontend.torch.report.thresholds import settle
 from ...frontend.torch.report.variants import movable
-from ...frontend.torch.training import accuracy
+from ...frontend.torch.training import accuracy, settle
 from ...frontend.torch.training.data import Batch
 from ...ir.errors import ModelError, UnsupportedError
 from ...ir.host import scratch_folder
@@ -103,7 +102,7 @@ def sparsity_worth(
     first = None if test is None else next(iter(test))[0]
     if first is not None:
         for network in networks.values():
-            settle(network, first)
+            settle(network, [first])
     rights = [None if test is None else accuracy(network, test) for network in networks.values()]
     networks[AS_TRAINED] = deepcopy(model)  # only its accuracy is compared with statistics taken anew
     with scratch_folder() as folder:

@@ -20,6 +20,15 @@ from tercet.ir.errors import InputError
 SCHEMES = [name for name in tercet.torch.SCHEMES if name not in ("float", "bitnet")]
 
 
+class Lines(nn.Sequential):
+    """Convolutions along one axis, as keyword spotting has them."""
+
+    def __init__(self) -> None:
+        layers = [nn.Conv1d(2, 6, 3, padding=1), nn.BatchNorm1d(6), nn.ReLU(), nn.Conv1d(6, 8, 4, 2, bias=False)]
+        layers += [nn.BatchNorm1d(8), nn.ReLU(), nn.Conv1d(8, 8, 3, groups=2), nn.BatchNorm1d(8), nn.ReLU()]
+        super().__init__(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 3))
+
+
 def trained(scheme: str, *, linear: bool = True) -> nn.Module:
     """A small network after a few steps, so that batch norms, thresholds and scales are not at their start.
 
@@ -30,11 +39,16 @@ def trained(scheme: str, *, linear: bool = True) -> nn.Module:
         layers += [nn.Conv2d(inputs, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU()]
     more = [nn.Linear(54, 6), nn.ReLU(), nn.Linear(6, 4)] if linear else [nn.Linear(54, 4)]
     model = nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten(), *more)
-    model = tercet.torch.prepare(model, scheme, example_inputs=(torch.zeros(2, 2, 6, 6),))
+    return after_steps(model, scheme, (8, 2, 6, 6))
+
+
+def after_steps(model: nn.Module, scheme: str, shape: tuple[int, ...]) -> nn.Module:
+    """shape: of a batch of inputs."""
+    model = tercet.torch.prepare(model, scheme, example_inputs=(torch.zeros(shape),))
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     for _ in range(4):
         optimizer.zero_grad()
-        model(torch.randn(8, 2, 6, 6)).square().mean().backward()
+        model(torch.randn(shape)).square().mean().backward()
         optimizer.step()
     return model.eval()
 
@@ -49,6 +63,21 @@ def test_exports_equal_the_model(scheme: str, form: str) -> None:
     program = made if form == "ir" else tercet.import_model(made)
     (got,) = interpreter.run(program, {program.inputs[0].name: x.numpy()}).values()
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_convolutions_along_one_axis(scheme: str, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    model, x = after_steps(Lines(), scheme, (4, 2, 20)), torch.randn(3, 2, 20)
+    layers = [layer for _, layer in tercet.torch.quantized_layers(model)]
+    assert [type(layer) for layer in layers] == [tercet.torch.Conv1d] * 2
+    made = tercet.compile(model, tmp_path / "m.tercet", example_inputs=x)
+    with torch.no_grad(), tercet.load(made.path) as loaded:
+        (got,) = loaded.run(x.numpy()).values()
+        want = model(x).numpy()
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
+    engines = {layer.engine for layer in tercet.inspect(made.path).layers if "ternary" in layer.weights}
+    assert "loops" not in engines
 
 
 @pytest.mark.parametrize("linear", [False, True])

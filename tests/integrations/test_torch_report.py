@@ -26,7 +26,6 @@ from tercet.frontend.torch.report import (
     threshold_sensitivity,
     without_zeros,
 )
-from tercet.frontend.torch.report.thresholds import settle
 from tercet.integrations.torch_report.page import report_html
 from tercet.ir.errors import InputError
 
@@ -136,12 +135,12 @@ def test_worth_is_that_of_compiled_networks(scheme: str, tmp_path: Path) -> None
     model, found = reported(scheme)
     assert not isinstance(found.worth, NotApplicable)
     bare = without_zeros(deepcopy(model).eval())
-    settle(bare, Data().test()[0][0])
+    tercet.torch.settle(bare, [Data().test()[0][0]])
     assert [v.label for v in (found.worth.trained, *found.worth.others)] == ["as trained", "without zeros"]
     for network, variant in ((deepcopy(model).eval(), found.worth.trained), (bare, found.worth.others[0])):
         made = tercet.compile(network, (X,), output=tmp_path / f"{variant.label}.tercet", name="model")
         settled = deepcopy(network)
-        settle(settled, Data().test()[0][0])
+        tercet.torch.settle(settled, [Data().test()[0][0]])
         assert variant.accuracy == tercet.torch.accuracy(settled, Data().test())
         with tercet.load(made.path) as loaded:
             assert variant.library_bytes == len(loaded.artifact.read(loaded.manifest.library))
@@ -315,6 +314,8 @@ def test_inputs_by_name() -> None:
         ([X], "test batch 0: expected inputs"),
         ([(X, torch.zeros(2, dtype=torch.long))], "test batch 0: expected inputs"),
         ([(X, torch.zeros(1))], "test batch 0: expected inputs"),
+        ([(X, torch.tensor([-1]))], "test batch 0: expected class numbers from 0 to 3, got -1"),
+        ([(X, torch.tensor([0])), (X, torch.tensor([4]))], "test batch 1: expected class numbers from 0 to 3, got 4"),
     ],
 )
 def test_batches_that_mean_nothing(test: Any, message: str) -> None:

@@ -44,8 +44,7 @@ from tercet.frontend.torch.report import (
     with_thresholds,
     without_zeros,
 )
-from tercet.frontend.torch.report.thresholds import settle
-from tercet.frontend.torch.training import Recipe, accuracy, density, train
+from tercet.frontend.torch.training import Recipe, accuracy, density, settle, train
 from tercet.ir.errors import InputError
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -228,7 +227,7 @@ def test_sensitivity_of_inputs() -> None:
 def test_settled_statistics() -> None:
     """Norms and normalised inputs take those of the batch, each layer after the one before; momentum stays."""
     model, (x, _) = net("ternary"), batches()[0]
-    assert settle(model, x)
+    assert settle(model, [x])
     norms = [m for m in model if isinstance(m, nn.BatchNorm2d)]
     with torch.no_grad():
         first = model[0](x)
@@ -237,9 +236,9 @@ def test_settled_statistics() -> None:
         read = model[:3](x)
         torch.testing.assert_close(model[3].input_quantizer.mean, read.mean(), rtol=2e-3, atol=0)  # type: ignore[union-attr]
     assert all(norm.momentum == 0.1 and not norm.training for norm in norms)
-    assert not settle(nn.Sequential(nn.Linear(2, 2)), torch.zeros(3, 2))
+    assert not settle(nn.Sequential(nn.Linear(2, 2)), [torch.zeros(3, 2)])
     before = state(model)
-    assert not settle(model, x[:1]) and all(torch.equal(a, b) for a, b in zip(before, state(model), strict=True))
+    assert not settle(model, [x[:1]]) and all(torch.equal(a, b) for a, b in zip(before, state(model), strict=True))
 
 
 @pytest.mark.parametrize("scheme", ["binary", "lsq4", "bitnet", "float"])

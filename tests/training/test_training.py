@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tercet.frontend.torch.quantizers import SignedBinary, prepare, quantized_layers
-from tercet.frontend.torch.training import Recipe, Stage, accuracy, density, predictions, train
+from tercet.frontend.torch.training import Recipe, Stage, accuracy, density, predictions, settle, train
 from tercet.frontend.torch.training.distillation import distilled
 from tercet.frontend.torch.training.optimizer import optimizer_of, rate_at
 from tercet.ir.errors import InputError
@@ -83,12 +83,14 @@ def test_networks_learn(scheme: str) -> None:
     assert (density(model) == 1) == (scheme in ("float", "binary"))
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    """To the bit, with dropout, running statistics and momentum, though killed in the middle of an epoch."""
+@pytest.mark.parametrize("fail_at", [25, 44])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, fail_at: int) -> None:
+    """To the bit, with dropout, running statistics and momentum, though killed in the middle of an epoch, or while
+    statistics are taken anew after the last one."""
     whole, killed, resumed = net(), net(), net(seed=1)
     want = train(whole, Stripes(), recipe(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        train(killed, Stripes(fail_at=25), recipe(), tmp_path / "run", quiet=True)
+        train(killed, Stripes(fail_at=fail_at), recipe(), tmp_path / "run", quiet=True)
     got = train(resumed, Stripes(), recipe(), tmp_path / "run", quiet=True)
     assert same(whole, resumed) and not same(whole, killed)
     for one, other in zip(want, got, strict=True):
@@ -103,6 +105,32 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     history = train(model, Stripes(), recipe(2), tmp_path, quiet=True)
     again = net(seed=3)
     assert train(again, Stripes(fail_at=0), recipe(2), tmp_path, quiet=True) == history and same(model, again)
+
+
+def test_statistics_are_taken_anew_after_the_last_epoch(tmp_path: Path) -> None:
+    plain, settled = net(), net()
+    (*_, before) = train(plain, Stripes(), recipe(2, settled=False), quiet=True)
+    (*_, after) = train(settled, Stripes(), recipe(2), quiet=True)
+    assert after["before_settling"] == before["test_accuracy"] and "before_settling" not in before
+    assert not same(plain, settled)
+    assert settle(plain, (x for x, _ in Stripes().batches(1, 0, 1))) and same_statistics(plain, settled)
+    assert after["test_accuracy"] == accuracy(plain, Stripes().test())
+
+
+def same_statistics(a: nn.Module, b: nn.Module) -> bool:
+    names = ("running_mean", "running_var", "mean", "deviation")
+    found = [{k: v for k, v in m.state_dict().items() if k.rpartition(".")[2] in names} for m in (a, b)]
+    return all(torch.equal(found[0][name], found[1][name]) for name in found[0]) and len(found[0]) > 0
+
+
+def test_a_run_of_before_statistics_were_taken_anew(tmp_path: Path) -> None:
+    """Its checkpoint does not know of them; when it goes on, or is finished, it gets them."""
+    train(net(), Stripes(), recipe(2), tmp_path, epochs=1, quiet=True)
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    del state["settled"], state["recipe"]["settled"]
+    torch.save(state, path)
+    assert "before_settling" in train(net(), Stripes(), recipe(2), tmp_path, quiet=True)[-1]
 
 
 def test_stop_for_now(tmp_path: Path) -> None:
@@ -274,10 +302,12 @@ def test_a_metric_of_a_classifier() -> None:
 def test_what_is_shown_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     train(net(), Stripes(), recipe(1), quiet=False)
     train(TwoHeads(), TwoTargets(), recipe(1), loss=two_losses, metric=kinds_right, quiet=False)
-    first, second = capsys.readouterr().err.splitlines()
+    first, settled, second, again = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
         r"epoch 1/1, loss \d+\.\d{3}, train [\d.]+ %, test [\d.]+ %, density 0\.\d{3}, \d+ s of CPU", first
     )
+    assert re.fullmatch(r"running statistics taken anew: test [\d.]+ %", settled)
+    assert re.fullmatch(r"running statistics taken anew: test kinds right \d\.\d{3}", again)
     assert re.fullmatch(r"epoch 1/1, loss \d+\.\d{3}, test kinds right \d\.\d{3}, density .*", second)
 
 
@@ -311,6 +341,10 @@ with processes("cpu") as process:
     both = [torch.empty_like(sums) for _ in range(process.count)]
     torch.distributed.all_gather(both, sums)
     assert torch.equal(*both)
+    norm = model[1].running_mean
+    means = [torch.empty_like(norm) for _ in range(process.count)]
+    torch.distributed.all_gather(means, norm)
+    assert torch.equal(*means)
     if process.first:
         print("accuracy", history[-1]["test_accuracy"], "of", process.count)
 """

@@ -4,7 +4,7 @@ from .asymmetric import AsymmetricActivations, AsymmetricWeights, bi_ste
 from .base import Quantizer, WeightQuantizer
 from .binary import Binary
 from .bitnet import AbsMaxTokens, AbsMeanWeights
-from .layers import Conv2d, Linear, QuantizedLayer
+from .layers import Conv1d, Conv2d, Linear, QuantizedLayer
 from .lsq import LSQActivations, LSQWeights
 from .n2uq import N2UQ
 from .prepare import prepare, quantized_layers
@@ -24,6 +24,7 @@ __all__ = [
     "AsymmetricActivations",
     "AsymmetricWeights",
     "Binary",
+    "Conv1d",
     "Conv2d",
     "LSQActivations",
     "LSQWeights",

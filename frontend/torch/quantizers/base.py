@@ -14,7 +14,7 @@ Q = TypeVar("Q", bound="Quantizer")
 class Quantizer(nn.Module):
     """A quantizer of weights or of activations. `forward` gives floats of the same shape, which carry gradients.
 
-    As a module of a layer (`Conv2d`, `Linear` here), or as a parametrization of a weight of any module:
+    As a module of a layer (`Conv1d`, `Conv2d`, `Linear` here), or as a parametrization of a weight of any module:
     `torch.nn.utils.parametrize.register_parametrization(conv, "weight", TTQ().fit(conv.weight))`.
     enabled: without it tensors pass as they are, for training in stages. ternary: whether its values are -1, 0 and 1
     times scales.

@@ -43,6 +43,13 @@ class Conv2d(QuantizedLayer, nn.Conv2d):
         return self._conv_forward(self.quantized_input(input), self.quantized_weight(), self.bias)
 
 
+class Conv1d(QuantizedLayer, nn.Conv1d):
+    """torch.nn.Conv1d with quantizers."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(self.quantized_input(input), self.quantized_weight(), self.bias)
+
+
 class Linear(QuantizedLayer, nn.Linear):
     """torch.nn.Linear with quantizers."""
 
@@ -50,5 +57,5 @@ class Linear(QuantizedLayer, nn.Linear):
         return nn.functional.linear(self.quantized_input(input), self.quantized_weight(), self.bias)
 
 
-LAYERS: dict[type[nn.Module], type[QuantizedLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
+LAYERS: dict[type[nn.Module], type[QuantizedLayer]] = {nn.Conv1d: Conv1d, nn.Conv2d: Conv2d, nn.Linear: Linear}
 """What a layer of torch becomes."""

@@ -23,13 +23,12 @@ def prepare(
     keep: str | Sequence[str] = FIRST_AND_LAST,
     example_inputs: Tensor | tuple[Tensor, ...] | None = None,
 ) -> nn.Module:
-    """The model itself, with quantized layers in place of its Conv2d and Linear ones; their weights stay.
+    """The model itself, with quantized layers in place of its Conv1d, Conv2d and Linear ones; their weights stay.
 
     scheme: a name of SCHEMES, or one of your own. keep: names of layers that stay float, or of modules around them, or
     patterns of names ("layer1.*"); "first" and "last" mean the first and the last layer, in the order of the model's
-    modules. example_inputs: what the
-    model is called with, needed by schemes that turn its ReLU modules into RPReLU, which have as many parameters as
-    channels.
+    modules. example_inputs: what the model is called with, needed by schemes that turn its ReLU modules into RPReLU,
+    which have as many parameters as channels.
 
     Raises InputError for an unknown scheme, a name in `keep` that is none of the model's, a model in which no layer
     would be quantized, or a ReLU module that is used for different numbers of channels.
@@ -41,7 +40,7 @@ def prepare(
     chosen = scheme if isinstance(scheme, Scheme) else _named(scheme)
     layers = [name for name, module in model.named_modules() if type(module) in LAYERS]
     if not layers:
-        raise InputError("the model has no torch.nn.Conv2d and no torch.nn.Linear to quantize")
+        raise InputError("the model has no torch.nn.Conv1d, Conv2d or Linear to quantize")
     if type(model) in LAYERS:
         raise InputError(
             "the model is a single layer", hint="use the layers of tercet.torch, or nn.Sequential around it"
@@ -50,7 +49,7 @@ def prepare(
     if len(kept) == len(layers):
         raise InputError(
             f"nothing is quantized: all layers are kept ({', '.join(layers)})",
-            hint="say which stay float: keep=() for none; Conv2d and Linear layers can be quantized, no others",
+            hint="say which stay float: keep=() for none; Conv1d, Conv2d and Linear layers can be quantized, no others",
         )
     if chosen.rprelu:
         _replace_relus(model, example_inputs)

@@ -55,7 +55,7 @@ class _Counts:
 
 def input_sparsity(model: nn.Module, test: Iterable[Batch]) -> InputSparsity | NotApplicable:
     """Counts on the test batches, in evaluation mode."""
-    found = {name: layer for name, layer in quantized_layers(model) if isinstance(layer, nn.Conv2d | nn.Linear)}
+    found = dict(quantized_layers(model))
     counts = {name: _Counts(weights=layer.quantized_weight().detach() != 0) for name, layer in found.items()}
     if not counts:
         return NO_LAYERS
@@ -94,7 +94,7 @@ def _count(counts: _Counts, layer: QuantizedLayer, inputs: tuple[Tensor, ...]) -
 def _products(layer: QuantizedLayer, x: Tensor, weights: Tensor) -> int:
     """How many products of a layer have two factors that are 1. Each output's number is exact in float32."""
     x, weights = x.float(), weights.to(x.device).float()
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
         sums = layer._conv_forward(x, weights, None)
     else:
         sums = nn.functional.linear(x, weights)

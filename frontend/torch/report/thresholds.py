@@ -8,14 +8,13 @@ from math import isfinite
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ....ir.errors import InputError
-from ..quantizers.asymmetric import AsymmetricActivations
 from ..quantizers.prepare import quantized_layers
 from ..training.data import Batch
 from ..training.measure import accuracy, density, device_of, shares
 from ..training.recipe import Part
+from ..training.statistics import settle
 from .section import NO_LAYERS, NotApplicable
 from .variants import ATTRIBUTE, movable, with_thresholds
 
@@ -99,7 +98,7 @@ def _point(moved: nn.Module, test: Iterable[Batch], factor: float, part: Part) -
     first, _ = next(iter(test))
     found = density(moved) if part == "weights" else _nonzero_inputs(moved, first)
     kept = accuracy(moved, test)
-    return Point(factor, found, kept, accuracy(moved, test) if settle(moved, first) else None)
+    return Point(factor, found, kept, accuracy(moved, test) if settle(moved, [first]) else None)
 
 
 def _layer_point(model: nn.Module, test: Iterable[Batch], name: str, factor: float) -> LayerPoint:
@@ -123,24 +122,3 @@ def _nonzero_inputs(model: nn.Module, batch: Tensor) -> float:
     for hook in hooks:
         hook.remove()
     return nonzero / max(total, 1)
-
-
-@torch.no_grad()
-def settle(model: nn.Module, batch: Tensor) -> bool:
-    """Takes the statistics of batch norms and of normalised inputs anew, from one batch, each layer after those before
-    it. False where there are none, or the batch is too small for any."""
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    inputs = [m for m in model.modules() if isinstance(m, AsymmetricActivations) and m.enabled]
-    if len(batch) < 2 or not (norms or inputs):
-        return False
-    momentum = [norm.momentum for norm in norms]
-    model.eval()
-    for norm in norms:
-        norm.train().momentum = 1.0
-    for quantizer in inputs:
-        quantizer.train().batches.zero_()
-    model(batch.to(device_of(model)))
-    model.eval()
-    for norm, before in zip(norms, momentum, strict=True):
-        norm.momentum = before
-    return True

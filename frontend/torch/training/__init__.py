@@ -5,5 +5,6 @@ from .distributed import processes
 from .loop import train
 from .measure import accuracy, density, predictions
 from .recipe import Recipe, Stage
+from .statistics import settle
 
-__all__ = ["Data", "Recipe", "Stage", "accuracy", "density", "predictions", "processes", "train"]
+__all__ = ["Data", "Recipe", "Stage", "accuracy", "density", "predictions", "processes", "settle", "train"]

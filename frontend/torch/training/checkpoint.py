@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ....ir.errors import InputError
+from .recipe import DEFAULTS
 
 FILE = "checkpoint.pt"
 UNREADABLE = (KeyError, ValueError, RuntimeError, EOFError, OSError, pickle.UnpicklingError)
@@ -20,10 +21,12 @@ UNREADABLE = (KeyError, ValueError, RuntimeError, EOFError, OSError, pickle.Unpi
 
 @dataclass
 class Progress:
-    """How far a run is. history: what was measured after each epoch."""
+    """How far a run is. history: what was measured after each epoch. settled: whether the statistics were taken anew
+    after the last one."""
 
     epochs: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    settled: bool = False
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, recipe: Any) -> None:
@@ -34,6 +37,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progr
         "optimizer": optimizer.state_dict(),
         "epochs": progress.epochs,
         "history": progress.history,
+        "settled": progress.settled,
         "recipe": recipe,
     }
     part = folder / f"{FILE}.part"
@@ -54,8 +58,8 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
         return Progress()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["recipe"] != recipe:
-            changed = [k for k in recipe if state["recipe"].get(k) != recipe[k]]
+        begun = {**DEFAULTS, **state["recipe"]}  # a run of an older version lacks what it did not know
+        if changed := [name for name in {**begun, **recipe} if begun.get(name) != recipe.get(name)]:
             raise InputError(
                 f"is from a run with another recipe: {', '.join(changed)}",
                 where=str(path),
@@ -63,7 +67,7 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
             )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        return Progress(state["epochs"], state["history"])
+        return Progress(state["epochs"], state["history"], state.get("settled", False))
     except UNREADABLE as error:
         raise InputError(f"cannot be resumed from: {error}", where=str(path), hint="choose another folder") from error
 

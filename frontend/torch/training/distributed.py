@@ -26,11 +26,13 @@ class Process:
 
     def mean(self, value: float) -> float:
         """The mean of all processes' values."""
-        if self.count == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
-        return total.item() / self.count
+        return self.mean_of(torch.tensor(value, dtype=torch.float64, device=self.device)).item()
+
+    def mean_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The mean of all processes' tensors."""
+        if self.count > 1:
+            distributed.all_reduce(tensor)
+        return tensor / self.count
 
 
 @contextmanager

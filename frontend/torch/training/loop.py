@@ -24,6 +24,7 @@ from .measure import Metric, density, metric_of, predictions, shares
 from .optimizer import optimizer_of, rate_at, set_rate
 from .recipe import Recipe, Stage
 from .show import Show
+from .statistics import settle
 
 
 def train(
@@ -91,10 +92,32 @@ class _Run:
             record = self.epoch(self.progress.epochs)
             self.progress.history.append(record)
             self.progress.epochs += 1
-            if self.process.first and self.folder is not None:
-                checkpoint.save(self.folder, self.model, self.optimizer, self.progress, self.recipe.as_dict())
+            self.save()
             self.show.measured(record)
+        if self.recipe.settled and self.progress.epochs == self.recipe.epochs and not self.progress.settled:
+            self.settle(self.progress.history[-1])
         return self.progress.history
+
+    def save(self) -> None:
+        if self.process.first and self.folder is not None:
+            checkpoint.save(self.folder, self.model, self.optimizer, self.progress, self.recipe.as_dict())
+
+    def settle(self, last: dict[str, Any]) -> None:
+        """Takes the running statistics anew and measures again; what the last epoch's record had is kept in it."""
+        started, number = time.process_time(), self.recipe.epochs - 1
+        self.begin(self.recipe.stages[-1], number)
+        batches = self.data.batches(number, self.process.rank, self.process.count)
+        inputs = (inputs for inputs, _ in batches)
+        if settle(self.model, inputs, called=self.called, mean=self.process.mean_of):
+            last["before_settling"] = last[f"test_{self.measured}"]
+            last[f"test_{self.measured}"] = self.measure()
+            last["cpu_seconds"] += time.process_time() - started
+            self.show.settled(last)
+        self.progress.settled = True
+        self.save()
+
+    def measure(self) -> float:
+        return float(self.metric(predictions(self.model, self.data.test())))
 
     def epoch(self, number: int) -> dict[str, Any]:
         """Trains for an epoch, counted from 0. What is random in it follows from the seed and the number."""
@@ -111,7 +134,7 @@ class _Run:
             "epoch": number + 1,
             "loss": self.process.mean(losses / steps),
             **({"train_accuracy": self.process.mean(right / steps)} if self.loss is None else {}),
-            f"test_{self.measured}": float(self.metric(predictions(self.model, self.data.test()))),
+            f"test_{self.measured}": self.measure(),
             "density": density(self.model),
             "shares": shares(self.model),
             "cpu_seconds": time.process_time() - started,

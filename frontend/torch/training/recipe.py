@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -40,7 +40,8 @@ class Recipe:
     which the rate rises at the start of a stage. distillation: lambda, the share of the loss that compares with the
     teacher; the rest compares with the targets. seed: of data and of everything random in the model. precision: what
     the model computes in where autocast says it may. compiled: by torch.compile, which takes a minute at the start and
-    joins the many elementwise operations of quantizers, which take most of the time otherwise.
+    joins the many elementwise operations of quantizers, which take most of the time otherwise. settled: whether, after
+    the last epoch, the running statistics are taken anew from the data of that epoch, see `settle`.
     """
 
     stages: tuple[Stage, ...]
@@ -53,6 +54,7 @@ class Recipe:
     seed: int = 0
     precision: Precision = "float32"
     compiled: bool = True
+    settled: bool = True
 
     def __post_init__(self) -> None:
         _check("stages", self.stages, "at least one", len(self.stages) > 0)
@@ -93,6 +95,7 @@ class Recipe:
         return asdict(self)
 
 
+DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 _CHOICES: Mapping[str, tuple[str, ...]] = {"decay": get_args(Decay), "precision": get_args(Precision)}
 _RANGES = {
     "momentum": (0, 1), "weight_decay": (0, float("inf")), "warmup": (0, float("inf")), "distillation": (0, 1),

@@ -33,13 +33,18 @@ class Show:
     def measured(self, record: dict[str, Any]) -> None:
         """A line for an epoch, and its numbers for TensorBoard."""
         words = [f"epoch {record['epoch']}/{self._epochs}", f"loss {record['loss']:.3f}"]
-        words += [_measured(name, value) for name, value in record.items() if name.startswith(("train_", "test_"))]
+        words += _shares(record, "train_", "test_")
         words += [f"density {record['density']:.3f}", f"{record['cpu_seconds']:.0f} s of CPU"]
         self._console.print(", ".join(words), highlight=False)
         if self._scalars is not None:
             for name, value in record.items():
                 if isinstance(value, float):
                     self._scalars.add_scalar(name, value, record["epoch"])
+
+
+    def settled(self, record: dict[str, Any]) -> None:
+        """A line for the last epoch, measured again."""
+        self._console.print(f"running statistics taken anew: {', '.join(_shares(record, 'test_'))}", highlight=False)
 
 
 class _Bar:
@@ -50,6 +55,10 @@ class _Bar:
         """right: the share of right answers, where the model classifies."""
         accuracy = "" if right is None else f", accuracy {100 * right:.1f} %"
         self._bar.update(self._task, advance=1, now=f"loss {loss:.3f}{accuracy}")
+
+
+def _shares(record: dict[str, Any], *kinds: str) -> list[str]:
+    return [_measured(name, value) for name, value in record.items() if name.startswith(kinds)]
 
 
 def _measured(name: str, value: float) -> str:
