@@ -314,8 +314,8 @@ def test_inputs_by_name() -> None:
         ([X], "test batch 0: expected inputs"),
         ([(X, torch.zeros(2, dtype=torch.long))], "test batch 0: expected inputs"),
         ([(X, torch.zeros(1))], "test batch 0: expected inputs"),
-        ([(X, torch.tensor([-1]))], "test batch 0: expected class numbers from 0 to 3, got -1"),
-        ([(X, torch.tensor([0])), (X, torch.tensor([4]))], "test batch 1: expected class numbers from 0 to 3, got 4"),
+        ([(X, torch.tensor([-1]))], "test batch 0: expected class numbers from 0 to 2, got -1"),
+        ([(X, torch.tensor([0])), (X, torch.tensor([4]))], "test batch 1: expected class numbers from 0 to 2, got 4"),
     ],
 )
 def test_batches_that_mean_nothing(test: Any, message: str) -> None:
