@@ -275,6 +275,7 @@ def cost(
     libraries: Sequence[str | Path] | None = None,
     codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
+    shared: bool = True,
     options: CompileOptions | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
     **choices: Unpack[Choices],
@@ -283,13 +284,15 @@ def cost(
 
     libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
         wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
+    shared: whether outputs share sums of which they have several; finding them needs a C compiler.
     calibrate, options, choices: as for `compile`; those of kernels do nothing.
 
     Raises TercetError: for the model, a library, and a model of which nothing has gates.
     """
     from .driver.cost import network_cost
 
-    return network_cost(model, CompileOptions.of(options, choices), libraries, codings, calibrate, on_operation)
+    given = CompileOptions.of(options, choices)
+    return network_cost(model, given, libraries, codings, calibrate, on_operation, shared=shared)
 
 
 @_quiet

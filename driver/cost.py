@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..backends.c.sum_search import compiled_search
 from ..backends.ternary_logic.cost import cost_of
 from ..backends.ternary_logic.library import DEFAULT, DEFAULT_BINARY, read_library
 from ..backends.ternary_logic.lowering.coding import CODINGS
@@ -28,6 +29,8 @@ def network_cost(
     codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
+    *,
+    shared: bool = True,
 ) -> CostReport:
     """See `api.cost`."""
     libraries = (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries
@@ -44,7 +47,7 @@ def network_cost(
         )
     program = program_of(model, options).clone()
     lossy = lossy_pass(options.lossy, calibrate)
-    run_passes(program, numbered(gate_passes([] if lossy is None else [lossy])))
+    run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
     costs = tuple(cost_of(program, library, coding, on_operation) for library, coding in pairs)
     if not any(cost.operations for cost in costs):
         reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])

@@ -25,6 +25,7 @@ class OperationCost:
     nodes: of the source model. copies: how many pixels there are. cells: gates of all of them by cell. wires: between
     them. depth: gates on the longest path of a pixel. area: um2, None where the library does not give it. inputs,
     outputs: digits of its maps; weights: digits of its constants, as a circuit without fixed weights would read them.
+    saved: transistors that it would have more, did each output add up its own sums.
     """
 
     name: str
@@ -38,6 +39,7 @@ class OperationCost:
     inputs: int
     outputs: int
     weights: int
+    saved: int = 0
 
     @property
     def gates(self) -> int:
@@ -78,6 +80,10 @@ class NetworkCost:
     @property
     def transistors(self) -> int:
         return sum(one.transistors for one in self.operations)
+
+    @property
+    def saved(self) -> int:
+        return sum(one.saved for one in self.operations)
 
     @property
     def wires(self) -> int:
@@ -135,6 +141,7 @@ def _cost(tile: Tile, name: str, nodes: tuple[str, ...], coding: Coding) -> Oper
         sum(_digits(tile.operation.operands, coding, constant=False)),
         sum(_digits(tile.operation.results, coding, constant=False)),
         sum(_digits(tile.operation.operands, coding, constant=True)),
+        copies * tile.saved,
     )  # fmt: skip
 
 

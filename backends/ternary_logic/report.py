@@ -51,6 +51,9 @@ class CostReport:
                 f"{_name(cost)}: {cost.transistors:,} transistors{area}; radix times wires {cost.radix_cost:,}; "
                 f"{cost.traffic:,} digits of maps and weights an inference"
             )
+            if cost.saved:
+                share = cost.saved / (cost.transistors + cost.saved)
+                yield f"{_name(cost)}: shared sums save {cost.saved:,} transistors, {100 * share:.0f} % of the circuit"
         outside = self.costs[0].outside if self.costs else ()
         for one in outside:
             yield f"in no sum: {' + '.join(one.nodes) or one.name}: {one.reason}"
@@ -113,7 +116,8 @@ def _json(cost: NetworkCost) -> dict[str, Any]:
         "library": library.name, "technology": library.technology, "supply": library.supply,
         "inverters": library.inverters, "digits": library.digits.name, "coding": cost.coding.name,
         "gates": cost.gates, "transistors": cost.transistors, "wires": cost.wires, "radix_cost": cost.radix_cost,
-        "depth": cost.depth, "area": cost.area, "traffic": cost.traffic, "cells": dict(cost.cells),
+        "saved_by_shared_sums": cost.saved, "depth": cost.depth, "area": cost.area, "traffic": cost.traffic,
+        "cells": dict(cost.cells),
         "sources": {name: asdict(library.cells[name].source) for name in cost.cells},
         "operations": [{**asdict(one), "gates": one.gates} for one in cost.operations],
         "outside": [asdict(one) for one in cost.outside],

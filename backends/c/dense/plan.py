@@ -102,15 +102,17 @@ def _held(cell: Cell, rows: int, width: int) -> int:
 
 def step_cycles(rows: int, width: int, cell: Cell, target: Target, costs: Mapping[str, float]) -> float:
     """Core cycles of one step of depth: `busy` times those of the busiest unit, of which a vector operation takes `op`,
-    any instruction `issue`, a load half a one, float sums that wait for each other 4; and `load` for each load."""
+    any instruction `issue`, a load half a one, float sums that wait for each other 4; and `load` for each load of a
+    vector, `single` for each of a single cell."""
     macs = rows * width
     broadcast = 1 if target.vector_bytes > 16 else 2
     held = rows < width and not cell.couples  # compilers then read the passing vectors from memory again for every row
-    loads = rows + 1 + (macs if held else width)
+    singles, vectors = rows + 1, macs if held else width
     ops = macs * cell.ops + width + rows * broadcast + 4
     latency = 4.0 if cell.ops == 1 else 1.0
-    busiest = max(macs / cell.multiplies, macs * cell.ops * costs["op"], loads / 2, ops * costs["issue"], latency)
-    return costs["busy"] * busiest + costs["load"] * loads
+    loads, arithmetic = (singles + vectors) / 2, macs * cell.ops * costs["op"]
+    busiest = max(macs / cell.multiplies, arithmetic, loads, ops * costs["issue"], latency)
+    return costs["busy"] * busiest + costs["load"] * vectors + costs["single"] * singles
 
 
 def depth_of(problem: Problem, cell: Cell) -> int:

@@ -52,7 +52,7 @@ def map_program(program: Program, library: Library, coding: Coding) -> MappedPro
     """
     library.require(coding.name, coding.digits)
     builder = Builder(library)
-    context = Context(builder, coding)
+    context = Context(builder, coding, program.weights)
     values: dict[SSAValue, Operand] = {}
     inputs: dict[str, tuple[SSAValue, Form]] = {}
     outputs: dict[str, tuple[SSAValue, Form]] = {}

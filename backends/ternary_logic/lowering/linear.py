@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ....ir.operation import TensorOperation
 from ....ir.tn.elementwise import AddOp, SubOp
 from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.types import shape_of
 from ..mapping.numbers import Number, Terms, weighted
 from .rules import Context, NotMappedError, Operand, constant, gates_of, on_wires
+from .shared import shared_sums
 
 
 @gates_of(ConvOp)
@@ -27,8 +29,12 @@ def conv(context: Context, op: ConvOp, x: Operand, w: Operand, bias: Operand | N
     # [wires, N, C, *S', *K] -> [wires, C, pixels, taps] -> [wires, group, C / group * taps, pixels]
     nets = np.moveaxis(windows.nets, 1, 2).reshape(wires, channels, pixels, -1)
     nets = np.moveaxis(nets, 3, 2).reshape(wires, group, -1, pixels)
-    rows = [Number(nets[:, o // (outputs // group)], maps.form) for o in range(outputs)]
-    sums = products(context, op, rows, weights.reshape(outputs, -1), offsets)
+    if (graph := context.graph_of(op)) is not None:
+        taps = Number(nets.reshape(wires, graph.inputs, pixels), maps.form)
+        sums = totals(context, op, shared_sums(context.builder, graph, taps), offsets)
+    else:
+        rows = [Number(nets[:, o // (outputs // group)], maps.form) for o in range(outputs)]
+        sums = products(context, op, rows, weights.reshape(outputs, -1), offsets)
     shaped = sums.nets.reshape(sums.form.wires, outputs, samples, *sizes)
     return replace(sums, nets=np.moveaxis(shaped, 1, 2))
 
@@ -57,9 +63,15 @@ def products(
 ) -> Number:  # fmt: skip
     """For each output channel its weights [terms] times what it sees, [wires, terms, pixels]. Returns numbers of wires
     [wires, channels, pixels]."""
+    sums = (weighted(context.builder, seen, row) for seen, row in zip(rows, weights, strict=True))
+    return totals(context, op, sums, offsets)
+
+
+def totals(context: Context, op: TensorOperation, sums: Iterable[Terms], offsets: NDArray[np.integer]) -> Number:
+    """The numbers of each output channel's sum and offset."""
     form, found = context.form_of(op), []
-    for seen, row, offset in zip(rows, weights, offsets.tolist(), strict=True):
-        found.append(context.number(weighted(context.builder, seen, row).plus(offset), form).nets)
+    for terms, offset in zip(sums, offsets.tolist(), strict=True):
+        found.append(context.number(terms.plus(offset), form).nets)
     return Number(np.stack(found, axis=1), form)
 
 

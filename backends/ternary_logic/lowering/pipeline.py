@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ....passes.base import Pass
 from ....passes.pipeline import graph_passes
+from ....passes.sum_merge.attach import SumMerge
+from ....passes.sum_merge.search import NewSearch
 from ....passes.thresholds import Thresholds
 
 THRESHOLDS = Thresholds(most_levels=255, most_choices=0)
 """A comparator for each level of up to 8 bits. Shortcuts stay additions: an adder is smaller than a table."""
 
 
-def gate_passes(lossy: Sequence[Pass] = ()) -> list[Pass]:
-    """From the imported program to operations on integers that have gates."""
-    return graph_passes(lossy, THRESHOLDS)
+SUM_MERGE = SumMerge(None, most_weights=10_000_000, block_weights=2048, block_rows=8)
+"""Of layers of any size: no code is made of the sums."""
+
+
+def gate_passes(lossy: Sequence[Pass] = (), search: NewSearch | None = None) -> list[Pass]:
+    """From the imported program to operations on integers that have gates. search: finds the sums that outputs share;
+    without it they share none."""
+    return [*graph_passes(lossy, THRESHOLDS), replace(SUM_MERGE, search=search)]

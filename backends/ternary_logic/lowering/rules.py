@@ -9,7 +9,10 @@ import numpy as np
 from xdsl.ir import Operation
 
 from ....ir.operation import TensorOperation
+from ....ir.sum_graph import SumGraph
+from ....ir.tn.linear import ConvOp
 from ....ir.types import element_of
+from ....ir.weights import WeightStore
 from ..mapping.adders import add_up
 from ..mapping.choices import levels
 from ..mapping.numbers import Form, Number, Terms, weighted
@@ -26,10 +29,16 @@ class NotMappedError(Exception):
 
 
 class Context:
-    """Where gates go, and how numbers lie on wires."""
+    """Where gates go, and how numbers lie on wires. weights: of the program, among them the graphs of sum-merge;
+    without them no sums are shared."""
 
-    def __init__(self, builder: Builder, coding: Coding) -> None:
-        self.builder, self.coding = builder, coding
+    def __init__(self, builder: Builder, coding: Coding, weights: WeightStore | None = None) -> None:
+        self.builder, self.coding, self.weights = builder, coding, weights
+
+    def graph_of(self, op: ConvOp) -> SumGraph | None:
+        """The additions that the pass sum-merge found for a convolution, where sums are shared."""
+        name = op.get("sums")
+        return None if self.weights is None or name is None else SumGraph.from_array(self.weights[name])
 
     def form_of(self, op: Operation) -> Form:
         """The form of an operation's result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -27,7 +27,8 @@ from .rules import RULES, Context, NotMappedError, Operand
 @dataclass(frozen=True)
 class Tile:
     """operation: of the program. part: the same for fewer pixels, on values of its own. copies: how many parts make the
-    operation. inputs: forms of the netlist's inputs x0, x1, .., a map operand each; its output is y, of a form."""
+    operation. inputs: forms of the netlist's inputs x0, x1, .., a map operand each; its output is y, of a form. saved:
+    transistors that shared sums save."""
 
     operation: Operation
     part: Operation
@@ -35,6 +36,7 @@ class Tile:
     netlist: Netlist
     inputs: tuple[Form, ...]
     output: Form
+    saved: int = 0
 
     @property
     def transistors(self) -> int:
@@ -42,20 +44,31 @@ class Tile:
 
 
 def tiles(program: Program, library: Library, coding: Coding) -> Iterator[Tile | Unmapped]:
-    """A tile of each operation of a program but its constants, in order; or why there is none."""
+    """A tile of each operation of a program but its constants, in order; or why there is none. Outputs of convolutions
+    that sum-merge has factored share sums where that saves transistors."""
     for op in program.block.ops:
         if isinstance(op, ConstantOp) or not isinstance(op, TensorOperation):
             continue
         reason = reason_against(op)
         try:
-            yield Unmapped(op, reason) if reason else _tile(program, op, library, coding)
+            yield Unmapped(op, reason) if reason else _smallest(program, op, library, coding)
         except NotMappedError as refusal:
             yield Unmapped(op, str(refusal))
 
 
-def _tile(program: Program, op: TensorOperation, library: Library, coding: Coding) -> Tile:
+def _smallest(program: Program, op: TensorOperation, library: Library, coding: Coding) -> Tile:
+    tile = _tile(program, op, library, coding)
+    if not isinstance(op, ConvOp) or op.get("sums") is None:
+        return tile
+    shared = _tile(program, op, library, coding, shared=True)
+    saved = tile.netlist.transistors - shared.netlist.transistors
+    return replace(shared, saved=saved) if saved > 0 else tile
+
+
+def _tile(program: Program, op: TensorOperation, library: Library, coding: Coding, *, shared: bool = False) -> Tile:
     part, copies = smaller(program, op)
     builder = Builder(library)
+    context = Context(builder, coding, program.weights if shared else None)
     operands, forms = list[Operand](), list[Form]()
     for value, whole in zip(part.operands, op.operands, strict=True):
         if isinstance(whole.owner, ConstantOp):
@@ -64,7 +77,7 @@ def _tile(program: Program, op: TensorOperation, library: Library, coding: Codin
             form = coding.form(element_of(value))
             operands.append(Number(builder.input(f"x{len(forms)}", form.wires, *shape_of(value)), form))
             forms.append(form)
-    result = RULES[type(op)](Context(builder, coding), part, *operands)
+    result = RULES[type(op)](context, part, *operands)
     builder.output("y", result.nets)
     return Tile(op, part, copies, builder.finish(), tuple(forms), result.form)
 
