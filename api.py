@@ -276,6 +276,7 @@ def cost(
     codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
     shared: bool = True,
+    lanes: int = 0,
     options: CompileOptions | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
     **choices: Unpack[Choices],
@@ -285,6 +286,7 @@ def cost(
     libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
         wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
     shared: whether outputs share sums of which they have several; finding them needs a C compiler.
+    lanes: products of a step of arrays that compute the sums one after the other; 0 for no arrays.
     calibrate, options, choices: as for `compile`; those of kernels do nothing.
 
     Raises TercetError: for the model, a library, and a model of which nothing has gates.
@@ -292,7 +294,7 @@ def cost(
     from .driver.cost import network_cost
 
     given = CompileOptions.of(options, choices)
-    return network_cost(model, given, libraries, codings, calibrate, on_operation, shared=shared)
+    return network_cost(model, given, libraries, codings, calibrate, on_operation, shared=shared, lanes=lanes)
 
 
 @_quiet

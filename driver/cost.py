@@ -31,10 +31,13 @@ def network_cost(
     on_operation: Callable[[str], None] = lambda name: None,
     *,
     shared: bool = True,
+    lanes: int = 0,
 ) -> CostReport:
     """See `api.cost`."""
     libraries = (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries
     codings = tuple(CODINGS) if codings is None else codings
+    if lanes < 0:
+        raise InputError(f"lanes: expected a number from 1, or 0 for no array, got {lanes}")
     if unknown := [name for name in codings if name not in CODINGS]:
         raise InputError(f"no coding '{unknown[0]}'", hint=f"have: {', '.join(CODINGS)}")
     found = [read_library(name) for name in libraries]
@@ -48,7 +51,7 @@ def network_cost(
     program = program_of(model, options).clone()
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
-    costs = tuple(cost_of(program, library, coding, on_operation) for library, coding in pairs)
+    costs = tuple(cost_of(program, library, coding, on_operation, lanes) for library, coding in pairs)
     if not any(cost.operations for cost in costs):
         reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])
         raise InputError(f"no operation of the model has gates: {reasons}", hint="see --weights and --activations")

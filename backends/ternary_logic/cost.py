@@ -11,6 +11,7 @@ from ...ir.locations import source_names
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from ...ir.types import element_of, is_float, shape_of
+from .arrays import ArrayCost, array_costs
 from .cell import Library
 from .functions import BINARY
 from .lowering.coding import Coding
@@ -57,10 +58,14 @@ class Outside:
 
 @dataclass(frozen=True)
 class NetworkCost:
+    """operations: each with gates of its own, for all pixels at once. arrays: that compute their sums step by step
+    instead; none were asked for where there are none."""
+
     library: Library
     coding: Coding
     operations: tuple[OperationCost, ...]
     outside: tuple[Outside, ...]
+    arrays: tuple[ArrayCost, ...] = ()
 
     @property
     def binary(self) -> bool:
@@ -112,10 +117,11 @@ class NetworkCost:
 
 
 def cost_of(
-    program: Program, library: Library, coding: Coding, on_operation: Callable[[str], None] = lambda name: None
+    program: Program, library: Library, coding: Coding, on_operation: Callable[[str], None] = lambda name: None,
+    lanes: int = 0,
 ) -> NetworkCost:
-    """Of a program after `gate_passes`. on_operation: told the name of each. Raises ValueError where coding and library
-    have other digits."""
+    """Of a program after `gate_passes`. on_operation: told the name of each. lanes: of arrays; 0 for none. Raises
+    ValueError where coding and library have other digits."""
     library.require(coding.name, coding.digits)
     operations, outside = list[OperationCost](), list[Outside]()
     for found in tiles(program, library, coding):
@@ -126,7 +132,8 @@ def cost_of(
             outside.append(Outside(name, nodes, found.reason))
         elif found.netlist.gates:
             operations.append(_cost(found, name, nodes, coding))
-    return NetworkCost(library, coding, tuple(operations), tuple(outside))
+    arrays = array_costs(program, library, coding, lanes) if lanes else ()
+    return NetworkCost(library, coding, tuple(operations), tuple(outside), arrays)
 
 
 def _cost(tile: Tile, name: str, nodes: tuple[str, ...], coding: Coding) -> OperationCost:

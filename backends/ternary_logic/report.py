@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from .arrays import ArrayCost
 from .cost import NetworkCost
 
 HINT = "operations on floats have no gates: --activations makes integers of what they read"
@@ -54,6 +55,7 @@ class CostReport:
             if cost.saved:
                 share = cost.saved / (cost.transistors + cost.saved)
                 yield f"{_name(cost)}: shared sums save {cost.saved:,} transistors, {100 * share:.0f} % of the circuit"
+            yield from (_array(cost, one) for one in cost.arrays)
         outside = self.costs[0].outside if self.costs else ()
         for one in outside:
             yield f"in no sum: {' + '.join(one.nodes) or one.name}: {one.reason}"
@@ -94,6 +96,16 @@ def _comparison(ternary: NetworkCost, binary: NetworkCost) -> Iterator[str]:
         )
 
 
+def _array(cost: NetworkCost, one: ArrayCost) -> str:
+    array, forms = one.array, (one.array.inputs, one.array.weights)
+    ranges = " by ".join(f"{form.low} to {form.high}" for form in forms)
+    return (
+        f"{_name(cost)}, step by step: {array.lanes} products of {ranges} and an accumulator are "
+        f"{array.netlist.transistors:,} transistors and {array.registers:,} digits of registers; {one.steps:,} steps "
+        f"read {one.reads:,} digits"
+    )
+
+
 def _name(cost: NetworkCost) -> str:
     return f"{cost.coding.name}, {cost.library.name}"
 
@@ -121,4 +133,18 @@ def _json(cost: NetworkCost) -> dict[str, Any]:
         "sources": {name: asdict(library.cells[name].source) for name in cost.cells},
         "operations": [{**asdict(one), "gates": one.gates} for one in cost.operations],
         "outside": [asdict(one) for one in cost.outside],
+        "arrays": [_array_json(one) for one in cost.arrays],
+    }  # fmt: skip
+
+
+def _array_json(one: ArrayCost) -> dict[str, Any]:
+    array = one.array
+    forms = {"inputs": array.inputs, "weights": array.weights, "sums": array.sums}
+    return {
+        "lanes": array.lanes,
+        **{name: {"low": form.low, "high": form.high, "wires": form.wires} for name, form in forms.items()},
+        "gates": array.netlist.gates, "transistors": array.netlist.transistors, "cells": array.netlist.counts,
+        "depth": array.netlist.depth, "area": array.netlist.area, "registers": array.registers,
+        "steps": one.steps, "reads": one.reads,
+        "operations": [{**asdict(steps), "steps": steps.count} for steps in one.operations],
     }  # fmt: skip
