@@ -75,10 +75,10 @@ def test_a_network_step_by_step(coding: str) -> None:
     a, w = numbers(cost.array.inputs, (terms, 512), rng), numbers(cost.array.weights, (terms, 512), rng)
     total = np.zeros(512, np.int64)
     for first in range(0, terms, 16):
-        padded = [np.zeros((16, 512), np.int64) for _ in range(2)]
-        for to, of in zip(padded, (a, w), strict=True):
+        a_step, w_step = (np.zeros((16, 512), np.int64) for _ in range(2))
+        for to, of in ((a_step, a), (w_step, w)):
             to[: len(of[first : first + 16])] = of[first : first + 16]
-        total = step(cost.array, *padded, total)
+        total = step(cost.array, a_step, w_step, total)
     np.testing.assert_array_equal(total, (a * w).sum(0))
 
 
