@@ -26,6 +26,15 @@ def simulate(netlist: Netlist, inputs: Mapping[str, NDArray[np.integer]]) -> dic
     Raises ValueError for what is no digit, and for missing inputs and wrong shapes.
     """
     digits = netlist.library.digits
+    planes, vectors = planes_of(netlist, inputs)
+    return {name: _digits(planes[:, nets.ravel()], digits, vectors).reshape(*nets.shape, vectors)
+            for name, nets in netlist.outputs.items()}  # fmt: skip
+
+
+def planes_of(netlist: Netlist, inputs: Mapping[str, NDArray[np.integer]]) -> tuple[Plane, int]:
+    """Every wire's digits: the planes [digits with planes, wires, words], and how many vectors they hold. Inputs and
+    errors as of `simulate`."""
+    digits = netlist.library.digits
     vectors = _vectors(netlist, inputs)
     words = -(-max(vectors, 1) // 64)
     planes = np.zeros((len(_plane_digits(digits)), netlist.wires, words), np.uint64)
@@ -40,8 +49,7 @@ def simulate(netlist: Netlist, inputs: Mapping[str, NDArray[np.integer]]) -> dic
         for function, nets in zip(block.cell.functions, block.outputs, strict=True):
             for plane, value in zip(planes, _plane_digits(digits), strict=True):
                 plane[nets] = _where(function, value, pins)
-    return {name: _digits(planes[:, nets.ravel()], digits, vectors).reshape(*nets.shape, vectors)
-            for name, nets in netlist.outputs.items()}  # fmt: skip
+    return planes, vectors
 
 
 def _plane_digits(digits: Digits) -> Sequence[int]:
