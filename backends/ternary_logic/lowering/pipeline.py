@@ -15,8 +15,8 @@ THRESHOLDS = Thresholds(most_levels=255, most_choices=0)
 """A comparator for each level of up to 8 bits. Shortcuts stay additions: an adder is smaller than a table."""
 
 
-SUM_MERGE = SumMerge(None, most_weights=10_000_000, block_weights=2048, block_rows=8)
-"""Of layers of any size: no code is made of the sums."""
+SUM_MERGE = SumMerge(None, most_weights=150_000, block_weights=2048, block_rows=8)
+"""Larger layers, of which finding and building shared sums takes minutes, share none."""
 
 
 def gate_passes(lossy: Sequence[Pass] = (), search: NewSearch | None = None) -> list[Pass]:
