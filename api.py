@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from .backends.ternary_logic.yosys.options import Synthesis
 from .driver.artifacts import artifact_target, is_artifact, refuse_choices
 from .driver.backend import only_variant
 from .driver.backends import find_backend
@@ -46,6 +47,7 @@ __all__ = [
     "Compiled",
     "LayerSensitivity",
     "LossyOptions",
+    "Synthesis",
     "TargetStatus",
     "bench",
     "compile",
@@ -277,6 +279,7 @@ def cost(
     calibrate: Calibration | None = None,
     options: CompileOptions | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
+    synthesis: Synthesis | None = None,
     **choices: Unpack[Choices],
 ) -> CostReport:
     """What a network costs in ternary and in binary gates, operation by operation, every pixel with gates of its own.
@@ -284,12 +287,14 @@ def cost(
     libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
         wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
     calibrate, options, choices: as for `compile`; those of kernels do nothing.
+    synthesis: what Yosys is to make of one output and one pixel of each operation, `Synthesis`; runs
+        are kept in the user's cache folder. It needs `pip install 'tercet[yosys]'`, or Yosys.
 
     Raises TercetError: for the model, a library, and a model of which nothing has gates.
     """
     from .driver.cost import network_cost
 
-    return network_cost(model, CompileOptions.of(options, choices), libraries, codings, calibrate, on_operation)
+    return network_cost(model, CompileOptions.of(options, choices), libraries, codings, calibrate, on_operation, synthesis)
 
 
 @_quiet

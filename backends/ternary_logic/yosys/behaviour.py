@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from xdsl.ir import Operation
 
 from ....ir.program import Program
 from ....ir.tn.constant import ConstantOp
-from ....ir.tn.elementwise import AddOp, MaxOp, SubOp
+from ....ir.tn.elementwise import AddOp, MaxOp, ReluOp, SubOp
 from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.tn.pool import MaxPoolOp, SumPoolOp
 from ....ir.tn.quant import ThresholdOp
@@ -60,8 +60,9 @@ class Behaviour:
     outputs: tuple[Output, ...]
     output: Form
 
-    def only(self, at: int) -> Behaviour:
-        return replace(self, outputs=(self.outputs[at],))
+    def some(self, chosen: Iterable[int]) -> Behaviour:
+        """These of its outputs alone."""
+        return replace(self, outputs=tuple(self.outputs[i] for i in chosen))
 
     @property
     def middle(self) -> int:
@@ -169,6 +170,10 @@ def _max(op: Operation, a: Operand, b: Operand) -> list[Output]:
             for i in range(maps[0].size)]  # fmt: skip
 
 
+def _relu(op: Operation, x: Map) -> list[Output]:
+    return [Largest(np.array([place]), 0) for place in x.places.ravel().tolist()]
+
+
 def _threshold(op: Operation, x: Map, bounds: Constant, sign: Constant | None = None) -> list[Output]:
     assert isinstance(op, ThresholdOp)
     axis, count = op.get("axis"), bounds.numbers.shape[1]
@@ -189,6 +194,6 @@ Rule: TypeAlias = "Callable[..., Sequence[Output]]"
 
 RULES: dict[type[Operation], Rule] = {
     ConvOp: _conv, MatMulOp: _matmul, AddOp: _add, SubOp: _add, MaxPoolOp: _max_pool, SumPoolOp: _sum_pool,
-    MaxOp: _max, ThresholdOp: _threshold,
+    MaxOp: _max, ReluOp: _relu, ThresholdOp: _threshold,
 }  # fmt: skip
 """Called with a tile's part and its operands; outputs in the order of the result's elements."""

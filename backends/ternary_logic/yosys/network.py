@@ -149,7 +149,7 @@ def operation(
     one = [synthesizer.run(recipe, "explicit", explicit(alone, recipe.adders))]
     forms = [] if behaviour is None else forms_of(behaviour)
     if behaviour is not None:
-        one += [synthesizer.run(recipe, form, inferred(behaviour.only(chosen), form)) for form in forms]
+        one += [synthesizer.run(recipe, form, inferred(behaviour.some([chosen]), form)) for form in forms]
     start = synthesizer.run(recipe, "probe", [PROBE]).seconds
     pixel = list[Run]()
     for run in one:
@@ -168,7 +168,7 @@ def _too_long(run: Run, outputs: int, start: float, limit: float) -> str:
     """Why a pixel is not worth a try; "" where it is."""
     if run.count is None:
         return "not tried, as one output ran out of time"
-    work = max(run.seconds - start, 0.0)
+    work = max(run.seconds - 1.5 * start, 0.0)  # a start varies: what takes little longer counts as nothing
     return f"not tried: {outputs} outputs of {work:.1f} s each" if outputs * work > limit else ""
 
 

@@ -9,14 +9,12 @@ from typing import Protocol, TypeAlias
 
 from ....ir.errors import InputError
 from .liberty import Liberty
+from .options import FAMILIES
 from .tool import RESULT
 
 TOP = "top"
 """The module that is synthesised."""
 DESIGN, CELLS = "design.v", "cells.lib"
-
-FAMILIES = ("xcup", "xcu", "xc7", "xc6v", "xc6s", "xc5v")
-"""Of `synth_xilinx`, those with look-up tables of six inputs: UltraScale+ first."""
 
 
 @dataclass(frozen=True)
