@@ -294,7 +294,8 @@ def cost(
     """
     from .driver.cost import network_cost
 
-    return network_cost(model, CompileOptions.of(options, choices), libraries, codings, calibrate, on_operation, synthesis)
+    chosen = CompileOptions.of(options, choices)
+    return network_cost(model, chosen, libraries, codings, calibrate, on_operation, synthesis)
 
 
 @_quiet

@@ -4,10 +4,10 @@
     python benchmarks/jets.py [--models ../shared/models] [--outputs 8] [--limit 300] [--json FILE]
 
 The networks are MLPs of 16 inputs with ternary (`bit158`) or binary (`bitnet`) weights, from
-github.com/nairods/fastml_bitnet_benchmark (Apache-2.0). Published are the C-synthesis estimates of Vitis HLS 2023.1 for a
-VU13P (UltraScale+), one inference a cycle, before place and route: means of three trainings, of which the files here are
-one each. They compute with fixed-point numbers, inputs of 16 bits (ap_fixed<16,6>), no quantizers between layers, scales
-folded into the biases. So do the networks here: inputs of 16 bits, every sum exact, biases rounded to the inputs' unit.
+github.com/nairods/fastml_bitnet_benchmark (Apache-2.0). Published are the C-synthesis estimates of Vitis HLS 2023.1 for
+a VU13P (UltraScale+), one inference a cycle, before place and route: means of three trainings, of which the files here
+are one each. They compute with fixed-point numbers, inputs of 16 bits (ap_fixed<16,6>), no quantizers between layers,
+scales folded into the biases. So do the networks here: every sum exact, biases rounded to the inputs' unit.
 
 What is synthesised: of each layer, `--outputs` neurons in one circuit, spread evenly, times the rest.
 """
@@ -65,7 +65,9 @@ class Layer:
         return None if self.luts is None else self.luts * self.outputs / self.part
 
 
-def quantized(weights: NDArray[np.floating], bias: NDArray[np.floating], ternary: bool) -> tuple[NDArray, NDArray, float]:
+def quantized(
+    weights: NDArray[np.floating], bias: NDArray[np.floating], ternary: bool
+) -> tuple[NDArray, NDArray, float]:
     """Weights of -1, 0 and 1, the bias, and the scale, as the networks' authors round them."""
     scale = max(float(np.abs(weights).mean()), 1e-8)
     chosen = np.clip(np.rint(weights / scale), -1, 1) if ternary else np.sign(weights - weights.mean())
@@ -143,7 +145,8 @@ def main() -> None:
     found = compare(options.models, synthesizer, options.outputs)
     for name, layers in found.items():
         have = total(layers)
-        ratio = "" if have is None else f"{have:9,.0f} LUTs, {have / PUBLISHED[name]:.2f} of {PUBLISHED[name]:,} published"
+        published = PUBLISHED[name]
+        ratio = "" if have is None else f"{have:9,.0f} LUTs, {have / published:.2f} of {published:,} published"
         print(f"{name:16} {ratio or 'a layer ran out of time'}")
         for layer in layers:
             print(f"    {layer.name:10} {layer.part} of {layer.outputs} outputs: {layer.luts} LUTs, {layer.form}")

@@ -1,4 +1,4 @@
-"""What a pixel of an operation computes, output by output, without a word on gates: sums, levels and maxima of inputs."""
+"""What a pixel of an operation computes, output by output, with no word on gates: sums, levels, maxima of inputs."""
 
 from __future__ import annotations
 

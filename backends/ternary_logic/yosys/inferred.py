@@ -77,7 +77,8 @@ def whole_sum(text: Text, values: Sequence[Value], output: Sum) -> str:
         offset += weight * value.form.offset
         for bit, each in zip(value.bits, value.form.weights, strict=True):
             counted.setdefault(weight * each, []).append(bit)
-    parts += [_times(weight, f"$signed({{1'b0, {text.count(bits)}}})") for weight, bits in sorted(counted.items(), reverse=True)]
+    for weight, bits in sorted(counted.items(), reverse=True):
+        parts.append(_times(weight, f"$signed({{1'b0, {text.count(bits)}}})"))
     parts += [_plus(offset)] if offset or not parts else []
     return text.wire(width_of(*_range(values, output)), " ".join(parts).removeprefix("+ "))
 

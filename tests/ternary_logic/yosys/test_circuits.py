@@ -1,4 +1,4 @@
-"""What Yosys is given: liberty files, and circuits as netlists and as expressions, which Icarus finds to be the same."""
+"""What Yosys is given: liberty files, and circuits as netlists and expressions, which Icarus finds to be the same."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jets
 import numpy as np
@@ -202,7 +203,8 @@ def test_the_jet_networks_as_their_authors_compute(models: Path) -> None:
         file = models / "jets" / f"{name}.npz"
         arrays, model = np.load(file), jets.network(file)
         x = rng.integers(-3 * 1024, 3 * 1024, (1, 16)).astype(np.int16)
-        (have,) = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})
+        evaluated: Any = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})
+        have = evaluated[0]
         values, total = x * jets.UNIT, 1.0
         for i in range(len(arrays.files) // 2):
             parts = arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"]
