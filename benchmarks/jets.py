@@ -9,7 +9,7 @@ a VU13P (UltraScale+), one inference a cycle, before place and route: means of t
 are one each. They compute with fixed-point numbers, inputs of 16 bits (ap_fixed<16,6>), no quantizers between layers,
 scales folded into the biases. So do the networks here: every sum exact, biases rounded to the inputs' unit.
 
-What is synthesised: of each layer, `--outputs` neurons in one circuit, spread evenly, times the rest.
+What is synthesised: of each layer, `--outputs` neurons in one circuit, spread evenly, times all.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tercet.backends.ternary_logic.library import DEFAULT_BINARY, read_library
 from tercet.backends.ternary_logic.lowering.coding import TWOS_COMPLEMENT
 from tercet.backends.ternary_logic.lowering.pipeline import gate_passes
 from tercet.backends.ternary_logic.lowering.tiles import Tile, tiles
-from tercet.backends.ternary_logic.yosys.behaviour import behaviour_of
+from tercet.backends.ternary_logic.yosys.behaviour import behaviour_of, size_of
 from tercet.backends.ternary_logic.yosys.cache import Cache
 from tercet.backends.ternary_logic.yosys.inferred import forms_of, inferred
 from tercet.backends.ternary_logic.yosys.recipes import Fpga, LutCount
@@ -50,19 +50,21 @@ UNIT = 2.0**-10
 
 @dataclass(frozen=True)
 class Layer:
-    """An operation of a network. part: how many of its outputs were synthesised, in `luts` and `carries`. form: of the
-    circuit. luts is None where it ran out of time."""
+    """An operation of a network. part: how many of its outputs were synthesised, in `luts` and `carries`. times: what
+    the whole is of that, by the terms of its sums, which neurons differ in. form: of the circuit. luts is None where it
+    ran out of time."""
 
     name: str
     outputs: int
     part: int
+    times: float
     form: str
     luts: int | None
     carries: int
 
     @property
     def all_luts(self) -> float | None:
-        return None if self.luts is None else self.luts * self.outputs / self.part
+        return None if self.luts is None else self.luts * self.times
 
 
 def quantized(
@@ -119,7 +121,8 @@ def layers_of(model: onnx.ModelProto, synthesizer: Synthesizer, outputs: int) ->
         form = forms_of(behaviour)[-1]  # sums as trees of adders: for numbers this wide always the fewest LUTs
         count = synthesizer.run(recipe, form, inferred(chosen, form)).count
         luts, carries = (count.luts, count.carries) if isinstance(count, LutCount) else (None, 0)
-        found.append(Layer(tile.operation.name, whole, part, form, luts, carries))
+        times = sum(map(size_of, behaviour.outputs)) / max(sum(map(size_of, chosen.outputs)), 1)
+        found.append(Layer(tile.operation.name, whole, part, times, form, luts, carries))
     return found
 
 
