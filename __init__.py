@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .api import (
         CompileOptions,
         LossyOptions,
+        Synthesis,
         bench,
         compile,
         cost,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CompileOptions",
     "LossyOptions",
+    "Synthesis",
     "TercetError",
     "__version__",
     "bench",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from .backends.ternary_logic.yosys.options import Synthesis
 from .driver.artifacts import artifact_target, is_artifact, refuse_choices
 from .driver.backend import only_variant
 from .driver.backends import find_backend
@@ -46,6 +47,7 @@ __all__ = [
     "Compiled",
     "LayerSensitivity",
     "LossyOptions",
+    "Synthesis",
     "TargetStatus",
     "bench",
     "compile",
@@ -279,6 +281,7 @@ def cost(
     lanes: int = 0,
     options: CompileOptions | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
+    synthesis: Synthesis | None = None,
     **choices: Unpack[Choices],
 ) -> CostReport:
     """What a network costs in ternary and in binary gates, operation by operation, every pixel with gates of its own.
@@ -288,13 +291,17 @@ def cost(
     shared: whether outputs share sums of which they have several; finding them needs a C compiler.
     lanes: products of a step of arrays that compute the sums one after the other; 0 for no arrays.
     calibrate, options, choices: as for `compile`; those of kernels do nothing.
+    synthesis: what Yosys is to make of one output and one pixel of each operation, `Synthesis`; runs
+        are kept in the user's cache folder. It needs `pip install 'tercet[yosys]'`, or Yosys.
 
     Raises TercetError: for the model, a library, and a model of which nothing has gates.
     """
     from .driver.cost import network_cost
 
     given = CompileOptions.of(options, choices)
-    return network_cost(model, given, libraries, codings, calibrate, on_operation, shared=shared, lanes=lanes)
+    return network_cost(
+        model, given, libraries, codings, calibrate, on_operation, synthesis, shared=shared, lanes=lanes
+    )
 
 
 @_quiet

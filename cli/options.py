@@ -221,6 +221,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("--csv", metavar="FILE", type=path, help="write the table as CSV")
     v.add_argument("--json", action="store_true", help="print everything as JSON")
     _sizes(v)
+    _synthesis(v)
     _lossy(v, "keep")
 
     v = verb(
@@ -361,6 +362,27 @@ def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
         "--activations", choices=("keep", "int8", "int4", "ternary"), default="keep",
         help="quantize what layers with few-bit weights read (default: keep)",
     )  # fmt: skip
+
+
+FAMILIES = ("xcup", "xcu", "xc7", "xc6v", "xc6s", "xc5v")
+"""As `backends.ternary_logic.yosys.recipes.FAMILIES`; a test compares them."""
+
+
+def _synthesis(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("synthesis by Yosys (pip install 'tercet[yosys]')")
+    group.add_argument(
+        "--yosys", action="store_true",
+        help="synthesise one output and one pixel of every operation in the binary codings: standard cells, FPGA LUTs",
+    )  # fmt: skip
+    group.add_argument(
+        "--liberty", metavar="FILE", help="the standard cells (default: areas and functions of the binary library)"
+    )
+    group.add_argument(
+        "--fpga", choices=FAMILIES, default=FAMILIES[0], help=f"the FPGA's family (default: {FAMILIES[0]})"
+    )
+    group.add_argument(
+        "--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="for each run of Yosys (default: 60)"
+    )
 
 
 def _threads(parser: argparse.ArgumentParser) -> None:

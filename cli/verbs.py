@@ -173,15 +173,18 @@ def sensitivity_verb(options: argparse.Namespace) -> int:
 
 
 def cost_verb(options: argparse.Namespace) -> int:
-    from ..api import cost
+    from ..api import Synthesis, cost
     from ..runtime.report.outputs import check_outputs, write_bytes
     from ..runtime.report.tables import csv_text, table
 
     check_outputs(options.csv)
+    if options.liberty and not options.yosys:
+        raise InputError("--liberty is for Yosys", hint="add --yosys")
+    wanted = Synthesis(options.liberty, options.fpga, options.time_limit) if options.yosys else None
     with _progress(options) as progress:
         found = cost(
             options.model, libraries=options.library, codings=options.coding, calibrate=options.calibrate,
-            options=_chosen(options), on_operation=lambda name: progress.begin(f"mapping {name}"),
+            options=_chosen(options), on_operation=lambda name: progress.begin(f"mapping {name}"), synthesis=wanted,
         )  # fmt: skip
     if options.csv is not None:
         write_bytes(options.csv, csv_text(found.HEADER, found.rows()).encode())
@@ -189,6 +192,9 @@ def cost_verb(options: argparse.Namespace) -> int:
         print(json.dumps(found.to_json(), indent=1))
     else:
         print(table(found.HEADER, found.rows(), found.SIDES))
+        if found.synthesis is not None:
+            print()
+            print(table(found.synthesis.HEADER, found.synthesis.rows(), found.synthesis.SIDES))
         print("\n".join(("", *found.summary())))
     return FINE
 

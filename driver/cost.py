@@ -8,17 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from ..backends.c.sum_search import compiled_search
+from ..backends.ternary_logic.cell import Library
 from ..backends.ternary_logic.cost import cost_of
+from ..backends.ternary_logic.functions import BINARY
 from ..backends.ternary_logic.library import DEFAULT, DEFAULT_BINARY, read_library
-from ..backends.ternary_logic.lowering.coding import CODINGS
+from ..backends.ternary_logic.lowering.coding import CODINGS, Coding
 from ..backends.ternary_logic.lowering.pipeline import gate_passes
 from ..backends.ternary_logic.report import CostReport
+from ..backends.ternary_logic.yosys.cache import Cache
+from ..backends.ternary_logic.yosys.liberty import liberty_of, read_liberty
+from ..backends.ternary_logic.yosys.network import NetworkSynthesis, synthesise_network
+from ..backends.ternary_logic.yosys.options import Synthesis
+from ..backends.ternary_logic.yosys.recipes import Fpga, StandardCells
+from ..backends.ternary_logic.yosys.runs import Synthesizer
+from ..backends.ternary_logic.yosys.tool import find_yosys
 from ..ir.errors import InputError
 from ..ir.program import Program
 from ..passes.pipeline import numbered, run_passes
 from .lossy import Calibration, lossy_pass
 from .options import CompileOptions
 from .source import Model, program_of
+from .tuning import cache_folder
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
@@ -29,6 +39,7 @@ def network_cost(
     codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
+    synthesis: Synthesis | None = None,
     *,
     shared: bool = True,
     lanes: int = 0,
@@ -48,6 +59,7 @@ def network_cost(
             f"no coding of {', '.join(codings)} goes with the digits of {', '.join(library.name for library in found)}",
             hint="name a library or a coding of the same digits",
         )
+    synthesise = None if synthesis is None else _synthesis(synthesis, pairs, on_operation)  # its errors come first
     program = program_of(model, options).clone()
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
@@ -55,4 +67,18 @@ def network_cost(
     if not any(cost.operations for cost in costs):
         reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])
         raise InputError(f"no operation of the model has gates: {reasons}", hint="see --weights and --activations")
-    return CostReport(program.name, costs)
+    return CostReport(program.name, costs, None if synthesise is None else synthesise(program))
+
+
+def _synthesis(
+    wanted: Synthesis, pairs: Sequence[tuple[Library, Coding]], on_operation: Callable[[str], None]
+) -> Callable[[Program], NetworkSynthesis]:
+    """The synthesis of a program in the binary codings of the first binary library."""
+    library = next((library for library, coding in pairs if coding.digits == BINARY), None)
+    if library is None:
+        raise InputError("Yosys makes binary circuits alone", hint="add a binary library, such as nangate45-like")
+    codings = [coding for each, coding in pairs if each is library]
+    liberty = liberty_of(library) if wanted.liberty is None else read_liberty(wanted.liberty)
+    recipes = [StandardCells(liberty), Fpga(wanted.family)]
+    synthesizer = Synthesizer(find_yosys(), Cache(cache_folder() / "yosys"), wanted.limit)
+    return lambda program: synthesise_network(program, library, codings, recipes, synthesizer, on_operation)

@@ -12,7 +12,7 @@ import tercet
 NAMES = {
     "load", "compile", "cost", "export", "inspect", "sensitivity", "run", "verify", "bench", "targets", "import_model",
     "CompileOptions",
-    "LossyOptions", "TercetError",
+    "LossyOptions", "Synthesis", "TercetError",
 }  # fmt: skip
 HEAVY = {"numpy", "onnx", "onnxruntime", "torch", "xdsl"}
 

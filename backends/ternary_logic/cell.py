@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .functions import Digits, Function
 
-PINS = "abcd"
+PINS = "abcdef"
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Source:
 class Cell:
     """A gate, as a library has it.
 
-    outputs: what each output computes from the inputs, which are called a, b, c, d. transistors: without the inverters
-    of its inputs, where the library counts those apart. delay (ps), energy (fJ a transition), area (um2): None where no
-    source gives the number. built: other cells that do the same, a line "y, z = CELL a b" each.
+    outputs: what each output computes from the inputs, which are called a, b, c and so on. transistors: without the
+    inverters of its inputs, where the library counts those apart. delay (ps), energy (fJ a transition), area (um2):
+    None where no source gives the number. built: other cells that do the same, a line "y, z = CELL a b" each.
     """
 
     name: str

@@ -38,6 +38,9 @@ BALANCED = Digits("balanced ternary", -1, "-0+")
 UNBALANCED = Digits("unbalanced ternary", 0, "012")
 DIGITS = {digits.name: digits for digits in (BINARY, BALANCED, UNBALANCED)}
 
+MOST_INPUTS = 6
+"""Of a cell: what its text may have."""
+
 
 @dataclass(frozen=True)
 class Function:
@@ -78,9 +81,9 @@ class Function:
         unknown = sorted(set(symbols) - set(digits.symbols))
         if unknown:
             raise ValueError(f"expected {digits.symbols} alone, got {''.join(unknown)}")
-        inputs = next((n for n in range(1, 5) if digits.radix**n == len(symbols)), None)
+        inputs = next((n for n in range(1, MOST_INPUTS + 1) if digits.radix**n == len(symbols)), None)
         if inputs is None:
-            powers = ", ".join(str(digits.radix**n) for n in range(1, 5))
+            powers = ", ".join(str(digits.radix**n) for n in range(1, MOST_INPUTS + 1))
             raise ValueError(f"expected {powers} symbols, got {len(symbols)}")
         return cls(digits, inputs, tuple(digits.low + digits.symbols.index(s) for s in symbols))
 

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 from .arrays import ArrayCost
 from .cost import NetworkCost
+from .yosys.network import NetworkSynthesis
 
 HINT = "operations on floats have no gates: --activations makes integers of what they read"
 
 
 @dataclass(frozen=True)
 class CostReport:
-    """costs: of one network, by library and coding."""
+    """costs: of one network, by library and coding. synthesis: what Yosys makes of it, where it was asked for."""
 
     HEADER: ClassVar = ("operation", "kind", "coding", "pixels", "gates", "transistors", "wires", "depth", "cells")
     SIDES: ClassVar = "<<<>>>>><"
@@ -22,6 +23,7 @@ class CostReport:
 
     model: str
     costs: tuple[NetworkCost, ...]
+    synthesis: NetworkSynthesis | None = None
 
     def best(self, *, binary: bool) -> NetworkCost | None:
         """The ternary or binary circuit with the fewest transistors."""
@@ -61,11 +63,16 @@ class CostReport:
             yield f"in no sum: {' + '.join(one.nodes) or one.name}: {one.reason}"
         if any("floats" in one.reason for one in outside):
             yield f"hint: {HINT}"
+        if self.synthesis is not None:
+            yield from self.synthesis.summary()
 
     def to_json(self) -> dict[str, Any]:
         ternary, binary = self.best(binary=False), self.best(binary=True)
         edge = break_even(ternary, binary) if ternary and binary else None
-        return {"model": self.model, "break_even_full_adder": edge, "costs": [_json(cost) for cost in self.costs]}
+        return {
+            "model": self.model, "break_even_full_adder": edge, "costs": [_json(cost) for cost in self.costs],
+            "synthesis": None if self.synthesis is None else self.synthesis.to_json(),
+        }  # fmt: skip
 
 
 def break_even(ternary: NetworkCost, binary: NetworkCost) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tercet.backends.ternary_logic.cell import PINS
 from tercet.backends.ternary_logic.functions import (
     BALANCED,
     BINARY,
@@ -42,7 +43,27 @@ MEANINGS: dict[str, Callable[..., int]] = {
     "OR2": max,
     "XOR2": lambda a, b: a ^ b,
     "XNOR2": lambda a, b: 1 - (a ^ b),
+    "BUF": lambda a: a,
+    "NAND3": lambda a, b, c: 1 - a * b * c,
+    "NAND4": lambda a, b, c, d: 1 - a * b * c * d,
+    "NOR3": lambda *inputs: 1 - max(inputs),
+    "NOR4": lambda *inputs: 1 - max(inputs),
+    "AND3": lambda a, b, c: a * b * c,
+    "AND4": lambda a, b, c, d: a * b * c * d,
+    "OR3": max,
+    "OR4": max,
+    "MUX2": lambda a, b, chosen: b if chosen else a,
+    "AOI21": lambda a, b, c: 1 - max(a * b, c),
     "AOI22": lambda a, b, c, d: 1 - max(a * b, c * d),
+    "AOI211": lambda a, b, c, d: 1 - max(a * b, c, d),
+    "AOI221": lambda a, b, c, d, e: 1 - max(a * b, c * d, e),
+    "AOI222": lambda a, b, c, d, e, f: 1 - max(a * b, c * d, e * f),
+    "OAI21": lambda a, b, c: 1 - max(a, b) * c,
+    "OAI22": lambda a, b, c, d: 1 - max(a, b) * max(c, d),
+    "OAI211": lambda a, b, c, d: 1 - max(a, b) * c * d,
+    "OAI221": lambda a, b, c, d, e: 1 - max(a, b) * max(c, d) * e,
+    "OAI222": lambda a, b, c, d, e, f: 1 - max(a, b) * max(c, d) * max(e, f),
+    "OAI33": lambda a, b, c, d, e, f: 1 - max(a, b, c) * max(d, e, f),
 }  # fmt: skip
 CELLS = [(library, name) for library in shipped() for name in read_library(library).cells]
 
@@ -51,11 +72,11 @@ CELLS = [(library, name) for library in shipped() for name in read_library(libra
 def test_every_cell_on_every_input(library: str, name: str) -> None:
     found = read_library(library)
     cell, builder = found.cells[name], Builder(found)
-    pins = [builder.input(pin) for pin in "abcd"[: cell.inputs]]
+    pins = [builder.input(pin) for pin in PINS[: cell.inputs]]
     for output, wire in zip(cell.outputs, builder.gate(cell, *pins), strict=True):
         builder.output(output, wire)
     vectors = every_vector(found.digits, cell.inputs)
-    have = simulate(builder.finish(), dict(zip("abcd", vectors, strict=False)))
+    have = simulate(builder.finish(), dict(zip(PINS, vectors, strict=False)))
     for i, values in enumerate(vectors.T.tolist()):
         outputs = [int(have[output][i]) for output in cell.outputs]
         if "carry" in cell.outputs:
@@ -135,7 +156,7 @@ WRONG = {
     "truth": ("transistors = 6", "transistors = true", "expected a whole number, 0 or more, got True"),
     "not a number": ("delay = 3.5", "delay = nan", "expected a number, 0 or more, got nan"),
     "symbols": ('"+0-"', '"+02"', "cells.STI: outputs.y: expected -0+ alone, got 2"),
-    "length": ('"+0-"', '"+0"', "expected 3, 9, 27, 81 symbols, got 2"),
+    "length": ('"+0-"', '"+0"', "expected 3, 9, 27, 81, 243, 729 symbols, got 2"),
     "digits": ('"balanced ternary"', '"quaternary"', "digits: expected one of binary, balanced ternary, unbalanced"),
     "policy": ('"included"', '"shared"', "inverters: expected separate or included, got 'shared'"),
     "source": ('source = "me"\n[cells.BUF', 'source = "you"\n[cells.BUF', "source: expected one of me, got 'you'"),

@@ -159,7 +159,7 @@ def weighted(builder: Builder, numbers: Number, weights: NDArray[np.integer]) ->
     for factor in np.unique(weights[weights != 0]).tolist():
         chosen = numbers.nets[:, weights == factor]
         for nets, weight in zip(chosen, form.weights, strict=True):
-            for place, digit in enumerate(_signed_digits(digits, weight * factor)):
+            for place, digit in enumerate(signed_digits(digits, weight * factor)):
                 if digit:
                     columns.setdefault(place, []).append(nets if digit > 0 else gates(builder, negation(digits), nets))
                     if digit < 0:  # -b is (not b) - 1 for a bit; a balanced digit has no such rest
@@ -175,7 +175,7 @@ def weighted(builder: Builder, numbers: Number, weights: NDArray[np.integer]) ->
     )  # fmt: skip
 
 
-def _signed_digits(digits: Digits, value: int) -> list[int]:
+def signed_digits(digits: Digits, value: int) -> list[int]:
     """-1, 0 and 1 by place: balanced digits; to radix 2 the non-adjacent form, in which a run of ones is two digits."""
     found = []
     while value:
