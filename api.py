@@ -275,6 +275,9 @@ def cost(
     libraries: Sequence[str | Path] | None = None,
     codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
+    html: str | Path | None = None,
+    verilog: str | Path | None = None,
+    inputs: Calibration | None = None,
     options: CompileOptions | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
     **choices: Unpack[Choices],
@@ -284,12 +287,17 @@ def cost(
     libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
         wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
     calibrate, options, choices: as for `compile`; those of kernels do nothing.
+    html: a file for the report as a page.
+    verilog: a folder for a tile of each operation as Verilog, with a test bench, and as BLIF. inputs: as calibrate;
+        their activations are the benches' vectors (default: of calibrate, else random and extreme numbers).
 
-    Raises TercetError: for the model, a library, and a model of which nothing has gates.
+    Raises TercetError: for the model, a library, inputs, what cannot be written, and a model without any gates.
     """
     from .driver.cost import network_cost
 
-    return network_cost(model, CompileOptions.of(options, choices), libraries, codings, calibrate, on_operation)
+    return network_cost(
+        model, CompileOptions.of(options, choices), libraries, codings, calibrate, html, verilog, inputs, on_operation
+    )
 
 
 @_quiet

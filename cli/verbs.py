@@ -181,7 +181,8 @@ def cost_verb(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         found = cost(
             options.model, libraries=options.library, codings=options.coding, calibrate=options.calibrate,
-            options=_chosen(options), on_operation=lambda name: progress.begin(f"mapping {name}"),
+            html=options.html, verilog=options.verilog, inputs=options.inputs, options=_chosen(options),
+            on_operation=lambda name: progress.begin(f"mapping {name}"),
         )  # fmt: skip
     if options.csv is not None:
         write_bytes(options.csv, csv_text(found.HEADER, found.rows()).encode())

@@ -16,13 +16,13 @@ from tercet.backends.ternary_logic.lowering.vectors import digits_for, random_ma
 from tercet.backends.ternary_logic.simulate import simulate
 from tercet.ir.program import Program
 from tercet.ir.tn.linear import ConvOp, MatMulOp
-from tercet.ir.types import range_of, element_of
+from tercet.ir.types import element_of, range_of
 
 from .helpers import DIGITS, FILES, behind, icarus, mapped, model_of, program_of, simulated, write_bench
 
 CASES = [(model, coding) for model in FILES for coding in CODINGS]
 VECTORS = 4096
-TILES = {"digits": 12, "cnv_w2a2": 17, "kws_w3a3": 7}
+TILES = {"digits": 13, "cnv_w2a2": 17, "kws_w3a3": 7}
 """Operations with gates."""
 
 

@@ -47,4 +47,5 @@ def pad(context: Context, op: PadOp, x: Operand) -> Number:
     rank = len(pads) // 2
     margin = list(zip(pads[:rank], pads[rank:], strict=True))
     wires, (number,) = context.border(form, int(op.get("value"))), context.on_wires([maps], form)
-    return Number(np.stack([np.pad(n, margin, constant_values=w) for n, w in zip(number.nets, wires, strict=True)]), form)
+    padded = [np.pad(nets, margin, constant_values=w) for nets, w in zip(number.nets, wires, strict=True)]
+    return Number(np.stack(padded), form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -72,8 +72,8 @@ def _strongest(tile: Tile, program: Program) -> NDArray[np.int64]:
 
 
 def maps_in(tile: Tile, arrays: Maps, most: int) -> Maps:
-    """What a tile's copies read of an operation's map operands [*shape]: at most so many of them, evenly spread, but for
-    those at borders. Empty where every copy is at a border."""
+    """What a tile's copies read of an operation's map operands [*shape]: at most so many of them, evenly spread, and
+    none at a border. Empty where every copy is at one."""
     op = tile.operation
     assert isinstance(op, TensorOperation)
     parts = [shape_of(value) for value in _maps_of_part(tile)]
@@ -116,18 +116,23 @@ def recorded(
 
 def traced(
     program: Program, runs: Iterable[Mapping[str, np.ndarray]]
-) -> Iterable[Mapping[SSAValue, NDArray[np.int64]]]:
+) -> Iterator[Mapping[SSAValue, NDArray[np.int64]]]:
     """Every integer of a program, by value, of each run."""
     for inputs in runs:
-        values = {argument: np.asarray(inputs[port.name]).astype(np.int64)
-                  for argument, port in zip(program.block.args, program.inputs, strict=True)
-                  if not is_float(argument)}  # fmt: skip
+        yield _trace(program, inputs)
 
-        def see(op: Operation, results: list[np.ndarray], values: dict[SSAValue, np.ndarray] = values) -> None:
-            values.update((v, array) for v, array in zip(op.results, results, strict=True) if not is_float(v))
 
-        run(program, inputs, trace=see)
-        yield values
+def _trace(program: Program, inputs: Mapping[str, np.ndarray]) -> Mapping[SSAValue, NDArray[np.int64]]:
+    values = dict[SSAValue, np.ndarray]()
+    for argument, port in zip(program.block.args, program.inputs, strict=True):
+        if not is_float(argument):
+            values[argument] = np.asarray(inputs[port.name]).astype(np.int64)
+
+    def see(op: Operation, results: list[np.ndarray]) -> None:
+        values.update((v, array) for v, array in zip(op.results, results, strict=True) if not is_float(v))
+
+    run(program, inputs, trace=see)
+    return values
 
 
 def digits_for(tile: Tile, program: Program, maps: Maps) -> dict[str, NDArray[np.int8]]:
