@@ -161,7 +161,7 @@ def _turning(found: CostReport, binary: NetworkCost | None) -> Markup:
     )  # fmt: skip
     return Markup(chart + table(header, rows, "<>>>>>") + _note(
         "Transistors of the whole network if a ternary full adder had so many, all other cells as they are: other "
-        "cells + full adders x size. Even at (binary - other cells) / full adders; a number below 0 says that the other "
+        "cells + full adders x size. Even at (binary - other cells) / full adders; a number below 0 says that other "
         "ternary cells alone are larger than the binary circuit."
     ))  # fmt: skip
 

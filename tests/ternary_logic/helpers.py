@@ -24,6 +24,7 @@ from tercet.ir.program import Program
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = EXAMPLES / "digits" / "digits_ternary.onnx"
 FILES = {"digits": DIGITS, "cnv_w2a2": Path("cnv_w2a2.onnx"), "kws_w3a3": Path("kws_w3a3.qonnx.onnx")}
+LIBRARIES = {name: DEFAULT_BINARY if code.digits == BINARY else DEFAULT for name, code in CODINGS.items()}
 PASSES = ",".join(map(str, gate_passes()))
 
 icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed (apt install iverilog)")
@@ -42,9 +43,8 @@ def model_of(name: str, request: pytest.FixtureRequest) -> Program:
 
 def mapped(program: Program, coding: str) -> list[Tile]:
     """The operations that have gates, in the default library of a coding's digits."""
-    code = CODINGS[coding]
-    library = read_library(DEFAULT_BINARY if code.digits == BINARY else DEFAULT)
-    return [tile for tile in tiles(program, library, code) if isinstance(tile, Tile) and tile.netlist.gates]
+    found = tiles(program, read_library(LIBRARIES[coding]), CODINGS[coding])
+    return [tile for tile in found if isinstance(tile, Tile) and tile.netlist.gates]
 
 
 def behind(netlist: Netlist, outputs: Mapping[str, np.ndarray]) -> Netlist:
