@@ -84,7 +84,8 @@ def test_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for one, other in zip(ternary.operations, binary.operations, strict=True):
         row = f'<td class="number">{one.transistors:,}</td><td class="number">{other.transistors:,}</td>'
         assert f'{row}<td class="number">{one.transistors / other.transistors:.2f}</td>' in page
-    assert f"even at {break_even(ternary, binary):.1f}" in page and page.count("<circle") == 2 * 8 + 2, "two lines, and what each library has"
+    assert f"even at {break_even(ternary, binary):.1f}" in page
+    assert page.count("<circle") == 2 * 8 + 2, "two lines, and what each library has"
     assert page.count("it works on floats") == 3 and "What is not modelled" in page
     assert "<td>yes</td><td>Nangate" in page and "<td>no</td><td>S. Lee" in page
 

@@ -56,7 +56,7 @@ def test_a_library_without_full_adders_says_nothing_of_zeros(tmp_path: Path) -> 
 def test_the_docs_have_the_cells_of_the_libraries() -> None:
     text = (ROOT / "docs" / "ternary-logic.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    found = {}
+    found, names = dict[tuple[str, str], str](), list[str]()
     for row in rows:
         if row[:2] == ["cell", "computes"]:
             names = [name.strip("`") for name in row[2:]]

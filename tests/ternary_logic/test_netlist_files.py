@@ -17,7 +17,7 @@ from tercet.ir.errors import InputError
 from .helpers import DIGITS, icarus
 
 DATA = DIGITS.with_name("digits_test.npz")
-ONE = {"libraries": ["cntfet32-static"]}
+ONE = ["cntfet32-static"]
 
 
 def ran(folder: Path, name: str) -> str:
@@ -55,7 +55,7 @@ def tiny(path: Path, *, ternary: bool = True) -> Path:
 
 
 def test_a_tile_of_each_operation(tmp_path: Path) -> None:
-    report = tercet.cost(DIGITS, verilog=tmp_path / "out", inputs=DATA, **ONE)
+    report = tercet.cost(DIGITS, verilog=tmp_path / "out", inputs=DATA, libraries=ONE)
     folder = tmp_path / "out" / "ternary_cntfet32_static"
     readme = (tmp_path / "out" / "README.md").read_text()
     rows = re.findall(r"^\| (op\d\d_\w+) \| .+ \| ([\d,]+) \| ([\d,]+) \| (\d+) (.+) \|$", readme, re.MULTILINE)
@@ -78,7 +78,7 @@ def test_a_tile_of_each_operation(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [True, False])
 def test_icarus_agrees(given: bool, tmp_path: Path) -> None:
     """The first and the last layer of the demo, on its test images; on random numbers without."""
-    tercet.cost(DIGITS, verilog=tmp_path / "out", inputs=DATA if given else None, **ONE)
+    tercet.cost(DIGITS, verilog=tmp_path / "out", inputs=DATA if given else None, libraries=ONE)
     folder = tmp_path / "out" / "ternary_cntfet32_static"
     assert ran(folder, "op00_conv1_conv") == f"PASS {VECTORS}"
     assert ran(folder, "op12_fc2_matmul") == f"PASS {SAMPLES if given else VECTORS}"
@@ -101,29 +101,29 @@ def test_calibration_data_are_vectors(tmp_path: Path) -> None:
     x = np.random.default_rng(1).standard_normal((20, 4)).astype(np.float32)
     weights = tercet.LossyOptions("ternary", ends=True)
     model = tiny(tmp_path / "tiny.onnx", ternary=False)
-    tercet.cost(model, calibrate={"x": x}, weights=weights, verilog=tmp_path / "out", **ONE)
+    tercet.cost(model, calibrate={"x": x}, weights=weights, verilog=tmp_path / "out", libraries=ONE)
     assert "activations of 20 samples of calibration data" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_only_what_it_wrote_is_replaced(tmp_path: Path) -> None:
     model, out = tiny(tmp_path / "tiny.onnx"), tmp_path / "out"
     out.mkdir()
-    tercet.cost(model, verilog=out, **ONE)
+    tercet.cost(model, verilog=out, libraries=ONE)
     before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
-    tercet.cost(model, verilog=out, **ONE)
+    tercet.cost(model, verilog=out, libraries=ONE)
     assert before == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
     for file, text in ((out / "notes.txt", "mine"), (out / "README.md", "changed"), (out / MARK, "[]")):
         kept = file.read_bytes() if file.exists() else None
         file.write_text(text)
         with pytest.raises(InputError, match=r"which was not written by tercet or was changed since; not replaced"):
-            tercet.cost(model, verilog=out, **ONE)
+            tercet.cost(model, verilog=out, libraries=ONE)
         assert file.read_text() == text
         file.unlink() if kept is None else file.write_bytes(kept)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="is a file; not replaced by a folder"):
-        tercet.cost(model, verilog=tmp_path / "file", **ONE)
+        tercet.cost(model, verilog=tmp_path / "file", libraries=ONE)
     with pytest.raises(InputError, match="they are for the vectors of test benches alone"):
-        tercet.cost(model, inputs=DATA, **ONE)
+        tercet.cost(model, inputs=DATA, libraries=ONE)
 
 
 def test_nothing_is_left_of_a_folder_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,5 +134,5 @@ def test_nothing_is_left_of_a_folder_that_fails(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(netlist_files, "blif", fails)
     with pytest.raises(InputError, match="No space left on device"):
-        tercet.cost(tiny(tmp_path / "tiny.onnx"), verilog=tmp_path / "out", **ONE)
+        tercet.cost(tiny(tmp_path / "tiny.onnx"), verilog=tmp_path / "out", libraries=ONE)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]

@@ -21,6 +21,9 @@ from .helpers import FILES, model_of
 
 TERNARY = [name for name in shipped() if read_library(name).digits == BALANCED]
 
+NIGHTLY = ("srinivasu2017", "vudadha2018")
+"""Libraries with the cells of `lee2019`, of other sizes."""
+
 
 def assert_as_tables(library: str, functions: list[Function]) -> None:
     """All of them in one netlist, on every input."""
@@ -42,7 +45,9 @@ def test_all_functions_of_one_input(library: str) -> None:
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("library", TERNARY)
+@pytest.mark.parametrize(
+    "library", [pytest.param(name, marks=[pytest.mark.nightly] if name in NIGHTLY else []) for name in TERNARY]
+)
 def test_all_functions_of_two_inputs(library: str) -> None:
     assert_as_tables(library, [Function(BALANCED, 2, table) for table in product(BALANCED.values, repeat=9)])
 
