@@ -279,6 +279,9 @@ def cost(
     calibrate: Calibration | None = None,
     shared: bool = True,
     lanes: int = 0,
+    html: str | Path | None = None,
+    verilog: str | Path | None = None,
+    inputs: Calibration | None = None,
     options: CompileOptions | None = None,
     on_operation: Callable[[str], None] = lambda name: None,
     synthesis: Synthesis | None = None,
@@ -293,15 +296,19 @@ def cost(
     calibrate, options, choices: as for `compile`; those of kernels do nothing.
     synthesis: what Yosys is to make of one output and one pixel of each operation, `Synthesis`; runs
         are kept in the user's cache folder. It needs `pip install 'tercet[yosys]'`, or Yosys.
+    html: a file for the report as a page.
+    verilog: a folder for a tile of each operation as Verilog, with a test bench, and as BLIF. inputs: as calibrate;
+        their activations are the benches' vectors (default: of calibrate, else random and extreme numbers).
 
-    Raises TercetError: for the model, a library, and a model of which nothing has gates.
+    Raises TercetError: for the model, a library, inputs, what cannot be written, and a model without any gates.
     """
     from .driver.cost import network_cost
 
-    given = CompileOptions.of(options, choices)
     return network_cost(
-        model, given, libraries, codings, calibrate, on_operation, synthesis, shared=shared, lanes=lanes
-    )
+        model, CompileOptions.of(options, choices), libraries=libraries, codings=codings, calibrate=calibrate,
+        shared=shared, lanes=lanes, html=html, verilog=verilog, inputs=inputs, synthesis=synthesis,
+        on_operation=on_operation,
+    )  # fmt: skip
 
 
 @_quiet

@@ -207,6 +207,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.onnx",
         "model.onnx --library lee2019 --library nangate45-like --coding ternary --coding '{neg, pos}' --csv cost.csv",
         "float.onnx --calibrate samples.npz --weights ternary --activations ternary --json",
+        "model.onnx --html cost.html --verilog netlists --inputs samples.npz",
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx or .pt2 file")
     v.add_argument(
@@ -218,8 +219,26 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="how integers lie on wires: ternary, '{neg, pos}' or \"two's complement\"; can be given several times "
         "(default: all that go with a library)",
     )
+    v.add_argument(
+        "--own-sums", action="store_true",
+        help="each output adds up all of its inputs itself (default: outputs share sums that several of them have)",
+    )
+    v.add_argument(
+        "--lanes", metavar="N", type=count,
+        help="also arrays that multiply N pairs a step, for weights from a memory",
+    )  # fmt: skip
     v.add_argument("--csv", metavar="FILE", type=path, help="write the table as CSV")
     v.add_argument("--json", action="store_true", help="print everything as JSON")
+    v.add_argument("--html", type=path, metavar="FILE", help="write the report, with plots, as one HTML file")
+    v.add_argument(
+        "--verilog", type=path, metavar="DIR",
+        help="write a tile of each operation as Verilog, with a test bench, and as BLIF; DIR/README.md says more",
+    )  # fmt: skip
+    v.add_argument(
+        "--inputs", metavar="FILE",
+        help="with --verilog: an .npz file with samples of the inputs, whose activations become the benches' vectors "
+        "(default: those of --calibrate, else random and extreme numbers)",
+    )  # fmt: skip
     _sizes(v)
     _synthesis(v)
     _lossy(v, "keep")

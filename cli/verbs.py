@@ -184,7 +184,9 @@ def cost_verb(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         found = cost(
             options.model, libraries=options.library, codings=options.coding, calibrate=options.calibrate,
-            options=_chosen(options), on_operation=lambda name: progress.begin(f"mapping {name}"), synthesis=wanted,
+            shared=not options.own_sums, lanes=options.lanes or 0, html=options.html, verilog=options.verilog,
+            inputs=options.inputs, synthesis=wanted, options=_chosen(options),
+            on_operation=lambda name: progress.begin(f"mapping {name}"),
         )  # fmt: skip
     if options.csv is not None:
         write_bytes(options.csv, csv_text(found.HEADER, found.rows()).encode())

@@ -25,7 +25,10 @@ from ..backends.ternary_logic.yosys.tool import find_yosys
 from ..ir.errors import InputError
 from ..ir.program import Program
 from ..passes.pipeline import numbered, run_passes
-from .lossy import Calibration, lossy_pass
+from ..runtime.report.outputs import check_outputs, write_bytes
+from .cost_page import cost_html
+from .lossy import Calibration, lossy_pass, samples_of
+from .netlist_files import SAMPLES, check_folder, netlist_texts, write_folder
 from .options import CompileOptions
 from .source import Model, program_of
 from .tuning import cache_folder
@@ -35,16 +38,24 @@ from .tuning import cache_folder
 def network_cost(
     model: Model | Program,
     options: CompileOptions,
+    *,
     libraries: Sequence[str | Path] | None = None,
     codings: Sequence[str] | None = None,
     calibrate: Calibration | None = None,
-    on_operation: Callable[[str], None] = lambda name: None,
-    synthesis: Synthesis | None = None,
-    *,
     shared: bool = True,
     lanes: int = 0,
+    html: str | Path | None = None,
+    verilog: str | Path | None = None,
+    inputs: Calibration | None = None,
+    synthesis: Synthesis | None = None,
+    on_operation: Callable[[str], None] = lambda name: None,
 ) -> CostReport:
     """See `api.cost`."""
+    if inputs is not None and verilog is None:
+        raise InputError("inputs: they are for the vectors of test benches alone", hint="say where: --verilog DIR")
+    check_outputs(html)
+    if verilog is not None:
+        check_folder(Path(verilog))
     libraries = (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries
     codings = tuple(CODINGS) if codings is None else codings
     if lanes < 0:
@@ -61,13 +72,20 @@ def network_cost(
         )
     synthesise = None if synthesis is None else _synthesis(synthesis, pairs, on_operation)  # its errors come first
     program = program_of(model, options).clone()
+    given = calibrate if inputs is None else inputs
+    samples = None if verilog is None or given is None else samples_of(given, program, SAMPLES)
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
     costs = tuple(cost_of(program, library, coding, on_operation, lanes) for library, coding in pairs)
     if not any(cost.operations for cost in costs):
         reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])
         raise InputError(f"no operation of the model has gates: {reasons}", hint="see --weights and --activations")
-    return CostReport(program.name, costs, None if synthesise is None else synthesise(program))
+    report = CostReport(program.name, costs, None if synthesise is None else synthesise(program))
+    if html is not None:
+        write_bytes(html, cost_html(report).encode())
+    if verilog is not None:
+        write_folder(Path(verilog), netlist_texts(program, pairs, samples, on_operation))
+    return report
 
 
 def _synthesis(

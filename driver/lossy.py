@@ -35,7 +35,7 @@ def calibration_data(source: Calibration) -> Data:
     """What gives a program its samples: float32 or integer arrays of each input port's shape."""
 
     def samples_for(program: Program) -> dict[str, list[np.ndarray]]:
-        found = _samples(source, program)
+        found = samples_of(source, program)
         if program.batched:
             (run,) = found.runs
             samples = {name: [array[i : i + 1] for i in range(found.count)] for name, array in run.items()}
@@ -49,12 +49,13 @@ def calibration_data(source: Calibration) -> Data:
     return samples_for
 
 
-def _samples(source: Calibration, program: Program) -> Samples:
+def samples_of(source: Calibration, program: Program, limit: int = MOST_SAMPLES) -> Samples:
+    """The first of them, as inputs of a program. Raises InputError where they do not fit."""
     ports = [PortInfo.of(port) for port in program.inputs]
     if isinstance(source, str | Path):
-        return file_samples(source, ports, [], batched=program.batched, limit=MOST_SAMPLES)
+        return file_samples(source, ports, [], batched=program.batched, limit=limit)
     arrays = {"": source} if isinstance(source, np.ndarray) else {name: np.asarray(a) for name, a in source.items()}
-    return array_samples(arrays, _name(source), ports, [], batched=program.batched, limit=MOST_SAMPLES)
+    return array_samples(arrays, _name(source), ports, [], batched=program.batched, limit=limit)
 
 
 def _name(source: Calibration) -> str:

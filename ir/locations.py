@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdsl.dialects.builtin import ArrayAttr, FusedLoc, LocationAttr, NameLoc, NoneAttr, StringAttr, UnknownLoc
 from xdsl.ir import Attribute, Operation
 
-from .names import decode_name, encode_name
+from .names import decode_name, encode_name, one_line
 
 SOURCE_KEY = "tercet.source"
 """In the metadata of an exported model's node, the source node whose result it computes, as `OpType:name`."""
@@ -35,6 +37,11 @@ def source_names(location: Attribute) -> list[str]:
     if isinstance(location, FusedLoc) and isinstance(location.locations, ArrayAttr):
         return [name for part in location.locations for name in source_names(part)]
     return []
+
+
+def nodes_text(nodes: Sequence[str]) -> str:
+    """Source nodes without their operator types: `conv1 + bn1 + act1`."""
+    return one_line(" + ".join(name.partition(":")[2] or name for name in nodes))
 
 
 def describe(op: Operation) -> str:

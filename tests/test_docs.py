@@ -28,7 +28,9 @@ PAGES = [
     *ROOT.glob("*.md"),
     *(page for room in ("docs", "examples", "benchmarks") for page in (ROOT / room).rglob("*.md")),
 ]
-FILES = ("README.md", "docs/cli.md", "docs/pytorch.md", "docs/sum-merge.md", "docs/training.md")
+FILES = (
+    "README.md", "docs/cli.md", "docs/pytorch.md", "docs/sum-merge.md", "docs/ternary-logic.md", "docs/training.md",
+)  # fmt: skip
 NEEDS = {"docs/pytorch.md": "torch", "docs/training.md": "torch"}
 """Page -> the package that its examples need."""
 MARKED = re.compile(

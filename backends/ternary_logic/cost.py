@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from ...ir.locations import source_names
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
+from ...ir.tn.linear import ConvOp, MatMulOp
 from ...ir.types import element_of, is_float, shape_of
 from .arrays import ArrayCost, array_costs
 from .cell import Library
-from .functions import BINARY
+from .functions import BINARY, adder
 from .lowering.coding import Coding
 from .lowering.graph import Unmapped
 from .lowering.tiles import Tile, tiles
@@ -27,6 +30,8 @@ class OperationCost:
     them. depth: gates on the longest path of a pixel. area: um2, None where the library does not give it. inputs,
     outputs: digits of its maps; weights: digits of its constants, as a circuit without fixed weights would read them.
     saved: transistors that it would have more, did each output add up its own sums.
+    factors: how many fixed weights it multiplies with, zeros: so many of them are 0. zeros_save: transistors of all
+    pixels, see `_saved`; None where the library has no full adder.
     """
 
     name: str
@@ -41,6 +46,9 @@ class OperationCost:
     outputs: int
     weights: int
     saved: int = 0
+    factors: int = 0
+    zeros: int = 0
+    zeros_save: int | None = 0
 
     @property
     def gates(self) -> int:
@@ -100,6 +108,19 @@ class NetworkCost:
         return self.library.digits.radix * self.wires
 
     @property
+    def factors(self) -> int:
+        return sum(one.factors for one in self.operations)
+
+    @property
+    def zeros(self) -> int:
+        return sum(one.zeros for one in self.operations)
+
+    @property
+    def zeros_save(self) -> int | None:
+        saved = [one.zeros_save for one in self.operations]
+        return None if any(each is None for each in saved) else sum(each for each in saved if each)
+
+    @property
     def depth(self) -> int:
         """Gates one after the other, of all operations."""
         return sum(one.depth for one in self.operations)
@@ -131,13 +152,25 @@ def cost_of(
         if isinstance(found, Unmapped):
             outside.append(Outside(name, nodes, found.reason))
         elif found.netlist.gates:
-            operations.append(_cost(found, name, nodes, coding))
+            operations.append(_cost(found, program, name, nodes, coding))
     arrays = array_costs(program, library, coding, lanes) if lanes else ()
     return NetworkCost(library, coding, tuple(operations), tuple(outside), arrays)
 
 
-def _cost(tile: Tile, name: str, nodes: tuple[str, ...], coding: Coding) -> OperationCost:
+def _saved(tile: Tile, zeros: int) -> int | None:
+    """Transistors of all pixels that zero weights save. With another weight each would give the sum at least one digit
+    more for every wire of its input; a full adder takes three digits and leaves two, so as many more of them would be
+    needed. An estimate: longer sums, and inverters of negative weights, are not counted."""
+    library = tile.netlist.library
+    cell = library.find(*adder(library.digits, 3))
+    wires = tile.inputs[0].wires if zeros else 0
+    return None if cell is None else tile.copies * zeros * wires * cell.all_transistors
+
+
+def _cost(tile: Tile, program: Program, name: str, nodes: tuple[str, ...], coding: Coding) -> OperationCost:
     netlist, copies = tile.netlist, tile.copies
+    factors = program.array(tile.operation.operands[1]) if isinstance(tile.operation, ConvOp | MatMulOp) else None
+    zeros = 0 if factors is None else int(np.count_nonzero(factors == 0))
     return OperationCost(
         name, nodes, copies,
         {cell: copies * count for cell, count in netlist.counts.items()},
@@ -149,6 +182,9 @@ def _cost(tile: Tile, name: str, nodes: tuple[str, ...], coding: Coding) -> Oper
         sum(_digits(tile.operation.results, coding, constant=False)),
         sum(_digits(tile.operation.operands, coding, constant=True)),
         copies * tile.saved,
+        0 if factors is None else factors.size,
+        zeros,
+        _saved(tile, zeros),
     )  # fmt: skip
 
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from ...ir.locations import nodes_text
 from .arrays import ArrayCost
 from .cost import NetworkCost
 from .yosys.network import NetworkSynthesis
+
+NOT_MODELLED = (
+    "Time and energy: no source gives a delay or an energy of these cells. Depth counts gates, slow ones as fast ones.",
+    "Wires: their length, capacitance and resistance, fan-out, drivers, placement and routing. Wires are counted.",
+    "Registers, clocks, control and memories: of arrays, digits of registers are counted, not their gates.",
+    "Shared sums of layers of more than 150,000 weights: their channels have trees of adders of their own.",
+    "Inverters that cells share: where a library counts those of a cell's inputs apart, every cell has its own.",
+    "Simplification across cells: a netlist stays as it is mapped.",
+    "Borders: a pixel at the border of a map is counted as one inside, though its constant inputs would cost less.",
+    "Operations on floats, and conversions between ternary and binary signals at the circuit's ends.",
+    "The middle supply level, noise margins, variation and yield of circuits with three levels.",
+    "Memory: traffic counts digits, each map and weight once an operation, not the accesses of a schedule. A trit in "
+    "binary memory takes 1.6 to 2 bits; it is counted as a trit.",
+)
+"""What no number of a report holds. docs/ternary-logic.md has the same sentences."""
 
 HINT = "operations on floats have no gates: --activations makes integers of what they read"
 
@@ -37,26 +53,32 @@ class CostReport:
         operations = [row for rows in (zip(*each, strict=True) if alike else each) for row in rows]
         return operations + [
             (
-                "all", "", _name(cost), "", f"{cost.gates:,}", f"{cost.transistors:,}", f"{cost.wires:,}",
+                "all", "", circuit_name(cost), "", f"{cost.gates:,}", f"{cost.transistors:,}", f"{cost.wires:,}",
                 str(cost.depth), "",
             )
             for cost in self.costs
         ]  # fmt: skip
 
-    def summary(self) -> Iterator[str]:
-        """What it comes to, in sentences."""
+    def verdict(self) -> Sequence[str]:
+        """Who wins, and where it turns; () without a circuit of each kind."""
         ternary, binary = self.best(binary=False), self.best(binary=True)
         if ternary and binary and ternary.transistors and binary.transistors:
-            yield from _comparison(ternary, binary)
+            return list(_comparison(ternary, binary))
+        return ()
+
+    def summary(self) -> Iterator[str]:
+        """What it comes to, in sentences."""
+        yield from self.verdict()
         for cost in self.costs:
             area = "" if cost.area is None else f", {cost.area:,.0f} um2"
             yield (
-                f"{_name(cost)}: {cost.transistors:,} transistors{area}; radix times wires {cost.radix_cost:,}; "
+                f"{circuit_name(cost)}: {cost.transistors:,} transistors{area}; radix times wires {cost.radix_cost:,}; "
                 f"{cost.traffic:,} digits of maps and weights an inference"
             )
             if cost.saved:
                 share = cost.saved / (cost.transistors + cost.saved)
-                yield f"{_name(cost)}: shared sums save {cost.saved:,} transistors, {100 * share:.0f} % of the circuit"
+                saved = f"{cost.saved:,} transistors, {100 * share:.0f} % of the circuit"
+                yield f"{circuit_name(cost)}: shared sums save {saved}"
             yield from (_array(cost, one) for one in cost.arrays)
         outside = self.costs[0].outside if self.costs else ()
         for one in outside:
@@ -91,7 +113,7 @@ def _comparison(ternary: NetworkCost, binary: NetworkCost) -> Iterator[str]:
     other = "ternary" if factor > 1 else "binary"
     yield (
         f"{wins} wins: the {other} circuit has {size:.2f} times as many transistors "
-        f"({_name(ternary)} {ternary.transistors:,}, {_name(binary)} {binary.transistors:,})."
+        f"({circuit_name(ternary)} {ternary.transistors:,}, {circuit_name(binary)} {binary.transistors:,})."
     )
     if (edge := break_even(ternary, binary)) is not None:
         have = ternary.library.cells["FA"].all_transistors
@@ -107,20 +129,21 @@ def _array(cost: NetworkCost, one: ArrayCost) -> str:
     array, forms = one.array, (one.array.inputs, one.array.weights)
     ranges = " by ".join(f"{form.low} to {form.high}" for form in forms)
     return (
-        f"{_name(cost)}, step by step: {array.lanes} products of {ranges} and an accumulator are "
+        f"{circuit_name(cost)}, step by step: {array.lanes} products of {ranges} and an accumulator are "
         f"{array.netlist.transistors:,} transistors and {array.registers:,} digits of registers; {one.steps:,} steps "
         f"read {one.reads:,} digits"
     )
 
 
-def _name(cost: NetworkCost) -> str:
+def circuit_name(cost: NetworkCost) -> str:
+    """Its coding and library."""
     return f"{cost.coding.name}, {cost.library.name}"
 
 
 def _rows(cost: NetworkCost) -> list[tuple[str, ...]]:
     return [
         (
-            " + ".join(name.partition(":")[2] or name for name in one.nodes) or one.name, one.name, _name(cost),
+            nodes_text(one.nodes) or one.name, one.name, circuit_name(cost),
             f"{one.copies:,}", f"{one.gates:,}", f"{one.transistors:,}", f"{one.wires:,}", str(one.depth),
             " ".join(f"{count:,} {cell}" for cell, count in one.cells.items()),
         )

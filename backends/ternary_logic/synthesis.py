@@ -8,7 +8,7 @@ of the table where a is i and literal_i the highest digit there and the lowest e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -92,6 +92,11 @@ class Synthesis:
         if function not in self._known:
             self._known[function] = self._expression(function)
         return self._known[function]
+
+    @property
+    def known(self) -> Collection[Function]:
+        """The functions that were asked for."""
+        return self._known.keys()
 
     def _expression(self, function: Function) -> Expression:
         if function.inputs == 1:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ...frontend.torch.report import NotApplicable
+from ...runtime.report.charts import percent
 from ...runtime.report.page import Markup, html, page
 from .result import Report
-from .sections import CSS, Section, inputs, percent, regions, standard_error, thresholds, training, values
+from .sections import CSS, Section, inputs, regions, standard_error, thresholds, training, values
 from .worth_section import worth
 
 T = TypeVar("T")

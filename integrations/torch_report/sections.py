@@ -17,7 +17,7 @@ from ...frontend.torch.report import (
     ThresholdSensitivity,
 )
 from ...frontend.torch.report.shares import MOST_BITS
-from ...runtime.report.charts import Line, line_chart, sparkline, stacked_bar
+from ...runtime.report.charts import Line, line_chart, percent, sparkline, stacked_bar
 from ...runtime.report.page import Markup, bar, html, table
 from .result import Report
 
@@ -35,10 +35,6 @@ class Section:
 
     answer: str
     body: Markup
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def points(change: float) -> str:

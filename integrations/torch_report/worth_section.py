@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...runtime.check.timing import Spread
+from ...runtime.report.charts import percent
 from ...runtime.report.page import Markup, table
 from ...runtime.report.tables import seconds_text
 from .result import Report
-from .sections import Section, note, percent
+from .sections import Section, note
 from .worth import LayerTime, SparsityWorth, Variant
 
 SMALL = 0.005

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ...ir.locations import nodes_text
 from ..check.bench_report import BenchReport, PeerTimes
 from ..check.timing import Spread
 from .page import Markup, bar, html, page, table
-from .tables import nodes_text, seconds_text
+from .tables import seconds_text
 from .text import ratio_line
 
 BODY = """\

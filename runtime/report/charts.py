@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .page import Markup, html
 
 COLOURS = ("#2a78d6", "#d95f0e", "#2ca25f", "#8a6bd1", "#8a8f98")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 280, 60, 12, 12, 40
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 280, 64, 12, 12, 40
 LEGEND = 18
 
 
@@ -21,37 +21,48 @@ class Line:
     dashed: bool = False
 
 
-def line_chart(lines: Sequence[Line], x_label: str, *, mark: float | None = None) -> Markup:
-    """y: shares, from 0 to 1, shown as percent. mark: an x that gets a vertical line."""
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def line_chart(
+    lines: Sequence[Line], x_label: str, *, mark: float | None = None, mark_text: str = "", top: float = 1.0,
+    y_text: Callable[[float], str] = percent,
+) -> Markup:  # fmt: skip
+    """y: shares, from 0 to 1, shown as percent; or numbers from 0 to `top`, shown as y_text says. mark: an x that gets
+    a vertical line, with a text beside it. A line of one point is a circle; where there are others it has no tick."""
     xs = [x for line in lines for x, _ in line.points]
     low, high = min(xs), max(xs)
-    span, top = (high - low) or 1.0, TOP + LEGEND * len(lines)
+    span, upper = (high - low) or 1.0, TOP + LEGEND * len(lines)
     height = HEIGHT + LEGEND * len(lines)
     bottom = height - BOTTOM
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return LEFT + (x - low) / span * (WIDTH - LEFT - RIGHT), bottom + (top - bottom) * y
+        return LEFT + (x - low) / span * (WIDTH - LEFT - RIGHT), bottom + (upper - bottom) * y / top
 
     names = ", ".join(line.name for line in lines)
     parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html(f"{names} by {x_label}")}">']
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x, y = at(low, share)
+        x, y = at(low, share * top)
         parts.append(f'<path d="M{x:.0f} {y:.1f}H{WIDTH - RIGHT}" stroke="#8884"/>')
-        parts.append(f'<text x="{x - 6:.0f}" y="{y + 4:.0f}" text-anchor="end">{100 * share:.0f} %</text>')
-    for tick in _thinned(sorted(set(xs))):
+        parts.append(f'<text x="{x - 6:.0f}" y="{y + 4:.0f}" text-anchor="end">{y_text(share * top)}</text>')
+    ticks = {x for line in lines if len(line.points) > 1 for x, _ in line.points}
+    for tick in _thinned(sorted(ticks or xs)):
         x, y = at(tick, 0)
         parts.append(f'<text x="{x:.1f}" y="{y + 16:.0f}" text-anchor="middle">{tick:g}</text>')
     parts.append(f'<text x="{WIDTH / 2:.0f}" y="{height - 6}" text-anchor="middle">{html(x_label)}</text>')
     if mark is not None:
         x, y = at(mark, 0)
-        parts.append(f'<path d="M{x:.1f} {y:.1f}V{top}" stroke="currentColor" stroke-dasharray="2 4"/>')
+        parts.append(f'<path d="M{x:.1f} {y:.1f}V{upper}" stroke="currentColor" stroke-dasharray="2 4"/>')
+        if mark_text:
+            parts.append(f'<text x="{x + 5:.1f}" y="{upper + 12}">{html(mark_text)}</text>')
     for i, line in enumerate(lines):
         colour, dash = COLOURS[i % len(COLOURS)], ' stroke-dasharray="6 4"' if line.dashed else ""
         path = " L".join(f"{x:.1f} {y:.1f}" for x, y in (at(*point) for point in line.points))
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         for point in line.points:
             x, y = at(*point)
-            title = html(f"{line.name}, {point[0]:g}: {100 * point[1]:.1f} %")
+            title = html(f"{line.name}, {point[0]:g}: {y_text(point[1])}")
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{title}</title></circle>')
         y = TOP + LEGEND * i
         parts.append(f'<path d="M{LEFT} {y}h22" stroke="{colour}" stroke-width="2"{dash}/>')

@@ -52,11 +52,6 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def nodes_text(nodes: Sequence[str]) -> str:
-    """Source nodes without their operator types: `conv1 + bn1 + act1`."""
-    return one_line(" + ".join(name.partition(":")[2] or name for name in nodes))
-
-
 def seconds_text(seconds: float) -> str:
     """A time in the unit that suits it."""
     for factor, unit in ((1.0, "s"), (1e3, "ms")):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...ir.locations import nodes_text
 from ..artifact.layers import Candidate
 from ..check.bench_report import BenchReport, LayerTime, PeerTimes
 from ..check.timing import Spread
 from .inspection import Inspection, LayerRow
 from .losses_text import losses_text
-from .tables import nodes_text, pairs, seconds_text, table
+from .tables import pairs, seconds_text, table
 
 
 def inspection_text(found: Inspection) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ...ir.locations import nodes_text
 from ...ir.names import one_line
 from ..check.verify.result import EXPECTED, ONNXRUNTIME, Check, Verification
-from .tables import nodes_text, table
+from .tables import table
 
 
 def verification_text(found: Verification) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,41 @@ def test_a_model_of_floats_is_not_counted_as_nothing(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "relu.onnx")
     with pytest.raises(InputError, match="no operation of the model has gates: Relu:act: it works on floats"):
         tercet.cost(tmp_path / "relu.onnx")
+
+
+def test_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    libraries = [word for name in ("cntfet32-static", "lee2019", "nangate45-like") for word in ("--library", name)]
+    assert main(["cost", DIGITS, *libraries, "--html", str(tmp_path / "cost.html")]) == 0
+    page, report = (tmp_path / "cost.html").read_text(), tercet.cost(DIGITS, libraries=libraries[1::2])
+    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+    for sentence in report.verdict():
+        assert f'<p class="headline">{escape(sentence)}</p>' in page
+    for cost in report.costs:
+        assert f"{cost.transistors:,}" in page and f"{cost.zeros_save:,}" in page
+        for cell in cost.library.cells.values():
+            assert f"<td>{cell.name}</td>" in page and cell.source.citation in page
+    ternary, binary = report.best(binary=False), report.best(binary=True)
+    assert ternary is not None and binary is not None and ternary.library.name == "lee2019"
+    for one, other in zip(ternary.operations, binary.operations, strict=True):
+        row = f'<td class="number">{one.transistors:,}</td><td class="number">{other.transistors:,}</td>'
+        assert f'{row}<td class="number">{one.transistors / other.transistors:.2f}</td>' in page
+    assert f"even at {break_even(ternary, binary):.1f}" in page
+    assert page.count("<circle") == 2 * 8 + 2, "two lines, and what each library has"
+    assert page.count("it works on floats") == 3 and "What is not modelled" in page
+    assert "<td>yes</td><td>Nangate" in page and "<td>no</td><td>S. Lee" in page
+
+
+def test_the_page_of_one_kind_alone(tmp_path: Path) -> None:
+    """Without a circuit to compare with there is nothing to say of who wins, and no ratio."""
+    for library in ("lee2019", "nangate45-like"):
+        report = tercet.cost(DIGITS, libraries=[library], html=tmp_path / "cost.html")
+        page = (tmp_path / "cost.html").read_text()
+        assert "wins" not in page and "Not shown: it needs a ternary circuit" in page and not report.verdict()
+        assert f"{report.costs[0].transistors:,}" in page
+
+
+def test_outputs_that_cannot_be_written_are_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    for option, where in (("--html", tmp_path), ("--verilog", tmp_path / "file"), ("--csv", tmp_path)):
+        assert main(["cost", "no model.onnx", option, str(where)]) == 2
+        assert str(where) in capsys.readouterr().err

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 
 from tercet.backends.ternary_logic.formats.bits import bits_of
 from tercet.backends.ternary_logic.formats.blif import blif
-from tercet.backends.ternary_logic.formats.verilog import cells, write_verilog
+from tercet.backends.ternary_logic.formats.verilog import bench_files, cells
 from tercet.backends.ternary_logic.functions import BALANCED, BINARY
 from tercet.backends.ternary_logic.library import read_library, shipped
 from tercet.backends.ternary_logic.mapping.adders import add_up
@@ -21,7 +19,7 @@ from tercet.backends.ternary_logic.mapping.thresholds import at_least
 from tercet.backends.ternary_logic.netlist import Builder, Netlist
 from tercet.backends.ternary_logic.simulate import every_vector, simulate
 
-icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed (apt install iverilog)")
+from .helpers import icarus, simulated, write_bench
 
 
 def neuron(library: str, terms: int, rng: np.random.Generator) -> tuple[Netlist, dict[str, np.ndarray]]:
@@ -38,23 +36,15 @@ def neuron(library: str, terms: int, rng: np.random.Generator) -> tuple[Netlist,
     return netlist, feeds | dict(simulate(netlist, feeds))
 
 
-def simulated(folder: Path) -> str:
-    sources = sorted(str(path) for path in folder.glob("*.v"))
-    subprocess.run(["iverilog", "-g2001", "-Wall", "-o", str(folder / "bench"), *sources], check=True, timeout=300)
-    done = subprocess.run(["vvp", "bench"], cwd=folder, capture_output=True, text=True, check=True, timeout=600)
-    return done.stdout.strip()
-
-
 @icarus
 @pytest.mark.parametrize("library", ["cntfet32-static", "lee2019", "nangate45-like"])
 def test_icarus_computes_the_same(library: str, tmp_path: Path) -> None:
     netlist, values = neuron(library, 9, np.random.default_rng(0))
-    files = write_verilog(netlist, tmp_path, "neuron", values, about="a line\nthat would end `endmodule`")
-    assert sorted(files) == sorted(tmp_path.iterdir())
+    write_bench(netlist, tmp_path, values, about="a line\nthat would end `endmodule`")
     assert simulated(tmp_path) == "PASS 4096"
     wrong = values["y"].copy()
     wrong[..., 5] = 1 - wrong[..., 5]
-    write_verilog(netlist, tmp_path, "neuron", values | {"y": wrong})
+    write_bench(netlist, tmp_path, values | {"y": wrong})
     assert simulated(tmp_path) == "FAIL 1 of 4096"
 
 
@@ -69,7 +59,7 @@ def test_the_cell_file_is_the_library(library: str, tmp_path: Path) -> None:
     builder.output("y", np.array(outputs))
     vectors = every_vector(found.digits, len(wires))
     netlist = builder.finish()
-    write_verilog(netlist, tmp_path, "all", {"x": vectors} | simulate(netlist, {"x": vectors}))
+    write_bench(netlist, tmp_path, {"x": vectors} | simulate(netlist, {"x": vectors}))
     assert simulated(tmp_path) == f"PASS {vectors.shape[1]}"
 
 
@@ -134,3 +124,10 @@ def test_numbers_stand_beside_their_source() -> None:
     text = "\n".join(cells(read_library("lee2019")))
     assert "// 106 transistors, 0 more of inverters: S. Lee, S. Kim and S. Kang" in text
     assert text.count("endmodule") == len(read_library("lee2019").cells)
+
+
+def test_vectors_that_do_not_fit() -> None:
+    netlist, values = neuron("lee2019", 4, np.random.default_rng(2))
+    for wrong in ({"x": values["x"]}, values | {"y": values["y"][..., 1:]}, values | {"y": values["y"][:, :1]}):
+        with pytest.raises(ValueError, match="neuron: expected vectors of x, sum, y, as many of each"):
+            bench_files(netlist, "neuron", wrong)

@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 
 from tercet.backends.ternary_logic.functions import BALANCED, Function, adder, negation, unary_functions
 from tercet.backends.ternary_logic.library import read_library, shipped
+from tercet.backends.ternary_logic.lowering.coding import CODINGS
+from tercet.backends.ternary_logic.lowering.tiles import Tile, tiles
 from tercet.backends.ternary_logic.netlist import Builder
 from tercet.backends.ternary_logic.simulate import every_vector, simulate
 from tercet.backends.ternary_logic.synthesis import Argument, Call, Synthesis, gates, synthesis_of, transistors
 
+from .helpers import FILES, model_of
+
 TERNARY = [name for name in shipped() if read_library(name).digits == BALANCED]
+
+NIGHTLY = ("srinivasu2017", "vudadha2018")
+"""Libraries with the cells of `lee2019`, of other sizes."""
 
 
 def assert_as_tables(library: str, functions: list[Function]) -> None:
@@ -38,7 +45,9 @@ def test_all_functions_of_one_input(library: str) -> None:
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("library", ["cntfet32-static", "lee2019"])
+@pytest.mark.parametrize(
+    "library", [pytest.param(name, marks=[pytest.mark.nightly] if name in NIGHTLY else []) for name in TERNARY]
+)
 def test_all_functions_of_two_inputs(library: str) -> None:
     assert_as_tables(library, [Function(BALANCED, 2, table) for table in product(BALANCED.values, repeat=9)])
 
@@ -54,6 +63,21 @@ def test_all_binary_functions_of_up_to_three_inputs() -> None:
 def test_some_functions(library: str, seed: int, inputs: int) -> None:
     tables = np.random.default_rng(seed).integers(-1, 2, (3, 3**inputs)).tolist()
     assert_as_tables(library, [Function(BALANCED, inputs, tuple(table)) for table in tables])
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("library", shipped())
+def test_all_functions_that_networks_need(library: str, request: pytest.FixtureRequest) -> None:
+    """Whatever was synthesised for the demo, cnv_w2a2 and the keyword-spotting network, three inputs and more too."""
+    found = read_library(library)
+    for model in FILES:
+        for coding in CODINGS.values():
+            if coding.digits == found.digits:
+                assert any(isinstance(tile, Tile) for tile in tiles(model_of(model, request), found, coding))
+    known = list(synthesis_of(found).known)
+    assert {function.inputs for function in known} >= {1, 2, 3}
+    for inputs in {function.inputs for function in known}:
+        assert_as_tables(library, [function for function in known if function.inputs == inputs])
 
 
 def test_a_cell_of_its_own_comes_first() -> None:

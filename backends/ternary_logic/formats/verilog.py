@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ....ir.names import identifier
 from ..cell import Cell, Library
 from ..netlist import Netlist, Nets
 from .bits import bits_of, lines_of, rows, width
@@ -71,12 +71,13 @@ def cells(library: Library) -> Iterator[str]:
         yield f"module {cell.name}({', '.join([*pins, *cell.outputs])});"
         yield f"  input {_range(size)}{', '.join(pins)};"
         yield f"  output reg {_range(size)}{', '.join(cell.outputs)};"
-        for output in cell.outputs:
-            yield f"  always @* case ({{{', '.join(pins)}}})"
-            for given, result in rows(cell, output):
-                yield f"    {size * len(given)}'b{'_'.join(given)}: {output} = {size}'b{result};"
-            yield f"    default: {output} = {size}'b{'x' * size};"
-            yield "  endcase"
+        yield f"  always @* case ({{{', '.join(pins)}}})"
+        results, bits = f"{{{', '.join(cell.outputs)}}}", size * len(cell.outputs)
+        for rows_ in zip(*(rows(cell, output) for output in cell.outputs), strict=True):
+            given = rows_[0][0]
+            yield f"    {size * len(given)}'b{'_'.join(given)}: {results} = {bits}'b{'_'.join(r for _, r in rows_)};"
+        yield f"    default: {results} = {bits}'b{'x' * bits};"
+        yield "  endcase"
         yield "endmodule"
 
 
@@ -106,21 +107,26 @@ def bench(netlist: Netlist, name: str, vectors: int) -> Iterator[str]:
     yield "endmodule"
 
 
-def write_verilog(
-    netlist: Netlist, folder: Path, name: str, values: Mapping[str, NDArray[np.integer]], about: str = ""
-) -> list[Path]:
-    """Writes NAME.v, LIBRARY_cells.v, NAME_bench.v and the vectors. values: digits of all ports, [*shape, vectors]."""
-    digits, library = netlist.library.digits, netlist.library
-    vectors = next(iter(values.values())).shape[-1]
-    files = {
-        f"{name}.v": module(netlist, name, about),
-        f"{library.name.replace('-', '_')}_cells.v": cells(library),
-        f"{name}_bench.v": bench(netlist, name, vectors),
-    }
-    for port, digits_of_port in values.items():
-        files[f"{name}_{port}.mem"] = iter(lines_of(digits, digits_of_port.reshape(-1, vectors)))
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, lines in files.items():
-        with open(folder / file, "w", encoding="ascii", errors="backslashreplace") as out:
-            out.writelines(f"{line}\n" for line in lines)
-    return [folder / file for file in files]
+def cells_file(library: Library) -> str:
+    """The name of the file that holds a library's cells."""
+    return f"{identifier(library.name)}_cells.v"
+
+
+def bench_files(
+    netlist: Netlist, name: str, values: Mapping[str, NDArray[np.integer]], about: str = ""
+) -> dict[str, Iterator[str]]:
+    """The lines of NAME.v, NAME_bench.v and of the vectors, NAME_PORT.mem; the bench needs the cells beside them.
+
+    values: digits of all ports, [*shape, vectors]. Raises ValueError for other ports and for different numbers of them.
+    """
+    ports = {**netlist.inputs, **netlist.outputs}
+    counts = {array.shape[-1] for array in values.values()}
+    shapes = {port: array.shape[:-1] for port, array in values.items()}
+    if len(counts) != 1 or shapes != {port: nets.shape for port, nets in ports.items()}:
+        raise ValueError(f"{name}: expected vectors of {', '.join(ports)}, as many of each")
+    (vectors,) = counts
+    files = {f"{name}.v": module(netlist, name, about), f"{name}_bench.v": bench(netlist, name, vectors)}
+    for port in ports:
+        lines = lines_of(netlist.library.digits, values[port].reshape(-1, vectors))
+        files[f"{name}_{port}.mem"] = iter(lines)
+    return files

@@ -37,7 +37,7 @@ def slice_(context: Context, op: SliceOp, x: Operand) -> Number:
 @gates_of(ConcatOp)
 def concat(context: Context, op: ConcatOp, *parts: Operand) -> Number:
     form = context.form_of(op)
-    nets = [context.on_wires(part, form).nets for part in parts]
+    nets = [part.nets for part in context.on_wires(parts, form)]
     return Number(np.concatenate(nets, axis=op.get("axis") + 1), form)
 
 
@@ -46,5 +46,6 @@ def pad(context: Context, op: PadOp, x: Operand) -> Number:
     maps, form, pads = on_wires(x, "a map"), context.form_of(op), op.get("pads")
     rank = len(pads) // 2
     margin = list(zip(pads[:rank], pads[rank:], strict=True))
-    wires, nets = context.border(form, int(op.get("value"))), context.on_wires(maps, form).nets
-    return Number(np.stack([np.pad(n, margin, constant_values=w) for n, w in zip(nets, wires, strict=True)]), form)
+    wires, (number,) = context.border(form, int(op.get("value"))), context.on_wires([maps], form)
+    padded = [np.pad(nets, margin, constant_values=w) for nets, w in zip(number.nets, wires, strict=True)]
+    return Number(np.stack(padded), form)

@@ -44,6 +44,5 @@ def _window(context: Context, op: MaxPoolOp | SumPoolOp, maps: Number, border: i
 
 @gates_of(MaxOp)
 def maximum(context: Context, op: MaxOp, a: Operand, b: Operand) -> Number:
-    form = context.form_of(op)
-    both = [context.on_wires(x, form) for x in (a, b)]
+    both = context.on_wires([a, b], context.form_of(op))
     return reduce(lambda x, y: larger(context.builder, x, y), both)

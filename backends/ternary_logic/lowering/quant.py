@@ -15,7 +15,7 @@ from .rules import Context, Operand, constant, gates_of, on_wires
 def threshold(context: Context, op: ThresholdOp, x: Operand, bounds: Operand, sign: Operand | None = None) -> Number:
     maps, table = on_wires(x, "a map"), constant(bounds, "thresholds")
     form, axis, count = context.form_of(op), op.get("axis") + 1, table.shape[1]
-    numbers = context.on_wires(maps, positional(maps.form.digits, maps.form.low, maps.form.high))
+    (numbers,) = context.on_wires([maps], positional(maps.form.digits, maps.form.low, maps.form.high))
     nets = np.moveaxis(numbers.nets, axis, 1)
     channels = nets.shape[1]
     table = np.broadcast_to(table, (channels, count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,18 +67,26 @@ class Context:
 
     def border(self, form: Form, number: int) -> Nets:
         """The constant wires of a padding, [wires]. Raises NotMappedError for a number that the form cannot hold."""
-        try:
-            return self.builder.constant(form.encode(np.array(number)))
-        except ValueError as error:
-            raise NotMappedError(f"a border of {number} around {form.name}") from error
+        return self._constant(form, np.array(number), f"a border of {number} around {form.name}")
 
-    def on_wires(self, operand: Operand, form: Form) -> Number:
-        """An operand in a form: constants become constant wires."""
-        if isinstance(operand, Number):
-            if operand.form == form:
-                return operand
-            return self.number(weighted(self.builder, _one_term(operand), np.ones(1, np.int64)), form)
-        return Number(self.builder.constant(form.encode(operand)), form)
+    def on_wires(self, operands: Sequence[Operand], form: Form) -> list[Number]:
+        """Operands in a form: constants become constant wires. Raises NotMappedError, before any gate, for a constant
+        that the form cannot hold."""
+        what = f"a constant among numbers as {form.name} from {form.low} to {form.high} that is none of them"
+        constants = {i: Number(self._constant(form, x, what), form) for i, x in enumerate(operands)
+                     if not isinstance(x, Number)}  # fmt: skip
+        return [self._in_form(x, form) if isinstance(x, Number) else constants[i] for i, x in enumerate(operands)]
+
+    def _constant(self, form: Form, numbers: np.ndarray, what: str) -> Nets:
+        try:
+            return self.builder.constant(form.encode(numbers))
+        except ValueError as error:
+            raise NotMappedError(what) from error
+
+    def _in_form(self, number: Number, form: Form) -> Number:
+        if number.form == form:
+            return number
+        return self.number(weighted(self.builder, _one_term(number), np.ones(1, np.int64)), form)
 
 
 def _one_term(number: Number) -> Number:
