@@ -108,8 +108,26 @@ def test_the_best_ternary_network_as_onnx(net: torch.nn.Module, tmp_path: Path) 
     onnx.checker.check_model(str(tmp_path / "net.onnx"))
 
 
-@pytest.mark.parametrize("kept", KEPT, ids=[path.name for path in KEPT])
-def test_a_run_that_is_kept_can_go_on(kept: Path, net: torch.nn.Module, tmp_path: Path) -> None:
+def test_a_run_is_kept_and_restored(
+    net: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = importlib.import_module("kept")
+    monkeypatch.setattr(kept, "RUNS", tmp_path / "kept")
+    begin_run(net, "ttq", 2, tmp_path / "runs")
+    run = tmp_path / "runs" / "resnet20-ttq-2"
+    before = (run / "checkpoint.pt").read_bytes()
+    assert kept.keep(run).stat().st_size < len(before)
+    kept.restore(tmp_path / "others" / run.name)
+    assert (tmp_path / "others" / run.name / "checkpoint.pt").read_bytes() == before
+    (run / "checkpoint.pt").write_bytes(b"newer")
+    kept.restore(run)
+    assert (run / "checkpoint.pt").read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize("kept", KEPT or [None], ids=[path.name for path in KEPT] or ["none"])
+def test_a_run_that_is_kept_can_go_on(kept: Path | None, net: torch.nn.Module, tmp_path: Path) -> None:
+    if kept is None:  # all runs are finished
+        return
     (tmp_path / "checkpoint.pt").write_bytes(lzma.decompress(kept.read_bytes()))
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     setting = importlib.import_module("train").SETTINGS[kept.name.removeprefix("resnet20-").rpartition("-")[0]]
