@@ -288,26 +288,23 @@ def cost(
     **choices: Unpack[Choices],
 ) -> CostReport:
     """What a network costs in ternary and in binary gates, operation by operation, every pixel with gates of its own.
+    docs/ternary-logic.md says what is counted.
 
     libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
         wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
-    shared: whether outputs share sums of which they have several; finding them needs a C compiler.
-    lanes: products of a step of arrays that compute the sums one after the other; 0 for no arrays.
-    calibrate, options, choices: as for `compile`; those of kernels do nothing.
-    synthesis: what Yosys is to make of one output and one pixel of each operation, `Synthesis`; runs
-        are kept in the user's cache folder. It needs `pip install 'tercet[yosys]'`, or Yosys.
-    html: a file for the report as a page.
-    verilog: a folder for a tile of each operation as Verilog, with a test bench, and as BLIF. inputs: as calibrate;
-        their activations are the benches' vectors (default: of calibrate, else random and extreme numbers).
+    shared: whether outputs share sums; finding them needs a C compiler. lanes: products of a step of arrays; 0 for none.
+    calibrate, options, choices: as for `compile`; those of kernels do nothing. synthesis: what Yosys is to make of it.
+    html: a file for the report as a page. verilog: a folder for tiles of operations as Verilog and BLIF. inputs: as
+        calibrate; samples from which changes of wires are counted, and vectors for benches are taken.
 
     Raises TercetError: for the model, a library, inputs, what cannot be written, and a model without any gates.
     """
     from .driver.cost import network_cost
 
+    given = CompileOptions.of(options, choices)
     return network_cost(
-        model, CompileOptions.of(options, choices), libraries=libraries, codings=codings, calibrate=calibrate,
-        shared=shared, lanes=lanes, html=html, verilog=verilog, inputs=inputs, synthesis=synthesis,
-        on_operation=on_operation,
+        model, given, libraries=libraries, codings=codings, calibrate=calibrate, shared=shared, lanes=lanes, html=html,
+        verilog=verilog, inputs=inputs, synthesis=synthesis, on_operation=on_operation,
     )  # fmt: skip
 
 

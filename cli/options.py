@@ -236,8 +236,8 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument(
         "--inputs", metavar="FILE",
-        help="with --verilog: an .npz file with samples of the inputs, whose activations become the benches' vectors "
-        "(default: those of --calibrate, else random and extreme numbers)",
+        help="an .npz file with samples of the inputs: how many outputs of gates change from one to the next; their "
+        "activations become the vectors of --verilog (default: those of --calibrate, else random and extreme numbers)",
     )  # fmt: skip
     _sizes(v)
     _synthesis(v)

@@ -14,6 +14,8 @@ from ..backends.ternary_logic.functions import BINARY
 from ..backends.ternary_logic.library import DEFAULT, DEFAULT_BINARY, read_library
 from ..backends.ternary_logic.lowering.coding import CODINGS, Coding
 from ..backends.ternary_logic.lowering.pipeline import gate_passes
+from ..backends.ternary_logic.lowering.tiles import parts
+from ..backends.ternary_logic.lowering.vectors import followed
 from ..backends.ternary_logic.report import CostReport
 from ..backends.ternary_logic.yosys.cache import Cache
 from ..backends.ternary_logic.yosys.liberty import liberty_of, read_liberty
@@ -28,10 +30,13 @@ from ..passes.pipeline import numbered, run_passes
 from ..runtime.report.outputs import check_outputs, write_bytes
 from .cost_page import cost_html
 from .lossy import Calibration, lossy_pass, samples_of
-from .netlist_files import SAMPLES, check_folder, netlist_texts, write_folder
+from .netlist_files import SAMPLES, check_folder, netlist_texts, runs_of, write_folder
 from .options import CompileOptions
 from .source import Model, program_of
 from .tuning import cache_folder
+
+PIXELS = 4
+"""So many of an operation are followed from sample to sample to see how often wires change."""
 
 
 @np.errstate(all="ignore")  # constants may overflow as they do in float32
@@ -51,8 +56,6 @@ def network_cost(
     on_operation: Callable[[str], None] = lambda name: None,
 ) -> CostReport:
     """See `api.cost`."""
-    if inputs is not None and verilog is None:
-        raise InputError("inputs: they are for the vectors of test benches alone", hint="say where: --verilog DIR")
     check_outputs(html)
     if verilog is not None:
         check_folder(Path(verilog))
@@ -73,10 +76,15 @@ def network_cost(
     synthesise = None if synthesis is None else _synthesis(synthesis, pairs, on_operation)  # its errors come first
     program = program_of(model, options).clone()
     given = calibrate if inputs is None else inputs
-    samples = None if verilog is None or given is None else samples_of(given, program, SAMPLES)
+    wanted = verilog is not None or inputs is not None
+    samples = samples_of(given, program, SAMPLES) if wanted and given is not None else None
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
-    costs = tuple(cost_of(program, library, coding, on_operation, lanes) for library, coding in pairs)
+    read = None
+    if inputs is not None and samples is not None and samples.count > 1:
+        on_operation("what operations read")
+        read = followed(program, list(parts(program)), runs_of(program, samples), PIXELS)
+    costs = tuple(cost_of(program, library, coding, on_operation, lanes, read) for library, coding in pairs)
     if not any(cost.operations for cost in costs):
         reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])
         raise InputError(f"no operation of the model has gates: {reasons}", hint="see --weights and --activations")

@@ -151,7 +151,7 @@ def netlist_texts(
         found = [tile for tile in tiles(program, library, coding) if isinstance(tile, Tile) and tile.netlist.gates]
         if samples is not None:  # what is read is the same in every coding
             new = [tile for tile in found if tile.operation not in read]
-            read |= recorded(program, new, _runs(program, samples), VECTORS) if new else {}
+            read |= recorded(program, new, runs_of(program, samples), VECTORS) if new else {}
         for i, tile in enumerate(found):
             about = nodes_text(source_names(tile.operation.location)) or tile.operation.name
             on_operation(f"{about} as Verilog")
@@ -194,7 +194,8 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {row.name} | {about} | {row.gates:,} | {row.copies:,} | {row.vectors} |"
 
 
-def _runs(program: Program, samples: Samples) -> list[Mapping[str, np.ndarray]]:
+def runs_of(program: Program, samples: Samples) -> list[Mapping[str, np.ndarray]]:
+    """The inputs of each sample, by name."""
     return [samples.inputs_of(i, program.batched) for i in range(samples.count)]
 
 
@@ -206,7 +207,7 @@ def _whole(
     if samples is None:
         ports = [PortInfo.of(port) for port in program.inputs]
         samples = random_samples(ports, batched=program.batched, count=SAMPLES)
-    seen = list(traced(program, _runs(program, samples)))
+    seen = list(traced(program, runs_of(program, samples)))
     ports = {**mapped.inputs, **mapped.outputs}
     arrays = {value: np.stack([each[value] for each in seen], axis=-1) for value, _ in ports.values()}
     digits = encoded(mapped, arrays)

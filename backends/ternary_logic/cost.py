@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
+from xdsl.ir import Operation
 
 from ...ir.locations import source_names
 from ...ir.program import Program
 from ...ir.tn.constant import ConstantOp
 from ...ir.tn.linear import ConvOp, MatMulOp
 from ...ir.types import element_of, is_float, shape_of
+from .activity import activity
 from .arrays import ArrayCost, array_costs
 from .cell import Library
 from .functions import BINARY, adder
 from .lowering.coding import Coding
 from .lowering.graph import Unmapped
 from .lowering.tiles import Tile, tiles
+from .lowering.vectors import Maps, encoded
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class OperationCost:
     outputs: digits of its maps; weights: digits of its constants, as a circuit without fixed weights would read them.
     saved: transistors that it would have more, did each output add up its own sums.
     factors: how many fixed weights it multiplies with, zeros: so many of them are 0. zeros_save: transistors of all
-    pixels, see `_saved`; None where the library has no full adder.
+    pixels, see `_saved`; None where the library has no full adder. changes: how many outputs of its gates change from
+    one inference to the next; None where no inputs were given.
     """
 
     name: str
@@ -49,6 +53,7 @@ class OperationCost:
     factors: int = 0
     zeros: int = 0
     zeros_save: int | None = 0
+    changes: float | None = None
 
     @property
     def gates(self) -> int:
@@ -95,6 +100,12 @@ class NetworkCost:
         return sum(one.transistors for one in self.operations)
 
     @property
+    def changes(self) -> float | None:
+        """Outputs of gates that change from one inference to the next; None where an operation's are not known."""
+        each = [one.changes for one in self.operations]
+        return None if any(changes is None for changes in each) else sum(changes for changes in each if changes)
+
+    @property
     def saved(self) -> int:
         return sum(one.saved for one in self.operations)
 
@@ -139,10 +150,11 @@ class NetworkCost:
 
 def cost_of(
     program: Program, library: Library, coding: Coding, on_operation: Callable[[str], None] = lambda name: None,
-    lanes: int = 0,
+    lanes: int = 0, read: Mapping[Operation, Sequence[Maps]] | None = None,
 ) -> NetworkCost:
-    """Of a program after `gate_passes`. on_operation: told the name of each. lanes: of arrays; 0 for none. Raises
-    ValueError where coding and library have other digits."""
+    """Of a program after `gate_passes`. on_operation: told the name of each. lanes: of arrays; 0 for none. read: by
+    some pixels of each operation, of one inference after the other. Raises ValueError where coding and library have
+    other digits."""
     library.require(coding.name, coding.digits)
     operations, outside = list[OperationCost](), list[Outside]()
     for found in tiles(program, library, coding):
@@ -152,7 +164,8 @@ def cost_of(
         if isinstance(found, Unmapped):
             outside.append(Outside(name, nodes, found.reason))
         elif found.netlist.gates:
-            operations.append(_cost(found, program, name, nodes, coding))
+            cost = _cost(found, program, name, nodes, coding)
+            operations.append(cost if read is None else replace(cost, changes=_changes(found, read)))
     arrays = array_costs(program, library, coding, lanes) if lanes else ()
     return NetworkCost(library, coding, tuple(operations), tuple(outside), arrays)
 
@@ -165,6 +178,15 @@ def _saved(tile: Tile, zeros: int) -> int | None:
     cell = library.find(*adder(library.digits, 3))
     wires = tile.inputs[0].wires if zeros else 0
     return None if cell is None else tile.copies * zeros * wires * cell.all_transistors
+
+
+def _changes(tile: Tile, read: Mapping[Operation, Sequence[Maps]]) -> float | None:
+    """Of all pixels, by the mean of some. None where all of them are at a border."""
+    found = []
+    for maps in read.get(tile.operation, ()):
+        digits = {f"x{i}": encoded(form, a) for i, (form, a) in enumerate(zip(tile.inputs, maps, strict=True))}
+        found.append(activity(tile.netlist, digits).per_step)
+    return tile.copies * sum(found) / len(found) if found else None
 
 
 def _cost(tile: Tile, program: Program, name: str, nodes: tuple[str, ...], coding: Coding) -> OperationCost:

@@ -75,6 +75,9 @@ class CostReport:
                 f"{circuit_name(cost)}: {cost.transistors:,} transistors{area}; radix times wires {cost.radix_cost:,}; "
                 f"{cost.traffic:,} digits of maps and weights an inference"
             )
+            if cost.changes is not None:
+                each = f"{cost.changes / max(cost.gates, 1):.2f} for each gate"
+                yield f"{circuit_name(cost)}: {cost.changes:,.0f} outputs of gates change an inference, {each}"
             if cost.saved:
                 share = cost.saved / (cost.transistors + cost.saved)
                 saved = f"{cost.saved:,} transistors, {100 * share:.0f} % of the circuit"
@@ -159,6 +162,7 @@ def _json(cost: NetworkCost) -> dict[str, Any]:
         "inverters": library.inverters, "digits": library.digits.name, "coding": cost.coding.name,
         "gates": cost.gates, "transistors": cost.transistors, "wires": cost.wires, "radix_cost": cost.radix_cost,
         "saved_by_shared_sums": cost.saved, "depth": cost.depth, "area": cost.area, "traffic": cost.traffic,
+        "changes": cost.changes,
         "cells": dict(cost.cells),
         "sources": {name: asdict(library.cells[name].source) for name in cost.cells},
         "operations": [{**asdict(one), "gates": one.gates} for one in cost.operations],

@@ -122,8 +122,6 @@ def test_only_what_it_wrote_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="is a file; not replaced by a folder"):
         tercet.cost(model, verilog=tmp_path / "file", libraries=ONE)
-    with pytest.raises(InputError, match="they are for the vectors of test benches alone"):
-        tercet.cost(model, inputs=DATA, libraries=ONE)
 
 
 def test_nothing_is_left_of_a_folder_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,14 +25,20 @@ from .rules import RULES, Context, NotMappedError, Operand
 
 
 @dataclass(frozen=True)
-class Tile:
+class Part:
     """operation: of the program. part: the same for fewer pixels, on values of its own. copies: how many parts make the
-    operation. inputs: forms of the netlist's inputs x0, x1, .., a map operand each; its output is y, of a form. saved:
-    transistors that shared sums save."""
+    operation."""
 
     operation: Operation
     part: Operation
     copies: int
+
+
+@dataclass(frozen=True)
+class Tile(Part):
+    """A part in gates. inputs: forms of the netlist's inputs x0, x1, .., a map operand each; its output is y, of a
+    form. saved: transistors that shared sums save."""
+
     netlist: Netlist
     inputs: tuple[Form, ...]
     output: Form
@@ -41,6 +47,13 @@ class Tile:
     @property
     def transistors(self) -> int:
         return self.copies * self.netlist.transistors
+
+
+def parts(program: Program) -> Iterator[Part]:
+    """Of each operation that may have gates."""
+    for op in program.block.ops:
+        if isinstance(op, TensorOperation) and not isinstance(op, ConstantOp) and not reason_against(op):
+            yield Part(op, *smaller(program, op))
 
 
 def tiles(program: Program, library: Library, coding: Coding) -> Iterator[Tile | Unmapped]:

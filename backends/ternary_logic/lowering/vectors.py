@@ -18,7 +18,7 @@ from ....ir.tn.pool import PoolOp
 from ....ir.types import SetType, element_of, is_float, range_of, shape_of, values_of
 from ...reference.interpreter import evaluate, run
 from ..mapping.numbers import Form
-from .tiles import Tile, operands_of
+from .tiles import Part, Tile, operands_of
 
 Maps = Sequence[NDArray[np.int64]]
 """A tile's map operands in order, each [vectors, *shape]: integers."""
@@ -32,7 +32,7 @@ def map_values(op: Operation) -> list[SSAValue]:
     return [value for value in op.operands if not isinstance(value.owner, ConstantOp)]
 
 
-def _maps_of_part(tile: Tile) -> list[SSAValue]:
+def _maps_of_part(tile: Part) -> list[SSAValue]:
     return [part for part, whole in zip(tile.part.operands, tile.operation.operands, strict=True)
             if not isinstance(whole.owner, ConstantOp)]  # fmt: skip
 
@@ -71,7 +71,7 @@ def _strongest(tile: Tile, program: Program) -> NDArray[np.int64]:
     return np.where(row > 0, high, low).reshape(shape)
 
 
-def maps_in(tile: Tile, arrays: Maps, most: int) -> Maps:
+def maps_in(tile: Part, arrays: Maps, most: int) -> Maps:
     """What a tile's copies read of an operation's map operands [*shape]: at most so many of them, evenly spread, and
     none at a border. Empty where every copy is at one."""
     op = tile.operation
@@ -98,7 +98,7 @@ def maps_in(tile: Tile, arrays: Maps, most: int) -> Maps:
 
 
 def recorded(
-    program: Program, tiles: Sequence[Tile], runs: Iterable[Mapping[str, np.ndarray]], most: int
+    program: Program, tiles: Sequence[Part], runs: Iterable[Mapping[str, np.ndarray]], most: int
 ) -> dict[Operation, Maps]:
     """What tiles read while a program runs on inputs by name, a sample each: at most so many vectors of each tile in
     all, and of each run as many as of the others."""
@@ -112,6 +112,20 @@ def recorded(
                 arrays = [values[value] for value in map_values(tile.operation)]
                 found[tile.operation].append(maps_in(tile, arrays, min(share, most - have)))
     return {op: [np.concatenate(parts) for parts in zip(*each, strict=True)] for op, each in found.items()}
+
+
+def followed(
+    program: Program, parts: Sequence[Part], runs: Iterable[Mapping[str, np.ndarray]], most: int
+) -> dict[Operation, list[Maps]]:
+    """What parts read in one run after the other: at most so many of their copies each, of which each sees as many
+    vectors as there are runs, in their order."""
+    found: dict[Operation, list[Maps]] = {part.operation: [] for part in parts}
+    for values in traced(program, runs):
+        for part in parts:
+            arrays = [values[value] for value in map_values(part.operation)]
+            found[part.operation].append(maps_in(part, arrays, most))
+    return {op: [list(copy) for copy in zip(*(np.stack(arrays, axis=1) for arrays in zip(*each, strict=True)),
+                                            strict=True)] for op, each in found.items()}  # fmt: skip
 
 
 def traced(
