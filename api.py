@@ -43,25 +43,10 @@ if TYPE_CHECKING:
     from .runtime.report.inspection import Inspection
 
 __all__ = [
-    "CompileOptions",
-    "Compiled",
-    "LayerSensitivity",
-    "LossyOptions",
-    "Synthesis",
-    "TargetStatus",
-    "bench",
-    "compile",
-    "export",
-    "import_model",
-    "inspect",
-    "load",
-    "opt",
-    "repetition",
-    "run",
-    "sensitivity",
-    "targets",
-    "verify",
-]
+    "CompileOptions", "Compiled", "LayerSensitivity", "LossyOptions", "Synthesis", "TargetStatus",
+    "bench", "compile", "cost", "export", "import_model", "inspect", "load", "opt", "repetition", "run", "sensitivity",
+    "targets", "verify",
+]  # fmt: skip
 
 _quiet = np.errstate(all="ignore")
 """Values may overflow, or be no numbers, as they do in float32: numpy need not warn of it."""
@@ -292,7 +277,7 @@ def cost(
 
     libraries: of cells, by name or as .toml files (default: one ternary and one binary). codings: how integers lie on
         wires, `ternary`, `{neg, pos}` or `two's complement` (default: all that go with a library).
-    shared: whether outputs share sums; finding them needs a C compiler. lanes: products of a step of arrays; 0 for none.
+    shared: whether outputs share sums; it needs a C compiler. lanes: products of a step of arrays; 0 for none.
     calibrate, options, choices: as for `compile`; those of kernels do nothing. synthesis: what Yosys is to make of it.
     html: a file for the report as a page. verilog: a folder for tiles of operations as Verilog and BLIF. inputs: as
         calibrate; samples from which changes of wires are counted, and vectors for benches are taken.
