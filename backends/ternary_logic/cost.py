@@ -173,7 +173,7 @@ def cost_of(
 def _saved(tile: Tile, zeros: int) -> int | None:
     """Transistors of all pixels that zero weights save. With another weight each would give the sum at least one digit
     more for every wire of its input; a full adder takes three digits and leaves two, so as many more of them would be
-    needed. An estimate: longer sums, and inverters of negative weights, are not counted."""
+    needed. An estimate, where no sums are shared: longer sums, and inverters of negative weights, are not counted."""
     library = tile.netlist.library
     cell = library.find(*adder(library.digits, 3))
     wires = tile.inputs[0].wires if zeros else 0
