@@ -254,10 +254,11 @@ def _zeros(found: CostReport) -> Markup:
     names = [f"{circuit_name(cost)}: transistors" for cost in found.costs]
     header = ("operation", "weights", "of them 0", "share", *names)
     return Markup(table(header, rows, "<" + ">" * (len(header) - 1)) + _note(
-        "The same network without zeros would be another network, which was not made. This is an estimate, for sums that are not shared: a weight "
-        "that is not 0 gives a sum at least one digit more for each wire of its input, and needs a full adder for each "
-        "of them. So it is zeros x wires of an input x full adder x pixels. Longer sums, and inverters of negative "
-        "weights, come on top. Zeros in activations save nothing here: their gates are there."
+        "The same network without zeros would be another network, which was not made. This is an estimate, for sums "
+        "that are not shared: a weight that is not 0 gives a sum at least one digit more for each wire of its input, "
+        "and needs a full adder for each of them. So it is zeros x wires of an input x full adder x pixels. Longer "
+        "sums, and inverters of negative weights, come on top. Zeros in activations save nothing here: their gates are "
+        "there."
     ))  # fmt: skip
 
 
