@@ -60,7 +60,8 @@ def _circuits(found: CostReport) -> Markup:
         [
             cost.coding.name, cost.library.name, _number(cost.gates), _number(cost.transistors),
             _number(cost.transistors / binary.transistors if binary and binary.transistors else None, ".2f"),
-            _number(None if cost.binary or not binary else break_even(cost, binary), ".0f"), _full_adder(cost),
+            _number(None if cost.binary or not binary else break_even(cost, binary.transistors), ".0f"),
+            _full_adder(cost),
             _number(cost.wires), _number(cost.radix_cost), str(cost.depth), _number(cost.area),
         ]
         for cost in found.costs
@@ -132,7 +133,7 @@ def _operations(ternary: NetworkCost | None, binary: NetworkCost | None) -> Mark
 
 def _turning(found: CostReport, binary: NetworkCost | None) -> Markup:
     ternary = found.best(binary=False)
-    edge = break_even(ternary, binary) if ternary and binary else None
+    edge = break_even(ternary, binary.transistors) if ternary and binary else None
     if ternary is None or binary is None or edge is None:
         return _note("Not shown: it needs a ternary circuit with full adders, and a binary circuit.")
     curves = [cost for cost in found.costs if not cost.binary and cost.cells.get("FA")]
@@ -152,7 +153,7 @@ def _turning(found: CostReport, binary: NetworkCost | None) -> Markup:
     rows = [
         [
             circuit_name(cost), f"{cost.cells['FA']:,}", _full_adder(cost), _number(cost.transistors),
-            _number(_with_adder(cost, 0)), _number(break_even(cost, binary), ".1f"),
+            _number(_with_adder(cost, 0)), _number(break_even(cost, binary.transistors), ".1f"),
         ]
         for cost in curves
     ]  # fmt: skip

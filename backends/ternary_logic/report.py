@@ -62,9 +62,14 @@ class CostReport:
     def verdict(self) -> Sequence[str]:
         """Who wins, and where it turns; () without a circuit of each kind."""
         ternary, binary = self.best(binary=False), self.best(binary=True)
-        if ternary and binary and ternary.transistors and binary.transistors:
-            return list(_comparison(ternary, binary))
-        return ()
+        if not (ternary and binary and ternary.transistors and binary.transistors):
+            return ()
+        found = list(_comparison(ternary, circuit_name(binary), binary.transistors))
+        if self.synthesis is not None:
+            for coding, transistors in self.synthesis.transistors().items():
+                if transistors < binary.transistors:
+                    found += _comparison(ternary, f"{coding}, the smallest circuits of Yosys and tercet", transistors)
+        return found
 
     def summary(self) -> Iterator[str]:
         """What it comes to, in sentences."""
@@ -93,30 +98,31 @@ class CostReport:
 
     def to_json(self) -> dict[str, Any]:
         ternary, binary = self.best(binary=False), self.best(binary=True)
-        edge = break_even(ternary, binary) if ternary and binary else None
+        edge = break_even(ternary, binary.transistors) if ternary and binary else None
         return {
             "model": self.model, "break_even_full_adder": edge, "costs": [_json(cost) for cost in self.costs],
             "synthesis": None if self.synthesis is None else self.synthesis.to_json(),
         }  # fmt: skip
 
 
-def break_even(ternary: NetworkCost, binary: NetworkCost) -> float | None:
-    """The transistors of a ternary full adder at which both circuits are as large, all other cells as they are; None
-    without a full adder. It may be negative: then the other cells alone are larger than the binary circuit."""
+def break_even(ternary: NetworkCost, binary: int) -> float | None:
+    """The transistors of a ternary full adder at which a circuit is as large as a binary one of so many, all other
+    cells as they are; None without a full adder. It may be negative: then the other cells alone are larger."""
     adders, cell = ternary.cells.get("FA", 0), ternary.library.cells.get("FA")
     if not adders or cell is None:
         return None
     others = ternary.transistors - adders * cell.all_transistors
-    return (binary.transistors - others) / adders
+    return (binary - others) / adders
 
 
-def _comparison(ternary: NetworkCost, binary: NetworkCost) -> Iterator[str]:
-    factor = ternary.transistors / binary.transistors
+def _comparison(ternary: NetworkCost, name: str, binary: int) -> Iterator[str]:
+    """name: of the binary circuit. binary: its transistors."""
+    factor = ternary.transistors / binary
     wins, size = ("Binary", factor) if factor > 1 else ("Ternary", 1 / factor)
     other = "ternary" if factor > 1 else "binary"
     yield (
         f"{wins} wins: the {other} circuit has {size:.2f} times as many transistors "
-        f"({circuit_name(ternary)} {ternary.transistors:,}, {circuit_name(binary)} {binary.transistors:,})."
+        f"({circuit_name(ternary)} {ternary.transistors:,}, {name} {binary:,})."
     )
     if (edge := break_even(ternary, binary)) is not None:
         have = ternary.library.cells["FA"].all_transistors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 import tercet
 from tercet.backends.ternary_logic.report import break_even
+from tercet.backends.ternary_logic.yosys.network import NetworkSynthesis, OperationSynthesis, Whole
+from tercet.backends.ternary_logic.yosys.recipes import CellCount
 from tercet.cli import main
 from tercet.ir.errors import InputError
 
@@ -24,7 +27,7 @@ def test_the_table_says_who_wins(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ternary, pairs, complement = report.costs
     factor = ternary.transistors / min(pairs.transistors, complement.transistors)
     assert f"Binary wins: the ternary circuit has {factor:.2f} times as many" in out
-    edge = break_even(ternary, min(pairs, complement, key=lambda cost: cost.transistors))
+    edge = break_even(ternary, min(pairs.transistors, complement.transistors))
     assert f"It turns at a ternary full adder of {edge:.0f} transistors" in out and "cntfet32-static has 126" in out
     assert "in no sum: QuantizeLinear:image.quantize: it works on floats" in out and "--activations" in out
     rows = list(csv.DictReader((tmp_path / "cost.csv").open()))
@@ -87,7 +90,7 @@ def test_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for one, other in zip(ternary.operations, binary.operations, strict=True):
         row = f'<td class="number">{one.transistors:,}</td><td class="number">{other.transistors:,}</td>'
         assert f'{row}<td class="number">{one.transistors / other.transistors:.2f}</td>' in page
-    assert f"even at {break_even(ternary, binary):.1f}" in page
+    assert f"even at {break_even(ternary, binary.transistors):.1f}" in page
     assert page.count("<circle") == 2 * 8 + 2, "two lines, and what each library has"
     assert page.count("it works on floats") == 3 and "What is not modelled" in page
     assert "<td>yes</td><td>Nangate" in page and "<td>no</td><td>S. Lee" in page
@@ -107,3 +110,25 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path: Path, capsys
     for option, where in (("--html", tmp_path), ("--verilog", tmp_path / "file"), ("--csv", tmp_path)):
         assert main(["cost", "no model.onnx", option, str(where)]) == 2
         assert str(where) in capsys.readouterr().err
+
+
+def test_the_verdict_on_what_yosys_makes() -> None:
+    """Where its circuits are smaller and all are known, they are what the ternary one is compared with."""
+    report = tercet.cost(DIGITS)
+    binary = report.best(binary=True)
+    assert binary is not None and len(report.verdict()) == 2
+
+    def synthesis(transistors: int | None, *, missing: bool = False) -> NetworkSynthesis:
+        whole = Whole(CellCount({"INV": 1}, transistors, None), "explicit", "1 times a pixel")
+        wholes = [whole, None if missing else whole]
+        each = [OperationSynthesis("conv", ("a",), "{neg, pos}", "cells", 1, 1, (), (), one) for one in wholes]
+        return NetworkSynthesis("Yosys 0.70", 60.0, tuple(each))
+
+    half = replace(report, synthesis=synthesis(binary.transistors // 4)).verdict()
+    ternary = report.best(binary=False)
+    assert ternary is not None and half[:2] == report.verdict()
+    factor = ternary.transistors / (2 * (binary.transistors // 4))
+    assert f"the ternary circuit has {factor:.2f} times as many transistors" in half[2]
+    assert "{neg, pos}, the smallest circuits of Yosys and tercet" in half[2]
+    for other in (synthesis(binary.transistors), synthesis(None), synthesis(1, missing=True)):
+        assert replace(report, synthesis=other).verdict() == report.verdict()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from ....ir.locations import source_names
+from ....ir.locations import nodes_text, source_names
 from ....ir.program import Program
 from ..cell import Library
 from ..lowering.coding import Coding
@@ -65,11 +65,22 @@ class NetworkSynthesis:
             found.setdefault((one.coding, one.recipe), []).append(one)
         return found
 
+    def transistors(self) -> Mapping[str, int]:
+        """Of the smallest circuits of all operations, by coding; of those alone in which each operation's are known."""
+        found = dict[str, int]()
+        for (coding, _), operations in self.groups().items():
+            counts = [one.whole.count for one in operations if one.whole is not None]
+            each = [count.transistors for count in counts if isinstance(count, CellCount)]
+            known = [transistors for transistors in each if transistors is not None]
+            if operations and len(known) == len(operations):
+                found[coding] = sum(known)
+        return found
+
     def rows(self) -> list[tuple[str, ...]]:
         """A row under HEADER for each operation, coding and recipe."""
         return [
             (
-                " + ".join(name.partition(":")[2] or name for name in one.nodes) or one.name, one.coding, one.recipe,
+                nodes_text(one.nodes) or one.name, one.coding, one.recipe,
                 f"{one.copies:,}", _runs(one.output), _runs(one.pixel),
                 f"{one.whole.count.size:,}" if one.whole else "", one.whole.form if one.whole else "nothing",
             )
