@@ -30,7 +30,7 @@ from ..passes.pipeline import numbered, run_passes
 from ..runtime.report.outputs import check_outputs, write_bytes
 from .cost_page import cost_html
 from .lossy import Calibration, lossy_pass, samples_of
-from .netlist_files import SAMPLES, check_folder, netlist_texts, runs_of, write_folder
+from .netlist_files import SAMPLES, Given, check_folder, netlist_texts, write_folder
 from .options import CompileOptions
 from .source import Model, program_of
 from .tuning import cache_folder
@@ -77,13 +77,15 @@ def network_cost(
     program = program_of(model, options).clone()
     given = calibrate if inputs is None else inputs
     wanted = verilog is not None or inputs is not None
-    samples = samples_of(given, program, SAMPLES) if wanted and given is not None else None
+    samples = None
+    if wanted and given is not None:
+        samples = Given.of(samples_of(given, program, SAMPLES), batched=program.batched)
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
     read = None
-    if inputs is not None and samples is not None and samples.count > 1:
+    if inputs is not None and samples is not None and len(samples.runs) > 1:
         on_operation("what operations read")
-        read = followed(program, list(parts(program)), runs_of(program, samples), PIXELS)
+        read = followed(program, list(parts(program)), samples.runs, PIXELS)
     costs = tuple(cost_of(program, library, coding, on_operation, lanes, read) for library, coding in pairs)
     if not any(cost.operations for cost in costs):
         reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])

@@ -258,8 +258,8 @@ def _zeros(found: CostReport) -> Markup:
         "The same network without zeros would be another network, which was not made. This is an estimate, for sums "
         "that are not shared: a weight that is not 0 gives a sum at least one digit more for each wire of its input, "
         "and needs a full adder for each of them. So it is zeros x wires of an input x full adder x pixels. Longer "
-        "sums, and inverters of negative weights, come on top. Zeros in activations save nothing here: their gates are "
-        "there."
+        "sums, and inverters of negative weights, come on top. Where outputs share sums, zeros save less, or cost: "
+        "rows without zeros are more alike. Zeros in activations save nothing here: their gates are there."
     ))  # fmt: skip
 
 

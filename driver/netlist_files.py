@@ -69,6 +69,21 @@ It takes about 40 KB of memory for each gate, and for each vector some microseco
 `tercet cost --verilog` replaces this folder only if it wrote every file in it and none was changed since.
 """
 
+
+
+@dataclass(frozen=True)
+class Given:
+    """Inputs by name, a sample each, and what messages call them."""
+
+    source: str
+    runs: Sequence[Mapping[str, np.ndarray]]
+
+    @classmethod
+    def of(cls, samples: Samples, *, batched: bool) -> Given:
+        """batched: as of the program when the samples were made; passes may find that it takes any batch."""
+        return cls(samples.source, [samples.inputs_of(i, batched) for i in range(samples.count)])
+
+
 Texts: TypeAlias = "Iterable[tuple[str, Iterable[str]]]"
 """Paths in a folder, and the lines of each file."""
 
@@ -137,10 +152,10 @@ def write_folder(path: Path, texts: Texts) -> None:
 def netlist_texts(
     program: Program,
     circuits: Sequence[tuple[Library, Coding]],
-    samples: Samples | None,
+    given: Given | None,
     on_operation: Callable[[str], None] = lambda name: None,
 ) -> Texts:
-    """All files for a program after `gate_passes`. samples: inputs whose activations become vectors; without, they are
+    """All files for a program after `gate_passes`. given: inputs whose activations become vectors; without, they are
     random and extreme ones."""
     listed, whole, read = dict[str, list[Row]](), list[str](), dict[Operation, Maps]()
     for library, coding in circuits:
@@ -149,13 +164,13 @@ def netlist_texts(
         rows = listed[folder] = list[Row]()
         yield f"{folder}/{cells_file(library)}", cells(library)
         found = [tile for tile in tiles(program, library, coding) if isinstance(tile, Tile) and tile.netlist.gates]
-        if samples is not None:  # what is read is the same in every coding
+        if given is not None:  # what is read is the same in every coding
             new = [tile for tile in found if tile.operation not in read]
-            read |= recorded(program, new, runs_of(program, samples), VECTORS) if new else {}
+            read |= recorded(program, new, given.runs, VECTORS) if new else {}
         for i, tile in enumerate(found):
             about = nodes_text(source_names(tile.operation.location)) or tile.operation.name
             on_operation(f"{about} as Verilog")
-            maps, origin = read.get(tile.operation, ()), f"activations of {samples.source}" if samples else ""
+            maps, origin = read.get(tile.operation, ()), f"activations of {given.source}" if given else ""
             if not maps or not len(maps[0]):
                 maps, origin = random_maps(tile, program, VECTORS, np.random.default_rng(i)), "random and extreme"
             name = _file_name(f"op{i:02d}_{about.partition(' + ')[0][:40]}_{tile.operation.name.removeprefix('tn.')}")
@@ -165,11 +180,14 @@ def netlist_texts(
             yield f"{folder}/{name}.blif", blif(tile.netlist, name)
         gates = sum(tile.netlist.gates * tile.copies for tile in found)
         if gates <= WHOLE:
-            yield from _in(folder, _whole(program, library, coding, samples))
+            yield from _in(folder, _whole(program, library, coding, given))
             whole.append(f"- {folder}/whole.v: {gates:,} gates; its bench is whole_bench.v.")
         else:
             whole.append(f"- {folder}: left out, as {gates:,} gates are more than {WHOLE:,}.")
-    folder, (library, _) = next(iter(listed)), circuits[0]
+    named = ((folder, library) for folder, (library, _) in zip(listed, circuits, strict=True) if listed[folder])
+    if (example := next(named, None)) is None:
+        raise InputError("no operation has gates of which a netlist could be made")
+    folder, library = example
     tables = [line for name, rows in listed.items() for line in (f"## {name}", *_table(rows), "")]
     yield "README.md", [README.format(
         model=program.name, example=folder, first=listed[folder][0].name, cells=cells_file(library),
@@ -194,24 +212,19 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {row.name} | {about} | {row.gates:,} | {row.copies:,} | {row.vectors} |"
 
 
-def runs_of(program: Program, samples: Samples) -> list[Mapping[str, np.ndarray]]:
-    """The inputs of each sample, by name."""
-    return [samples.inputs_of(i, program.batched) for i in range(samples.count)]
-
-
 def _whole(
-    program: Program, library: Library, coding: Coding, samples: Samples | None
+    program: Program, library: Library, coding: Coding, given: Given | None
 ) -> Mapping[str, Iterable[str]]:
     """The files of all operations on integers as one netlist, with what the interpreter has at its borders."""
     mapped = map_program(program, library, coding)
-    if samples is None:
+    if given is None:
         ports = [PortInfo.of(port) for port in program.inputs]
-        samples = random_samples(ports, batched=program.batched, count=SAMPLES)
-    seen = list(traced(program, runs_of(program, samples)))
+        given = Given.of(random_samples(ports, batched=program.batched, count=SAMPLES), batched=program.batched)
+    seen = list(traced(program, given.runs))
     ports = {**mapped.inputs, **mapped.outputs}
     arrays = {value: np.stack([each[value] for each in seen], axis=-1) for value, _ in ports.values()}
     digits = encoded(mapped, arrays)
     digits |= {name: form.encode(arrays[value]) for name, (value, form) in mapped.outputs.items()}
     names = ", ".join(f"{name} {'is read' if name in mapped.inputs else 'is given'}" for name in ports)
-    about = f"all operations on integers, {coding.name}; {names}; vectors: activations of {samples.source}"
+    about = f"all operations on integers, {coding.name}; {names}; vectors: activations of {given.source}"
     return bench_files(mapped.netlist, "whole", digits, about) | {"whole.blif": blif(mapped.netlist, "whole")}

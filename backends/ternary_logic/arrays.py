@@ -91,14 +91,27 @@ def array_costs(program: Program, library: Library, coding: Coding, lanes: int) 
     for op in program.block.ops:
         if isinstance(op, ConvOp | MatMulOp) and not any(is_float(value) for value in op.operands):
             x, w = op.operands[:2]
-            forms = tuple(coding.form(int_type(*bounds)) for bounds in (range_of(element_of(x)), _range(program, w)))
-            found.setdefault(forms, []).append((_steps(op, lanes), range_of(element_of(op.results[0]))))
+            steps = _steps(op, lanes)
+            whole = steps.terms % lanes == 0 and not (isinstance(op, ConvOp) and any(op.get("pads")))
+            forms = _forms(program, coding, x, w, signs=whole)
+            found.setdefault(forms, []).append((steps, range_of(element_of(op.results[0]))))
     made = []
     for (inputs, weights), operations in found.items():
         low, high = min(low for _, (low, _) in operations), max(high for _, (_, high) in operations)
         array = mac_array(library, inputs, weights, positional(coding.digits, low, high), lanes)
         made.append(ArrayCost(array, tuple(steps for steps, _ in operations)))
     return tuple(made)
+
+
+def _forms(program: Program, coding: Coding, x: SSAValue, w: SSAValue, *, signs: bool) -> tuple[Form, Form]:
+    """Of maps and weights. signs: whether no lane ever gets a 0, of padding or as it is idle, so that those which are
+    -1 and 1 alone may be a bit each."""
+    maps, weights = element_of(x), program.array(w)
+    if signs and coding.signs is not None and coding.form(maps) == coding.signs and weights is not None:
+        if np.isin(weights, (-1, 1)).all():
+            return coding.signs, coding.signs
+    low, high = range_of(maps)
+    return coding.form(int_type(low, high)), coding.form(int_type(*_range(program, w)))
 
 
 def _range(program: Program, operand: SSAValue) -> tuple[int, int]:

@@ -139,7 +139,7 @@ class NetworkCost:
     @property
     def area(self) -> float | None:
         areas = [one.area for one in self.operations]
-        return None if any(area is None for area in areas) else sum(area for area in areas if area)
+        return None if not areas or any(area is None for area in areas) else sum(area for area in areas if area)
 
     @property
     def traffic(self) -> int:

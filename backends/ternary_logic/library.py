@@ -69,7 +69,13 @@ def _inherited(top: Mapping[str, object], digits: Digits, where: str) -> Iterato
     """The cells of the library that this one extends, but for those it drops."""
     if "extends" not in top:
         return
-    base, drops = read_library(str(top["extends"])), top.get("drops", [])
+    name = str(top["extends"])
+    if Path(name).resolve() == Path(where).resolve():
+        raise InputError("extends: the library extends itself", where=where)
+    try:
+        base, drops = read_library(name), top.get("drops", [])
+    except RecursionError:
+        raise InputError(f"extends: '{name}' extends this library again", where=where) from None
     assert isinstance(drops, list)
     if base.digits != digits:
         raise InputError(f"extends: '{base.name}' is {base.digits.name}, this library {digits.name}", where=where)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ...ir.errors import InputError
 from .cell import Cell, Library
 from .functions import Function, negation, unary_functions
 from .netlist import Builder, Nets
@@ -77,6 +78,16 @@ def build(builder: Builder, expression: Expression, *inputs: Nets) -> Nets:
     return np.broadcast_to(found, np.broadcast_shapes(found.shape, *(net.shape for net in inputs)))
 
 
+class NoCellsError(InputError):
+    """The cells of a library cannot make a function."""
+
+    def __init__(self, library: str, function: Function) -> None:
+        super().__init__(
+            f"the cells of {library} cannot make {function}, a function of {function.inputs} inputs",
+            hint="add its cell; STI, NTI, PTI, TNAND and TNOR, or INV and NAND2, make all others",
+        )
+
+
 class Synthesis:
     """Expressions for the functions of one library's digits."""
 
@@ -88,7 +99,7 @@ class Synthesis:
         self._known: dict[Function, Expression] = {}
 
     def __call__(self, function: Function) -> Expression:
-        """The cheapest expression that is found. Raises KeyError where the library's cells cannot make the function."""
+        """The cheapest expression that is found. Raises NoCellsError where the cells cannot make the function."""
         if function not in self._known:
             self._known[function] = self._expression(function)
         return self._known[function]
@@ -101,14 +112,14 @@ class Synthesis:
     def _expression(self, function: Function) -> Expression:
         if function.inputs == 1:
             if function not in self._unary:
-                raise KeyError(f"the cells of {self.library.name} cannot make {function}")
+                raise NoCellsError(self.library.name, function)
             return self._unary[function]
         found = [self._cell(function)] if self.library.find(function) else []
         if function.inputs == 2:
             found += [self._pairs[function]] if function in self._pairs else []
         found += [made for axis in range(function.inputs) if (made := self._rows(function, axis)) is not None]
         if not found:
-            raise KeyError(f"the cells of {self.library.name} cannot make {function}")
+            raise NoCellsError(self.library.name, function)
         return min(found, key=transistors)
 
     def _cell(self, function: Function) -> Expression:
@@ -198,7 +209,7 @@ class Synthesis:
             result: Expression = terms[0] if terms else Digit(low)
             for term in terms[1:]:
                 result = self._joined(max, result, term)
-        except KeyError:
+        except NoCellsError:
             return None
         return result
 
@@ -206,14 +217,14 @@ class Synthesis:
         return _moved(self(function), lambda place: places[place])
 
     def _joined(self, choose: Callable[[int, int], int], a: Expression, b: Expression) -> Expression:
-        """The smaller or larger of two. Raises KeyError without a cell for it or for its negation."""
+        """The smaller or larger of two. Raises NoCellsError without a cell for it or for its negation."""
         function = Function.tabulate(self.digits, 2, choose)
         if (cell := self.library.find(function)) is not None:
             return Call(cell, 0, (a, b))
         inverse = negation(self.digits)
         negated = self.library.find(Function.tabulate(self.digits, 2, lambda x, y: inverse(choose(x, y))))
         if negated is None or inverse not in self._unary:
-            raise KeyError(f"{self.library.name} has no cell for {function}")
+            raise NoCellsError(self.library.name, function)
         return _substituted(self._unary[inverse], Call(negated, 0, (a, b)))
 
 
@@ -252,5 +263,5 @@ def synthesis_of(library: Library) -> Synthesis:
 
 
 def gates(builder: Builder, function: Function, *inputs: Nets) -> Nets:
-    """A function of wires, from a cell of its own or from several. Raises KeyError where none make it."""
+    """A function of wires, from a cell of its own or from several. Raises NoCellsError where none make it."""
     return build(builder, synthesis_of(builder.library)(function), *inputs)

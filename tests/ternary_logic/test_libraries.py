@@ -20,7 +20,7 @@ from tercet.backends.ternary_logic.functions import (
     sum_and_carry,
     unary_functions,
 )
-from tercet.backends.ternary_logic.library import read_library, shipped
+from tercet.backends.ternary_logic.library import SHIPPED, read_library, shipped
 from tercet.backends.ternary_logic.netlist import Builder
 from tercet.backends.ternary_logic.simulate import every_vector, simulate
 from tercet.ir.errors import InputError
@@ -195,3 +195,16 @@ def test_libraries_that_are_not_there(tmp_path: Path) -> None:
         read_library("cmos")
     with pytest.raises(InputError, match="cannot read the cell library"):
         read_library(tmp_path / "none.toml")
+
+
+def test_a_library_that_extends_itself(tmp_path: Path) -> None:
+    text = (SHIPPED / "lee2019.toml").read_text()
+    assert 'extends = "cntfet32-static"' in text
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    one.write_text(text.replace('"cntfet32-static"', f'"{one}"', 1))
+    with pytest.raises(InputError, match="extends: the library extends itself"):
+        read_library(one)
+    one.write_text(text.replace('"cntfet32-static"', f'"{other}"', 1))
+    other.write_text(text.replace('"cntfet32-static"', f'"{one}"', 1))
+    with pytest.raises(InputError, match="extends this library again"):
+        read_library(one)

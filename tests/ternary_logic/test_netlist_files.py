@@ -134,3 +134,52 @@ def test_nothing_is_left_of_a_folder_that_fails(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError, match="No space left on device"):
         tercet.cost(tiny(tmp_path / "tiny.onnx"), verilog=tmp_path / "out", libraries=ONE)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+
+
+def padded(path: Path, weights: np.ndarray, size: int = 5) -> Path:
+    """A convolution with borders, of int8 maps and a batch that is fixed at 1, then a quantizer."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], "quantize"),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"], "dequantize"),
+        helper.make_node("Conv", ["d", "w"], ["s"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["s", "scale", "zero"], ["r"], "again"),
+        helper.make_node("DequantizeLinear", ["r", "scale", "zero"], ["y"], "out"),
+    ]
+    stored = {"scale": np.float32(0.5), "zero": np.int8(0), "w": weights.astype(np.float32)}
+    graph = helper.make_graph(
+        nodes, "padded",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, weights.shape[1], size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, len(weights), size, size])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+@icarus
+@pytest.mark.parametrize("zeros", [False, True])
+def test_gates_of_constants_alone(tmp_path: Path, zeros: bool) -> None:
+    """A border, and a filter of zeros, leave gates whose inputs never change: they give a value all the same."""
+    weights = np.random.default_rng(1).choice([-1, 0, 1], (2, 1, 3, 3))
+    weights[0] *= not zeros
+    model = padded(tmp_path / "padded.onnx", weights)
+    tercet.cost(model, verilog=tmp_path / "out")
+    folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    assert len(folders) == 3
+    for folder in folders:
+        names = [bench.name.removesuffix("_bench.v") for bench in sorted(folder.glob("*_bench.v"))]
+        assert "whole" in names
+        for name in names:
+            assert ran(folder, name).startswith("PASS"), (folder.name, name)
+
+
+def test_samples_of_a_model_with_a_batch_of_one(tmp_path: Path) -> None:
+    """Passes find that it takes any batch; its samples are one at a time all the same."""
+    model = padded(tmp_path / "padded.onnx", np.ones((1, 1, 3, 3)))
+    x = np.random.default_rng(0).standard_normal((6, 1, 5, 5)).astype(np.float32)
+    report = tercet.cost(model, inputs={"x": x}, verilog=tmp_path / "out", libraries=ONE)
+    assert report.costs[0].changes
+    assert "6 samples" in (tmp_path / "out" / "README.md").read_text()

@@ -24,7 +24,7 @@ def module(netlist: Netlist, name: str, about: str = "") -> Iterator[str]:
     size = width(digits)
     yield from [f"// {_line(about)}"] if about else []
     yield from [CODE] if size == 2 else []
-    ports = [*netlist.inputs, *netlist.outputs]
+    ports = [port for port, wires in [*netlist.inputs.items(), *netlist.outputs.items()] if wires.size]
     yield f"module {name}({', '.join(ports)});"
     for word, nets in (("input", netlist.inputs), ("output", netlist.outputs)):
         yield from (f"  {word} [{size * wires.size - 1}:0] {port};" for port, wires in nets.items() if wires.size)
@@ -71,7 +71,9 @@ def cells(library: Library) -> Iterator[str]:
         yield f"module {cell.name}({', '.join([*pins, *cell.outputs])});"
         yield f"  input {_range(size)}{', '.join(pins)};"
         yield f"  output reg {_range(size)}{', '.join(cell.outputs)};"
-        yield f"  always @* case ({{{', '.join(pins)}}})"
+        yield from ["`ifdef SYNTHESIS", "  always @*", "`else // a cell whose inputs never change has to be started"]
+        yield "  reg started; initial begin started = 0; #0 started = 1; end"
+        yield from [f"  always @(started, {', '.join(pins)})", "`endif", f"  case ({{{', '.join(pins)}}})"]
         results, bits = f"{{{', '.join(cell.outputs)}}}", size * len(cell.outputs)
         for rows_ in zip(*(rows(cell, output) for output in cell.outputs), strict=True):
             given = rows_[0][0]
@@ -86,19 +88,22 @@ def bench(netlist: Netlist, name: str, vectors: int) -> Iterator[str]:
     size = width(netlist.library.digits)
     yield f"module {name}_bench;"
     yield "  integer i, wrong;"
-    for port, wires in [*netlist.inputs.items(), *netlist.outputs.items()]:
+    inputs, outputs = ([port for port, wires in side.items() if wires.size] for side in
+                       (netlist.inputs, netlist.outputs))  # fmt: skip
+    for port in (*inputs, *outputs):
+        wires = {**netlist.inputs, **netlist.outputs}[port]
         bits = size * wires.size
-        yield f"  {'reg' if port in netlist.inputs else 'wire'} [{bits - 1}:0] {port};"
+        yield f"  {'reg' if port in inputs else 'wire'} [{bits - 1}:0] {port};"
         yield f"  reg [{bits - 1}:0] {port}_lines [0:{vectors - 1}];"
-    ports = [*netlist.inputs, *netlist.outputs]
+    ports = [*inputs, *outputs]
     yield f"  {name} dut({', '.join(f'.{port}({port})' for port in ports)});"
     yield "  initial begin"
     yield from (f'    $readmemb("{name}_{port}.mem", {port}_lines);' for port in ports)
     yield "    wrong = 0;"
     yield f"    for (i = 0; i < {vectors}; i = i + 1) begin"
-    yield from (f"      {port} = {port}_lines[i];" for port in netlist.inputs)
+    yield from (f"      {port} = {port}_lines[i];" for port in inputs)
     yield "      #1;"
-    same = " && ".join(f"{port} === {port}_lines[i]" for port in netlist.outputs)
+    same = " && ".join(f"{port} === {port}_lines[i]" for port in outputs)
     yield f"      if (!({same})) wrong = wrong + 1;"
     yield "    end"
     yield f'    if (wrong == 0) $display("PASS %0d", {vectors}); else $display("FAIL %0d of %0d", wrong, {vectors});'
@@ -126,7 +131,7 @@ def bench_files(
         raise ValueError(f"{name}: expected vectors of {', '.join(ports)}, as many of each")
     (vectors,) = counts
     files = {f"{name}.v": module(netlist, name, about), f"{name}_bench.v": bench(netlist, name, vectors)}
-    for port in ports:
+    for port in (port for port, nets in ports.items() if nets.size):
         lines = lines_of(netlist.library.digits, values[port].reshape(-1, vectors))
         files[f"{name}_{port}.mem"] = iter(lines)
     return files
