@@ -61,9 +61,8 @@ def assert_as_interpreted(program: Program, coding: str, values: Mapping[SSAValu
     return mapped
 
 
-@pytest.mark.parametrize(
-    "coding", [pytest.param(name, marks=[pytest.mark.check] if name != "ternary" else []) for name in CODINGS]
-)
+@pytest.mark.check
+@pytest.mark.parametrize("coding", CODINGS)
 def test_the_demo_network_classifies_as_the_artifact_does(coding: str) -> None:
     program, data = digits(), np.load(DIGITS / "digits_test.npz")
     values = values_of(program, {"image": data["image"]})
@@ -88,6 +87,7 @@ def _tail(sums: SSAValue) -> list[Any]:
     return [dequantize, add]
 
 
+@pytest.mark.check
 @given(st.sampled_from(list(CODINGS)), networks())
 def test_random_networks(coding: str, network: Network) -> None:
     program = network.program.clone()
@@ -103,6 +103,7 @@ def test_random_networks(coding: str, network: Network) -> None:
             assert np.any(program.array(op.operands[1])) or not mapped.gates[op]
 
 
+@pytest.mark.check
 def test_an_inverter_is_shared() -> None:
     for block in map_program(digits(), read_library("cntfet32-static"), TERNARY).netlist.blocks:
         if block.cell.inputs == 1:

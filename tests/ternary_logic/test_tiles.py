@@ -133,6 +133,7 @@ def test_extreme_vectors_reach_the_ends_of_sums() -> None:
             assert sums.min() < 0 < sums.max()
 
 
+@pytest.mark.check
 def test_copies_of_a_pixel_are_the_layer() -> None:
     """In the demo, gates of one layer differ from its pixels' by inverters that pixels share and adders at borders."""
     program, library, code = program_of(DIGITS), read_library("cntfet32-static"), CODINGS["ternary"]
