@@ -94,10 +94,8 @@ class NetworkSynthesis:
             known = [one.whole for one in operations if one.whole is not None]
             forms = {form: sum(whole.form == form for whole in known) for form in sorted({w.form for w in known})}
             ours = ", ".join(f"{form} {count}" for form, count in forms.items())
-            if not known:
-                yield f"{coding}, {recipe}: nothing came to an end"
-                continue
-            yield f"{coding}, {recipe}: {_total([whole.count for whole in known])} (operations by form: {ours})"
+            made = f"{_total([whole.count for whole in known])} (operations by form: {ours})" if known else "nothing"
+            yield f"{coding}, {recipe}: {made}"
             if missing := [" + ".join(one.nodes) or one.name for one in operations if one.whole is None]:
                 yield f"  in no sum, as nothing came to an end: {', '.join(missing)}"
             ways = sorted({whole.how for whole in known if whole.form != MAPPED})
