@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...ir.locations import nodes_text
 from ...ir.repetition import LayerRepetition
 
 HEADER = (
@@ -19,7 +20,7 @@ def repetition_rows(layers: Sequence[LayerRepetition]) -> list[list[str]]:
         adds = [str(one.adds.get(name, "-")) for name in ("binary", "signed-binary", "ternary")]
         rows.append(
             [
-                " + ".join(name.partition(":")[2] or name for name in one.nodes) or one.symbol,
+                nodes_text(one.nodes) or one.symbol,
                 one.kind, f"{one.outputs} x {one.inputs}", f"{one.density:.2f}", f"{one.distinct} of {one.patterns}",
                 str(one.before), *adds, str(one.bound), f"{one.reduction:.2f}", str(one.depth), str(one.table_bytes),
                 f"{one.seconds:.1f}", one.engine, f"{one.cycles:.0f}",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import tercet
 from tercet.driver.netlist_files import MARK, SAMPLES, VECTORS, WHOLE
@@ -29,29 +32,40 @@ def ran(folder: Path, name: str) -> str:
     return subprocess.run(["vvp", str(out)], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def tiny(path: Path, *, ternary: bool = True) -> Path:
-    """A network that is small enough for one netlist: 4 numbers times 4 x 3 weights, then thresholds."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    rng = np.random.default_rng(0)
-    weights = (rng.choice([-1, 0, 1], (4, 3)) if ternary else rng.standard_normal((4, 3))).astype(np.float32)
+def quantized(
+    path: Path, product: onnx.NodeProto, weights: np.ndarray, x: Sequence[int | str], y: Sequence[int | str]
+) -> Path:
+    """Writes a network of a quantizer, a product of `d` and the weights `w`, and a quantizer. x, y: shapes."""
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], "quantize"),
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"], "dequantize"),
-        helper.make_node("MatMul", ["d", "w"], ["s"], "product"),
+        product,
         helper.make_node("QuantizeLinear", ["s", "scale", "zero"], ["r"], "again"),
         helper.make_node("DequantizeLinear", ["r", "scale", "zero"], ["y"], "out"),
     ]
-    stored = {"scale": np.float32(0.5), "zero": np.int8(0), "w": weights}
+    stored = {"scale": np.float32(0.5), "zero": np.int8(0), "w": weights.astype(np.float32)}
     graph = helper.make_graph(
-        nodes, "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])],
+        nodes, path.stem,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, y)],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
     )  # fmt: skip
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
     return path
+
+
+def tiny(path: Path, *, ternary: bool = True) -> Path:
+    """A network that is small enough for one netlist: 4 numbers times 4 x 3 weights, then thresholds."""
+    rng = np.random.default_rng(0)
+    weights = rng.choice([-1, 0, 1], (4, 3)) if ternary else rng.standard_normal((4, 3))
+    return quantized(path, helper.make_node("MatMul", ["d", "w"], ["s"], "product"), weights, ["N", 4], ["N", 3])
+
+
+def padded(path: Path, weights: np.ndarray, size: int = 5) -> Path:
+    """A convolution with borders, of int8 maps and a batch that is fixed at 1, then a quantizer."""
+    conv = helper.make_node("Conv", ["d", "w"], ["s"], "conv", pads=[1, 1, 1, 1])
+    maps = [size, size]
+    return quantized(path, conv, weights, [1, weights.shape[1], *maps], [1, len(weights), *maps])
 
 
 def test_a_tile_of_each_operation(tmp_path: Path) -> None:
@@ -134,29 +148,6 @@ def test_nothing_is_left_of_a_folder_that_fails(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError, match="No space left on device"):
         tercet.cost(tiny(tmp_path / "tiny.onnx"), verilog=tmp_path / "out", libraries=ONE)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
-
-
-def padded(path: Path, weights: np.ndarray, size: int = 5) -> Path:
-    """A convolution with borders, of int8 maps and a batch that is fixed at 1, then a quantizer."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes = [
-        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], "quantize"),
-        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"], "dequantize"),
-        helper.make_node("Conv", ["d", "w"], ["s"], "conv", pads=[1, 1, 1, 1]),
-        helper.make_node("QuantizeLinear", ["s", "scale", "zero"], ["r"], "again"),
-        helper.make_node("DequantizeLinear", ["r", "scale", "zero"], ["y"], "out"),
-    ]
-    stored = {"scale": np.float32(0.5), "zero": np.int8(0), "w": weights.astype(np.float32)}
-    graph = helper.make_graph(
-        nodes, "padded",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, weights.shape[1], size, size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, len(weights), size, size])],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    return path
 
 
 @icarus

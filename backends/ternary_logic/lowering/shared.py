@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,8 +24,9 @@ def shared_sums(builder: Builder, graph: SumGraph, taps: Number) -> list[Terms]:
     reader saves an adder for each digit less. Elsewhere its terms join those of its readers.
     """
     numbers = {value: replace(taps, nets=taps.nets[:, value]) for value in range(graph.inputs)}
-    kept, leaves = _kept(graph, taps.form), dict[int, Leaves]()
-    for node, parts in _nodes(graph):
+    nodes = _nodes(graph)
+    kept, leaves = _kept(graph, nodes, taps.form), dict[int, Leaves]()
+    for node, parts in nodes:
         leaves[node] = _joined(parts, leaves)
         if node in kept:
             numbers[node] = add_up(builder, _terms(builder, leaves[node], numbers, taps))
@@ -54,10 +55,9 @@ def _joined(parts: Leaves, leaves: Mapping[int, Leaves]) -> Leaves:
     return {leaf: factor for leaf, factor in total.items() if factor}
 
 
-def _kept(graph: SumGraph, form: Form) -> set[int]:
+def _kept(graph: SumGraph, nodes: Sequence[tuple[int, Leaves]], form: Form) -> set[int]:
     """The nodes that become numbers."""
     forms, smaller, leaves = dict.fromkeys(range(graph.inputs), form), set[int](), dict[int, Leaves]()
-    nodes = _nodes(graph)
     for node, parts in nodes:
         leaves[node] = _joined(parts, leaves)
         bounds = [sorted((f * forms[v].low, f * forms[v].high)) for v, f in leaves[node].items()]

