@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +55,20 @@ def processes(device: str | None = None) -> Iterator[Process]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Process(rank, count, chosen)
-        distributed.barrier()  # none ends while another one still talks to it
+        _meet(chosen)
     finally:
         distributed.destroy_process_group()
+
+
+def _meet(device: torch.device) -> None:
+    """Waits until all processes are here, and until gloo's thread has let go of what they met with.
+
+    Not `distributed.barrier`: gloo's keeps the tensors of the operations before it, and its thread lets go of them some
+    time after all have met. A process whose interpreter ends before that is aborted.
+    """
+    tensor = torch.zeros(1, device=device)
+    distributed.all_reduce(tensor)  # none ends while another one still talks to it
+    alive = weakref.ref(tensor)
+    del tensor
+    while device.type == "cpu" and alive() is not None:
+        time.sleep(0.001)
