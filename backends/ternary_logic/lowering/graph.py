@@ -16,7 +16,7 @@ from ....ir.types import element_of, is_float, shape_of
 from ..cell import Library
 from ..mapping.numbers import Form, Number
 from ..netlist import Builder, Netlist, gates_of
-from . import linear, movement, pool, quant, relu  # noqa: F401  (they fill RULES)
+from . import bounds, linear, movement, pool, quant  # noqa: F401  (they fill RULES)
 from .coding import Coding
 from .rules import RULES, Context, NotMappedError, Operand
 

@@ -15,6 +15,8 @@ from ....ir.tn.elementwise import AddOp, SubOp
 from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.types import shape_of
 from ..mapping.numbers import Number, Terms, weighted
+from ..mapping.products import SIGN
+from ..mapping.products import products as of_maps
 from .rules import Context, NotMappedError, Operand, constant, gates_of, on_wires
 from .shared import shared_sums
 
@@ -77,13 +79,35 @@ def totals(context: Context, op: TensorOperation, sums: Iterable[Terms], offsets
 
 @gates_of(MatMulOp)
 def matmul(context: Context, op: MatMulOp, a: Operand, b: Operand) -> Number:
-    maps, weights = on_wires(a, "a left operand"), constant(b, "a right operand")
-    if weights.ndim != 2 or len(shape_of(op.y)) < 2:
-        raise NotMappedError(f"a product with weights of shape {list(weights.shape)}")
-    nets = np.moveaxis(maps.nets.reshape(maps.form.wires, -1, len(weights)), 1, 2)
-    rows = [Number(nets, maps.form)] * weights.shape[1]
-    sums = products(context, op, rows, weights.T, np.zeros(weights.shape[1], np.int64))
+    maps = on_wires(a, "a left operand")
+    if isinstance(b, Number):
+        return _products_of_maps(context, op, maps, b)
+    if b.ndim != 2 or len(shape_of(op.y)) < 2:
+        raise NotMappedError(f"a product with weights of shape {list(b.shape)}")
+    terms, outputs = b.shape
+    seen = Number(np.moveaxis(maps.nets.reshape(maps.form.wires, -1, terms), 1, 2), maps.form)
+    offsets = np.zeros(outputs, np.int64)
+    if (graph := context.graph_of(op)) is not None:
+        sums = totals(context, op, shared_sums(context.builder, graph, seen), offsets)
+    else:
+        sums = products(context, op, [seen] * outputs, b.T, offsets)
     return replace(sums, nets=np.moveaxis(sums.nets, 1, 2).reshape(sums.form.wires, *shape_of(op.y)))
+
+
+def _products_of_maps(context: Context, op: MatMulOp, a: Number, b: Number) -> Number:
+    """Neither operand is fixed: [.., M, K] by [.., K, N], each product with gates of its own."""
+    if a.nets.ndim < 3 or b.nets.ndim < 3:
+        raise NotMappedError("a product of maps of which one is a vector")
+    if (a.form.weights == SIGN) != (b.form.weights == SIGN):  # a bit for -1 and 1 meets nothing but its like
+        a, b = (context.in_places(maps) if maps.form.weights == SIGN else maps for maps in (a, b))
+    left = np.moveaxis(a.nets, -1, 1)[..., None]  # [wires, K, .., M, 1]
+    right = np.moveaxis(b.nets, -2, 1)[..., None, :]  # [wires, K, .., 1, N]
+    rank = max(left.ndim, right.ndim)
+    left, right = (n.reshape(*n.shape[:2], *[1] * (rank - n.ndim), *n.shape[2:]) for n in (left, right))
+    shape = np.broadcast_shapes(left.shape[1:], right.shape[1:])
+    terms = [Number(np.broadcast_to(n, (len(n), *shape)), x.form) for n, x in ((left, a), (right, b))]
+    total = context.number(of_maps(context.builder, *terms), context.form_of(op))
+    return replace(total, nets=total.nets.reshape(total.form.wires, *shape_of(op.y)))
 
 
 @gates_of(AddOp, SubOp)

@@ -10,12 +10,12 @@ from xdsl.ir import Operation
 
 from ....ir.operation import TensorOperation
 from ....ir.sum_graph import SumGraph
-from ....ir.tn.linear import ConvOp
+from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.types import element_of
 from ....ir.weights import WeightStore
 from ..mapping.adders import add_up
 from ..mapping.choices import levels
-from ..mapping.numbers import Form, Number, Terms, weighted
+from ..mapping.numbers import Form, Number, Terms, positional, weighted
 from ..mapping.thresholds import at_least
 from ..netlist import Builder, Nets
 from .coding import Coding
@@ -35,8 +35,8 @@ class Context:
     def __init__(self, builder: Builder, coding: Coding, weights: WeightStore | None = None) -> None:
         self.builder, self.coding, self.weights = builder, coding, weights
 
-    def graph_of(self, op: ConvOp) -> SumGraph | None:
-        """The additions that the pass sum-merge found for a convolution, where sums are shared."""
+    def graph_of(self, op: ConvOp | MatMulOp) -> SumGraph | None:
+        """The additions that the pass sum-merge found for an operation with weights, where sums are shared."""
         name = op.get("sums")
         return None if self.weights is None or name is None else SumGraph.from_array(self.weights[name])
 
@@ -82,6 +82,11 @@ class Context:
             return self.builder.constant(form.encode(numbers))
         except ValueError as error:
             raise NotMappedError(what) from error
+
+    def in_places(self, number: Number) -> Number:
+        """A number as digits of places."""
+        form = number.form
+        return self._in_form(number, positional(form.digits, form.low, form.high))
 
     def _in_form(self, number: Number, form: Form) -> Number:
         if number.form == form:

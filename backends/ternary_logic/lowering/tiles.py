@@ -71,7 +71,7 @@ def tiles(program: Program, library: Library, coding: Coding) -> Iterator[Tile |
 
 def _smallest(program: Program, op: TensorOperation, library: Library, coding: Coding) -> Tile:
     tile = _tile(program, op, library, coding)
-    if not isinstance(op, ConvOp) or op.get("sums") is None:
+    if not isinstance(op, ConvOp | MatMulOp) or op.get("sums") is None:
         return tile
     shared = _tile(program, op, library, coding, shared=True)
     saved = tile.netlist.transistors - shared.netlist.transistors
@@ -107,22 +107,33 @@ def smaller(program: Program, op: TensorOperation) -> tuple[TensorOperation, int
         attributes |= {"pads": [0] * 2 * rank, "strides": [1] * rank}
         shapes = [(1, shape_of(first)[1], *reach), *map(shape_of, op.operands[1:])]
         return _remade(op, shapes, (1, out[1], *[1] * rank), attributes), out[0] * prod(out[2:])
+    if isinstance(op, MatMulOp) and _maps_alone(op):
+        ranks = [len(shape_of(value)) for value in op.operands]
+        shapes = [(*[1] * (ranks[0] - 1), shape_of(first)[-1]), (*[1] * (ranks[1] - 2), shape_of(op.b)[-2], 1)]
+        return _remade(op, shapes, (1,) * len(out), attributes), prod(out)
     if isinstance(op, MatMulOp) and len(shape_of(op.b)) == 2 and len(out) > 1:
         shapes = [(*[1] * (len(out) - 1), shape_of(first)[-1]), shape_of(op.b)]
         return _remade(op, shapes, (*[1] * (len(out) - 1), out[-1]), attributes), prod(out[:-1])
     if isinstance(op, ElementwiseOp) and len(out) > 2 and op.parameter_axis() in (None, 1):
-        shapes = [_pixel(program, value, out) for value in op.operands]
+        by_channel = op.parameter_axis() is not None
+        shapes = [_pixel(value, out, by_channel=by_channel) for value in op.operands]
         if all(shape is not None for shape in shapes):
             chosen = [shape for shape in shapes if shape is not None]
             return _remade(op, chosen, (1, out[1], *[1] * (len(out) - 2)), attributes), out[0] * prod(out[2:])
     return op, 1
 
 
-def _pixel(program: Program, value: SSAValue, out: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape of an operand for one pixel; None for a constant that is not the same for all."""
+def _maps_alone(op: MatMulOp) -> bool:
+    """Whether it multiplies matrices of which none is constant."""
+    return all(len(shape_of(value)) > 1 and not isinstance(value.owner, ConstantOp) for value in op.operands)
+
+
+def _pixel(value: SSAValue, out: tuple[int, ...], *, by_channel: bool) -> tuple[int, ...] | None:
+    """The shape of an operand for one pixel; None for a constant that is not the same for all. by_channel: whether
+    constants have a row for each channel."""
     shape = shape_of(value)
     if isinstance(value.owner, ConstantOp):
-        varies = len(shape) >= len(out) - 1 and any(d > 1 for d in shape[-(len(out) - 2) :])
+        varies = not by_channel and any(d > 1 for d in shape[-(len(out) - 2) :])
         return None if varies else shape
     return (1, shape[1], *[1] * (len(out) - 2)) if len(shape) == len(out) else None
 

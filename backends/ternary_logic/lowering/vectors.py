@@ -42,7 +42,8 @@ def random_maps(tile: Tile, program: Program, count: int, rng: np.random.Generat
     with weights what makes its first output as large as can be; the rest random. count: 8 or more."""
     found = [_random(value, count, rng) for value in _maps_of_part(tile)]
     if isinstance(tile.operation, ConvOp | MatMulOp):
-        found[0][-1] = _strongest(tile, program)
+        weights = program.array(tile.operation.operands[1])
+        found[0][-1] = found[0][-1] if weights is None else _strongest(tile, weights)
     return found
 
 
@@ -59,11 +60,9 @@ def _random(value: SSAValue, count: int, rng: np.random.Generator) -> NDArray[np
     return found
 
 
-def _strongest(tile: Tile, program: Program) -> NDArray[np.int64]:
+def _strongest(tile: Tile, weights: np.ndarray) -> NDArray[np.int64]:
     value = _maps_of_part(tile)[0]
     low, high = range_of(element_of(value))
-    weights = program.array(tile.operation.operands[1])
-    assert weights is not None
     row = weights[0] if isinstance(tile.operation, ConvOp) else weights[:, 0]
     shape = shape_of(value)
     if row.size != prod(shape):  # groups: the first output reads some channels only
@@ -86,6 +85,10 @@ def maps_in(tile: Part, arrays: Maps, most: int) -> Maps:
         windows = sliding_window_view(array, shape[2:], axis=tuple(range(2, 2 + rank)))
         steps = [slice(None)] * 2 + [slice(None, None, step) for step in op.get("strides")]
         found = [np.moveaxis(windows[tuple(steps)], 1, 1 + rank).reshape(-1, *shape)]
+    elif isinstance(op, MatMulOp) and len(arrays) == 2:
+        rows, columns = arrays[0][..., None, :], np.swapaxes(arrays[1], -1, -2)[..., None, :, :]
+        pairs = np.broadcast_arrays(rows, columns)
+        found = [array.reshape(-1, *part) for array, part in zip(pairs, parts, strict=True)]
     elif isinstance(op, MatMulOp):
         found = [arrays[0].reshape(-1, *parts[0])]
     else:
@@ -160,7 +163,8 @@ def digits_for(tile: Tile, program: Program, maps: Maps) -> dict[str, NDArray[np
 def _results(tile: Tile, program: Program, maps: Maps) -> NDArray[np.int64]:
     """[vectors, *shape], by the interpreter: many vectors at once where the first axis is one of samples."""
     values = [*_maps_of_part(tile), tile.part.results[0]]
-    if all(shape_of(value)[0] == 1 for value in values):
+    pairs = isinstance(tile.operation, MatMulOp) and len(maps) == 2  # whose axes are those of matrices
+    if not pairs and all(shape_of(value)[0] == 1 for value in values):
         parts = [[array[i : i + CHUNK, 0] for array in maps] for i in range(0, len(maps[0]), CHUNK)]
         return np.concatenate([evaluate(tile.part, operands_of(tile, program, part))[0] for part in parts])[:, None]
     each = zip(*maps, strict=True)
