@@ -177,7 +177,7 @@ def cost_verb(options: argparse.Namespace) -> int:
     from ..runtime.report.outputs import check_outputs, write_bytes
     from ..runtime.report.tables import csv_text, table
 
-    check_outputs(options.csv)
+    check_outputs(options.csv, options.html)
     if options.liberty and not options.yosys:
         raise InputError("--liberty is for Yosys", hint="add --yosys")
     wanted = Synthesis(options.liberty, options.fpga, options.time_limit) if options.yosys else None

@@ -59,20 +59,11 @@ def network_cost(
     check_outputs(html)
     if verilog is not None:
         check_folder(Path(verilog))
-    libraries = (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries
-    codings = tuple(CODINGS) if codings is None else codings
-    if lanes < 0:
-        raise InputError(f"lanes: expected a number from 1, or 0 for no array, got {lanes}")
-    if unknown := [name for name in codings if name not in CODINGS]:
-        raise InputError(f"no coding '{unknown[0]}'", hint=f"have: {', '.join(CODINGS)}")
-    found = [read_library(name) for name in libraries]
-    pairs = [(library, CODINGS[name]) for library in found for name in codings
-             if CODINGS[name].digits == library.digits]  # fmt: skip
-    if not pairs:
-        raise InputError(
-            f"no coding of {', '.join(codings)} goes with the digits of {', '.join(library.name for library in found)}",
-            hint="name a library or a coding of the same digits",
-        )
+    if type(lanes) is not int or lanes < 0:
+        raise InputError(f"lanes: expected a whole number from 1, or 0 for no array, got {lanes!r}")
+    pairs = _circuits(
+        (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries, tuple(CODINGS) if codings is None else codings
+    )
     synthesise = None if synthesis is None else _synthesis(synthesis, pairs, on_operation)  # its errors come first
     program = program_of(model, options).clone()
     given = calibrate if inputs is None else inputs
@@ -96,6 +87,27 @@ def network_cost(
     if verilog is not None:
         write_folder(Path(verilog), netlist_texts(program, pairs, samples, on_operation))
     return report
+
+
+def _circuits(libraries: Sequence[str | Path], codings: Sequence[str]) -> list[tuple[Library, Coding]]:
+    """Each library with each coding of its digits, once."""
+    for name, names in (("libraries", libraries), ("codings", codings)):
+        if isinstance(names, str | Path):
+            raise InputError(f"{name}: expected a list of names, got {str(names)!r}")
+    if unknown := [name for name in codings if name not in CODINGS]:
+        raise InputError(f"no coding '{unknown[0]}'", hint=f"have: {', '.join(CODINGS)}")
+    found = list(dict.fromkeys(map(read_library, libraries)))
+    names = [library.name for library in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two cell libraries are called '{twice[0]}'", hint="change the name in one of the files")
+    pairs = [(library, CODINGS[name]) for library in found for name in dict.fromkeys(codings)
+             if CODINGS[name].digits == library.digits]  # fmt: skip
+    if not pairs:
+        raise InputError(
+            f"no coding of {', '.join(codings)} goes with the digits of {', '.join(names)}",
+            hint="name a library or a coding of the same digits",
+        )
+    return pairs
 
 
 def _synthesis(

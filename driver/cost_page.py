@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import log10
 
 from ..backends.ternary_logic.cost import NetworkCost, OperationCost
-from ..backends.ternary_logic.report import NOT_MODELLED, CostReport, break_even, circuit_name
+from ..backends.ternary_logic.report import HINT, NOT_MODELLED, CostReport, break_even, circuit_name
 from ..ir.locations import nodes_text
 from ..runtime.report.charts import Line, line_chart, percent
 from ..runtime.report.page import Markup, bar, html, page, table
@@ -28,7 +28,7 @@ def cost_html(found: CostReport) -> str:
         ("At which full adder it turns", _turning(found, binary)),
         ("Where the transistors are", Markup("".join(map(_cells, found.costs)))),
         ("Memory traffic of an inference", _traffic(ternary, binary)),
-        ("What zeros save", _zeros(found)),
+        ("What zeros save in circuits that share no sums", _zeros(found)),
         ("In no sum", _outside(found)),
         ("Sources of the cells", Markup("".join(map(_sources, _by_library(found))))),
         ("What is not modelled", _list(NOT_MODELLED)),
@@ -79,7 +79,7 @@ def _circuits(found: CostReport) -> Markup:
 
 
 def _full_adder(cost: NetworkCost) -> str:
-    cell = cost.library.cells.get("FA")
+    cell = cost.library.full_adder
     return "" if cell is None else str(cell.all_transistors)
 
 
@@ -136,7 +136,7 @@ def _turning(found: CostReport, binary: NetworkCost | None) -> Markup:
     edge = break_even(ternary, binary.transistors) if ternary and binary else None
     if ternary is None or binary is None or edge is None:
         return _note("Not shown: it needs a ternary circuit with full adders, and a binary circuit.")
-    curves = [cost for cost in found.costs if not cost.binary and cost.cells.get("FA")]
+    curves = [cost for cost in found.costs if not cost.binary and cost.full_adders]
     widest = max(edge, *map(_size, curves)) * 1.1
     step = _nice(widest / 10)
     xs = [step * i for i in range(int(widest / step) + 2)]
@@ -152,7 +152,7 @@ def _turning(found: CostReport, binary: NetworkCost | None) -> Markup:
     )
     rows = [
         [
-            circuit_name(cost), f"{cost.cells['FA']:,}", _full_adder(cost), _number(cost.transistors),
+            circuit_name(cost), f"{cost.full_adders:,}", _full_adder(cost), _number(cost.transistors),
             _number(_with_adder(cost, 0)), _number(break_even(cost, binary.transistors), ".1f"),
         ]
         for cost in curves
@@ -168,13 +168,14 @@ def _turning(found: CostReport, binary: NetworkCost | None) -> Markup:
 
 
 def _size(cost: NetworkCost) -> int:
-    """Transistors of a full adder."""
-    return cost.library.cells["FA"].all_transistors
+    """Transistors of a full adder; 0 without one."""
+    cell = cost.library.full_adder
+    return 0 if cell is None else cell.all_transistors
 
 
 def _with_adder(cost: NetworkCost, size: float) -> float:
     """Transistors of the whole, were a full adder of that size."""
-    return cost.transistors + cost.cells["FA"] * (size - _size(cost))
+    return cost.transistors + cost.full_adders * (size - _size(cost))
 
 
 def _nice(value: float) -> float:
@@ -271,9 +272,9 @@ def _outside(found: CostReport) -> Markup:
     if not outside:
         return _note("Every operation of the network has gates.")
     rows = [[nodes_text(one.nodes) or one.name, one.name, one.reason] for one in outside.values()]
-    return Markup(table(("operation", "kind", "why it has no gates"), rows) + _note(
-        "They are in no number above. --activations makes integers of what layers read."
-    ))  # fmt: skip
+    hint = f" {HINT[0].upper()}{HINT[1:]}." if found.has_float_layers else ""
+    note = _note(f"They are in no number above.{hint}")
+    return Markup(table(("operation", "kind", "why it has no gates"), rows) + note)
 
 
 def _by_library(found: CostReport) -> Sequence[NetworkCost]:

@@ -166,15 +166,19 @@ def netlist_texts(
         found = [tile for tile in tiles(program, library, coding) if isinstance(tile, Tile) and tile.netlist.gates]
         if given is not None:  # what is read is the same in every coding
             new = [tile for tile in found if tile.operation not in read]
-            read |= recorded(program, new, given.runs, VECTORS) if new else {}
+            read |= recorded(program, new, given.runs, VECTORS // 2) if new else {}
         for i, tile in enumerate(found):
             about = nodes_text(source_names(tile.operation.location)) or tile.operation.name
             on_operation(f"{about} as Verilog")
-            maps, origin = read.get(tile.operation, ()), f"activations of {given.source}" if given else ""
-            if not maps or not len(maps[0]):
-                maps, origin = random_maps(tile, program, VECTORS, np.random.default_rng(i)), "random and extreme"
+            seen = read.get(tile.operation, ())
+            count = len(seen[0]) if seen else 0
+            maps = random_maps(tile, program, VECTORS - count, np.random.default_rng(i))
+            origin = f"{VECTORS - count} random and extreme"
+            if given is not None and count:  # trained layers see few of the numbers that they could see
+                maps = [np.concatenate(pair) for pair in zip(seen, maps, strict=True)]
+                origin = f"{count} activations of {given.source}, {origin}"
             name = _file_name(f"op{i:02d}_{about.partition(' + ')[0][:40]}_{tile.operation.name.removeprefix('tn.')}")
-            rows.append(Row(name, about, tile.netlist.gates, tile.copies, f"{len(maps[0])} {origin}"))
+            rows.append(Row(name, about, tile.netlist.gates, tile.copies, origin))
             said = f"{about}: {tile.operation.name}, {coding.name}, one of {tile.copies} pixels; vectors: {origin}"
             yield from _in(folder, bench_files(tile.netlist, name, digits_for(tile, program, maps), said))
             yield f"{folder}/{name}.blif", blif(tile.netlist, name)

@@ -65,8 +65,10 @@ class ArrayCost:
 
     @property
     def reads(self) -> int:
-        """Digits from a memory, in which maps and weights lie: nothing but the sum is kept for the next step."""
-        return self.steps * self.array.lanes * (self.array.inputs.wires + self.array.weights.wires)
+        """Digits from a memory, in which maps and weights lie: nothing but the sum is kept for the next step. Lanes
+        that are idle in the last step of a sum read nothing."""
+        products = sum(one.outputs * one.terms for one in self.operations)
+        return products * (self.array.inputs.wires + self.array.weights.wires)
 
 
 def mac_array(library: Library, inputs: Form, weights: Form, sums: Form, lanes: int) -> Array:

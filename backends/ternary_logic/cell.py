@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .functions import Digits, Function
+from .functions import Digits, Function, adder
 
 PINS = "abcdef"
 
@@ -84,8 +84,14 @@ class Library:
             raise ValueError(f"{name} needs {digits.name} cells, {self.name} has {self.digits.name}")
 
     @property
+    def full_adder(self) -> Cell | None:
+        """The smallest cell that is one, whatever its name."""
+        return self.find(*adder(self.digits, 3))
+
+    @property
     def carry(self) -> range | None:
-        """The carries of the full adder: -1 to 1 for balanced digits, 0 to 1 or 0 to 2 for others."""
+        """The carries of cells with three inputs and an output `carry`: -1 to 1 of balanced digits, 0 to 1 or 0 to 2 of
+        others."""
         adders = [cell.outputs["carry"] for cell in self.cells.values() if "carry" in cell.outputs and cell.inputs == 3]
         return range(min(adders[0].table), max(adders[0].table) + 1) if adders else None
 

@@ -18,7 +18,7 @@ from ...ir.types import element_of, is_float, shape_of
 from .activity import activity
 from .arrays import ArrayCost, array_costs
 from .cell import Library
-from .functions import BINARY, adder
+from .functions import BINARY
 from .lowering.coding import Coding
 from .lowering.graph import Unmapped
 from .lowering.tiles import Tile, tiles
@@ -90,6 +90,11 @@ class NetworkCost:
         for one in self.operations:
             total.update(one.cells)
         return dict(sorted(total.items()))
+
+    @property
+    def full_adders(self) -> int:
+        cell = self.library.full_adder
+        return 0 if cell is None else self.cells.get(cell.name, 0)
 
     @property
     def gates(self) -> int:
@@ -174,8 +179,7 @@ def _saved(tile: Tile, zeros: int) -> int | None:
     """Transistors of all pixels that zero weights save. With another weight each would give the sum at least one digit
     more for every wire of its input; a full adder takes three digits and leaves two, so as many more of them would be
     needed. An estimate, where no sums are shared: longer sums, and inverters of negative weights, are not counted."""
-    library = tile.netlist.library
-    cell = library.find(*adder(library.digits, 3))
+    cell = tile.netlist.library.full_adder
     wires = tile.inputs[0].wires if zeros else 0
     return None if cell is None else tile.copies * zeros * wires * cell.all_transistors
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...ir.errors import InputError
-from .cell import Cell, Library, Source
-from .functions import DIGITS, Digits, Function
+from .cell import PINS, Cell, Library, Source
+from .functions import DIGITS, Digits, Function, adder
 from .netlist import Builder
-from .schema import CELL, LIBRARY, SOURCE, checked
+from .schema import CELL, LIBRARY, SOURCE, check_names, checked
 from .simulate import check_cells
 
 SHIPPED = Path(__file__).with_name("cells")
@@ -54,6 +54,7 @@ def _library(data: object, where: str) -> Library:
     if top["digits"] not in DIGITS:
         raise InputError(f"digits: expected one of {', '.join(DIGITS)}, got '{top['digits']}'", where=where)
     digits = DIGITS[top["digits"]]
+    check_names(top["cells"], f"{where}: cells")
     cells = dict(_inherited(top, digits, where))
     for name, each in top["cells"].items():
         cells[name] = _cell(name, each, digits, sources, f"{where}: cells.{name}")
@@ -86,6 +87,7 @@ def _inherited(top: Mapping[str, object], digits: Digits, where: str) -> Iterato
 
 def _cell(name: str, data: object, digits: Digits, sources: Mapping[str, Source], where: str) -> Cell:
     fields = checked(data, CELL, where)
+    check_names(fields["outputs"], f"{where}: outputs", PINS)
     outputs = {}
     for output, text in fields.pop("outputs").items():
         try:
@@ -97,6 +99,9 @@ def _cell(name: str, data: object, digits: Digits, sources: Mapping[str, Source]
     source = fields.pop("source")
     if source not in sources:
         raise InputError(f"source: expected one of {', '.join(sources)}, got '{source}'", where=where)
+    for adds in (adder(digits, 2), adder(digits, 3)):
+        if tuple(outputs.values()) == adds[::-1]:  # adders are looked for with the sum first
+            outputs = dict(reversed(outputs.items()))
     fields["built"] = tuple(fields.get("built", ()))
     return Cell(name=name, outputs=outputs, source=sources[source], **fields)
 

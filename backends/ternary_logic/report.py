@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from ...ir.locations import nodes_text
 from .arrays import ArrayCost
 from .cost import NetworkCost
+from .lowering.graph import ON_FLOATS
 from .yosys.network import NetworkSynthesis
 
 NOT_MODELLED = (
@@ -17,7 +18,8 @@ NOT_MODELLED = (
     "Registers, clocks, control and memories: of arrays, digits of registers are counted, not their gates.",
     "Shared sums of layers of more than 150,000 weights: their channels have trees of adders of their own.",
     "Inverters that cells share: where a library counts those of a cell's inputs apart, every cell has its own.",
-    "Simplification across cells: a netlist stays as it is mapped.",
+    "Simplification across cells: a netlist stays as it is mapped, adders whose carry nobody reads and constant inputs "
+    "among them.",
     "Borders: a pixel at the border of a map is counted as one inside, though its constant inputs would cost less.",
     "Operations on floats, and conversions between ternary and binary signals at the circuit's ends.",
     "The middle supply level, noise margins, variation and yield of circuits with three levels.",
@@ -26,7 +28,9 @@ NOT_MODELLED = (
 )
 """What no number of a report holds. docs/ternary-logic.md has the same sentences."""
 
-HINT = "operations on floats have no gates: --activations makes integers of what they read"
+HINT = "layers on floats have no gates: --activations makes integers of what they read"
+WITH_WEIGHTS = ("conv", "matmul")
+"""Kinds of operations that --weights and --activations change."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class CostReport:
         """The ternary or binary circuit with the fewest transistors."""
         found = [cost for cost in self.costs if cost.binary == binary]
         return min(found, key=lambda cost: cost.transistors, default=None)
+
+    @property
+    def has_float_layers(self) -> bool:
+        """Whether layers with weights have no gates for the time being."""
+        outside = (one for cost in self.costs for one in cost.outside)
+        return any(one.reason == ON_FLOATS and one.name in WITH_WEIGHTS for one in outside)
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row under HEADER for each operation and coding, and for the whole of each."""
@@ -69,6 +79,10 @@ class CostReport:
             for coding, transistors in self.synthesis.transistors().items():
                 if transistors < binary.transistors:
                     found += _comparison(ternary, f"{coding}, the smallest circuits of Yosys and tercet", transistors)
+        missing = dict.fromkeys(one for cost in self.costs for one in cost.outside if one.reason != ON_FLOATS)
+        if missing:
+            names = ", ".join(nodes_text(one.nodes) or one.name for one in missing)
+            found.append(f"In neither are operations on integers without gates: {names}.")
         return found
 
     def summary(self) -> Iterator[str]:
@@ -91,7 +105,7 @@ class CostReport:
         outside = self.costs[0].outside if self.costs else ()
         for one in outside:
             yield f"in no sum: {' + '.join(one.nodes) or one.name}: {one.reason}"
-        if any("floats" in one.reason for one in outside):
+        if self.has_float_layers:
             yield f"hint: {HINT}"
         if self.synthesis is not None:
             yield from self.synthesis.summary()
@@ -108,7 +122,7 @@ class CostReport:
 def break_even(ternary: NetworkCost, binary: int) -> float | None:
     """The transistors of a ternary full adder at which a circuit is as large as a binary one of so many, all other
     cells as they are; None without a full adder. It may be negative: then the other cells alone are larger."""
-    adders, cell = ternary.cells.get("FA", 0), ternary.library.cells.get("FA")
+    adders, cell = ternary.full_adders, ternary.library.full_adder
     if not adders or cell is None:
         return None
     others = ternary.transistors - adders * cell.all_transistors
@@ -124,11 +138,13 @@ def _comparison(ternary: NetworkCost, name: str, binary: int) -> Iterator[str]:
         f"{wins} wins: the {other} circuit has {size:.2f} times as many transistors "
         f"({circuit_name(ternary)} {ternary.transistors:,}, {name} {binary:,})."
     )
-    if (edge := break_even(ternary, binary)) is not None:
-        have = ternary.library.cells["FA"].all_transistors
+    cell = ternary.library.full_adder
+    if cell is None or (edge := break_even(ternary, binary)) is None:
+        yield "At which full adder it turns is not known: the ternary circuit has none."
+    else:
         yield (
             f"It turns at a ternary full adder of {edge:.0f} transistors, all other cells as they are; "
-            f"{ternary.library.name} has {have}."
+            f"{ternary.library.name} has {cell.all_transistors}."
             if edge > 0
             else "No full adder is small enough to turn it: the other ternary cells alone are larger."
         )

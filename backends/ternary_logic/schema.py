@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...ir.errors import InputError
+from .formats.keywords import VERILOG
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def _names(value: Any) -> bool:
 
 
 def _table(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(name.isidentifier() for name in value)
+    return isinstance(value, dict) and bool(value) and all(map(str.isidentifier, value))
 
 
 def _count(value: Any) -> bool:
@@ -85,3 +86,14 @@ def checked(data: object, fields: Mapping[str, Field], where: str) -> dict[str, 
         elif not each.fits(data[name]):
             raise InputError(f"{name}: expected {each.expected}, got {data[name]!r}", where=where)
     return dict(data)
+
+
+def check_names(names: Iterable[str], where: str, taken: Collection[str] = ()) -> None:
+    """Raises InputError for a cell or an output that Verilog, or a reader of it, could not tell apart.
+
+    taken: by its inputs.
+    """
+    for name in names:
+        if not name.isascii() or name in VERILOG or name in taken:
+            reason = "is an input" if name in taken else "is a word of Verilog" if name in VERILOG else "is not ASCII"
+            raise InputError(f"name '{name}': {reason}", where=where, hint="choose another name")

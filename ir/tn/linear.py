@@ -80,11 +80,15 @@ class ConvOp(TensorOperation):
 
 @irdl_op_definition
 class MatMulOp(TensorOperation):
-    """The matrix product as in numpy: a [.., M, K], b [.., K, N], leading axes broadcast; operands may be 1-D."""
+    """The matrix product as in numpy: a [.., M, K], b [.., K, N], leading axes broadcast; operands may be 1-D.
+
+    sums: as of a convolution, from the K numbers of a row to the N sums of constant b [K, N].
+    """
 
     name = "tn.matmul"
     a = operand_def()
     b = operand_def()
+    sums = opt_prop_def(SymbolRefAttr)
     y = result_def()
 
     def infer(self) -> Sequence[Tensor]:

@@ -1,4 +1,4 @@
-"""Gives small convolutions with weights of {-1, 0, 1} the graph of shared sums that engines may compute them by."""
+"""Gives small layers with weights of {-1, 0, 1} the graph of shared sums that they may be computed by."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ...ir.program import Program
 from ...ir.progress import counted
 from ...ir.rewrite import name_of
 from ...ir.sum_graph import SumGraph, filter_matrix
-from ...ir.tn.linear import ConvOp
-from ...ir.types import is_float
+from ...ir.tn.linear import ConvOp, MatMulOp
+from ...ir.types import is_float, shape_of
 from ..base import GIVEN, Pass
 from ..properties import NO_KERNELS
 from .search import NewSearch, merge_sums
@@ -25,6 +25,8 @@ from .search import NewSearch, merge_sums
 @dataclass(frozen=True)
 class SumMerge(Pass):
     """Factors the weights of convolutions; the graph goes to the weight store, its name to the operation (`sums`).
+
+    matrix_products: those with constant matrices as well, which no engine computes by such graphs.
 
     search: what finds the graphs; None where no engine computes by them or nothing can search: the pass does nothing
     then. most_weights: nonzero weights of a layer that is factored. block_rows: rows that share sums, or more where
@@ -40,6 +42,7 @@ class SumMerge(Pass):
     block_weights: int = 2048
     block_rows: int = 8
     trials: int = 1000
+    matrix_products: bool = False
 
     def __post_init__(self) -> None:
         if self.block_weights < 1 or self.block_rows < 1:
@@ -50,17 +53,19 @@ class SumMerge(Pass):
         if self.search is None:
             return False
         changed = False
-        convolutions = [op for op in program.ops if isinstance(op, ConvOp) and not is_float(op.x)]
-        for op in counted("merging sums: convolution", convolutions):
-            if (weights := program.array(op.w)) is None:
+        kinds = (ConvOp, MatMulOp) if self.matrix_products else (ConvOp,)
+        layers = [op for op in program.ops if isinstance(op, kinds) and not is_float(op.operands[0])]
+        for op in counted("merging sums: layer", layers):
+            weights = op.operands[1]
+            matrix = _matrix(op, program.array(weights))
+            if matrix is None or not np.isin(matrix, (-1, 0, 1)).all():
                 continue
-            if not np.isin(weights, (-1, 0, 1)).all() or np.count_nonzero(weights) > self.most_weights:
+            if np.count_nonzero(matrix) > self.most_weights:
                 continue
-            matrix = filter_matrix(weights, op.get("group"))
             graph = self.merge_blocks(matrix)
             if not np.array_equal(graph.to_matrix(), matrix):
-                raise IRError("sum merging changed the weights", where=name_of(op.w))
-            op.properties["sums"] = symbol(program.weights.add(f"{name_of(op.w)}.sums", graph.to_array()))
+                raise IRError("sum merging changed the weights", where=name_of(weights))
+            op.properties["sums"] = symbol(program.weights.add(f"{name_of(weights)}.sums", graph.to_array()))
             changed = True
         return changed
 
@@ -81,3 +86,10 @@ class SumMerge(Pass):
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the search is C, and lets other threads run
             graphs = pool.map(lambda rows: merge_sums(matrix[rows], trials=self.trials, search=search), parts)
             return SumGraph.stack(list(zip(parts, graphs, strict=True)))
+
+
+def _matrix(op: ConvOp | MatMulOp, weights: np.ndarray | None) -> np.ndarray | None:
+    """What a layer's outputs sum up, [outputs, inputs]; None where it has no constant filters or matrix."""
+    if weights is None or isinstance(op, ConvOp):
+        return None if weights is None else filter_matrix(weights, op.get("group"))
+    return weights.T if weights.ndim == 2 and len(shape_of(op.y)) > 1 else None

@@ -26,10 +26,14 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 
 
 def check_outputs(*paths: str | Path | None) -> None:
-    """Raises InputError for a file that cannot be written, before the work that it is to hold. None is no file."""
+    """Raises InputError for a file that cannot be written, before the work that it is to hold, and for one that is
+    given twice. None is no file."""
+    given = [Path(path).resolve() for path in paths if path is not None]
     for path in paths:
         if path is None:
             continue
+        if given.count(Path(path).resolve()) > 1:
+            raise InputError("is given for two results", where=str(path), hint="choose two files")
         if Path(path).is_dir():
             raise InputError("cannot be written: Is a directory", where=str(path))
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,8 +34,7 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(cell: str) -> str:
-    digits = cell.replace(",", "")
-    return digits if digits.isdigit() else one_line(cell)
+    return re.sub(r"(?<!\S)\d{1,3}(,\d{3})+(?!\S)", lambda number: number[0].replace(",", ""), one_line(cell))
 
 
 def pairs(items: Sequence[tuple[str, str]]) -> str:

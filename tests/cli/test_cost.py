@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import tercet
-from tercet.backends.ternary_logic.report import break_even
+from tercet.backends.ternary_logic.cost import Outside
+from tercet.backends.ternary_logic.library import SHIPPED
+from tercet.backends.ternary_logic.report import HINT, break_even
 from tercet.backends.ternary_logic.yosys.network import NetworkSynthesis, OperationSynthesis, Whole
 from tercet.backends.ternary_logic.yosys.recipes import CellCount
 from tercet.cli import main
@@ -29,11 +34,12 @@ def test_the_table_says_who_wins(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"Binary wins: the ternary circuit has {factor:.2f} times as many" in out
     edge = break_even(ternary, min(pairs.transistors, complement.transistors))
     assert f"It turns at a ternary full adder of {edge:.0f} transistors" in out and "cntfet32-static has 126" in out
-    assert "in no sum: QuantizeLinear:image.quantize: it works on floats" in out and "--activations" in out
+    assert "in no sum: QuantizeLinear:image.quantize: it works on floats" in out and "--activations" not in out
     rows = list(csv.DictReader((tmp_path / "cost.csv").open()))
     totals = [row for row in rows if row["operation"] == "all"]
     assert [int(row["transistors"]) for row in totals] == [c.transistors for c in (ternary, pairs, complement)]
     assert sum(int(row["gates"]) for row in rows if row["coding"] == totals[0]["coding"]) == 2 * ternary.gates
+    assert not any("," in row["cells"] for row in rows) and any(" FA" in row["cells"] for row in rows)
 
 
 def test_json_leaves_out_nothing_and_makes_up_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,6 +116,55 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path: Path, capsys
     for option, where in (("--html", tmp_path), ("--verilog", tmp_path / "file"), ("--csv", tmp_path)):
         assert main(["cost", "no model.onnx", option, str(where)]) == 2
         assert str(where) in capsys.readouterr().err
+    same = str(tmp_path / "cost.html")
+    assert main(["cost", "no model.onnx", "--html", same, "--csv", same]) == 2
+    assert "is given for two results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"lanes": 2.5}, "lanes: expected a whole number from 1, or 0 for no array, got 2.5"),
+        ({"lanes": True}, "got True"),
+        ({"libraries": "lee2019"}, "libraries: expected a list of names, got 'lee2019'"),
+        ({"codings": "ternary"}, "codings: expected a list of names, got 'ternary'"),
+    ],
+)
+def test_wrong_arguments(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        tercet.cost(DIGITS, **choices)
+
+
+def test_what_is_given_twice_is_counted_once(tmp_path: Path) -> None:
+    report = tercet.cost(DIGITS, libraries=["lee2019", "lee2019"], codings=["ternary", "ternary"])
+    assert len(report.costs) == 1
+    text = (SHIPPED / "lee2019.toml").read_text()
+    (tmp_path / "other.toml").write_text(text.replace("transistors = 106", "transistors = 90"))
+    with pytest.raises(InputError, match="two cell libraries are called 'lee2019'"):
+        tercet.cost(DIGITS, libraries=["lee2019", tmp_path / "other.toml"])
+
+
+def test_operations_without_gates_are_in_the_verdict() -> None:
+    report = tercet.cost(DIGITS, shared=False)
+    left_out = Outside("cast", ("wrap",), "tn.cast has no gates")
+    costs = tuple(replace(cost, outside=(*cost.outside, left_out)) for cost in report.costs)
+    assert replace(report, costs=costs).verdict()[-1] == "In neither are operations on integers without gates: wrap."
+
+
+def test_the_hint_is_for_layers_on_floats(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32), "w")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], "product")]
+    nodes.append(helper.make_node("Relu", ["i"], ["o"], "act"))
+    ports = [("x", TensorProto.FLOAT, [1, 4]), ("i", TensorProto.INT8, [1, 4])]
+    results = [("y", TensorProto.FLOAT, [1, 3]), ("o", TensorProto.INT8, [1, 4])]
+    inputs, outputs = ([helper.make_tensor_value_info(*port) for port in side] for side in (ports, results))
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "mixed.onnx")
+    report = tercet.cost(tmp_path / "mixed.onnx", html=tmp_path / "cost.html")
+    assert f"hint: {HINT}" in report.summary() and "--activations" in (tmp_path / "cost.html").read_text()
 
 
 def test_the_verdict_on_what_yosys_makes() -> None:

@@ -24,7 +24,7 @@ def test_the_long_stages_of_a_compilation_tell(tmp_path: Path) -> None:
     told: list[str] = []
     with listening(told.append):
         tercet.compile(DIGITS, tmp_path / "digits.tercet", target="generic")
-    for what in ("merging sums: convolution", "writing C for generic: step", "compiling C: file"):
+    for what in ("merging sums: layer", "writing C for generic: step", "compiling C: file"):
         found = [text for text in told if text.startswith(what)]
         total = int(found[0].rpartition(" ")[2])
         assert found == [f"{what}, {i} of {total}" for i in range(1, total + 1)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import tercet
 from tercet.backends.ternary_logic.cell import PINS
 from tercet.backends.ternary_logic.functions import (
     BALANCED,
@@ -24,6 +26,8 @@ from tercet.backends.ternary_logic.library import SHIPPED, read_library, shipped
 from tercet.backends.ternary_logic.netlist import Builder
 from tercet.backends.ternary_logic.simulate import every_vector, simulate
 from tercet.ir.errors import InputError
+
+from .helpers import DIGITS
 
 MEANINGS: dict[str, Callable[..., int]] = {
     "STI": lambda a: -a,
@@ -168,8 +172,26 @@ WRONG = {
     "no base": ('name = "mine"', 'name = "mine"\nextends = "yours"', "no cell library 'yours'"),
     "other base": ('name = "mine"', 'name = "mine"\nextends = "nangate45-like"', "'nangate45-like' is binary, this"),
     "drops": ('name = "mine"', 'name = "mine"\nextends = "lee2019"\ndrops = ["XOR"]', "'lee2019' has no cell XOR"),
+    "word of Verilog": ("cells.BUF", "cells.buf", "cells: name 'buf': is a word of Verilog"),
+    "output of Verilog": ('outputs = { y = "-0+" }', 'outputs = { reg = "-0+" }', "name 'reg': is a word of Verilog"),
+    "input": ('outputs = { y = "-0+" }', 'outputs = { a = "-0+" }', "cells.BUF: outputs: name 'a': is an input"),
+    "letters": ("cells.BUF", 'cells."B\u00dcF"', "cells: name 'B\u00dcF': is not ASCII"),
     "no toml": ("[sources.me]", "[sources.me", "cannot read the cell library"),
 }  # fmt: skip
+
+
+def test_adders_are_found_by_what_they_compute(tmp_path: Path) -> None:
+    """Whatever they are called, and in whichever order their outputs stand."""
+    text = (SHIPPED / "lee2019.toml").read_text()
+    lines = [re.sub(r"(sum = .*?), (carry = .*?) }", r"\2, \1 }", line) for line in text.splitlines()]
+    text = "\n".join(lines).replace("cells.FA]", "cells.ADD3]").replace('name = "lee2019"', 'name = "mine"')
+    (tmp_path / "mine.toml").write_text(text)
+    found = read_library(tmp_path / "mine.toml")
+    assert found.full_adder is found.cells["ADD3"] and list(found.cells["ADD3"].outputs) == ["sum", "carry"]
+    costs = tercet.cost(DIGITS, libraries=[tmp_path / "mine.toml", "lee2019", "nangate45-like"], shared=False)
+    mine, theirs = (one for one in costs.costs if not one.binary)
+    assert mine.transistors == theirs.transistors and mine.full_adders == theirs.full_adders > 0
+    assert "turns at" in costs.verdict()[1]
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:

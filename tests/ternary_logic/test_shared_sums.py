@@ -83,6 +83,12 @@ def test_random_layers_become_smaller(form: Form) -> None:
     assert shared < 0.9 * alone
 
 
+def test_fully_connected_layers_share_sums() -> None:
+    shared = next(cost for cost in tercet.cost(DIGITS).costs if not cost.binary)
+    (fc1, fc2) = (one for one in shared.operations if one.name == "matmul")
+    assert fc1.nodes == ("Gemm:fc1",) and fc1.saved > 0.3 * (fc1.transistors + fc1.saved) and fc2.saved > 0
+
+
 def test_the_cost_of_a_network_with_and_without() -> None:
     shared, alone = (tercet.cost(DIGITS, shared=each) for each in (True, False))
     for one, other in zip(shared.costs, alone.costs, strict=True):

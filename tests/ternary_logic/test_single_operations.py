@@ -108,7 +108,10 @@ def test_as_interpreted(name: str, coding: str) -> None:
     assert not mapped.unmapped
 
 
-@pytest.mark.parametrize("name", [name for name, make in PROGRAMS.items() if isinstance(make().block.first_op, MatMulOp)])
+PRODUCTS = [name for name, make in PROGRAMS.items() if isinstance(make().block.first_op, MatMulOp)]
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
 def test_what_the_copies_read_makes_up_the_operation(name: str) -> None:
     program, rng = PROGRAMS[name](), np.random.default_rng(1)
     (tile,) = tiles(program, read_library(), CODINGS["ternary"])

@@ -20,6 +20,9 @@ from . import bounds, linear, movement, pool, quant  # noqa: F401  (they fill RU
 from .coding import Coding
 from .rules import RULES, Context, NotMappedError, Operand
 
+ON_FLOATS = "it works on floats"
+"""The reason against operations that need weights or activations of integers first."""
+
 
 @dataclass(frozen=True)
 class Unmapped:
@@ -108,7 +111,7 @@ def reason_against(op: Operation) -> str:
     if op.has_trait(IsTerminator):
         return "it returns"
     if any(is_float(value) for value in (*op.operands, *op.results)):
-        return "it works on floats"
+        return ON_FLOATS
     return "" if type(op) in RULES else f"{op.name} has no gates"
 
 

@@ -15,7 +15,7 @@ THRESHOLDS = Thresholds(most_levels=255, most_choices=0)
 """A comparator for each level of up to 8 bits. Shortcuts stay additions: an adder is smaller than a table."""
 
 
-SUM_MERGE = SumMerge(None, most_weights=150_000, block_weights=2048, block_rows=8)
+SUM_MERGE = SumMerge(None, most_weights=150_000, block_weights=2048, block_rows=8, matrix_products=True)
 """Larger layers, of which finding and building shared sums takes minutes, share none."""
 
 

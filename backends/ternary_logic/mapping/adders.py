@@ -72,7 +72,7 @@ def half_adder(builder: Builder, a: Nets, b: Nets) -> tuple[Nets, Nets]:
 def full_adder(builder: Builder, a: Nets, b: Nets, c: Nets) -> tuple[Nets, Nets]:
     """Sum and carry: one cell where the library has it, else two half adders, whose carries add up to a digit."""
     digits = builder.library.digits
-    if (cell := builder.library.find(*adder(digits, 3))) is not None:
+    if (cell := builder.library.full_adder) is not None:
         stay, carry = builder.gate(cell, a, b, c)
         return stay, carry
     stay, first = half_adder(builder, a, b)

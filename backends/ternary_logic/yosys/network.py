@@ -51,8 +51,8 @@ class OperationSynthesis:
 class NetworkSynthesis:
     """limit: seconds for each run. operations: by coding, and by recipe."""
 
-    HEADER: ClassVar = ("operation", "coding", "made", "pixels", "one output", "a pixel", "whole", "of")
-    SIDES: ClassVar = "<<<><<><"
+    HEADER: ClassVar = ("operation", "coding", "made", "pixels", "one output", "a pixel", "whole", "in", "of")
+    SIDES: ClassVar = "<<<><<><<"
 
     yosys: str
     limit: float
@@ -82,7 +82,8 @@ class NetworkSynthesis:
             (
                 nodes_text(one.nodes) or one.name, one.coding, one.recipe,
                 f"{one.copies:,}", _runs(one.output), _runs(one.pixel),
-                f"{one.whole.count.size:,}" if one.whole else "", one.whole.form if one.whole else "nothing",
+                f"{one.whole.count.size:,}" if one.whole else "", one.whole.count.unit if one.whole else "",
+                one.whole.form if one.whole else "nothing",
             )
             for one in self.operations
         ]  # fmt: skip

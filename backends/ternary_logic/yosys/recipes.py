@@ -27,8 +27,13 @@ class CellCount:
     area: float | None
 
     @property
-    def size(self) -> float:
+    def unit(self) -> str:
         """What circuits are compared by: transistors, else area, else cells."""
+        return "transistors" if self.transistors is not None else "area" if self.area is not None else "cells"
+
+    @property
+    def size(self) -> float:
+        """In its unit."""
         return next(n for n in (self.transistors, self.area, sum(self.cells.values())) if n is not None)
 
     def times(self, count: int) -> CellCount:
@@ -48,6 +53,10 @@ class LutCount:
     luts: int
     carries: int
     flip_flops: int
+
+    @property
+    def unit(self) -> str:
+        return "LUTs"
 
     @property
     def size(self) -> float:
