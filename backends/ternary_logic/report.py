@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ...ir.locations import nodes_text
 from .arrays import ArrayCost
-from .cost import NetworkCost
+from .cost import NetworkCost, Outside
 from .lowering.graph import ON_FLOATS
 from .yosys.network import NetworkSynthesis
 
@@ -29,6 +29,8 @@ NOT_MODELLED = (
 """What no number of a report holds. docs/ternary-logic.md has the same sentences."""
 
 HINT = "layers on floats have no gates: --activations makes integers of what they read"
+NAMES = 8
+"""Of operations without gates, in a sentence."""
 WITH_WEIGHTS = ("conv", "matmul")
 """Kinds of operations that --weights and --activations change."""
 
@@ -102,9 +104,7 @@ class CostReport:
                 saved = f"{cost.saved:,} transistors, {100 * share:.0f} % of the circuit"
                 yield f"{circuit_name(cost)}: shared sums save {saved}"
             yield from (_array(cost, one) for one in cost.arrays)
-        outside = self.costs[0].outside if self.costs else ()
-        for one in outside:
-            yield f"in no sum: {' + '.join(one.nodes) or one.name}: {one.reason}"
+        yield from _left_out(self.costs[0].outside if self.costs else ())
         if self.has_float_layers:
             yield f"hint: {HINT}"
         if self.synthesis is not None:
@@ -117,6 +117,15 @@ class CostReport:
             "model": self.model, "break_even_full_adder": edge, "costs": [_json(cost) for cost in self.costs],
             "synthesis": None if self.synthesis is None else self.synthesis.to_json(),
         }  # fmt: skip
+
+
+def _left_out(outside: Sequence[Outside]) -> Iterator[str]:
+    """Operations without gates, a line for each reason."""
+    for reason in dict.fromkeys(one.reason for one in outside):
+        names = [f"{nodes_text(one.nodes)} ({one.name})" if one.nodes else one.name for one in outside
+                 if one.reason == reason]  # fmt: skip
+        more = f" and {len(names) - NAMES} more, which --json and --html have" if len(names) > NAMES else ""
+        yield f"in no sum ({reason}): {', '.join(names[:NAMES])}{more}"
 
 
 def break_even(ternary: NetworkCost, binary: int) -> float | None:
