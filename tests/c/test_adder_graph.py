@@ -19,13 +19,14 @@ from tercet.backends.c.engines.adder_graph import ENGINE
 from tercet.backends.c.engines.adder_graph.order import components, evaluation_order, traffic
 from tercet.backends.c.engines.adder_graph.plan import read_plan
 from tercet.backends.c.engines.adder_graph.statements import MOST_TERMS, statements_of
-from tercet.backends.c.lowering.select_engines import build_kernel, fusable_group
+from tercet.backends.c.lowering.select_engines import fusable_group
 from tercet.backends.c.sum_search import NativeSearch
 from tercet.backends.c.target import find_target
 from tercet.ir.errors import IRError
 from tercet.ir.kn.requests import Planes
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import int_type
+from tercet.passes.grouping import build_kernel
 from tercet.passes.sum_merge import SumMerge, merge_sums
 
 

@@ -16,12 +16,13 @@ from tercet.backends.c.engine import Kernel
 from tercet.backends.c.engines.table_f32 import ENGINE
 from tercet.backends.c.engines.table_f32.plan import plans
 from tercet.backends.c.engines.table_f32.problem import read_problem
-from tercet.backends.c.lowering.select_engines import build_kernel, fusable_group
+from tercet.backends.c.lowering.select_engines import fusable_group
 from tercet.backends.c.target import TARGETS as BY_NAME
 from tercet.backends.c.target import Target
 from tercet.ir.tn.elementwise import AddOp
 from tercet.ir.tn.linear import ConvOp
 from tercet.ir.types import shape_of
+from tercet.passes.grouping import build_kernel
 
 AVX2 = BY_NAME["x86-64-v3"]
 ROUNDING = 2e-4  # sums of a few hundred terms of size 10, in another order

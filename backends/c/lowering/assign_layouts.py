@@ -22,10 +22,10 @@ from ....ir.rewrite import insert, retype
 from ....ir.tn.movement import ReshapeOp
 from ....ir.types import shape_of
 from ....passes.base import GIVEN, Pass
+from ....passes.grouping import build_kernel
 from ....passes.properties import DENSE_MAPS, IN_KERNELS
 from ..plans import Plans
 from .conversions import can_write, converted
-from .select_engines import build_kernel
 
 UNIVERSAL = "loops"
 """The engine that reads and writes dense maps element by element, never beyond their end."""

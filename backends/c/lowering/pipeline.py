@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ....passes.base import Pass
+from ....passes.finish_outputs import FinishOutputs
 from ....passes.pipeline import KNOWN, Stage, graph_passes, numbered
 from ....passes.sum_merge import SumMerge
 from ....passes.thresholds import Thresholds
@@ -14,7 +15,6 @@ from ..plans import Plans
 from ..sum_search import compiled_search
 from ..target import Target
 from .assign_layouts import AssignLayouts
-from .finish_outputs import FinishOutputs
 from .plan_memory import PlanMemory
 from .select_engines import SelectEngines
 from .settle_engines import SettleEngines

@@ -10,32 +10,26 @@ from typing import ClassVar
 
 from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation
 
 from ....ir.errors import UnsupportedError
-from ....ir.kn.kernel import KernelOp, YieldOp
-from ....ir.locations import describe, fused_location, source_names
-from ....ir.names import identifier
+from ....ir.kn.kernel import KernelOp
+from ....ir.locations import describe
 from ....ir.order import dependents
 from ....ir.program import Program
 from ....ir.rewrite import remove
 from ....ir.tn.constant import ConstantOp
-from ....ir.tn.elementwise import CastOp
-from ....ir.tn.linear import ConvOp, MatMulOp
+from ....ir.tn.linear import ConvOp
 from ....ir.tn.pool import MaxPoolOp
-from ....ir.tn.quant import DequantizeOp, QuantizeOp, ThresholdOp
+from ....ir.tn.quant import QuantizeOp, ThresholdOp
 from ....ir.types import shape_of
 from ....passes.base import GIVEN, Pass
+from ....passes.grouping import PRODUCTS, build_kernel, discard, install, is_dead, results_of, symbol_name
 from ....passes.properties import DENSE_MAPS, IN_KERNELS, NO_KERNELS, OUTPUTS_FINISHED
 from ..elements import cycles_alone, may_join
 from ..engine import Engine, Plan
 from ..plans import Plans, choose
 from ..refusal import Refusal
-
-PRODUCTS = (ConvOp, MatMulOp)
-
-WIDENING = (DequantizeOp, CastOp)
-"""Cheap operations that read less than they write: a kernel that adds their result computes them itself."""
 
 PROVISIONAL = "candidate"
 """The symbol of kernels until all are there and numbered."""
@@ -74,7 +68,7 @@ class SelectEngines(Pass):
         refused: list[str] = []
         # products first: an elementwise operation joins the product whose sums it takes, whatever comes before it
         for op in (*(op for op in program.ops if isinstance(op, PRODUCTS)), *program.ops):
-            if op.parent is None or isinstance(op, ConstantOp | KernelOp) or _is_dead(op):
+            if op.parent is None or isinstance(op, ConstantOp | KernelOp) or is_dead(op):
                 continue
             group = fusable_group(op)
             best, reasons = self._choose(program, group, self.engines)
@@ -83,13 +77,14 @@ class SelectEngines(Pass):
             if best is None:
                 refused.append(f"{describe(op)}: {'; '.join(reasons)}")
                 continue
-            _install(group[: best.count], best)
+            choose(best.kernel, best.plan)
+            install(group[: best.count], best.kernel)
         if refused:
             raise UnsupportedError(
                 "no engine computes:\n  " + "\n  ".join(refused), hint="see `tercet targets` for what each engine takes"
             )
         for op in reversed(list(program.ops)):
-            if _is_dead(op):
+            if is_dead(op):
                 remove(op)
         kernels = [op for op in program.ops if isinstance(op, KernelOp)]
         for number, kernel in enumerate(kernels):
@@ -180,13 +175,6 @@ def comes_back(group: Sequence[Operation], user: Operation) -> bool:
     return any(v in outside for v in user.operands)
 
 
-def results_of(group: Sequence[Operation]) -> list[SSAValue]:
-    """The values of a group that are used outside it, or the last ones."""
-    inside = set(group)
-    used: list[SSAValue] = [r for op in group for r in op.results if any(use.operation not in inside for use in r.uses)]
-    return used or list(group[-1].results)
-
-
 def _joins(user: Operation, group: list[Operation]) -> bool:
     value, root = group[-1].results[0], group[0]
     if isinstance(user, MaxPoolOp):
@@ -199,79 +187,9 @@ def _joins(user: Operation, group: list[Operation]) -> bool:
     return all(isinstance(v.owner, ConstantOp) for v in others) or may_join(root)
 
 
-def symbol_name(kernel: KernelOp, number: int) -> str:
-    """A C identifier with the kernel's number and the source node of its product, or else of its first operation:
-    k03_conv2."""
-    ops = [op for op in kernel.inner if not isinstance(op, ConstantOp)]
-    ops.sort(key=lambda op: not isinstance(op, PRODUCTS))
-    names = [n for op in ops for n in source_names(op.location)]
-    base = identifier(names[0].partition(":")[2]) if names else identifier(ops[0].name)
-    return f"k{number:02d}_{base[:40]}".rstrip("_")
-
-
-def build_kernel(group: Sequence[Operation], symbol: str, engine: str) -> KernelOp:
-    """A detached kn.kernel whose region holds clones of the group and of the constants it reads."""
-    widened = _widened(group)
-    inside = {result for op in (*group, *widened) for result in op.results}
-    read = (v for op in (*group, *widened) for v in op.operands)  # the root's operands first
-    maps = list(dict.fromkeys(v for v in read if v not in inside and not isinstance(v.owner, ConstantOp)))
-    block = Block(arg_types=[v.type for v in maps])
-    mapping: dict[SSAValue, SSAValue] = dict(zip(maps, block.args, strict=True))
-    for old, new in zip(maps, block.args, strict=True):
-        new.name_hint = old.name_hint
-    for op in (*widened, *group):
-        for v in op.operands:
-            if v not in mapping and isinstance(v.owner, ConstantOp):
-                block.add_op(v.owner.clone(mapping))
-        block.add_op(op.clone(mapping))
-    results = [mapping[r] for r in results_of(group)]
-    block.add_op(YieldOp.create(operands=results))
-    at = fused_location(*(op.location for op in group))
-    return KernelOp.make(symbol, engine, {}, maps, [r.type for r in results], block, at=at)
-
-
 def left_out(group: Sequence[Operation], count: int) -> float:
     """Predicted cycles of a group's operations from `count` on, in a kernel of their own."""
     if count == len(group):
         return 0.0
     own = sum(prod(shape_of(op.results[0])) * cycles_alone(op) for op in group[count:])
     return own + prod(shape_of(group[count - 1].results[0])) * CYCLES_PER_SPILLED_ELEMENT
-
-
-def _widened(group: Sequence[Operation]) -> list[Operation]:
-    """The widening operations outside whose results a product's group reads."""
-    if not isinstance(group[0], PRODUCTS):
-        return []
-    others = dict.fromkeys(v.owner for op in group[1:] for v in op.operands if isinstance(v.owner, WIDENING))
-    return [op for op in others if isinstance(op, Operation) and op not in group and not _constant_operand(op)]
-
-
-def _constant_operand(op: Operation) -> bool:
-    return isinstance(op.operands[0].owner, ConstantOp)
-
-
-def _is_dead(op: Operation) -> bool:
-    return bool(op.results) and all(result.first_use is None for result in op.results)
-
-
-def discard(kernel: KernelOp) -> None:
-    """Drops a detached candidate, so that its operands no longer count it as a user."""
-    kernel.drop_all_references()
-
-
-def _install(group: Sequence[Operation], best: Candidate) -> None:
-    """Puts the chosen kernel where the group ends and removes the group. What stands before that end and needs one of
-    the kernel's results moves after it."""
-    last, kernel, olds = group[-1], best.kernel, results_of(group)
-    choose(kernel, best.plan)
-    block = last.parent
-    assert block is not None
-    later = [op for op in dependents(group[0], last, set(olds)) if op not in group]
-    for op in later:
-        op.detach()
-    block.insert_ops_before([kernel, *later], last)
-    for old, new in zip(olds, kernel.results, strict=True):
-        new.name_hint = old.name_hint
-        old.replace_all_uses_with(new)
-    for op in reversed(group):
-        remove(op)

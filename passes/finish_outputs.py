@@ -8,14 +8,14 @@ from typing import ClassVar
 import numpy as np
 from xdsl.ir import BlockArgument, SSAValue
 
-from ....ir.program import Program
-from ....ir.rewrite import insert
-from ....ir.tn.constant import ConstantOp
-from ....ir.tn.elementwise import CastOp
-from ....ir.tn.movement import ReshapeOp
-from ....ir.types import element_of, element_of_dtype, shape_of, storage_dtype, tensor_type
-from ....passes.base import Pass
-from ....passes.properties import NO_KERNELS, OUTPUTS_FINISHED
+from ..ir.program import Program
+from ..ir.rewrite import insert
+from ..ir.tn.constant import ConstantOp
+from ..ir.tn.elementwise import CastOp
+from ..ir.tn.movement import ReshapeOp
+from ..ir.types import element_of, element_of_dtype, shape_of, storage_dtype, tensor_type
+from .base import Pass
+from .properties import NO_KERNELS, OUTPUTS_FINISHED
 
 
 @dataclass(frozen=True)
