@@ -177,7 +177,8 @@ def cost_verb(options: argparse.Namespace) -> int:
     from ..runtime.report.outputs import check_outputs, write_bytes
     from ..runtime.report.tables import csv_text, table
 
-    check_outputs(options.csv, options.html)
+    sources = [options.model, options.calibrate, options.inputs, options.liberty, *(options.library or ())]
+    check_outputs(options.csv, options.html, read=sources, folder=options.verilog)
     if options.liberty and not options.yosys:
         raise InputError("--liberty is for Yosys", hint="add --yosys")
     wanted = Synthesis(options.liberty, options.fpga, options.time_limit) if options.yosys else None

@@ -13,6 +13,7 @@ from ..backends.ternary_logic.cost import cost_of
 from ..backends.ternary_logic.functions import BINARY
 from ..backends.ternary_logic.library import DEFAULT, DEFAULT_BINARY, read_library
 from ..backends.ternary_logic.lowering.coding import CODINGS, Coding
+from ..backends.ternary_logic.lowering.graph import ON_FLOATS
 from ..backends.ternary_logic.lowering.pipeline import gate_passes
 from ..backends.ternary_logic.lowering.tiles import parts
 from ..backends.ternary_logic.lowering.vectors import followed
@@ -56,14 +57,12 @@ def network_cost(
     on_operation: Callable[[str], None] = lambda name: None,
 ) -> CostReport:
     """See `api.cost`."""
-    check_outputs(html)
+    check_outputs(html, read=[model, calibrate, inputs], folder=verilog)
     if verilog is not None:
         check_folder(Path(verilog))
     if type(lanes) is not int or lanes < 0:
         raise InputError(f"lanes: expected a whole number from 1, or 0 for no array, got {lanes!r}")
-    pairs = _circuits(
-        (DEFAULT, DEFAULT_BINARY) if libraries is None else libraries, tuple(CODINGS) if codings is None else codings
-    )
+    pairs = _circuits(libraries, tuple(CODINGS) if codings is None else codings)
     synthesise = None if synthesis is None else _synthesis(synthesis, pairs, on_operation)  # its errors come first
     program = program_of(model, options).clone()
     given = calibrate if inputs is None else inputs
@@ -74,13 +73,20 @@ def network_cost(
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
     read = None
+    if inputs is not None and verilog is None and samples is not None and len(samples.runs) < 2:
+        raise InputError("inputs: expected two samples or more, from one to the next of which outputs change, got one")
     if inputs is not None and samples is not None and len(samples.runs) > 1:
         on_operation("what operations read")
         read = followed(program, list(parts(program)), samples.runs, PIXELS)
     costs = tuple(cost_of(program, library, coding, on_operation, lanes, read) for library, coding in pairs)
     if not any(cost.operations for cost in costs):
-        reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in costs[0].outside[:5])
-        raise InputError(f"no operation of the model has gates: {reasons}", hint="see --weights and --activations")
+        outside = costs[0].outside
+        reasons = "; ".join(f"{' + '.join(one.nodes) or one.name}: {one.reason}" for one in outside[:5])
+        floats = any(one.reason == ON_FLOATS for one in outside)
+        raise InputError(
+            f"no operation of the model has gates: {reasons or 'it only moves numbers'}",
+            hint="see --weights and --activations" if floats else "",
+        )
     report = CostReport(program.name, costs, None if synthesise is None else synthesise(program))
     if html is not None:
         write_bytes(html, cost_html(report).encode())
@@ -89,22 +95,26 @@ def network_cost(
     return report
 
 
-def _circuits(libraries: Sequence[str | Path], codings: Sequence[str]) -> list[tuple[Library, Coding]]:
-    """Each library with each coding of its digits, once."""
+def _circuits(libraries: Sequence[str | Path] | None, codings: Sequence[str]) -> list[tuple[Library, Coding]]:
+    """Each library with each coding of its digits, once. Without libraries a ternary and a binary one, where codings
+    have such digits."""
     for name, names in (("libraries", libraries), ("codings", codings)):
         if isinstance(names, str | Path):
             raise InputError(f"{name}: expected a list of names, got {str(names)!r}")
     if unknown := [name for name in codings if name not in CODINGS]:
         raise InputError(f"no coding '{unknown[0]}'", hint=f"have: {', '.join(CODINGS)}")
-    found = list(dict.fromkeys(map(read_library, libraries)))
+    wanted = {CODINGS[name].digits for name in codings}
+    both = [library for library in map(read_library, (DEFAULT, DEFAULT_BINARY)) if library.digits in wanted]
+    found = both if libraries is None else list(dict.fromkeys(map(read_library, libraries)))
     names = [library.name for library in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"two cell libraries are called '{twice[0]}'", hint="change the name in one of the files")
     pairs = [(library, CODINGS[name]) for library in found for name in dict.fromkeys(codings)
              if CODINGS[name].digits == library.digits]  # fmt: skip
-    if not pairs:
+    used = [library.name for library, _ in pairs]
+    if alone := [library for library in found if library.name not in used]:
         raise InputError(
-            f"no coding of {', '.join(codings)} goes with the digits of {', '.join(names)}",
+            f"no coding of {', '.join(codings)} goes with {alone[0].name}, whose digits are {alone[0].digits.name}",
             hint="name a library or a coding of the same digits",
         )
     return pairs

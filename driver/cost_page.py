@@ -27,6 +27,8 @@ def cost_html(found: CostReport) -> str:
         ("Operation by operation", _operations(ternary, binary)),
         ("At which full adder it turns", _turning(found, binary)),
         ("Where the transistors are", Markup("".join(map(_cells, found.costs)))),
+        ("Step by step, with weights from a memory", _arrays(found)),
+        ("What Yosys makes of it", _yosys(found)),
         ("Memory traffic of an inference", _traffic(ternary, binary)),
         ("What zeros save in circuits that share no sums", _zeros(found)),
         ("In no sum", _outside(found)),
@@ -62,19 +64,20 @@ def _circuits(found: CostReport) -> Markup:
             _number(cost.transistors / binary.transistors if binary and binary.transistors else None, ".2f"),
             _number(None if cost.binary or not binary else break_even(cost, binary.transistors), ".0f"),
             _full_adder(cost),
-            _number(cost.wires), _number(cost.radix_cost), str(cost.depth), _number(cost.area),
+            _number(cost.wires), _number(cost.radix_cost), str(cost.depth), _number(cost.area), _number(cost.changes),
         ]
         for cost in found.costs
     ]  # fmt: skip
     header = (
         "coding", "library", "gates", "transistors", "times the best binary", "even at a full adder of", "it has",
-        "wires", "radix times wires", "gates in a row", "area, um2",
+        "wires", "radix times wires", "gates in a row", "area, um2", "outputs of gates that change an inference",
     )  # fmt: skip
-    return Markup(table(header, rows, "<<>>>>>>>>>") + _note(
+    return Markup(table(header, rows, "<<>>>>>>>>>>") + _note(
         "Every pixel has gates of its own and weights are fixed: this is the network unrolled. A coding says how "
         "integers lie on wires: numbers of -1, 0 and 1 are one trit (ternary), two bits ({neg, pos}), or two's "
         "complement; others are balanced ternary places, or two's complement in both binary codings. Gates in a row "
-        "are the longest paths of all operations, one after the other. Blank: no source gives it."
+        "are the longest paths of all operations, one after the other. Outputs that change are counted from samples, "
+        "which --inputs gives. Blank: no source gives it."
     ))  # fmt: skip
 
 
@@ -213,6 +216,27 @@ def _cells(cost: NetworkCost) -> Markup:
     return Markup(f"<h3>{html(circuit_name(cost))}</h3>{table(header, rows, '<>>>>|')}")
 
 
+def _arrays(found: CostReport) -> Markup:
+    rows = [
+        [
+            circuit_name(cost), str(one.array.lanes),
+            *(f"{form.low} to {form.high}" for form in (one.array.inputs, one.array.weights)),
+            *map(_number, (one.array.netlist.transistors, one.array.registers, one.steps, one.reads)),
+        ]
+        for cost in found.costs for one in cost.arrays
+    ]  # fmt: skip
+    header = ("circuit", "products a step", "maps", "weights", "transistors", "digits of registers", "steps",
+              "digits read")  # fmt: skip
+    return Markup(table(header, rows, "<>>>>>>>")) if rows else Markup()
+
+
+def _yosys(found: CostReport) -> Markup:
+    if found.synthesis is None:
+        return Markup()
+    rows = [[*row] for row in found.synthesis.rows()]
+    return Markup(table(found.synthesis.HEADER, rows, found.synthesis.SIDES) + _list([*found.synthesis.summary()]))
+
+
 def _traffic(ternary: NetworkCost | None, binary: NetworkCost | None) -> Markup:
     rows, totals = [], [0] * 6
     for pair in _beside(ternary, binary):
@@ -257,9 +281,10 @@ def _zeros(found: CostReport) -> Markup:
     header = ("operation", "weights", "of them 0", "share", *names)
     return Markup(table(header, rows, "<" + ">" * (len(header) - 1)) + _note(
         "The same network without zeros would be another network, which was not made. This is an estimate, for sums "
-        "that are not shared: a weight that is not 0 gives a sum at least one digit more for each wire of its input, "
-        "and needs a full adder for each of them. So it is zeros x wires of an input x full adder x pixels. Longer "
-        "sums, and inverters of negative weights, come on top. Where outputs share sums, zeros save less, or cost: "
+        "that are not shared: a weight that is not 0 gives a sum a digit more for each wire of its input, and each "
+        "digit more takes a full adder. So it is zeros x wires of an input x full adder x pixels. Of a few terms the "
+        "first two or three share one, so that rows with few weights save less; longer sums, and inverters of negative "
+        "weights, come on top. Where outputs share sums, zeros save less, or cost: "
         "rows without zeros are more alike. Zeros in activations save nothing here: their gates are there."
     ))  # fmt: skip
 
@@ -270,7 +295,7 @@ def _zeros(found: CostReport) -> Markup:
 def _outside(found: CostReport) -> Markup:
     outside = {(one.name, one.nodes, one.reason): one for cost in found.costs for one in cost.outside}
     if not outside:
-        return _note("Every operation of the network has gates.")
+        return _note("No operation of the network is left out.")
     rows = [[nodes_text(one.nodes) or one.name, one.name, one.reason] for one in outside.values()]
     hint = f" {HINT[0].upper()}{HINT[1:]}." if found.has_float_layers else ""
     note = _note(f"They are in no number above.{hint}")

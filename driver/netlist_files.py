@@ -18,7 +18,7 @@ from ..backends.ternary_logic.cell import Library
 from ..backends.ternary_logic.formats.blif import blif
 from ..backends.ternary_logic.formats.verilog import bench_files, cells, cells_file
 from ..backends.ternary_logic.lowering.coding import Coding
-from ..backends.ternary_logic.lowering.graph import encoded, map_program
+from ..backends.ternary_logic.lowering.graph import ON_FLOATS, MappedProgram, encoded, map_program
 from ..backends.ternary_logic.lowering.tiles import Tile, tiles
 from ..backends.ternary_logic.lowering.vectors import Maps, digits_for, random_maps, recorded, traced
 from ..ir.errors import InputError
@@ -184,17 +184,21 @@ def netlist_texts(
             yield f"{folder}/{name}.blif", blif(tile.netlist, name)
         gates = sum(tile.netlist.gates * tile.copies for tile in found)
         if gates <= WHOLE:
-            yield from _in(folder, _whole(program, library, coding, given))
-            whole.append(f"- {folder}/whole.v: {gates:,} gates; its bench is whole_bench.v.")
+            mapped = map_program(program, library, coding)
+            yield from _in(folder, _whole(program, mapped, coding, given))
+            cut = [one for one in mapped.unmapped if one.reason != ON_FLOATS]
+            without = "".join(f" It is without {one}." for one in cut)
+            whole.append(f"- {folder}/whole.v: {mapped.netlist.gates:,} gates; its bench is whole_bench.v.{without}")
         else:
             whole.append(f"- {folder}: left out, as {gates:,} gates are more than {WHOLE:,}.")
     named = ((folder, library) for folder, (library, _) in zip(listed, circuits, strict=True) if listed[folder])
     if (example := next(named, None)) is None:
         raise InputError("no operation has gates of which a netlist could be made")
     folder, library = example
+    first = min(listed[folder], key=lambda row: row.gates)
     tables = [line for name, rows in listed.items() for line in (f"## {name}", *_table(rows), "")]
     yield "README.md", [README.format(
-        model=program.name, example=folder, first=listed[folder][0].name, cells=cells_file(library),
+        model=program.name, example=folder, first=first.name, cells=cells_file(library),
         tables="\n".join(tables), whole="\n".join(whole),
     )]  # fmt: skip
 
@@ -217,10 +221,9 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _whole(
-    program: Program, library: Library, coding: Coding, given: Given | None
+    program: Program, mapped: MappedProgram, coding: Coding, given: Given | None
 ) -> Mapping[str, Iterable[str]]:
-    """The files of all operations on integers as one netlist, with what the interpreter has at its borders."""
-    mapped = map_program(program, library, coding)
+    """The files of a program as one netlist, with what the interpreter has at its borders."""
     if given is None:
         ports = [PortInfo.of(port) for port in program.inputs]
         given = Given.of(random_samples(ports, batched=program.batched, count=SAMPLES), batched=program.batched)
@@ -230,5 +233,5 @@ def _whole(
     digits = encoded(mapped, arrays)
     digits |= {name: form.encode(arrays[value]) for name, (value, form) in mapped.outputs.items()}
     names = ", ".join(f"{name} {'is read' if name in mapped.inputs else 'is given'}" for name in ports)
-    about = f"all operations on integers, {coding.name}; {names}; vectors: activations of {given.source}"
+    about = f"the operations on integers, {coding.name}; {names}; vectors: activations of {given.source}"
     return bench_files(mapped.netlist, "whole", digits, about) | {"whole.blif": blif(mapped.netlist, "whole")}

@@ -91,7 +91,7 @@ def array_costs(program: Program, library: Library, coding: Coding, lanes: int) 
     integers have. Thresholds, pooling and additions of maps are not in it."""
     found: dict[tuple[Form, ...], list[tuple[Steps, tuple[int, int]]]] = {}
     for op in program.block.ops:
-        if isinstance(op, ConvOp | MatMulOp) and not any(is_float(value) for value in op.operands):
+        if isinstance(op, ConvOp | MatMulOp) and _has_products(program, op):
             x, w = op.operands[:2]
             steps = _steps(op, lanes)
             whole = steps.terms % lanes == 0 and not (isinstance(op, ConvOp) and any(op.get("pads")))
@@ -103,6 +103,14 @@ def array_costs(program: Program, library: Library, coding: Coding, lanes: int) 
         array = mac_array(library, inputs, weights, positional(coding.digits, low, high), lanes)
         made.append(ArrayCost(array, tuple(steps for steps, _ in operations)))
     return tuple(made)
+
+
+def _has_products(program: Program, op: ConvOp | MatMulOp) -> bool:
+    """Whether it multiplies integers that are not all 0, as a convolution or of two matrices."""
+    x, w = op.operands[:2]
+    if any(is_float(value) or len(shape_of(value)) < 2 for value in (x, w)):
+        return False
+    return (0, 0) not in (range_of(element_of(x)), _range(program, w))
 
 
 def _forms(program: Program, coding: Coding, x: SSAValue, w: SSAValue, *, signs: bool) -> tuple[Form, Form]:

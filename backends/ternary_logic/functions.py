@@ -69,6 +69,16 @@ class Function:
             index = index * self.digits.radix + (values.astype(np.int64) - self.digits.low)
         return np.asarray(self.table, np.int8)[index]
 
+    def of_rest(self, values: Sequence[int | None]) -> Function:
+        """The function of the other inputs where some have a value."""
+        count = sum(value is None for value in values)
+
+        def value(*rest: int) -> int:
+            left = iter(rest)
+            return self(*(next(left) if value is None else value for value in values))
+
+        return Function.tabulate(self.digits, count, value)
+
     def __str__(self) -> str:
         """The table in symbols, a word for each value of the inputs but the last one."""
         text, step = "".join(map(self.digits.symbol, self.table)), self.digits.radix

@@ -15,6 +15,8 @@ from .schema import CELL, LIBRARY, SOURCE, check_names, checked
 from .simulate import check_cells
 
 SHIPPED = Path(__file__).with_name("cells")
+RESERVED, STARTED = ("whole",), "started"
+"""A module of `tercet cost --verilog`, and a register in every cell of its cell file."""
 DEFAULT, DEFAULT_BINARY = "cntfet32-static", "nangate45-like"
 
 
@@ -54,7 +56,7 @@ def _library(data: object, where: str) -> Library:
     if top["digits"] not in DIGITS:
         raise InputError(f"digits: expected one of {', '.join(DIGITS)}, got '{top['digits']}'", where=where)
     digits = DIGITS[top["digits"]]
-    check_names(top["cells"], f"{where}: cells")
+    check_names(top["cells"], f"{where}: cells", RESERVED)
     cells = dict(_inherited(top, digits, where))
     for name, each in top["cells"].items():
         cells[name] = _cell(name, each, digits, sources, f"{where}: cells.{name}")
@@ -87,7 +89,7 @@ def _inherited(top: Mapping[str, object], digits: Digits, where: str) -> Iterato
 
 def _cell(name: str, data: object, digits: Digits, sources: Mapping[str, Source], where: str) -> Cell:
     fields = checked(data, CELL, where)
-    check_names(fields["outputs"], f"{where}: outputs", PINS)
+    check_names(fields["outputs"], f"{where}: outputs", (*PINS, STARTED))
     outputs = {}
     for output, text in fields.pop("outputs").items():
         try:

@@ -18,9 +18,12 @@ NOT_MODELLED = (
     "Registers, clocks, control and memories: of arrays, digits of registers are counted, not their gates.",
     "Shared sums of layers of more than 150,000 weights: their channels have trees of adders of their own.",
     "Inverters that cells share: where a library counts those of a cell's inputs apart, every cell has its own.",
-    "Simplification across cells: a netlist stays as it is mapped, adders whose carry nobody reads and constant inputs "
-    "among them.",
-    "Borders: a pixel at the border of a map is counted as one inside, though its constant inputs would cost less.",
+    "Simplification across cells: a netlist stays as it is mapped, adders among it whose carry nobody reads. Only "
+    "functions of constant inputs become those of the rest.",
+    "Borders: a pixel at the border of a map is counted as one inside. Constant inputs would cost less there; where "
+    "maps of -1 and 1 are a bit each, which has no 0, it would be a circuit of its own.",
+    "Requantization other than by comparing: each of its levels, up to 255 of 8 bits, has a comparator, though a "
+    "quotient by a power of the radix is a shift. Where it is most of a circuit, the ratio is one of comparators.",
     "Operations on floats, and conversions between ternary and binary signals at the circuit's ends.",
     "The middle supply level, noise margins, variation and yield of circuits with three levels.",
     "Memory: traffic counts digits, each map and weight once an operation, not the accesses of a schedule. A trit in "
@@ -141,6 +144,9 @@ def break_even(ternary: NetworkCost, binary: int) -> float | None:
 def _comparison(ternary: NetworkCost, name: str, binary: int) -> Iterator[str]:
     """name: of the binary circuit. binary: its transistors."""
     factor = ternary.transistors / binary
+    if ternary.transistors == binary:
+        yield f"Neither wins: {circuit_name(ternary)} and {name} have {binary:,} transistors each."
+        return
     wins, size = ("Binary", factor) if factor > 1 else ("Ternary", 1 / factor)
     other = "ternary" if factor > 1 else "binary"
     yield (

@@ -95,5 +95,5 @@ def check_names(names: Iterable[str], where: str, taken: Collection[str] = ()) -
     """
     for name in names:
         if not name.isascii() or name in VERILOG or name in taken:
-            reason = "is an input" if name in taken else "is a word of Verilog" if name in VERILOG else "is not ASCII"
+            reason = "is not ASCII" if not name.isascii() else "is taken" if name in taken else "is a word of Verilog"
             raise InputError(f"name '{name}': {reason}", where=where, hint="choose another name")

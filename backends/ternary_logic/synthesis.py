@@ -263,5 +263,20 @@ def synthesis_of(library: Library) -> Synthesis:
 
 
 def gates(builder: Builder, function: Function, *inputs: Nets) -> Nets:
-    """A function of wires, from a cell of its own or from several. Raises NoCellsError where none make it."""
-    return build(builder, synthesis_of(builder.library)(function), *inputs)
+    """A function of wires, from a cell of its own or from several; of constant wires what is left of it. Raises
+    NoCellsError where no cells make it."""
+    constants = builder.library.digits.radix  # wires below are the digits
+    if all(net.min(initial=constants) >= constants for net in inputs):
+        return build(builder, synthesis_of(builder.library)(function), *inputs)
+    pins = np.stack(np.broadcast_arrays(*inputs)).reshape(len(inputs), -1)
+    patterns, which = np.unique(np.where(pins < constants, pins, -1), axis=1, return_inverse=True)
+    found = np.empty(pins.shape[1], np.int32)
+    for i, pattern in enumerate(patterns.T.tolist()):
+        at = which.ravel() == i
+        values = [None if wire < 0 else wire + function.digits.low for wire in pattern]
+        rest = [pin[at] for pin, value in zip(pins, values, strict=True) if value is None]
+        if rest:
+            found[at] = build(builder, synthesis_of(builder.library)(function.of_rest(values)), *rest)
+        else:
+            found[at] = builder.constant(function(*(value for value in values if value is not None)))
+    return found.reshape(np.broadcast_shapes(*(net.shape for net in inputs)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,14 +25,22 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
     return Path(path)
 
 
-def check_outputs(*paths: str | Path | None) -> None:
-    """Raises InputError for a file that cannot be written, before the work that it is to hold, and for one that is
-    given twice. None is no file."""
+def check_outputs(*paths: str | Path | None, read: Iterable[object] = (), folder: str | Path | None = None) -> None:
+    """Raises InputError for a file that cannot be written, before the work that it is to hold, for one that is given
+    twice, and for one in a folder of other results. None is no file. read: what is read meanwhile, among it paths,
+    which are not written over."""
     given = [Path(path).resolve() for path in paths if path is not None]
+    inputs = [Path(each).resolve() for each in read if isinstance(each, str | Path)]
     for path in paths:
         if path is None:
             continue
-        if given.count(Path(path).resolve()) > 1:
+        own = Path(path).resolve()
+        if own in inputs:
+            raise InputError("is read, and would be written over", where=str(path), hint="choose another file")
+        if folder is not None and own.is_relative_to(Path(folder).resolve()):
+            raise InputError(f"lies in {folder}, which is for other results alone", where=str(path),
+                             hint="choose another file")  # fmt: skip
+        if given.count(own) > 1:
             raise InputError("is given for two results", where=str(path), hint="choose two files")
         if Path(path).is_dir():
             raise InputError("cannot be written: Is a directory", where=str(path))

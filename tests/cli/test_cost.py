@@ -62,7 +62,8 @@ def test_json_leaves_out_nothing_and_makes_up_nothing(capsys: pytest.CaptureFixt
     [
         (["--library", "cmos"], "no cell library 'cmos'"),
         (["--coding", "gray"], "no coding 'gray'"),
-        (["--library", "lee2019", "--coding", "{neg, pos}"], "no coding of {neg, pos} goes with the digits of lee2019"),
+        (["--library", "lee2019", "--coding", "{neg, pos}"], "no coding of {neg, pos} goes with lee2019, whose digits"),
+        (["--library", "lee2019", "--library", "nangate45-like", "--coding", "ternary"], "goes with nangate45-like"),
     ],
 )
 def test_what_is_wrong_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,6 +121,14 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path: Path, capsys
     same = str(tmp_path / "cost.html")
     assert main(["cost", "no model.onnx", "--html", same, "--csv", same]) == 2
     assert "is given for two results" in capsys.readouterr().err
+    inside = str(tmp_path / "out" / "cost.csv")
+    assert main(["cost", DIGITS, "--csv", inside, "--verilog", str(tmp_path / "out")]) == 2
+    assert "which is for other results alone" in capsys.readouterr().err
+    model = tmp_path / "model.onnx"
+    model.write_bytes(Path(DIGITS).read_bytes())
+    assert main(["cost", str(model), "--html", str(model)]) == 2
+    assert "is read, and would be written over" in capsys.readouterr().err
+    assert model.read_bytes() == Path(DIGITS).read_bytes()
 
 
 @pytest.mark.parametrize(

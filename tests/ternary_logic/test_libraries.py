@@ -174,7 +174,9 @@ WRONG = {
     "drops": ('name = "mine"', 'name = "mine"\nextends = "lee2019"\ndrops = ["XOR"]', "'lee2019' has no cell XOR"),
     "word of Verilog": ("cells.BUF", "cells.buf", "cells: name 'buf': is a word of Verilog"),
     "output of Verilog": ('outputs = { y = "-0+" }', 'outputs = { reg = "-0+" }', "name 'reg': is a word of Verilog"),
-    "input": ('outputs = { y = "-0+" }', 'outputs = { a = "-0+" }', "cells.BUF: outputs: name 'a': is an input"),
+    "input": ('outputs = { y = "-0+" }', 'outputs = { a = "-0+" }', "cells.BUF: outputs: name 'a': is taken"),
+    "register": ('outputs = { y = "-0+" }', 'outputs = { started = "-0+" }', "outputs: name 'started': is taken"),
+    "module": ("cells.BUF", "cells.whole", "cells: name 'whole': is taken"),
     "letters": ("cells.BUF", 'cells."B\u00dcF"', "cells: name 'B\u00dcF': is not ASCII"),
     "no toml": ("[sources.me]", "[sources.me", "cannot read the cell library"),
 }  # fmt: skip

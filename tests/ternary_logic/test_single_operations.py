@@ -10,6 +10,7 @@ import pytest
 from xdsl.ir import SSAValue
 
 from tercet.backends.reference.interpreter import evaluate
+from tercet.backends.ternary_logic.arrays import array_costs
 from tercet.backends.ternary_logic.functions import BINARY
 from tercet.backends.ternary_logic.library import read_library
 from tercet.backends.ternary_logic.lowering.coding import CODINGS
@@ -17,8 +18,9 @@ from tercet.backends.ternary_logic.lowering.graph import Unmapped, map_program
 from tercet.backends.ternary_logic.lowering.tiles import Tile, tiles
 from tercet.backends.ternary_logic.lowering.vectors import digits_for, maps_in, random_maps
 from tercet.backends.ternary_logic.simulate import simulate
+from tercet.backends.ternary_logic.yosys.behaviour import behaviour_of
 from tercet.ir.program import Port, Program
-from tercet.ir.tn.elementwise import ClipOp
+from tercet.ir.tn.elementwise import AddOp, ClipOp
 from tercet.ir.tn.linear import MatMulOp
 from tercet.ir.tn.quant import RequantizeOp, ThresholdOp
 from tercet.ir.types import Element, element_of, int_type, range_of, set_type, shape_of, tensor_type
@@ -122,6 +124,7 @@ def test_what_the_copies_read_makes_up_the_operation(name: str) -> None:
     assert len(maps[0]) == tile.copies == want.size
     have = [evaluate(tile.part, list(one))[0].item() for one in zip(*maps, strict=True)]
     assert have == want.ravel().tolist()
+    assert behaviour_of(tile, program) is None, "Yosys gets it gate by gate alone"
 
 
 def values(value: SSAValue) -> range | set[int]:
@@ -149,3 +152,50 @@ def test_thresholds_of_channels_are_a_tile_whatever_the_length() -> None:
     program = net.finish(ThresholdOp, net.maps[0], bounds, axis=1, base=0, step=1)
     (tile,) = tiles(program, read_library(), CODINGS["ternary"])
     assert isinstance(tile, Tile) and tile.copies == 1000 and tile.netlist.gates < 500
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "rows", "copies"),
+    [((1, 3, 8, 8), 1, 1, 64), ((2, 3, 8), 1, 3, 16), ((1, 7, 5), 2, 5, 7), ((1, 7, 5), 2, 1, 5)],
+)
+def test_thresholds_are_cut_into_pixels(shape: tuple[int, ...], axis: int, rows: int, copies: int) -> None:
+    """Bounds of all channels or of each, along any axis; those of all are cut along axis 1."""
+    net = Net((shape, (-50, 50)))
+    bounds = net.constant(np.sort(np.random.default_rng(0).integers(-40, 40, (rows, 3))))
+    program = net.finish(ThresholdOp, net.maps[0], bounds, axis=axis, base=0, step=1)
+    (tile,) = tiles(program, read_library(), CODINGS["ternary"])
+    assert isinstance(tile, Tile) and tile.copies == copies
+    array = np.random.default_rng(1).integers(-50, 51, shape)
+    table = program.array(tile.operation.operands[1])
+    assert table is not None
+    (want,) = evaluate(tile.operation, [array, table])
+    maps = maps_in(tile, [array], 10**6)
+    have = [evaluate(tile.part, [one, table])[0] for one in maps[0]]
+    kept = axis if rows > 1 else 1
+    np.testing.assert_array_equal(np.stack(have).reshape(-1), np.moveaxis(want, kept, -1).reshape(-1))
+
+
+def test_bounds_out_of_reach_cost_nothing() -> None:
+    """Of three levels none can change: the result is a constant."""
+    net = Net(((1, 2, 4, 4), (-5, 5)))
+    bounds = net.constant(np.array([[-9, -8, 30]] * 2))
+    program = net.finish(ThresholdOp, net.maps[0], bounds, axis=1, base=-1, step=1)
+    for coding in CODINGS.values():
+        library = read_library("nangate45-like" if coding.digits == BINARY else "cntfet32-static")
+        (tile,) = tiles(program, library, coding)
+        assert isinstance(tile, Tile) and not tile.netlist.gates
+
+
+def test_constants_that_differ_between_samples() -> None:
+    net = Net(((2, 3, 2, 2), TRIT))
+    added = net.constant(np.arange(6).reshape(2, 3, 1, 1))
+    program = net.finish(AddOp, net.maps[0], added)
+    (tile,) = tiles(program, read_library(), CODINGS["ternary"])
+    assert isinstance(tile, Tile) and tile.copies == 1
+    digits = digits_for(tile, program, random_maps(tile, program, 64, np.random.default_rng(0)))
+    np.testing.assert_array_equal(simulate(tile.netlist, {"x0": digits["x0"]})["y"], digits["y"])
+
+
+def test_layers_without_products_have_no_arrays() -> None:
+    for program in (matmul((3, 4), (4,), TRIT, TRIT), matmul((3, 4), (4, 2), TRIT, (0, 0))):
+        assert array_costs(program, read_library(), CODINGS["ternary"], 4) == ()

@@ -83,7 +83,7 @@ def matmul(context: Context, op: MatMulOp, a: Operand, b: Operand) -> Number:
     if isinstance(b, Number):
         return _products_of_maps(context, op, maps, b)
     if b.ndim != 2 or len(shape_of(op.y)) < 2:
-        raise NotMappedError(f"a product with weights of shape {list(b.shape)}")
+        raise NotMappedError(f"a product of {list(shape_of(op.a))} by {list(b.shape)}: expected matrices")
     terms, outputs = b.shape
     seen = Number(np.moveaxis(maps.nets.reshape(maps.form.wires, -1, terms), 1, 2), maps.form)
     offsets = np.zeros(outputs, np.int64)

@@ -15,6 +15,7 @@ from ....ir.tn import ElementwiseOp
 from ....ir.tn.constant import ConstantOp
 from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.tn.pool import PoolOp
+from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import element_of, shape_of, tensor_type
 from ..cell import Library
 from ..mapping.numbers import Form, Number
@@ -114,13 +115,20 @@ def smaller(program: Program, op: TensorOperation) -> tuple[TensorOperation, int
     if isinstance(op, MatMulOp) and len(shape_of(op.b)) == 2 and len(out) > 1:
         shapes = [(*[1] * (len(out) - 1), shape_of(first)[-1]), shape_of(op.b)]
         return _remade(op, shapes, (*[1] * (len(out) - 1), out[-1]), attributes), prod(out[:-1])
-    if isinstance(op, ElementwiseOp) and len(out) > 2 and op.parameter_axis() in (None, 1):
-        by_channel = op.parameter_axis() is not None
-        shapes = [_pixel(value, out, by_channel=by_channel) for value in op.operands]
+    if isinstance(op, ElementwiseOp) and len(out) > 2:
+        axis = channel_axis(op)
+        shapes = [_pixel(op, value, out, axis) for value in op.operands]
         if all(shape is not None for shape in shapes):
             chosen = [shape for shape in shapes if shape is not None]
-            return _remade(op, chosen, (1, out[1], *[1] * (len(out) - 2)), attributes), out[0] * prod(out[2:])
+            pixel = tuple(size if i == axis else 1 for i, size in enumerate(out))
+            return _remade(op, chosen, pixel, attributes), prod(out) // max(out[axis], 1)
     return op, 1
+
+
+def channel_axis(op: ElementwiseOp) -> int:
+    """The axis of a pixel's channels: that of its parameters, if it has any, else 1."""
+    axis = op.parameter_axis()
+    return 1 if axis is None else axis
 
 
 def _maps_alone(op: MatMulOp) -> bool:
@@ -128,14 +136,14 @@ def _maps_alone(op: MatMulOp) -> bool:
     return all(len(shape_of(value)) > 1 and not isinstance(value.owner, ConstantOp) for value in op.operands)
 
 
-def _pixel(value: SSAValue, out: tuple[int, ...], *, by_channel: bool) -> tuple[int, ...] | None:
-    """The shape of an operand for one pixel; None for a constant that is not the same for all. by_channel: whether
-    constants have a row for each channel."""
+def _pixel(op: ElementwiseOp, value: SSAValue, out: tuple[int, ...], axis: int) -> tuple[int, ...] | None:
+    """The shape of an operand for one pixel; None for a constant that is not the same for all."""
     shape = shape_of(value)
+    aligned = (*[1] * (len(out) - len(shape)), *shape)
     if isinstance(value.owner, ConstantOp):
-        varies = not by_channel and any(d > 1 for d in shape[-(len(out) - 2) :])
-        return None if varies else shape
-    return (1, shape[1], *[1] * (len(out) - 2)) if len(shape) == len(out) else None
+        table = isinstance(op, ThresholdOp | SelectThresholdOp) and value is not op.x  # a row for each channel
+        return shape if table or all(size == 1 for i, size in enumerate(aligned) if i != axis) else None
+    return tuple(size if i == axis else 1 for i, size in enumerate(shape)) if len(shape) == len(out) else None
 
 
 def _remade(

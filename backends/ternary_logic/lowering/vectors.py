@@ -12,13 +12,14 @@ from xdsl.ir import Operation, SSAValue
 
 from ....ir.operation import TensorOperation
 from ....ir.program import Program
+from ....ir.tn import ElementwiseOp
 from ....ir.tn.constant import ConstantOp
 from ....ir.tn.linear import ConvOp, MatMulOp
 from ....ir.tn.pool import PoolOp
 from ....ir.types import SetType, element_of, is_float, range_of, shape_of, values_of
 from ...reference.interpreter import evaluate, run
 from ..mapping.numbers import Form
-from .tiles import Part, Tile, operands_of
+from .tiles import Part, Tile, channel_axis, operands_of
 
 Maps = Sequence[NDArray[np.int64]]
 """A tile's map operands in order, each [vectors, *shape]: integers."""
@@ -92,9 +93,11 @@ def maps_in(tile: Part, arrays: Maps, most: int) -> Maps:
     elif isinstance(op, MatMulOp):
         found = [arrays[0].reshape(-1, *parts[0])]
     else:
-        sizes = shape_of(op.results[0])[2:]
-        whole = [np.broadcast_to(array, (*array.shape[:2], *sizes)) for array in arrays]
-        found = [np.moveaxis(a, 1, -1).reshape(-1, *shape) for a, shape in zip(whole, parts, strict=True)]
+        assert isinstance(op, ElementwiseOp)
+        out, axis = shape_of(op.results[0]), channel_axis(op)
+        sizes = [tuple(array.shape[i] if i == axis else size for i, size in enumerate(out)) for array in arrays]
+        whole = [np.broadcast_to(array, size) for array, size in zip(arrays, sizes, strict=True)]
+        found = [np.moveaxis(a, axis, -1).reshape(-1, *shape) for a, shape in zip(whole, parts, strict=True)]
     count = len(found[0])
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
     return [array[chosen] for array in found]
@@ -164,7 +167,7 @@ def _results(tile: Tile, program: Program, maps: Maps) -> NDArray[np.int64]:
     """[vectors, *shape], by the interpreter: many vectors at once where the first axis is one of samples."""
     values = [*_maps_of_part(tile), tile.part.results[0]]
     pairs = isinstance(tile.operation, MatMulOp) and len(maps) == 2  # whose axes are those of matrices
-    if not pairs and all(shape_of(value)[0] == 1 for value in values):
+    if not pairs and all(shape_of(value)[:1] == (1,) for value in values):
         parts = [[array[i : i + CHUNK, 0] for array in maps] for i in range(0, len(maps[0]), CHUNK)]
         return np.concatenate([evaluate(tile.part, operands_of(tile, program, part))[0] for part in parts])[:, None]
     each = zip(*maps, strict=True)

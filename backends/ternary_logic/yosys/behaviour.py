@@ -77,7 +77,8 @@ def size_of(output: Output) -> int:
 
 def behaviour_of(tile: Tile, program: Program) -> Behaviour | None:
     """None for operations of other kinds, which only move numbers, or have no gates."""
-    if type(tile.part) not in RULES:
+    maps = [value for value in tile.operation.operands if not isinstance(value.owner, ConstantOp)]
+    if type(tile.part) not in RULES or (isinstance(tile.part, MatMulOp) and len(maps) > 1):
         return None
     operands, inputs, first = list[Operand](), list[tuple[Form, int]](), 0
     for value, whole in zip(tile.part.operands, tile.operation.operands, strict=True):
