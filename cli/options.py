@@ -318,7 +318,8 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
 def _compiling(parser: argparse.ArgumentParser) -> None:
     """What decides how a model is compiled, for every verb that compiles one: fields of CompileOptions."""
     group = parser.add_argument_group("compiling a model")
-    group.add_argument("--backend", choices=("c",), default="c", help="what makes the artifact (default: c, for CPUs)")
+    group.add_argument("--backend", choices=("c", "tvm"), default="c",
+                       help="what makes the artifact: c (default), or tvm, for TVM's runtime")  # fmt: skip
     group.add_argument(
         "--target", default="native", metavar="NAME[,NAME..]",
         help="see `tercet targets` (default: native); `compile` and `bench` take several for one artifact, `inspect` "

@@ -34,7 +34,7 @@ class Choices(TypedDict, total=False):
 class CompileOptions:
     """All that decides what a model is compiled to, beside the model and calibration data.
 
-    backend: what makes the artifact, `c`.
+    backend: what makes the artifact, `c` or `tvm`.
     target: one of `targets()` or `native`.
     batch: the size of a symbolic batch; None leaves it open.
     shapes: sizes of inputs by name, sorted, for axes that the model leaves open; -1 leaves one as it is.

@@ -30,8 +30,9 @@ PAGES = [
 ]
 FILES = (
     "README.md", "docs/cli.md", "docs/pytorch.md", "docs/sum-merge.md", "docs/ternary-logic.md", "docs/training.md",
+    "docs/tvm.md",
 )  # fmt: skip
-NEEDS = {"docs/pytorch.md": "torch", "docs/training.md": "torch"}
+NEEDS = {"docs/pytorch.md": "torch", "docs/training.md": "torch", "docs/tvm.md": "tvm"}
 """Page -> the package that its examples need."""
 MARKED = re.compile(
     r"^<!-- test(?:: (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -166,7 +166,8 @@ class Manifest:
     def required(self) -> tuple[str, ...]:
         """The files without which the artifact is none."""
         layers = map(self.layers_file, self.target_names)
-        return (self.library, self.header, *layers) if self.backend == "c" else tuple(layers)
+        code = {"c": (self.library, self.header), "tvm": (self.library,)}
+        return (*code.get(self.backend, ()), *layers)
 
     def to_json(self) -> bytes:
         return schema.dump_json(asdict(self))

@@ -8,8 +8,9 @@ from ...ir.errors import ArtifactError
 from ..artifact.artifact import Artifact
 from .c_executor import CExecutor
 from .executor import Executor
+from .tvm_executor import TvmExecutor
 
-EXECUTORS: Mapping[str, Callable[[Artifact, int], Executor]] = {"c": CExecutor}
+EXECUTORS: Mapping[str, Callable[[Artifact, int], Executor]] = {"c": CExecutor, "tvm": TvmExecutor}
 """By the manifest's `backend`; called with the artifact and the number of threads."""
 
 

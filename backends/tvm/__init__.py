@@ -1,0 +1,1 @@
+"""Networks as TVM modules. Needs the extra `tvm`; nothing imports TVM before it is asked for."""

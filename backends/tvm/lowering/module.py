@@ -1,0 +1,82 @@
+"""A program at kernel level as a TVM module: `main`, and a function for each kernel alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from ....ir.errors import IRError
+from ....ir.kn.kernel import KernelOp, YieldOp
+from ....ir.locations import describe
+from ....ir.names import identifier
+from ....ir.operation import TensorOperation
+from ....ir.program import Program
+from ....ir.tn.constant import ConstantOp
+from ....ir.types import shape_of
+from ..package import Expr, relax
+from . import elementwise, linear, movement, pool, quant  # noqa: F401  (they fill RULES)
+from .rules import RULES, Context, dtype_of, unsupported
+
+MAIN = "main"
+"""The function of the whole network, in which TVM fuses what kernels compute."""
+
+Values = dict[SSAValue, Expr]
+
+
+def lower(program: Program) -> Any:
+    """Functions take and give tensors as they lie in memory; all give tuples. Raises IRError for operations without a
+    form."""
+    builder = relax.BlockBuilder()
+    kernels = [op for op in program.ops if isinstance(op, KernelOp)]
+    _function(builder, program, MAIN, program.block.args, kernels, program.returned.operands)
+    for kernel in kernels:
+        _function(builder, program, kernel.symbol.data, kernel.operands, [kernel], kernel.results)
+    return builder.get()
+
+
+def _function(
+    builder: Any, program: Program, name: str, parameters: Sequence[SSAValue],
+    kernels: Sequence[KernelOp], results: Sequence[SSAValue],
+) -> None:  # fmt: skip
+    values: Values = {value: _variable(value, i) for i, value in enumerate(dict.fromkeys(parameters))}
+    context = Context(builder)
+    with builder.function(name, list(values.values())):
+        with builder.dataflow():
+            for kernel in kernels:
+                inner: Values = dict(zip(kernel.block.args, (values[value] for value in kernel.operands), strict=True))
+                values.update(zip(kernel.results, _block(context, program, kernel.block, inner), strict=True))
+            found = builder.emit_output(relax.Tuple([values[value] for value in results]))
+        builder.emit_func_output(found)
+
+
+def _variable(value: SSAValue, number: int) -> Expr:
+    name = identifier(value.name_hint or f"x{number}")
+    return relax.Var(name, relax.TensorType(list(shape_of(value)), dtype_of(value)))
+
+
+def _block(context: Context, program: Program, block: Block, values: Values) -> Sequence[Expr]:
+    """What a kernel's region yields."""
+    for op in block.ops:
+        if isinstance(op, ConstantOp):
+            values[op.result] = _constant(context, program, op)
+        elif isinstance(op, TensorOperation):
+            values.update(zip(op.results, _results(context, op, values), strict=True))
+        elif isinstance(op, YieldOp):
+            return [values[value] for value in op.operands]
+    raise IRError("a kernel yields nothing")
+
+
+def _constant(context: Context, program: Program, op: ConstantOp) -> Expr:
+    array = program.array(op.result)
+    assert array is not None
+    return context.constant(array, dtype_of(op.result))
+
+
+def _results(context: Context, op: Operation, values: Values) -> Sequence[Expr]:
+    if type(op) not in RULES:
+        raise unsupported(op, op.name)
+    context.name = identifier(f"{op.name.removeprefix('tn.')}_{describe(op).rpartition(':')[2]}")[:60]
+    found = RULES[type(op)](context, op, *(values[value] for value in op.operands))
+    return found if isinstance(found, list) else [found]

@@ -1,0 +1,65 @@
+"""Thresholds: how many of a channel's bounds each number passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
+from ....ir.types import shape_of
+from ..package import Expr, Tensor, te, tirx
+from .rules import Context, dtype_of, relax_of, wide
+
+
+@relax_of(ThresholdOp)
+def threshold(context: Context, op: ThresholdOp, x: Expr, bounds: Expr, sign: Expr | None = None) -> Expr:
+    channels, count = shape_of(op.thresholds)
+    axis, base, step, dtype = op.get("axis"), op.get("base"), op.get("step"), dtype_of(op.y)
+    exact = wide([op.x, op.thresholds])
+
+    def compute(x: Tensor, bounds: Tensor, *signs: Tensor) -> Tensor:
+        def element(*at: Any) -> Any:
+            channel = at[axis] if channels > 1 and at else 0
+            value = in_type(x(*at), exact)
+            passed = tirx.const(0, "int32")
+            for i in range(count):
+                passed += (value >= in_type(bounds(channel, i), exact)).astype("int32")
+            for flip in (_of_channel(each, at, axis) < tirx.const(0, each.dtype) for each in signs):
+                passed = tirx.Select(flip, tirx.const(count, "int32") - passed, passed)
+            return (tirx.const(step, "int32") * passed + tirx.const(base, "int32")).astype(dtype)
+
+        return te.compute(shape_of(op.y), element)
+
+    return context.emit_te(compute, x, bounds, *([] if sign is None else [sign]))
+
+
+@relax_of(SelectThresholdOp)
+def select_threshold(
+    context: Context, op: SelectThresholdOp, x: Expr, selector: Expr, bounds: Expr, sign: Expr | None = None
+) -> Expr:
+    channels, choices, count = shape_of(op.thresholds)
+    axis, dtype, exact = op.get("axis"), dtype_of(op.y), wide([op.x, op.thresholds])
+
+    def compute(x: Tensor, selector: Tensor, bounds: Tensor, *signs: Tensor) -> Tensor:
+        def element(*at: Any) -> Any:
+            channel = at[axis] if channels > 1 else 0
+            value = in_type(x(*at), exact)
+            choice = tirx.min(tirx.max(selector(*at).astype("int32") - op.get("first"), 0), choices - 1)
+            passed = tirx.const(0, "int32")
+            for i in range(count):
+                passed += (value >= in_type(bounds(channel, choice, i), exact)).astype("int32")
+            for flip in (_of_channel(each, at, axis) < tirx.const(0, each.dtype) for each in signs):
+                passed = tirx.Select(flip, tirx.const(count, "int32") - passed, passed)
+            return (tirx.const(op.get("step"), "int32") * passed + tirx.const(op.get("base"), "int32")).astype(dtype)
+
+        return te.compute(shape_of(op.y), element)
+
+    return context.emit_te(compute, x, selector, bounds, *([] if sign is None else [sign]))
+
+
+def in_type(value: Any, exact: str) -> Any:
+    """Integers in a type that holds all of those compared; floats as they are."""
+    return value if value.ty.dtype == "float32" else value.astype(exact)
+
+
+def _of_channel(sign: Tensor, at: tuple[Any, ...], axis: int) -> Any:
+    return sign(at[axis] if int(sign.shape[0]) > 1 and at else 0)

@@ -1,0 +1,75 @@
+"""The table from operation class to Relax, filled by the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from ....ir.errors import IRError
+from ....ir.locations import describe
+from ....ir.operation import TensorOperation
+from ....ir.types import element_of, is_float, range_of, storage_dtype
+from ..package import Expr, relax
+
+Rule: TypeAlias = Callable[..., Any]
+"""Called with the context, the operation and its operands in Relax; gives its result, or a list of results."""
+
+RULES: dict[type[Operation], Rule] = {}
+
+INT32 = np.iinfo(np.int32)
+
+
+class Context:
+    """Where Relax bindings go. name: of the operation at hand, for what is emitted for it."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder, self.name = builder, ""
+
+    def emit(self, expr: Expr) -> Expr:
+        return self.builder.emit(expr, self.name)
+
+    def emit_te(self, function: Callable[..., Any], *operands: Expr) -> Expr:
+        """A primitive function of tensor expressions."""
+        return self.builder.emit_te(function, *operands, primfunc_name_hint=self.name)
+
+    def constant(self, array: np.ndarray, dtype: str) -> Expr:
+        if not array.size:  # TVM writes empty constants, and cannot read them
+            return self.emit(relax.op.zeros(list(array.shape), dtype))
+        return relax.const(np.array(array, dtype, order="C"), dtype)  # without the dtype 64 bits become 32
+
+    def cast(self, x: Expr, dtype: str) -> Expr:
+        return x if x.ty.dtype == dtype else self.emit(relax.op.astype(x, dtype))
+
+    def stored(self, x: Expr, op: TensorOperation) -> Expr:
+        """A result in the type in which it lies in memory."""
+        return self.cast(x, dtype_of(op.results[0]))
+
+
+def relax_of(*kinds: type[TensorOperation]) -> Callable[[Rule], Any]:
+    """Registers a function as the Relax of operation classes."""
+
+    def register(rule: Rule) -> Rule:
+        for kind in kinds:
+            RULES[kind] = rule
+        return rule
+
+    return register
+
+
+def dtype_of(value: SSAValue | Attribute) -> str:
+    """In which elements lie in memory: float32, or the smallest integers that hold the range."""
+    return storage_dtype(element_of(value)).name
+
+
+def wide(values: Sequence[SSAValue]) -> str:
+    """In which exact arithmetic on these integers is done: int32 where it holds all of them, else int64."""
+    ranges = [range_of(element_of(value)) for value in values if not is_float(value)]
+    fits = all(INT32.min <= low and high <= INT32.max for low, high in ranges)
+    return "int32" if fits else "int64"
+
+
+def unsupported(op: Operation, what: str) -> IRError:
+    return IRError(f"the TVM backend has no form for {what}", where=describe(op), hint="use the C backend")

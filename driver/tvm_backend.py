@@ -1,0 +1,108 @@
+"""The TVM backend as the driver sees it. TVM is imported when something is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from math import prod
+
+from ..backends.tvm.targets import Target, find_target
+from ..ir.errors import InputError, ToolchainError
+from ..ir.kn.kernel import KernelOp
+from ..ir.locations import source_names
+from ..ir.program import Program
+from ..ir.tn.constant import ConstantOp
+from ..ir.tn.linear import ConvOp, MatMulOp
+from ..ir.types import element_of, shape_of, storage_dtype
+from ..passes.base import Pass
+from ..passes.pipeline import KNOWN
+from ..runtime.artifact.layers import describe_layers
+from ..runtime.artifact.manifest import CompilerInfo, TargetInfo, prefix_of, soname
+from .backend import Built, Lowering
+
+SCRIPT = "src/module.py"
+"""The file of an artifact that holds the module as TVM reads it: TVMScript."""
+
+
+class TvmBackend:
+    name = "tvm"
+
+    def check(self, lowering: Lowering) -> None:
+        find_target(lowering.target)
+        unused = {"engines": lowering.engines, "tune": lowering.tune, "threading": lowering.threading != "pool",
+                  "optimize": lowering.optimize != "speed"}  # fmt: skip
+        if given := [name for name, value in unused.items() if value]:
+            raise InputError(f"{given[0]}: the TVM backend has no such choice", hint="use the C backend")
+
+    def open(self, lowering: Lowering, *, jobs: int | None = None, build: bool = True) -> TvmCompilation:
+        require_tvm()
+        return TvmCompilation(find_target(lowering.target))
+
+
+def require_tvm() -> None:
+    """Raises ToolchainError where TVM is not installed."""
+    if find_spec("tvm") is None:
+        raise ToolchainError("TVM is not installed", hint="pip install 'tercet[tvm]'")
+
+
+class TvmCompilation:
+    """See `Compilation` and `Variant`: it has one target."""
+
+    notes: Sequence[str] = ()
+    hints: Sequence[str] = ()
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    @property
+    def variants(self) -> Sequence[TvmCompilation]:
+        return [self]
+
+    @property
+    def target(self) -> str:
+        return self._target.name
+
+    def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
+        from ..backends.tvm.lowering.pipeline import all_passes
+
+        return all_passes(lossy)
+
+    def known_passes(self) -> Mapping[str, Pass]:
+        return {step.name: step for step in (*KNOWN, *self.passes())}
+
+    def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        return {}
+
+    def build(self, programs: Sequence[Program], mark: Callable[[str], None]) -> Built:
+        from ..backends.tvm.build import build
+
+        (program,) = programs
+        module = build(program, self._target)
+        mark("tvm")
+        return Built(
+            {f"lib/{soname(prefix_of(program.name))}": module.library, SCRIPT: module.script.encode()},
+            [describe_layers(program, _steps(program), {})],
+            [TargetInfo(self._target.name, self._target.machine, self._target.features)],
+            CompilerInfo("tvm", f"TVM {module.version}"),
+            0,
+        )
+
+
+def _steps(program: Program) -> list[Mapping[str, object]]:
+    """What a kernel itself does not say of its step. Constants lie in the library, and memory is TVM's own."""
+    found = list[Mapping[str, object]]()
+    for kernel in (op for op in program.ops if isinstance(op, KernelOp)):
+        constants = [op for op in kernel.inner if isinstance(op, ConstantOp)]
+        sizes = {op: prod(shape_of(op.result)) * storage_dtype(element_of(op.result)).itemsize for op in constants}
+        weights = sum(sizes[op.operands[1].owner] for op in kernel.inner if isinstance(op, ConvOp | MatMulOp)
+                      and op.operands[1].owner in sizes)  # fmt: skip
+        size = sum(sizes.values())
+        found.append({
+            "symbol": kernel.symbol.data, "engine": kernel.engine.data, "schedule": kernel.schedule_values,
+            "nodes": source_names(kernel.location),
+            "ops": [op.name for op in kernel.inner if op not in constants],
+            "results": [str(value.type) for value in kernel.results], "offsets": [-1] * len(kernel.results),
+            "weight_bytes_stored": size, "digit_bytes_stored": weights, "weight_bytes": size, "scratch_bytes": 0,
+            "parallel": False,
+        })  # fmt: skip
+    return found

@@ -1,0 +1,117 @@
+"""Artifacts of the TVM backend: compiled, verified step by step, run, profiled and inspected like any other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tercet
+from tercet.backends.reference.interpreter import run
+from tercet.cli import main
+from tercet.ir.errors import ArtifactError, InputError, ToolchainError
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
+MODELS = ("cnv_w2a2.onnx", "cnv_w1a1.onnx", "kws_w3a3.qonnx.onnx")
+TARGETS = ("native", "generic")
+
+needs_tvm = pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed (pip install 'tercet[tvm]')")
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tvm") / "digits.tercet"
+    tercet.compile(DIGITS, path, backend="tvm")
+    return path
+
+
+@needs_tvm
+def test_every_step_is_what_the_interpreter_computes(artifact: Path) -> None:
+    found = tercet.verify(artifact, DIGITS, per_layer=True)
+    assert found.ok and len(found.layers) == 17 and all(layer.ok for layer in found.layers)
+
+
+@needs_tvm
+def test_batches_bound_calls_steps_and_times(artifact: Path) -> None:
+    images = np.load(DIGITS.with_name("digits_test.npz"))["image"][:5]
+    with tercet.load(artifact) as model:
+        together = model.run(images)["logits"]
+        one_by_one = np.concatenate([model.run(image[None])["logits"] for image in images])
+        np.testing.assert_array_equal(together, one_by_one)
+        bound = model.bind({"image": images})
+        bound()
+        np.testing.assert_array_equal(bound.outputs["logits"], together)
+        assert model.run(images[:0])["logits"].shape == (0, 10)
+        steps = model.results(images[:1])
+        np.testing.assert_array_equal(model.run_until(len(steps) - 1, images[:1])[0], steps[-1][0])
+        np.testing.assert_allclose(steps[-1][0], together[:1], rtol=1e-5, atol=1e-5)
+        seconds = model.profile(images[:1], repeats=2)
+        assert len(seconds) == len(model.layers) and min(seconds) > 0
+
+
+@needs_tvm
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name: str, target: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    path = request.getfixturevalue("models") / name
+    tercet.compile(path, tmp_path / "model.tercet", backend="tvm", target=target)
+    program, rng = tercet.import_model(path), np.random.default_rng(0)
+    with tercet.load(tmp_path / "model.tercet") as model:
+        (port,) = model.inputs
+        x = rng.standard_normal(port.shape) if port.dtype == "float32" else rng.integers(0, 256, port.shape)
+        feeds = {port.name: x.astype(port.dtype)}
+        want, have = run(program, feeds), model.run(feeds)
+    for output, array in want.items():
+        np.testing.assert_allclose(have[output], array, rtol=1e-5, atol=1e-5 * np.abs(array).max())
+
+
+@needs_tvm
+def test_inspect_shows_the_steps(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(artifact)]) == 0
+    out = capsys.readouterr().out
+    assert "TVM 0.27" in out and "k03_conv2" in out and "14-one-kernel-each" in out
+
+
+@needs_tvm
+def test_a_damaged_library_is_refused(artifact: Path, tmp_path: Path) -> None:
+    data = bytearray(artifact.read_bytes())
+    data[data.index(b"\x7fELF") + 4000] ^= 1
+    (tmp_path / "bad.tercet").write_bytes(data)
+    with pytest.raises(ArtifactError, match="cannot be read: Bad CRC-32"):
+        tercet.load(tmp_path / "bad.tercet")
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"target": "aarch64"}, "the TVM backend has no target 'aarch64'"),
+        ({"engines": ["table"]}, "engines: the TVM backend has no such choice"),
+        ({"optimize": "size"}, "optimize: the TVM backend has no such choice"),
+        ({"threading": "openmp"}, "threading: the TVM backend has no such choice"),
+    ],
+)
+def test_choices_it_does_not_have(choices: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        tercet.compile(DIGITS, tmp_path / "x.tercet", backend="tvm", **choices)  # type: ignore[arg-type]
+
+
+def test_without_tvm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tercet.driver.tvm_backend.find_spec", lambda name: None)
+    with pytest.raises(ToolchainError, match="TVM is not installed") as caught:
+        tercet.compile(DIGITS, tmp_path / "x.tercet", backend="tvm")
+    assert "tercet[tvm]" in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_nothing_imports_tvm_unasked(tmp_path: Path) -> None:
+    code = f"""
+import sys, tercet
+tercet.compile({str(DIGITS)!r}, {str(tmp_path / "x.tercet")!r}, target="generic")
+tercet.load({str(tmp_path / "x.tercet")!r}).close()
+print([name for name in sys.modules if name.partition(".")[0] in ("tvm", "tvm_ffi")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
