@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from math import prod
 
+from xdsl.ir import SSAValue
+
 from ..backends.tvm.targets import Target, find_target
 from ..ir.errors import InputError, ToolchainError
 from ..ir.kn.kernel import KernelOp
@@ -88,15 +90,18 @@ class TvmCompilation:
         )
 
 
+def _bytes_of(value: SSAValue) -> int:
+    return prod(shape_of(value)) * storage_dtype(element_of(value)).itemsize
+
+
 def _steps(program: Program) -> list[Mapping[str, object]]:
     """What a kernel itself does not say of its step. Constants lie in the library, and memory is TVM's own."""
     found = list[Mapping[str, object]]()
     for kernel in (op for op in program.ops if isinstance(op, KernelOp)):
         constants = [op for op in kernel.inner if isinstance(op, ConstantOp)]
-        sizes = {op: prod(shape_of(op.result)) * storage_dtype(element_of(op.result)).itemsize for op in constants}
-        weights = sum(sizes[op.operands[1].owner] for op in kernel.inner if isinstance(op, ConvOp | MatMulOp)
-                      and op.operands[1].owner in sizes)  # fmt: skip
-        size = sum(sizes.values())
+        sizes: dict[SSAValue, int] = {op.result: _bytes_of(op.result) for op in constants}
+        products = [op for op in kernel.inner if isinstance(op, ConvOp | MatMulOp)]
+        weights, size = sum(sizes.get(op.operands[1], 0) for op in products), sum(sizes.values())
         found.append({
             "symbol": kernel.symbol.data, "engine": kernel.engine.data, "schedule": kernel.schedule_values,
             "nodes": source_names(kernel.location),
