@@ -89,7 +89,7 @@ def checked(data: object, fields: Mapping[str, Field], where: str) -> dict[str, 
 
 
 def check_names(names: Iterable[str], where: str, taken: Collection[str] = ()) -> None:
-    """Raises InputError for names of cells or outputs that Verilog does not allow. taken: names of something else there."""
+    """Raises InputError for names of cells or outputs that Verilog does not allow. taken: names of other things."""
     for name in names:
         if not name.isascii() or name in VERILOG or name in taken:
             reason = "is not ASCII" if not name.isascii() else "is taken" if name in taken else "is a word of Verilog"
