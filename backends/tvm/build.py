@@ -25,7 +25,7 @@ class Module:
 
 def build(program: Program, target: Target) -> Module:
     """Of a program at kernel level. Raises IRError for operations without a form."""
-    module = lower(program)
+    module = lower(program, target)
     executable = compiled(module, target)
     with scratch_folder() as folder:
         path = folder / LIBRARY

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 tvm: Any = import_module("tvm")
 relax: Any = import_module("tvm.relax")
+s_tir: Any = import_module("tvm.s_tir")
 te: Any = import_module("tvm.te")
 tirx: Any = import_module("tvm.tirx")
 

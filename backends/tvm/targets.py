@@ -16,21 +16,24 @@ _POPCOUNT = ("avx512_vnni", "avx512vbmi", "avx512_vbmi2", "avx512_bitalg", "avx5
 
 @dataclass(frozen=True)
 class Target:
-    """machine: as platform.machine() names it. cpu: LLVM's name. features: as Linux names them."""
+    """machine: as platform.machine() names it. cpu: LLVM's name. vector_bytes, registers: of its vectors. features: as
+    Linux names them."""
 
     name: str
     machine: str
     cpu: str
+    vector_bytes: int
+    registers: int
     features: tuple[str, ...] = ()
 
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("generic", platform.machine(), "x86-64" if platform.machine() == "x86_64" else "generic"),
-        Target("x86-64-v3", "x86_64", "x86-64-v3", _V3),
-        Target("x86-64-v4", "x86_64", "x86-64-v4", _V4),
-        Target("x86-64-v4-vnni", "x86_64", "icelake-server", (*_V4, *_POPCOUNT)),
+        Target("generic", platform.machine(), "x86-64" if platform.machine() == "x86_64" else "generic", 16, 16),
+        Target("x86-64-v3", "x86_64", "x86-64-v3", 32, 16, _V3),
+        Target("x86-64-v4", "x86_64", "x86-64-v4", 64, 32, _V4),
+        Target("x86-64-v4-vnni", "x86_64", "icelake-server", 64, 32, (*_V4, *_POPCOUNT)),
     )
 }
 """From the least to the most that is asked of a CPU. `generic`: any of this machine's kind."""

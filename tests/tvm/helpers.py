@@ -52,7 +52,8 @@ def check(cases: Sequence[Case], target: str = "native", samples: int = 3) -> No
     from tercet.backends.tvm.package import relax, tvm
     from tercet.backends.tvm.targets import find_target
 
-    machine = relax.VirtualMachine(compiled(lower(program_of(cases)), find_target(target)), tvm.cpu())
+    found = find_target(target)
+    machine = relax.VirtualMachine(compiled(lower(program_of(cases), found), found), tvm.cpu())
     rng = np.random.default_rng(0)
     for i, case in enumerate(cases):
         for _ in range(1 if case.feeds is not None else samples):

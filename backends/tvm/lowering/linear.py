@@ -20,10 +20,13 @@ def conv(context: Context, op: ConvOp, x: Expr, w: Expr, bias: Expr | None = Non
     rank = len(op.get("strides"))
     convolution = relax.op.nn.conv1d if rank == 1 else relax.op.nn.conv2d
     y = context.emit(convolution(context.cast(x, exact), context.cast(w, exact), **window))
-    if bias is not None:
-        shaped = relax.op.reshape(context.cast(bias, exact), [1, shape_of(op.y)[1], *[1] * rank])
-        y = context.emit(relax.op.add(y, context.emit(shaped)))
-    return context.stored(y, op)
+    return context.stored(y if bias is None else plus_bias(context, op, y, bias), op)
+
+
+def plus_bias(context: Context, op: ConvOp, y: Expr, bias: Expr) -> Expr:
+    """A convolution's sums and the bias of their channels, in the sums' type."""
+    shape = [1, shape_of(op.y)[1], *[1] * (len(shape_of(op.y)) - 2)]
+    return context.emit(relax.op.add(y, context.emit(relax.op.reshape(context.cast(bias, y.ty.dtype), shape))))
 
 
 @relax_of(MatMulOp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from ....ir.errors import IRError
 from ....ir.kn.kernel import KernelOp, YieldOp
@@ -14,9 +14,13 @@ from ....ir.names import identifier
 from ....ir.operation import TensorOperation
 from ....ir.program import Program
 from ....ir.tn.constant import ConstantOp
+from ....ir.tn.linear import ConvOp
 from ....ir.types import shape_of
+from ..engines import ENGINES
 from ..package import Expr, relax
+from ..targets import Target
 from . import elementwise, linear, movement, pool, quant  # noqa: F401  (they fill RULES)
+from .linear import plus_bias
 from .rules import RULES, Context, dtype_of, unsupported
 
 MAIN = "main"
@@ -25,28 +29,29 @@ MAIN = "main"
 Values = dict[SSAValue, Expr]
 
 
-def lower(program: Program) -> Any:
+def lower(program: Program, target: Target) -> Any:
     """Functions take and give tensors as they lie in memory; all give tuples. Raises IRError for operations without a
     form."""
     builder = relax.BlockBuilder()
     kernels = [op for op in program.ops if isinstance(op, KernelOp)]
-    _function(builder, program, MAIN, program.block.args, kernels, program.returned.operands)
+    context = Context(builder, target)
+    _function(context, program, MAIN, program.block.args, kernels, program.returned.operands)
     for kernel in kernels:
-        _function(builder, program, kernel.symbol.data, kernel.operands, [kernel], kernel.results)
+        _function(context, program, kernel.symbol.data, kernel.operands, [kernel], kernel.results)
     return builder.get()
 
 
 def _function(
-    builder: Any, program: Program, name: str, parameters: Sequence[SSAValue],
+    context: Context, program: Program, name: str, parameters: Sequence[SSAValue],
     kernels: Sequence[KernelOp], results: Sequence[SSAValue],
 ) -> None:  # fmt: skip
     values: Values = {value: _variable(value, i) for i, value in enumerate(dict.fromkeys(parameters))}
-    context = Context(builder)
+    builder = context.builder
     with builder.function(name, list(values.values())):
         with builder.dataflow():
             for kernel in kernels:
                 inner: Values = dict(zip(kernel.block.args, (values[value] for value in kernel.operands), strict=True))
-                values.update(zip(kernel.results, _block(context, program, kernel.block, inner), strict=True))
+                values.update(zip(kernel.results, _block(context, program, kernel, inner), strict=True))
             found = builder.emit_output(relax.Tuple([values[value] for value in results]))
         builder.emit_func_output(found)
 
@@ -56,11 +61,19 @@ def _variable(value: SSAValue, number: int) -> Expr:
     return relax.Var(name, relax.TensorType(list(shape_of(value)), dtype_of(value)))
 
 
-def _block(context: Context, program: Program, block: Block, values: Values) -> Sequence[Expr]:
+def _block(context: Context, program: Program, kernel: KernelOp, values: Values) -> Sequence[Expr]:
     """What a kernel's region yields."""
-    for op in block.ops:
+    engine = ENGINES.get(kernel.engine.data)
+    for op in kernel.block.ops:
         if isinstance(op, ConstantOp):
             values[op.result] = _constant(context, program, op)
+        elif engine is not None and isinstance(op, ConvOp):
+            weights = program.array(op.w)
+            assert weights is not None
+            context.name = _name(op)
+            values[op.y] = engine.conv(context, op, values[op.x], weights)
+            if op.bias is not None:
+                values[op.y] = plus_bias(context, op, values[op.y], values[op.bias])
         elif isinstance(op, TensorOperation):
             values.update(zip(op.results, _results(context, op, values), strict=True))
         elif isinstance(op, YieldOp):
@@ -74,9 +87,13 @@ def _constant(context: Context, program: Program, op: ConstantOp) -> Expr:
     return context.constant(array, dtype_of(op.result))
 
 
+def _name(op: Operation) -> str:
+    return identifier(f"{op.name.removeprefix('tn.')}_{describe(op).rpartition(':')[2]}")[:60]
+
+
 def _results(context: Context, op: Operation, values: Values) -> Sequence[Expr]:
     if type(op) not in RULES:
         raise unsupported(op, op.name)
-    context.name = identifier(f"{op.name.removeprefix('tn.')}_{describe(op).rpartition(':')[2]}")[:60]
+    context.name = _name(op)
     found = RULES[type(op)](context, op, *(values[value] for value in op.operands))
     return found if isinstance(found, list) else [found]

@@ -18,14 +18,12 @@ from ....passes.finish_outputs import FinishOutputs
 from ....passes.grouping import build_kernel, install, is_dead, symbol_name
 from ....passes.pipeline import graph_passes
 from ....passes.properties import DENSE_MAPS, IN_KERNELS, NO_KERNELS, OUTPUTS_FINISHED
-
-RELAX = "relax"
-"""The engine of what TVM's own operators and primitive functions of its tensor expressions compute."""
+from ..engines import engine_of
 
 
 @dataclass(frozen=True)
 class OneKernelEach(Pass):
-    """Every operation is a kernel of its own: TVM fuses them as it sees fit."""
+    """Every operation is a kernel of its own: TVM fuses those of its own operators as it sees fit."""
 
     name: ClassVar[str] = "one-kernel-each"
     requires: ClassVar = (NO_KERNELS, OUTPUTS_FINISHED)
@@ -35,7 +33,7 @@ class OneKernelEach(Pass):
         kernels = list[KernelOp]()
         for op in list(program.ops):
             if isinstance(op, TensorOperation) and not isinstance(op, ConstantOp) and not is_dead(op):
-                kernels.append(build_kernel([op], "step", RELAX))
+                kernels.append(build_kernel([op], "step", engine_of(op, program)))
                 install([op], kernels[-1])
         for op in reversed(list(program.ops)):
             if is_dead(op):

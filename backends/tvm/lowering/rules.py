@@ -12,7 +12,8 @@ from ....ir.errors import IRError
 from ....ir.locations import describe
 from ....ir.operation import TensorOperation
 from ....ir.types import element_of, is_float, range_of, storage_dtype
-from ..package import Expr, relax
+from ..package import Expr, relax, tirx
+from ..targets import Target
 
 Rule: TypeAlias = Callable[..., Any]
 """Called with the context, the operation and its operands in Relax; gives its result, or a list of results."""
@@ -20,13 +21,16 @@ Rule: TypeAlias = Callable[..., Any]
 RULES: dict[type[Operation], Rule] = {}
 
 INT32 = np.iinfo(np.int32)
+OPAQUE = 8
+"""TVM's kind of functions that are fused with no others."""
 
 
 class Context:
-    """Where Relax bindings go. name: of the operation at hand, for what is emitted for it."""
+    """Where Relax bindings go. target: whose registers schedules fill. name: of the operation at hand, for what is
+    emitted for it."""
 
-    def __init__(self, builder: Any) -> None:
-        self.builder, self.name = builder, ""
+    def __init__(self, builder: Any, target: Target) -> None:
+        self.builder, self.target, self.name = builder, target, ""
 
     def emit(self, expr: Expr) -> Expr:
         return self.builder.emit(expr, self.name)
@@ -39,6 +43,12 @@ class Context:
         if not array.size:  # TVM writes empty constants, and cannot read them
             return self.emit(relax.op.zeros(list(array.shape), dtype))
         return relax.const(np.array(array, dtype, order="C"), dtype)  # without the dtype 64 bits become 32
+
+    def call(self, function: Any, operands: Sequence[Expr], shape: Sequence[int], dtype: str, what: str) -> Expr:
+        """A primitive function with a schedule, which TVM leaves as it is. what: its name after the operation's."""
+        opaque = function.without_attr("global_symbol").with_attr("op_pattern", tirx.IntImm("int32", OPAQUE))
+        place = self.builder.add_func(opaque, f"{self.name}_{what}")
+        return self.emit(relax.call_tir(place, list(operands), out_ty=relax.TensorType(list(shape), dtype)))
 
     def cast(self, x: Expr, dtype: str) -> Expr:
         return x if x.ty.dtype == dtype else self.emit(relax.op.astype(x, dtype))

@@ -1,0 +1,84 @@
+"""Maps as rows of pixels without ends: a vector of output pixels reads, for each tap, a vector that begins elsewhere.
+
+A map [C, H, W] is padded to rows of one pitch. Output pixel (i, j) of a convolution is number i * pitch + j, and its
+tap (y, x) lies y * pitch + x behind, whatever the pixel: so vectors run over row ends, and what they compute there is
+left out afterwards. For a stride s the map is cut into s * s maps, of every s-th row and column each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ....ir.tn.linear import ConvOp
+from ....ir.types import shape_of
+from ..package import Scalar, Tensor, te, tirx
+
+
+@dataclass(frozen=True)
+class Flat:
+    """stride: of rows and columns. top, left: padding. rows, pitch: of each of the stride's maps, padded. size: pixels
+    of one of them, with what the last vector reads behind its end. outputs: pixels that are computed, a multiple of the
+    tile. kernel, dilations: of rows and columns."""
+
+    stride: int
+    top: int
+    left: int
+    rows: int
+    pitch: int
+    size: int
+    outputs: int
+    kernel: tuple[int, int]
+    dilations: tuple[int, int]
+
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
+
+    def place(self, tap: Any) -> tuple[Any, Any]:
+        """The map that a tap lies in, and how far behind the pixel. tap: a number, or an expression of TVM."""
+        y, x = tap // self.kernel[1] * self.dilations[0], tap % self.kernel[1] * self.dilations[1]
+        s = self.stride
+        return y % s * s + x % s, y // s * self.pitch + x // s
+
+
+def flat_of(op: ConvOp, tile: int) -> Flat | None:
+    """How a convolution of one sample reads its map, in tiles of so many pixels; None where it has one spatial axis, or
+    strides that differ."""
+    if len(shape_of(op.x)) != 4 or shape_of(op.x)[0] != 1 or len(set(op.get("strides"))) != 1:
+        return None
+    (s, _), (top, left, *_), (down, right) = op.get("strides"), op.get("pads"), op.get("dilations")
+    (height, width), (out_height, out_width) = shape_of(op.x)[2:], shape_of(op.y)[2:]
+    kernel_height, kernel_width = shape_of(op.w)[2:]
+    rows = max(top + height, (out_height - 1) * s + (kernel_height - 1) * down + 1)
+    columns = max(left + width, (out_width - 1) * s + (kernel_width - 1) * right + 1)
+    rows, pitch = -(-rows // s), -(-columns // s)
+    outputs = -(-out_height * pitch // tile) * tile
+    behind = (kernel_height - 1) * down // s * pitch + (kernel_width - 1) * right // s
+    size = max(rows * pitch, outputs + behind)
+    return Flat(s, top, left, rows, pitch, size, outputs, (kernel_height, kernel_width), (down, right))
+
+
+Source = Callable[[Scalar], tuple[Scalar, Scalar]]
+"""Of a channel, that of the map, and whether it has one."""
+
+
+def padded(x: Tensor, flat: Flat, channels: int, source: Source, dtype: str) -> Tensor:
+    """A map [1, C, H, W] as [channels, rows, columns] with zeros around, of which a stride's maps are every s-th row
+    and column."""
+    _, _, height, width = (int(size) for size in x.shape)
+    rows = -(-flat.size // flat.pitch)
+
+    def element(c: Scalar, h: Scalar, w: Scalar) -> Scalar:
+        at, there = source(c)
+        inside = [h >= flat.top, h < flat.top + height, w >= flat.left, w < flat.left + width, there]
+        value = x(0, at, h - flat.top, w - flat.left).astype(dtype)
+        return tirx.if_then_else(tirx.all(*inside), value, tirx.const(0, dtype))
+
+    return te.compute((channels, rows * flat.stride, flat.pitch * flat.stride), element, name="padded")
+
+
+def cropped(sums: Tensor, flat: Flat, op: ConvOp) -> Tensor:
+    """The result of a convolution from its sums [outputs, pixels], without those at row ends."""
+    return te.compute(shape_of(op.y), lambda n, o, i, j: sums(o, i * flat.pitch + j))
