@@ -18,19 +18,23 @@ from ..package import Scalar, Tensor, te, tirx
 
 @dataclass(frozen=True)
 class Flat:
-    """stride: of rows and columns. top, left: padding. rows, pitch: of each of the stride's maps, padded. size: pixels
-    of one of them, with what the last vector reads behind its end. outputs: pixels that are computed, a multiple of the
-    tile. kernel, dilations: of rows and columns."""
+    """stride: of rows and columns. top, left: padding. rows, pitch: of each of the stride's maps, padded, with what the
+    last vector reads behind its end. outputs: pixels that are computed, a multiple of the tile. kernel, dilations: of
+    rows and columns."""
 
     stride: int
     top: int
     left: int
     rows: int
     pitch: int
-    size: int
     outputs: int
     kernel: tuple[int, int]
     dilations: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """Pixels of each of the stride's maps, whole vectors of them."""
+        return self.rows * self.pitch
 
     @property
     def taps(self) -> int:
@@ -43,9 +47,9 @@ class Flat:
         return y % s * s + x % s, y // s * self.pitch + x // s
 
 
-def flat_of(op: ConvOp, tile: int) -> Flat | None:
-    """How a convolution of one sample reads its map, in tiles of so many pixels; None where it has one spatial axis, or
-    strides that differ."""
+def flat_of(op: ConvOp, tile: int, lanes: int = 1) -> Flat | None:
+    """How a convolution of one sample reads its map, in tiles of so many pixels and vectors of so many lanes. None
+    where it has one spatial axis, or strides that differ."""
     if len(shape_of(op.x)) != 4 or shape_of(op.x)[0] != 1 or len(set(op.get("strides"))) != 1:
         return None
     (s, _), (top, left, *_), (down, right) = op.get("strides"), op.get("pads"), op.get("dilations")
@@ -56,8 +60,9 @@ def flat_of(op: ConvOp, tile: int) -> Flat | None:
     rows, pitch = -(-rows // s), -(-columns // s)
     outputs = -(-out_height * pitch // tile) * tile
     behind = (kernel_height - 1) * down // s * pitch + (kernel_width - 1) * right // s
-    size = max(rows * pitch, outputs + behind)
-    return Flat(s, top, left, rows, pitch, size, outputs, (kernel_height, kernel_width), (down, right))
+    rows = max(rows, -(-(outputs + behind) // pitch))
+    rows = next(n for n in range(rows, rows + lanes) if n * pitch % lanes == 0)
+    return Flat(s, top, left, rows, pitch, outputs, (kernel_height, kernel_width), (down, right))
 
 
 Source = Callable[[Scalar], tuple[Scalar, Scalar]]
@@ -65,18 +70,25 @@ Source = Callable[[Scalar], tuple[Scalar, Scalar]]
 
 
 def padded(x: Tensor, flat: Flat, channels: int, source: Source, dtype: str) -> Tensor:
-    """A map [1, C, H, W] as [channels, rows, columns] with zeros around, of which a stride's maps are every s-th row
-    and column."""
+    """A map [1, C, H, W] with zeros around, [channels, maps of the stride, rows, pitch]."""
     _, _, height, width = (int(size) for size in x.shape)
-    rows = -(-flat.size // flat.pitch)
+    s = flat.stride
 
-    def element(c: Scalar, h: Scalar, w: Scalar) -> Scalar:
+    def element(c: Scalar, phase: Scalar, row: Scalar, column: Scalar) -> Scalar:
         at, there = source(c)
-        inside = [h >= flat.top, h < flat.top + height, w >= flat.left, w < flat.left + width, there]
-        value = x(0, at, h - flat.top, w - flat.left).astype(dtype)
-        return tirx.if_then_else(tirx.all(*inside), value, tirx.const(0, dtype))
+        h, w = row * s + phase // s - flat.top, column * s + phase % s - flat.left
+        inside = [there, h >= 0, h < height, w >= 0, w < width]
+        return tirx.if_then_else(tirx.all(*inside), x(0, at, h, w).astype(dtype), tirx.const(0, dtype))
 
-    return te.compute((channels, rows * flat.stride, flat.pitch * flat.stride), element, name="padded")
+    return te.compute((channels, s * s, flat.rows, flat.pitch), element, name="padded")
+
+
+def zeros_apart(schedule: Any) -> None:
+    """Writes the zeros of the block `padded` before its pixels, which then are copied without a question each."""
+    block = schedule.get_sblock("padded")
+    outermost = schedule.get_loops(block)[0]
+    if schedule.can_decompose_padding(block, outermost):  # not where nothing is padded
+        schedule.decompose_padding(block, outermost)
 
 
 def cropped(sums: Tensor, flat: Flat, op: ConvOp) -> Tensor:

@@ -17,9 +17,9 @@ import numpy as np
 from ....ir.tn.linear import ConvOp
 from ....ir.types import element_of, is_float, range_of, shape_of
 from ..lowering.rules import Context, dtype_of
-from ..package import Expr, Scalar, te, tirx, tvm
+from ..package import Expr, Scalar, relax, s_tir, te, tirx, tvm
 from ..targets import Target
-from .flat import Flat, cropped, flat_of, padded
+from .flat import Flat, cropped, flat_of, padded, zeros_apart
 from .tiles import Registers, in_registers
 
 NAME = "popcount"
@@ -42,15 +42,17 @@ def registers_of(target: Target) -> Registers:
 def conv(context: Context, op: ConvOp, x: Expr, weights: np.ndarray) -> Expr:
     outputs, group = len(weights), op.get("group")
     registers = registers_of(context.target).for_outputs(outputs // group)
-    flat = flat_of(op, registers.pixels)
+    flat = flat_of(op, registers.pixels, registers.lanes)
     assert flat is not None
     channels = shape_of(op.x)[1] // group
     words, dtype = -(-channels // WORD), dtype_of(op.y)
-    maps = (2, group * words, flat.stride**2, flat.size)
-    bits = context.call(_bits(flat, group, channels, words, shape_of(op.x)), [x], maps, "uint64", "bits")
+    maps = (group * words, flat.stride**2, flat.size)
+    bits = _bits(flat, registers.lanes, group, channels, words, shape_of(op.x))
+    both = context.call(bits, [x], [maps, maps], "uint64", "bits")
     packed = context.constant(_packed(weights, words), "uint64")
     function = _sums(flat, registers, outputs, group, words, dtype)
-    sums = context.call(function, [bits, packed], (outputs, flat.outputs), dtype, "sums")
+    operands = [relax.TupleGetItem(both, 0), relax.TupleGetItem(both, 1), packed]
+    sums = context.call(function, operands, [(outputs, flat.outputs)], dtype, "sums")
     return context.emit_te(lambda sums: cropped(sums, flat, op), sums)
 
 
@@ -65,10 +67,9 @@ def _packed(weights: np.ndarray, words: int) -> np.ndarray:
     return np.stack(found).reshape(2, outputs, taps * words)
 
 
-def _bits(flat: Flat, group: int, channels: int, words: int, shape: Sequence[int]) -> Any:
+def _bits(flat: Flat, lanes: int, group: int, channels: int, words: int, shape: Sequence[int]) -> Any:
     """The words of every pixel of a map in int8: bit c of a word is channel c, whose lowest bit says whether it is not
     0, and whose highest whether it is below 0."""
-    s, rows = flat.stride, -(-flat.size // flat.pitch)
     x = te.placeholder(shape, "int8", name="x")
 
     def source(c: Scalar) -> tuple[Scalar, Scalar]:
@@ -77,21 +78,35 @@ def _bits(flat: Flat, group: int, channels: int, words: int, shape: Sequence[int
 
     filled = padded(x, flat, group * words * WORD, source, "int8")
     c = te.reduce_axis((0, WORD), "c")
+    either = te.comm_reducer(
+        lambda a, b: (a[0] | b[0], a[1] | b[1]), lambda p, q: (tirx.const(0, p), tirx.const(0, q)), name="either"
+    )
 
-    def word(plane: Scalar, word: Scalar, phase: Scalar, row: Scalar, column: Scalar) -> Scalar:
-        value = filled(word * WORD + c, row * s + phase // s, column * s + phase % s).astype("uint8")
-        bit = tirx.Select(plane == 0, value & tirx.const(1, "uint8"), value >> tirx.const(7, "uint8"))
-        return te.sum(bit.astype("uint64") << c.var.astype("uint64"), axis=c)
+    def word(word: Scalar, phase: Scalar, i: Scalar) -> Any:
+        value = filled(word * WORD + c, phase, i // flat.pitch, i % flat.pitch).astype("uint8")
+        place = c.var.astype("uint64")
+        nonzero, negative = value & tirx.const(1, "uint8"), value >> tirx.const(7, "uint8")
+        return either((nonzero.astype("uint64") << place, negative.astype("uint64") << place), axis=c)
 
-    found = te.compute((2, group * words, s * s, rows, flat.pitch), word, name="words")
-    cut = te.compute((2, group * words, s * s, flat.size),
-                     lambda p, w, ph, i: found(p, w, ph, i // flat.pitch, i % flat.pitch), name="cut")  # fmt: skip
-    return te.create_prim_func([x, cut])
+    found = te.compute((group * words, flat.stride**2, flat.size), word, name="words")
+    schedule = s_tir.Schedule(tvm.IRModule({"main": te.create_prim_func([x, *found])}))
+    zeros_apart(schedule)
+    block = schedule.get_sblock("words")
+    *_, pixels, term = schedule.get_loops(block)
+    vectors, inner = schedule.split(pixels, [None, lanes])
+    schedule.reorder(vectors, term, inner)
+    schedule.vectorize(inner)
+    schedule.unroll(term)
+    for i in range(2):
+        schedule.cache_write(block, i, "local")
+    schedule.decompose_reduction(block, term)
+    return schedule.mod["main"]
 
 
 def _sums(flat: Flat, tile: Registers, outputs: int, group: int, words: int, dtype: str) -> Any:
     """The sums of all output pixels, [outputs, pixels]."""
-    maps = te.placeholder((2, group * words, flat.stride**2, flat.size), "uint64", name="maps")
+    nonzero_x, negative_x = (te.placeholder((group * words, flat.stride**2, flat.size), "uint64", name=name)
+                             for name in ("nonzero", "negative"))  # fmt: skip
     weights = te.placeholder((2, outputs, flat.taps * words), "uint64", name="weights")
     k = te.reduce_axis((0, flat.taps * words), "k")
     both = te.comm_reducer(
@@ -101,8 +116,8 @@ def _sums(flat: Flat, tile: Registers, outputs: int, group: int, words: int, dty
     def terms(o: Scalar, p: Scalar) -> Any:
         word, tap = o // (outputs // group) * words + k % words, k // words
         phase, behind = flat.place(tap)
-        n = maps(0, word, phase, p + behind) & weights(0, o, k)
-        m = n & (maps(1, word, phase, p + behind) ^ weights(1, o, k))
+        n = nonzero_x(word, phase, p + behind) & weights(0, o, k)
+        m = n & (negative_x(word, phase, p + behind) ^ weights(1, o, k))
         return both((tirx.popcount(n).astype("int64"), tirx.popcount(m).astype("int64")), axis=k)
 
     nonzero, negative = te.compute((outputs, flat.outputs), terms, name="acc")
@@ -111,5 +126,5 @@ def _sums(flat: Flat, tile: Registers, outputs: int, group: int, words: int, dty
         lambda o, p: (nonzero(o, p) - tirx.const(2, "int64") * negative(o, p)).astype(dtype),
         name="y",
     )
-    module = tvm.IRModule({"main": te.create_prim_func([maps, weights, result])})
+    module = tvm.IRModule({"main": te.create_prim_func([nonzero_x, negative_x, weights, result])})
     return in_registers(module, tile, 2)["main"]

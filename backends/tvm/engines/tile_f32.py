@@ -12,9 +12,9 @@ import numpy as np
 from ....ir.tn.linear import ConvOp
 from ....ir.types import element_of, is_float, range_of, shape_of
 from ..lowering.rules import Context, dtype_of
-from ..package import Expr, Scalar, te, tvm
+from ..package import Expr, Scalar, relax, s_tir, te, tvm
 from ..targets import Target
-from .flat import Flat, cropped, flat_of, padded
+from .flat import Flat, cropped, flat_of, padded, zeros_apart
 from .tiles import Registers, in_registers
 
 NAME = "tile_f32"
@@ -41,22 +41,21 @@ def conv(context: Context, op: ConvOp, x: Expr, weights: np.ndarray) -> Expr:
     flat = flat_of(op, registers.pixels)
     assert flat is not None
     channels, dtype = shape_of(op.x)[1], dtype_of(op.y)
-    maps = (channels, flat.stride**2, flat.size)
-    read = context.call(_maps(flat, channels, op), [x], maps, "float32", "maps")
+    maps = (channels, flat.stride**2, flat.rows, flat.pitch)
+    read = context.call(_maps(flat, channels, op), [x], [maps], "float32", "maps")
+    read = context.emit(relax.op.reshape(read, [*maps[:2], flat.size]))
     terms = weights.reshape(outputs, channels // group, flat.taps).transpose(0, 2, 1).reshape(outputs, -1)
     function = _sums(flat, registers, op, dtype)
-    sums = context.call(function, [read, context.constant(terms, "float32")], (outputs, flat.outputs), dtype, "sums")
+    sums = context.call(function, [read, context.constant(terms, "float32")], [(outputs, flat.outputs)], dtype, "sums")
     return context.emit_te(lambda sums: cropped(sums, flat, op), sums)
 
 
 def _maps(flat: Flat, channels: int, op: ConvOp) -> Any:
     x = te.placeholder(shape_of(op.x), dtype_of(op.x), name="x")
-    filled, s = padded(x, flat, channels, lambda c: (c, c < channels), "float32"), flat.stride
-
-    def pixel(c: Scalar, phase: Scalar, i: Scalar) -> Scalar:
-        return filled(c, i // flat.pitch * s + phase // s, i % flat.pitch * s + phase % s)
-
-    return te.create_prim_func([x, te.compute((channels, s * s, flat.size), pixel, name="maps")])
+    filled = padded(x, flat, channels, lambda c: (c, c < channels), "float32")
+    schedule = s_tir.Schedule(tvm.IRModule({"main": te.create_prim_func([x, filled])}))
+    zeros_apart(schedule)
+    return schedule.mod["main"]
 
 
 def _sums(flat: Flat, tile: Registers, op: ConvOp, dtype: str) -> Any:

@@ -44,11 +44,15 @@ class Context:
             return self.emit(relax.op.zeros(list(array.shape), dtype))
         return relax.const(np.array(array, dtype, order="C"), dtype)  # without the dtype 64 bits become 32
 
-    def call(self, function: Any, operands: Sequence[Expr], shape: Sequence[int], dtype: str, what: str) -> Expr:
-        """A primitive function with a schedule, which TVM leaves as it is. what: its name after the operation's."""
+    def call(
+        self, function: Any, operands: Sequence[Expr], shapes: Sequence[Sequence[int]], dtype: str, what: str
+    ) -> Expr:
+        """A primitive function with a schedule, which TVM leaves as it is. shapes: of its results; several are a tuple.
+        what: its name after the operation's."""
         opaque = function.without_attr("global_symbol").with_attr("op_pattern", tirx.IntImm("int32", OPAQUE))
         place = self.builder.add_func(opaque, f"{self.name}_{what}")
-        return self.emit(relax.call_tir(place, list(operands), out_ty=relax.TensorType(list(shape), dtype)))
+        kinds = [relax.TensorType(list(shape), dtype) for shape in shapes]
+        return self.emit(relax.call_tir(place, list(operands), out_ty=kinds if len(kinds) > 1 else kinds[0]))
 
     def cast(self, x: Expr, dtype: str) -> Expr:
         return x if x.ty.dtype == dtype else self.emit(relax.op.astype(x, dtype))
