@@ -8,7 +8,7 @@ from math import prod
 
 from xdsl.ir import SSAValue
 
-from ..backends.tvm.targets import Target, find_target
+from ..backends.tvm.targets import NAMES, Target, find_target
 from ..ir.errors import InputError, ToolchainError
 from ..ir.kn.kernel import KernelOp
 from ..ir.locations import source_names
@@ -31,14 +31,16 @@ class TvmBackend:
 
     def check(self, lowering: Lowering) -> None:
         find_target(lowering.target)
-        unused = {"engines": lowering.engines, "tune": lowering.tune, "threading": lowering.threading != "pool",
+        if unknown := [name for name in lowering.engines if name not in NAMES]:
+            raise InputError(f"the TVM backend has no engine '{unknown[0]}'", hint=f"one of: {', '.join(NAMES)}")
+        unused = {"tune": lowering.tune, "threading": lowering.threading != "pool",
                   "optimize": lowering.optimize != "speed"}  # fmt: skip
         if given := [name for name, value in unused.items() if value]:
             raise InputError(f"{given[0]}: the TVM backend has no such choice", hint="use the C backend")
 
     def open(self, lowering: Lowering, *, jobs: int | None = None, build: bool = True) -> TvmCompilation:
         require_tvm()
-        return TvmCompilation(find_target(lowering.target))
+        return TvmCompilation(find_target(lowering.target), lowering.engines)
 
 
 def require_tvm() -> None:
@@ -53,8 +55,8 @@ class TvmCompilation:
     notes: Sequence[str] = ()
     hints: Sequence[str] = ()
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, target: Target, engines: tuple[str, ...]) -> None:
+        self._target, self._engines = target, engines
 
     @property
     def variants(self) -> Sequence[TvmCompilation]:
@@ -67,7 +69,7 @@ class TvmCompilation:
     def passes(self, lossy: Sequence[Pass] = ()) -> Sequence[Pass]:
         from ..backends.tvm.lowering.pipeline import all_passes
 
-        return all_passes(lossy)
+        return all_passes(lossy, self._engines)
 
     def known_passes(self) -> Mapping[str, Pass]:
         return {step.name: step for step in (*KNOWN, *self.passes())}

@@ -48,3 +48,9 @@ def find_target(name: str) -> Target:
     if name not in TARGETS:
         raise InputError(f"the TVM backend has no target '{name}'", hint=f"one of: native, {', '.join(TARGETS)}")
     return TARGETS[name]
+
+
+RELAX = "relax"
+"""The engine of all that TVM's operators, or primitive functions without a schedule, compute."""
+NAMES = ("popcount", "tile_f32", RELAX)
+"""Of the engines, as users choose among them: here, where nothing imports TVM."""

@@ -89,7 +89,7 @@ def test_a_damaged_library_is_refused(artifact: Path, tmp_path: Path) -> None:
     ("choices", "message"),
     [
         ({"target": "aarch64"}, "the TVM backend has no target 'aarch64'"),
-        ({"engines": ["table"]}, "engines: the TVM backend has no such choice"),
+        ({"engines": ["table"]}, "the TVM backend has no engine 'table'"),
         ({"optimize": "size"}, "optimize: the TVM backend has no such choice"),
         ({"threading": "openmp"}, "threading: the TVM backend has no such choice"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,8 @@ from ....ir.program import Program
 from ....ir.tn.linear import ConvOp
 from ..lowering.rules import Context
 from ..package import Expr
+from ..targets import NAMES, RELAX
 from . import popcount, tile_f32
-
-RELAX = "relax"
-"""The engine of all that TVM's operators, or primitive functions without a schedule, compute."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,9 @@ ENGINES: Mapping[str, Engine] = {
 """By name, in order of preference."""
 
 
-def engine_of(op: TensorOperation, program: Program) -> str:
-    """The name of what computes an operation."""
-    if isinstance(op, ConvOp):
-        weights = program.array(op.w)
-        return next((name for name, engine in ENGINES.items() if engine.takes(op, weights)), RELAX)
-    return RELAX
+def engine_of(op: TensorOperation, program: Program, allowed: Collection[str] = NAMES) -> str:
+    """The name of what computes an operation. allowed: the engines to choose from; RELAX computes what they refuse."""
+    if not isinstance(op, ConvOp):
+        return RELAX
+    weights, some = program.array(op.w), (name for name in ENGINES if name in allowed)
+    return next((name for name in some if ENGINES[name].takes(op, weights)), RELAX)

@@ -19,6 +19,7 @@ from ....passes.grouping import build_kernel, install, is_dead, symbol_name
 from ....passes.pipeline import graph_passes
 from ....passes.properties import DENSE_MAPS, IN_KERNELS, NO_KERNELS, OUTPUTS_FINISHED
 from ..engines import engine_of
+from ..targets import NAMES
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class OneKernelEach(Pass):
     """Every operation is a kernel of its own: TVM fuses those of its own operators as it sees fit."""
 
     name: ClassVar[str] = "one-kernel-each"
+    engines: tuple[str, ...] = NAMES
     requires: ClassVar = (NO_KERNELS, OUTPUTS_FINISHED)
     ensures: ClassVar = (IN_KERNELS, DENSE_MAPS)
 
@@ -33,7 +35,7 @@ class OneKernelEach(Pass):
         kernels = list[KernelOp]()
         for op in list(program.ops):
             if isinstance(op, TensorOperation) and not isinstance(op, ConstantOp) and not is_dead(op):
-                kernels.append(build_kernel([op], "step", engine_of(op, program)))
+                kernels.append(build_kernel([op], "step", engine_of(op, program, self.engines)))
                 install([op], kernels[-1])
         for op in reversed(list(program.ops)):
             if is_dead(op):
@@ -43,6 +45,6 @@ class OneKernelEach(Pass):
         return bool(kernels)
 
 
-def all_passes(lossy: Sequence[Pass] = ()) -> list[Pass]:
-    """Those of the graph, then those that make kernels."""
-    return [*graph_passes(lossy), FinishOutputs(), OneKernelEach()]
+def all_passes(lossy: Sequence[Pass] = (), engines: tuple[str, ...] = ()) -> list[Pass]:
+    """Those of the graph, then those that make kernels. engines: to choose from; none are all."""
+    return [*graph_passes(lossy), FinishOutputs(), OneKernelEach(engines or NAMES)]
