@@ -10,7 +10,7 @@ import numpy as np
 from ....ir.operation import TensorOperation
 from ....ir.program import Program
 from ....ir.tn.linear import ConvOp
-from ..lowering.rules import Context
+from ..context import Context
 from ..package import Expr
 from ..targets import NAMES, RELAX
 from . import popcount, tile_f32

@@ -16,7 +16,7 @@ import numpy as np
 
 from ....ir.tn.linear import ConvOp
 from ....ir.types import element_of, is_float, range_of, shape_of
-from ..lowering.rules import Context, dtype_of
+from ..context import Context, dtype_of
 from ..package import Expr, Scalar, relax, s_tir, te, tirx, tvm
 from ..targets import Target
 from .flat import Flat, cropped, flat_of, padded, zeros_apart

@@ -11,8 +11,9 @@ from ....ir.tn import functions as smooth
 from ....ir.tn.logic import CompareOp, SelectOp
 from ....ir.tn.quant import DequantizeOp, QuantizeOp, RequantizeOp
 from ....ir.types import element_of, is_float, range_of, shape_of
+from ..context import Context, dtype_of
 from ..package import Expr, Scalar, Tensor, te, tirx
-from .rules import Context, dtype_of, relax_of, wide
+from .rules import relax_of, wide
 
 
 def scalars(*kinds: type[TensorOperation]) -> Callable[[Callable[..., Scalar]], Any]:

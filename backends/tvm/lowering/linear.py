@@ -6,8 +6,9 @@ from typing import Any
 
 from ....ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from ....ir.types import is_float, shape_of
+from ..context import Context
 from ..package import Expr, Tensor, relax, te, tirx
-from .rules import Context, relax_of, wide
+from .rules import relax_of, wide
 
 
 @relax_of(ConvOp)

@@ -16,12 +16,13 @@ from ....ir.program import Program
 from ....ir.tn.constant import ConstantOp
 from ....ir.tn.linear import ConvOp
 from ....ir.types import shape_of
+from ..context import Context, dtype_of
 from ..engines import ENGINES
 from ..package import Expr, relax
 from ..targets import Target
 from . import elementwise, linear, movement, pool, quant  # noqa: F401  (they fill RULES)
 from .linear import plus_bias
-from .rules import RULES, Context, dtype_of, unsupported
+from .rules import RULES, unsupported
 
 MAIN = "main"
 """The function of the whole network, in which TVM fuses what kernels compute."""

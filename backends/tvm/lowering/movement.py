@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ....ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ....ir.types import shape_of
+from ..context import Context, dtype_of
 from ..package import Expr, Scalar, Tensor, relax, te, tirx
-from .rules import Context, dtype_of, relax_of
+from .rules import relax_of
 
 
 @relax_of(ReshapeOp)

@@ -12,9 +12,10 @@ import numpy as np
 from ....ir.tn import pool as tn
 from ....ir.tn.elementwise import SoftmaxOp
 from ....ir.types import element_of, is_float, range_of, shape_of
+from ..context import Context, dtype_of
 from ..package import Expr, Scalar, Tensor, relax, te, tirx
 from .elementwise import larger, smaller
-from .rules import Context, dtype_of, relax_of, wide
+from .rules import relax_of, wide
 
 
 @relax_of(tn.MaxPoolOp, tn.SumPoolOp, tn.AvgPoolOp)

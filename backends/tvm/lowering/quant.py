@@ -6,8 +6,9 @@ from typing import Any
 
 from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import shape_of
+from ..context import Context, dtype_of
 from ..package import Expr, Tensor, te, tirx
-from .rules import Context, dtype_of, relax_of, wide
+from .rules import relax_of, wide
 
 
 @relax_of(ThresholdOp)
