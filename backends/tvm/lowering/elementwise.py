@@ -61,11 +61,11 @@ def whole(value: int, like: Scalar) -> Scalar:
 
 def larger(a: Scalar, b: Scalar) -> Scalar:
     """NaN where one of them is, as in numpy."""
-    return tirx.Select(a >= b, a, tirx.Select(b >= a, b, a + b)) if _floats(a) else tirx.max(a, b)
+    return tirx.Select(tirx.any(a >= b, tirx.isnan(a)), a, b) if _floats(a) else tirx.max(a, b)
 
 
 def smaller(a: Scalar, b: Scalar) -> Scalar:
-    return tirx.Select(a <= b, a, tirx.Select(b <= a, b, a + b)) if _floats(a) else tirx.min(a, b)
+    return tirx.Select(tirx.any(a <= b, tirx.isnan(a)), a, b) if _floats(a) else tirx.min(a, b)
 
 
 def _floats(a: Scalar) -> bool:

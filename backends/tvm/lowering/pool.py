@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -20,31 +19,34 @@ from .rules import relax_of, wide
 
 @relax_of(tn.MaxPoolOp, tn.SumPoolOp, tn.AvgPoolOp)
 def pool(context: Context, op: tn.PoolOp, x: Expr) -> Expr:
-    """The taps of a window one after the other, as the interpreter adds them."""
+    """A reduction over the taps of a window, in the order in which the interpreter adds them."""
     sizes, strides, dilations, pads = shape_of(op.x)[2:], op.get("strides"), op.get("dilations"), op.get("pads")
-    rank, most, dtype = len(sizes), isinstance(op, tn.MaxPoolOp), dtype_of(op.y)
+    most, dtype = isinstance(op, tn.MaxPoolOp), dtype_of(op.y)
     exact = "float32" if is_float(op.x) else wide([op.x, op.y])
     border = _lowest(op.x, exact) if most else tirx.const(0, exact)
     counts = tn.window_counts(op, op.get("counted")) if isinstance(op, tn.AvgPoolOp) else []
     divisor = reduce(np.multiply.outer, counts, np.ones((), np.int64)) if counts else None
     constants = [] if divisor is None else [relax.const(np.maximum(divisor, 1).astype(np.float32))]
+    pick = te.comm_reducer(larger if most else lambda a, b: a + b, lambda kind: border, name="pool")
 
     def compute(x: Tensor, *divisors: Tensor) -> Tensor:
-        def element(n: Any, c: Any, *at: Any) -> Any:
-            found = None
-            for tap in product(*map(range, op.get("kernel"))):
-                inner = [i * s + t * d - p for i, s, t, d, p in zip(at, strides, tap, dilations, pads, strict=False)]
-                value = x(n, c, *inner).astype(exact)
-                if any(pads):
-                    inside = [tirx.all(i >= 0, i < size) for i, size in zip(inner, sizes, strict=True)]
-                    value = tirx.if_then_else(tirx.all(*inside), value, border)
-                found = value if found is None else larger(found, value) if most else found + value
-            assert found is not None
-            return reduce(lambda total, by: total / by(*at), divisors, found).astype(dtype)
+        taps = [te.reduce_axis((0, size), f"k{i}") for i, size in enumerate(op.get("kernel"))]
 
-        return te.compute(shape_of(op.y), element)
+        def element(n: Scalar, c: Scalar, *at: Scalar) -> Scalar:
+            inner = [i * s + t * d - p for i, s, t, d, p in zip(at, strides, taps, dilations, pads, strict=False)]
+            value = x(n, c, *inner).astype(exact)
+            if any(pads):
+                inside = [tirx.all(i >= 0, i < size) for i, size in zip(inner, sizes, strict=True)]
+                value = tirx.if_then_else(tirx.all(*inside), value, border)
+            return pick(value, axis=taps)
 
-    assert rank == len(op.get("kernel"))
+        found = te.compute(shape_of(op.y), element, name="windows")
+
+        def finished(n: Scalar, c: Scalar, *at: Scalar) -> Scalar:
+            return reduce(lambda total, by: total / by(*at), divisors, found(n, c, *at)).astype(dtype)
+
+        return te.compute(shape_of(op.y), finished)
+
     return context.emit_te(compute, x, *constants)
 
 
@@ -108,20 +110,28 @@ def arg_max(context: Context, op: tn.ArgMaxOp, x: Expr) -> Expr:
     axis, size = op.get("axis"), shape_of(op.x)[op.get("axis")]
     last, largest = bool(op.get("last")), bool(op.get("largest"))
 
+    def better(one: Any, other: Any) -> Any:
+        """Of pairs of a value and its index: the later one where it is better, or as good and the last is asked for."""
+        above, below = (other[0], one[0]) if largest else (one[0], other[0])
+        wins = tirx.any(above > below, tirx.all(_nan(other[0]), tirx.Not(_nan(one[0]))))  # the first NaN of all
+        if last:
+            wins = tirx.any(wins, other[0] == one[0], tirx.all(_nan(other[0]), _nan(one[0])))
+        wins = tirx.any(wins, one[1] < tirx.const(0, "int32"))  # nothing so far
+        return tuple(tirx.Select(wins, b, a) for a, b in zip(one, other, strict=True))
+
+    start = te.comm_reducer(
+        better, lambda kind, index: (tirx.const(0, kind), tirx.const(-1, index)), name="best"
+    )  # fmt: skip
+
     def compute(x: Tensor) -> Tensor:
-        def element(*at: Any) -> Any:
-            def value(i: int) -> Any:
-                return x(*at[:axis], i, *at[axis + 1 :])
+        along = te.reduce_axis((0, size), "along")
 
-            order = range(size)[::-1] if last else range(size)
-            best, index = value(order[0]), tirx.const(order[0], "int32")
-            for i in order[1:]:
-                better = value(i) > best if largest else value(i) < best
-                better = tirx.any(better, tirx.all(_nan(value(i)), tirx.Not(_nan(best))))  # the first NaN of all
-                best, index = tirx.Select(better, value(i), best), tirx.Select(better, tirx.const(i, "int32"), index)
-            return index.astype(dtype_of(op.y))
+        def element(*at: Scalar) -> Any:
+            place = x(*at[:axis], along, *at[axis + 1 :])
+            return start((place, along.var.astype("int32")), axis=along)
 
-        return te.compute(shape_of(op.y), element)
+        _, index = te.compute(shape_of(op.y), element, name="pairs")
+        return te.compute(shape_of(op.y), lambda *at: index(*at).astype(dtype_of(op.y)))
 
     return context.emit_te(compute, x)
 
