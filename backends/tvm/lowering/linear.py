@@ -7,7 +7,7 @@ from typing import Any
 from ....ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from ....ir.types import is_float, shape_of
 from ..context import Context
-from ..package import Expr, Tensor, relax, te, tirx
+from ..package import Expr, Tensor, relax, s_tir, te, tirx, tvm
 from .rules import relax_of, wide
 
 
@@ -33,7 +33,29 @@ def plus_bias(context: Context, op: ConvOp, y: Expr, bias: Expr) -> Expr:
 @relax_of(MatMulOp)
 def matmul(context: Context, op: MatMulOp, a: Expr, b: Expr) -> Expr:
     exact = "float32" if is_float(op.a) else wide((*op.operands, op.y))
-    return context.stored(context.emit(relax.op.matmul(context.cast(a, exact), context.cast(b, exact))), op)
+    wide_a, wide_b = context.cast(a, exact), context.cast(b, exact)
+    if len(shape_of(op.b)) == 2 and len(shape_of(op.a)) == 2:
+        (rows, outputs), terms = shape_of(op.y), shape_of(op.b)[0]
+        function = _rows(rows, terms, outputs, exact)
+        return context.stored(context.call(function, [wide_a, wide_b], [(rows, outputs)], exact, "rows"), op)
+    return context.stored(context.emit(relax.op.matmul(wide_a, wide_b)), op)
+
+
+def _rows(rows: int, terms: int, outputs: int, dtype: str) -> Any:
+    """A product of two matrices: of a row as many outputs at a time as are a vector, which read whole rows of b."""
+    a, b = te.placeholder((rows, terms), dtype, name="a"), te.placeholder((terms, outputs), dtype, name="b")
+    k = te.reduce_axis((0, terms), "k")
+    y = te.compute((rows, outputs), lambda m, n: te.sum(a(m, k) * b(k, n), axis=k), name="y")
+    schedule = s_tir.Schedule(tvm.IRModule({"main": te.create_prim_func([a, b, y])}))
+    block = schedule.get_sblock("y")
+    width = next(n for n in (64, 32, 16, 8, 4, 2, 1) if outputs % n == 0)
+    _, column, term = schedule.get_loops(block)
+    tiles, lanes = schedule.split(column, [None, width])
+    schedule.reorder(tiles, term, lanes)
+    schedule.vectorize(lanes)
+    schedule.cache_write(block, 0, "local")
+    schedule.decompose_reduction(block, term)
+    return schedule.mod["main"]
 
 
 @relax_of(BatchNormOp)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -19,7 +21,8 @@ from .rules import relax_of, wide
 
 @relax_of(tn.MaxPoolOp, tn.SumPoolOp, tn.AvgPoolOp)
 def pool(context: Context, op: tn.PoolOp, x: Expr) -> Expr:
-    """A reduction over the taps of a window, in the order in which the interpreter adds them."""
+    """The taps of a window one after the other, as the interpreter takes them: as one expression, which becomes
+    vectors; but as a reduction where each step names the one before more than once, as the maximum of floats does."""
     sizes, strides, dilations, pads = shape_of(op.x)[2:], op.get("strides"), op.get("dilations"), op.get("pads")
     most, dtype = isinstance(op, tn.MaxPoolOp), dtype_of(op.y)
     exact = "float32" if is_float(op.x) else wide([op.x, op.y])
@@ -27,27 +30,32 @@ def pool(context: Context, op: tn.PoolOp, x: Expr) -> Expr:
     counts = tn.window_counts(op, op.get("counted")) if isinstance(op, tn.AvgPoolOp) else []
     divisor = reduce(np.multiply.outer, counts, np.ones((), np.int64)) if counts else None
     constants = [] if divisor is None else [relax.const(np.maximum(divisor, 1).astype(np.float32))]
-    pick = te.comm_reducer(larger if most else lambda a, b: a + b, lambda kind: border, name="pool")
 
-    def compute(x: Tensor, *divisors: Tensor) -> Tensor:
+    def at_tap(x: Tensor, n: Scalar, c: Scalar, at: Sequence[Scalar], taps: Sequence[Scalar | int]) -> Scalar:
+        inner = [i * s + t * d - p for i, s, t, d, p in zip(at, strides, taps, dilations, pads, strict=False)]
+        value = x(n, c, *inner).astype(exact)
+        if not any(pads):
+            return value
+        inside = [tirx.all(i >= 0, i < size) for i, size in zip(inner, sizes, strict=True)]
+        return tirx.if_then_else(tirx.all(*inside), value, border)
+
+    def as_expression(x: Tensor, *divisors: Tensor) -> Tensor:
+        def element(n: Scalar, c: Scalar, *at: Scalar) -> Scalar:
+            every = (at_tap(x, n, c, at, taps) for taps in product(*map(range, op.get("kernel"))))
+            found = reduce(tirx.max if most else lambda a, b: a + b, every)
+            return reduce(lambda total, by: total / by(*at), divisors, found).astype(dtype)
+
+        return te.compute(shape_of(op.y), element)
+
+    def as_reduction(x: Tensor) -> Tensor:
         taps = [te.reduce_axis((0, size), f"k{i}") for i, size in enumerate(op.get("kernel"))]
 
-        def element(n: Scalar, c: Scalar, *at: Scalar) -> Scalar:
-            inner = [i * s + t * d - p for i, s, t, d, p in zip(at, strides, taps, dilations, pads, strict=False)]
-            value = x(n, c, *inner).astype(exact)
-            if any(pads):
-                inside = [tirx.all(i >= 0, i < size) for i, size in zip(inner, sizes, strict=True)]
-                value = tirx.if_then_else(tirx.all(*inside), value, border)
-            return pick(value, axis=taps)
+        pick = te.comm_reducer(larger, lambda kind: border, name="largest")
+        return te.compute(shape_of(op.y), lambda n, c, *at: pick(at_tap(x, n, c, at, taps), axis=taps))
 
-        found = te.compute(shape_of(op.y), element, name="windows")
-
-        def finished(n: Scalar, c: Scalar, *at: Scalar) -> Scalar:
-            return reduce(lambda total, by: total / by(*at), divisors, found(n, c, *at)).astype(dtype)
-
-        return te.compute(shape_of(op.y), finished)
-
-    return context.emit_te(compute, x, *constants)
+    if most and is_float(op.x):
+        return context.emit_te(as_reduction, x)
+    return context.emit_te(as_expression, x, *constants)
 
 
 def _nan(value: Scalar) -> Scalar:

@@ -44,10 +44,12 @@ def select_threshold(
         def element(*at: Any) -> Any:
             channel = at[axis] if channels > 1 else 0
             value = in_type(x(*at), exact)
-            choice = tirx.min(tirx.max(selector(*at).astype("int32") - op.get("first"), 0), choices - 1)
+            selected = selector(*at).astype("int32") - op.get("first")
             passed = tirx.const(0, "int32")
-            for i in range(count):
-                passed += (value >= in_type(bounds(channel, choice, i), exact)).astype("int32")
+            for choice in range(choices):  # compared with each: a bound that is looked up could not be a vector's
+                chosen = (selected == choice).astype("int32")
+                for i in range(count):
+                    passed += chosen & (value >= in_type(bounds(channel, choice, i), exact)).astype("int32")
             for flip in (_of_channel(each, at, axis) < tirx.const(0, each.dtype) for each in signs):
                 passed = tirx.Select(flip, tirx.const(count, "int32") - passed, passed)
             return (tirx.const(op.get("step"), "int32") * passed + tirx.const(op.get("base"), "int32")).astype(dtype)
