@@ -11,11 +11,11 @@ from harness import Case, random_array
 from xdsl.dialects.builtin import f32
 
 from tercet.backends.tvm.build import compiled
-from tercet.backends.tvm.engines import engine_of
+from tercet.backends.tvm.engines import ENGINES, engine_of
 from tercet.backends.tvm.lowering.module import lower
 from tercet.backends.tvm.lowering.pipeline import OneKernelEach
 from tercet.backends.tvm.package import relax, tvm
-from tercet.backends.tvm.targets import TARGETS, find_target
+from tercet.backends.tvm.targets import NAMES, RELAX, TARGETS, find_target
 from tercet.ir.host import cpu_features
 from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.tn.linear import ConvOp
@@ -95,3 +95,7 @@ def test_what_no_engine_takes() -> None:
     computed.returns(computed.add(ConvOp, *computed.inputs, **window))
     (conv,) = (op for op in computed.program.ops if isinstance(op, ConvOp))
     assert engine_of(conv, computed.program) == "relax"
+
+
+def test_the_names_that_users_choose_among() -> None:
+    assert (*ENGINES, RELAX) == NAMES

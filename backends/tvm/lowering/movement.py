@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ....ir.tn.movement import ConcatOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 from ....ir.types import shape_of
 from ..context import Context, dtype_of
@@ -11,6 +13,8 @@ from .rules import relax_of
 
 @relax_of(ReshapeOp)
 def reshape(context: Context, op: ReshapeOp, x: Expr) -> Expr:
+    if 0 in shape_of(op.y):  # in Relax a 0 stands for the size that was there
+        return context.constant(np.empty(shape_of(op.y)), dtype_of(op.y))
     return context.emit(relax.op.reshape(x, list(shape_of(op.y))))
 
 
