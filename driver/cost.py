@@ -70,11 +70,12 @@ def network_cost(
     samples = None
     if wanted and given is not None:
         samples = Given.of(samples_of(given, program, SAMPLES), batched=program.batched)
+        if verilog is None and len(samples.runs) < 2:
+            what = "inputs: expected two samples or more, from one to the next of which outputs change, got one"
+            raise InputError(what)
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
     read = None
-    if inputs is not None and verilog is None and samples is not None and len(samples.runs) < 2:
-        raise InputError("inputs: expected two samples or more, from one to the next of which outputs change, got one")
     if inputs is not None and samples is not None and len(samples.runs) > 1:
         on_operation("what operations read")
         read = followed(program, list(parts(program)), samples.runs, PIXELS)

@@ -121,7 +121,7 @@ def planes_type(kind: Attribute, request: Planes, slack: int = 0) -> MapType:
     return MapType(kind, layout)
 
 
-def _body(case: Case, into: Program) -> tuple[Block, list[SSAValue]]:
+def body_of(case: Case, into: Program) -> tuple[Block, list[SSAValue]]:
     """The case's operations in a block of their own, constants in the weight store of `into`."""
     block = Block(arg_types=[v.type for v in case.inputs])
     values: dict[SSAValue, SSAValue] = dict(zip(case.inputs, block.args, strict=True))
@@ -193,7 +193,7 @@ def _kernel(
     name: str,
     kinds: Sequence[Attribute] | None = None,
 ) -> KernelOp:
-    body, results = _body(case, program)
+    body, results = body_of(case, program)
     types = kinds or [v.type for v in results]
     op = KernelOp.make(name, engine.name, dict(schedule), maps, types, body, at=case.location)
     program.block.add_op(op)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from harness import Case, random_array
-from xdsl.dialects.builtin import SymbolRefAttr
-from xdsl.ir import Block, SSAValue
+from harness import Case, body_of, random_array
+from xdsl.ir import SSAValue
 
-from tercet.ir.kn.kernel import KernelOp, YieldOp
-from tercet.ir.operation import symbol
+from tercet.ir.kn.kernel import KernelOp
 from tercet.ir.program import Port, Program
 from tercet.ir.types import element_of, shape_of, storage_dtype
 
@@ -25,18 +23,7 @@ def program_of(cases: Sequence[Case]) -> Program:
     rest, outputs = iter(program.block.args), list[SSAValue]()
     for i, case in enumerate(cases):
         maps = [next(rest) for _ in case.inputs]
-        block = Block(arg_types=[value.type for value in case.inputs])
-        values: dict[SSAValue, SSAValue] = dict(zip(case.inputs, block.args, strict=True))
-        for op in case.program.ops:
-            copy = op.clone(values)
-            for key, name in op.properties.items():
-                if isinstance(name, SymbolRefAttr):
-                    stored = case.program.weights[name.string_value()]
-                    copy.properties[key] = symbol(program.weights.add(name.string_value(), stored))
-            block.add_op(copy)
-            values.update(zip(op.results, copy.results, strict=True))
-        results = [values[value] for value in case.outputs]
-        block.add_op(YieldOp.create(operands=results))
+        block, results = body_of(case, program)
         kernel = KernelOp.make(f"k{i:02d}", "relax", {}, maps, [value.type for value in results], block)
         program.block.add_op(kernel)
         outputs += kernel.results

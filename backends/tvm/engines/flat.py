@@ -47,11 +47,13 @@ class Flat:
         return y % s * s + x % s, y // s * self.pitch + x // s
 
 
-def flat_of(op: ConvOp, tile: int, lanes: int = 1) -> Flat | None:
-    """How a convolution of one sample reads its map, in tiles of so many pixels and vectors of so many lanes. None
-    where it has one spatial axis, or strides that differ."""
-    if len(shape_of(op.x)) != 4 or shape_of(op.x)[0] != 1 or len(set(op.get("strides"))) != 1:
-        return None
+def lies_flat(op: ConvOp) -> bool:
+    """Whether a convolution can read its map so: one sample, two spatial axes, one stride."""
+    return len(shape_of(op.x)) == 4 and shape_of(op.x)[0] == 1 and len(set(op.get("strides"))) == 1
+
+
+def flat_of(op: ConvOp, tile: int, lanes: int = 1) -> Flat:
+    """How a convolution that lies flat reads its map, in tiles of so many pixels and vectors of so many lanes."""
     (s, _), (top, left, *_), (down, right) = op.get("strides"), op.get("pads"), op.get("dilations")
     (height, width), (out_height, out_width) = shape_of(op.x)[2:], shape_of(op.y)[2:]
     kernel_height, kernel_width = shape_of(op.w)[2:]

@@ -9,7 +9,7 @@ Eight pixels are a vector, in the layout of flat.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,15 @@ from ....ir.types import element_of, is_float, range_of, shape_of
 from ..context import Context, dtype_of
 from ..package import Expr, Scalar, relax, s_tir, te, tirx, tvm
 from ..targets import Target
-from .flat import Flat, cropped, flat_of, padded, zeros_apart
-from .tiles import Registers, in_registers
+from .flat import Flat, cropped, flat_of, lies_flat, padded, zeros_apart
+from .tiles import Registers, in_registers, in_vectors
 
 NAME = "popcount"
 WORD = 64
 
 
 def takes(op: ConvOp, weights: np.ndarray | None) -> bool:
-    if weights is None or is_float(op.x) or flat_of(op, 1) is None:
+    if weights is None or is_float(op.x) or not lies_flat(op):
         return False
     low, high = range_of(element_of(op.x))
     return low >= -1 and high <= 1 and bool(np.isin(weights, (-1, 0, 1)).all())
@@ -43,7 +43,6 @@ def conv(context: Context, op: ConvOp, x: Expr, weights: np.ndarray) -> Expr:
     outputs, group = len(weights), op.get("group")
     registers = registers_of(context.target).for_outputs(outputs // group)
     flat = flat_of(op, registers.pixels, registers.lanes)
-    assert flat is not None
     channels = shape_of(op.x)[1] // group
     words, dtype = -(-channels // WORD), dtype_of(op.y)
     maps = (group * words, flat.stride**2, flat.size)
@@ -78,9 +77,7 @@ def _bits(flat: Flat, lanes: int, group: int, channels: int, words: int, shape: 
 
     filled = padded(x, flat, group * words * WORD, source, "int8")
     c = te.reduce_axis((0, WORD), "c")
-    either = te.comm_reducer(
-        lambda a, b: (a[0] | b[0], a[1] | b[1]), lambda p, q: (tirx.const(0, p), tirx.const(0, q)), name="either"
-    )
+    either = _pairs(lambda a, b: a | b, "either")
 
     def word(word: Scalar, phase: Scalar, i: Scalar) -> Any:
         value = filled(word * WORD + c, phase, i // flat.pitch, i % flat.pitch).astype("uint8")
@@ -91,16 +88,15 @@ def _bits(flat: Flat, lanes: int, group: int, channels: int, words: int, shape: 
     found = te.compute((group * words, flat.stride**2, flat.size), word, name="words")
     schedule = s_tir.Schedule(tvm.IRModule({"main": te.create_prim_func([x, *found])}))
     zeros_apart(schedule)
-    block = schedule.get_sblock("words")
-    *_, pixels, term = schedule.get_loops(block)
-    vectors, inner = schedule.split(pixels, [None, lanes])
-    schedule.reorder(vectors, term, inner)
-    schedule.vectorize(inner)
-    schedule.unroll(term)
-    for i in range(2):
-        schedule.cache_write(block, i, "local")
-    schedule.decompose_reduction(block, term)
+    schedule.unroll(in_vectors(schedule, "words", lanes, 2))
     return schedule.mod["main"]
+
+
+def _pairs(combine: Callable[[Scalar, Scalar], Scalar], name: str) -> Any:
+    """A reduction of two values side by side, from 0 on."""
+    return te.comm_reducer(
+        lambda a, b: (combine(a[0], b[0]), combine(a[1], b[1])), lambda p, q: (tirx.const(0, p), tirx.const(0, q)), name
+    )
 
 
 def _sums(flat: Flat, tile: Registers, outputs: int, group: int, words: int, dtype: str) -> Any:
@@ -109,9 +105,7 @@ def _sums(flat: Flat, tile: Registers, outputs: int, group: int, words: int, dty
                              for name in ("nonzero", "negative"))  # fmt: skip
     weights = te.placeholder((2, outputs, flat.taps * words), "uint64", name="weights")
     k = te.reduce_axis((0, flat.taps * words), "k")
-    both = te.comm_reducer(
-        lambda a, b: (a[0] + b[0], a[1] + b[1]), lambda p, q: (tirx.const(0, p), tirx.const(0, q)), name="both"
-    )
+    both = _pairs(lambda a, b: a + b, "both")
 
     def terms(o: Scalar, p: Scalar) -> Any:
         word, tap = o // (outputs // group) * words + k % words, k // words

@@ -14,7 +14,7 @@ from ....ir.types import element_of, is_float, range_of, shape_of
 from ..context import Context, dtype_of
 from ..package import Expr, Scalar, relax, s_tir, te, tvm
 from ..targets import Target
-from .flat import Flat, cropped, flat_of, padded, zeros_apart
+from .flat import Flat, cropped, flat_of, lies_flat, padded, zeros_apart
 from .tiles import Registers, in_registers
 
 NAME = "tile_f32"
@@ -22,7 +22,7 @@ EXACT = 1 << 24
 
 
 def takes(op: ConvOp, weights: np.ndarray | None) -> bool:
-    if weights is None or flat_of(op, 1) is None:
+    if weights is None or not lies_flat(op):
         return False
     if is_float(op.x):
         return True
@@ -39,7 +39,6 @@ def conv(context: Context, op: ConvOp, x: Expr, weights: np.ndarray) -> Expr:
     outputs, group = len(weights), op.get("group")
     registers = registers_of(context.target).for_outputs(outputs // group)
     flat = flat_of(op, registers.pixels)
-    assert flat is not None
     channels, dtype = shape_of(op.x)[1], dtype_of(op.y)
     maps = (channels, flat.stride**2, flat.rows, flat.pitch)
     read = context.call(_maps(flat, channels, op), [x], [maps], "float32", "maps")

@@ -46,6 +46,20 @@ def in_registers(module: Any, tile: Registers, accumulators: int) -> Any:
     return schedule.mod
 
 
+def in_vectors(schedule: Any, name: str, lanes: int, results: int) -> Any:
+    """Schedules a reduction of one axis into so many buffers: of the last axis as many elements at a time as are a
+    vector, the terms one after the other. Returns the loop over the terms."""
+    block = schedule.get_sblock(name)
+    *_, elements, term = schedule.get_loops(block)
+    vectors, inner = schedule.split(elements, [None, lanes])
+    schedule.reorder(vectors, term, inner)
+    schedule.vectorize(inner)
+    for i in range(results):
+        schedule.cache_write(block, i, "local")
+    schedule.decompose_reduction(block, term)
+    return term
+
+
 def _unrolled(schedule: Any, block: Any) -> None:
     *_, outputs, vectors, lanes = schedule.get_loops(block)
     schedule.vectorize(lanes)

@@ -7,6 +7,7 @@ from typing import Any
 from ....ir.tn.linear import BatchNormOp, ConvOp, MatMulOp
 from ....ir.types import is_float, shape_of
 from ..context import Context
+from ..engines.tiles import in_vectors
 from ..package import Expr, Tensor, relax, s_tir, te, tirx, tvm
 from .rules import relax_of, wide
 
@@ -47,14 +48,8 @@ def _rows(rows: int, terms: int, outputs: int, dtype: str) -> Any:
     k = te.reduce_axis((0, terms), "k")
     y = te.compute((rows, outputs), lambda m, n: te.sum(a(m, k) * b(k, n), axis=k), name="y")
     schedule = s_tir.Schedule(tvm.IRModule({"main": te.create_prim_func([a, b, y])}))
-    block = schedule.get_sblock("y")
     width = next(n for n in (64, 32, 16, 8, 4, 2, 1) if outputs % n == 0)
-    _, column, term = schedule.get_loops(block)
-    tiles, lanes = schedule.split(column, [None, width])
-    schedule.reorder(tiles, term, lanes)
-    schedule.vectorize(lanes)
-    schedule.cache_write(block, 0, "local")
-    schedule.decompose_reduction(block, term)
+    in_vectors(schedule, "y", width, 1)
     return schedule.mod["main"]
 
 

@@ -49,7 +49,6 @@ def pool(context: Context, op: tn.PoolOp, x: Expr) -> Expr:
 
     def as_reduction(x: Tensor) -> Tensor:
         taps = [te.reduce_axis((0, size), f"k{i}") for i, size in enumerate(op.get("kernel"))]
-
         pick = te.comm_reducer(larger, lambda kind: border, name="largest")
         return te.compute(shape_of(op.y), lambda n, c, *at: pick(at_tap(x, n, c, at, taps), axis=taps))
 
@@ -127,16 +126,14 @@ def arg_max(context: Context, op: tn.ArgMaxOp, x: Expr) -> Expr:
         wins = tirx.any(wins, one[1] < tirx.const(0, "int32"))  # nothing so far
         return tuple(tirx.Select(wins, b, a) for a, b in zip(one, other, strict=True))
 
-    start = te.comm_reducer(
-        better, lambda kind, index: (tirx.const(0, kind), tirx.const(-1, index)), name="best"
-    )  # fmt: skip
+    best = te.comm_reducer(better, lambda kind, index: (tirx.const(0, kind), tirx.const(-1, index)), name="best")
 
     def compute(x: Tensor) -> Tensor:
         along = te.reduce_axis((0, size), "along")
 
         def element(*at: Scalar) -> Any:
             place = x(*at[:axis], along, *at[axis + 1 :])
-            return start((place, along.var.astype("int32")), axis=along)
+            return best((place, along.var.astype("int32")), axis=along)
 
         _, index = te.compute(shape_of(op.y), element, name="pairs")
         return te.compute(shape_of(op.y), lambda *at: index(*at).astype(dtype_of(op.y)))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ....ir.tn.quant import SelectThresholdOp, ThresholdOp
 from ....ir.types import shape_of
 from ..context import Context, dtype_of
-from ..package import Expr, Tensor, te, tirx
+from ..package import Expr, Scalar, Tensor, te, tirx
 from .rules import relax_of, wide
 
 
 @relax_of(ThresholdOp)
 def threshold(context: Context, op: ThresholdOp, x: Expr, bounds: Expr, sign: Expr | None = None) -> Expr:
     channels, count = shape_of(op.thresholds)
-    axis, base, step, dtype = op.get("axis"), op.get("base"), op.get("step"), dtype_of(op.y)
-    exact = wide([op.x, op.thresholds])
+    axis, exact = op.get("axis"), wide([op.x, op.thresholds])
 
     def compute(x: Tensor, bounds: Tensor, *signs: Tensor) -> Tensor:
         def element(*at: Any) -> Any:
@@ -24,9 +24,7 @@ def threshold(context: Context, op: ThresholdOp, x: Expr, bounds: Expr, sign: Ex
             passed = tirx.const(0, "int32")
             for i in range(count):
                 passed += (value >= in_type(bounds(channel, i), exact)).astype("int32")
-            for flip in (_of_channel(each, at, axis) < tirx.const(0, each.dtype) for each in signs):
-                passed = tirx.Select(flip, tirx.const(count, "int32") - passed, passed)
-            return (tirx.const(step, "int32") * passed + tirx.const(base, "int32")).astype(dtype)
+            return _level(op, passed, count, [_of_channel(each, at, axis) for each in signs])
 
         return te.compute(shape_of(op.y), element)
 
@@ -38,7 +36,7 @@ def select_threshold(
     context: Context, op: SelectThresholdOp, x: Expr, selector: Expr, bounds: Expr, sign: Expr | None = None
 ) -> Expr:
     channels, choices, count = shape_of(op.thresholds)
-    axis, dtype, exact = op.get("axis"), dtype_of(op.y), wide([op.x, op.thresholds])
+    axis, exact = op.get("axis"), wide([op.x, op.thresholds])
 
     def compute(x: Tensor, selector: Tensor, bounds: Tensor, *signs: Tensor) -> Tensor:
         def element(*at: Any) -> Any:
@@ -50,13 +48,20 @@ def select_threshold(
                 chosen = (selected == choice).astype("int32")
                 for i in range(count):
                     passed += chosen & (value >= in_type(bounds(channel, choice, i), exact)).astype("int32")
-            for flip in (_of_channel(each, at, axis) < tirx.const(0, each.dtype) for each in signs):
-                passed = tirx.Select(flip, tirx.const(count, "int32") - passed, passed)
-            return (tirx.const(op.get("step"), "int32") * passed + tirx.const(op.get("base"), "int32")).astype(dtype)
+            return _level(op, passed, count, [_of_channel(each, at, axis) for each in signs])
 
         return te.compute(shape_of(op.y), element)
 
     return context.emit_te(compute, x, selector, bounds, *([] if sign is None else [sign]))
+
+
+def _level(op: ThresholdOp | SelectThresholdOp, passed: Scalar, count: int, signs: Sequence[Scalar]) -> Scalar:
+    """The result for a number that has passed so many of the bounds. signs: of its channel, at most one."""
+    for sign in signs:
+        flip = sign < tirx.const(0, sign.ty.dtype)
+        passed = tirx.Select(flip, tirx.const(count, "int32") - passed, passed)
+    level = tirx.const(op.get("step"), "int32") * passed + tirx.const(op.get("base"), "int32")
+    return level.astype(dtype_of(op.y))
 
 
 def in_type(value: Any, exact: str) -> Any:
