@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from math import prod
 
 from xdsl.ir import SSAValue
@@ -44,9 +43,12 @@ class TvmBackend:
 
 
 def require_tvm() -> None:
-    """Raises ToolchainError where TVM is not installed."""
-    if find_spec("tvm") is None:
-        raise ToolchainError("TVM is not installed", hint="pip install 'tercet[tvm]'")
+    """Raises ToolchainError where TVM is not installed, or is one without what is used of it."""
+    try:
+        from ..backends.tvm import package  # noqa: F401
+    except ImportError as error:
+        what = "TVM is not installed" if error.name == "tvm" else f"another TVM than 0.27 is installed: {error}"
+        raise ToolchainError(what, hint="pip install 'tercet[tvm]'") from error
 
 
 class TvmCompilation:

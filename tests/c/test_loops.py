@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import cases
+import kernel_cases as cases
 import numpy as np
 import pytest
 from harness import Case, check_engine

@@ -4,9 +4,11 @@ tile computes what the interpreter does, and what is recorded for its copies mak
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from kernel_case import Case
 from xdsl.ir import SSAValue
 
 from tercet.backends.reference.interpreter import evaluate
@@ -19,34 +21,24 @@ from tercet.backends.ternary_logic.lowering.tiles import Tile, tiles
 from tercet.backends.ternary_logic.lowering.vectors import digits_for, maps_in, random_maps
 from tercet.backends.ternary_logic.simulate import simulate
 from tercet.backends.ternary_logic.yosys.behaviour import behaviour_of
-from tercet.ir.program import Port, Program
+from tercet.ir.operation import TensorOperation
+from tercet.ir.program import Program
 from tercet.ir.tn.elementwise import AddOp, ClipOp
 from tercet.ir.tn.linear import MatMulOp
 from tercet.ir.tn.quant import RequantizeOp, ThresholdOp
-from tercet.ir.types import Element, SetType, element_of, int_type, range_of, set_type, shape_of, tensor_type, values_of
+from tercet.ir.types import Element, SetType, element_of, int_type, range_of, set_type, shape_of, values_of
 
 Numbers = tuple[int, int] | set[int]
 
 
-class Net:
-    """A program of one operation. maps: shape and numbers of each input."""
+def net_of(*maps: tuple[tuple[int, ...], Numbers]) -> Case:
+    """maps: shape and numbers of each input."""
+    return Case("net", [(shape, element(numbers)) for shape, numbers in maps])
 
-    def __init__(self, *maps: tuple[tuple[int, ...], Numbers]) -> None:
-        kinds = [tensor_type(shape, element(numbers)) for shape, numbers in maps]
-        ports = [Port(f"x{i}", kind, np.dtype(np.int64)) for i, kind in enumerate(kinds)]
-        self.program = Program.new("net", ports)
-        self.maps = self.program.block.args
 
-    def constant(self, array: object) -> SSAValue:
-        op = self.program.constant("c", np.asarray(array))
-        self.program.block.add_op(op)
-        return op.result
-
-    def finish(self, kind: type, *operands: SSAValue, **attributes: object) -> Program:
-        op = kind.make(*operands, **attributes)  # type: ignore[attr-defined]
-        self.program.block.add_op(op)
-        self.program.finish([("y", op.results[0], np.dtype(np.int64))])
-        return self.program
+def finish(net: Case, kind: type[TensorOperation], *operands: SSAValue, **attributes: Any) -> Program:
+    """The program of one operation."""
+    return net.returns(net.add(kind, *operands, **attributes)).program
 
 
 def element(numbers: Numbers) -> Element:
@@ -57,19 +49,19 @@ TRIT, SIGN, BIT, BYTE, SIGNED = (-1, 1), {-1, 1}, (0, 1), (0, 255), (-8, 7)
 
 
 def matmul(a: tuple[int, ...], b: tuple[int, ...], left: Numbers, right: Numbers) -> Program:
-    net = Net((a, left), (b, right))
-    return net.finish(MatMulOp, *net.maps)
+    net = net_of((a, left), (b, right))
+    return finish(net, MatMulOp, *net.inputs)
 
 
 def clip(numbers: Numbers, low: float, high: float) -> Program:
-    net = Net(((1, 3, 4), numbers))
-    return net.finish(ClipOp, net.maps[0], lo=low, hi=high)
+    net = net_of(((1, 3, 4), numbers))
+    return finish(net, ClipOp, net.inputs[0], lo=float(low), hi=float(high))
 
 
 def requantize(numbers: Numbers, multiplier: object, divisor: object, low: int, high: int, mode: str) -> Program:
-    net = Net(((2, 3, 5), numbers))
+    net = net_of(((2, 3, 5), numbers))
     factors = [net.constant(np.asarray(factor, np.int64)) for factor in (multiplier, divisor)]
-    return net.finish(RequantizeOp, net.maps[0], *factors, lo=low, hi=high, mode=mode)
+    return finish(net, RequantizeOp, net.inputs[0], *factors, lo=low, hi=high, mode=mode)
 
 
 PROGRAMS = {
@@ -148,9 +140,9 @@ def test_refused_with_the_reason(program: Callable[[], Program], reason: str) ->
 
 def test_thresholds_of_channels_are_a_tile_whatever_the_length() -> None:
     """Bounds have a row for each channel, which is no axis of pixels."""
-    net = Net(((1, 3, 1000), (-50, 50)))
+    net = net_of(((1, 3, 1000), (-50, 50)))
     bounds = net.constant(np.arange(21, dtype=np.int64).reshape(3, 7) - 10)
-    program = net.finish(ThresholdOp, net.maps[0], bounds, axis=1, base=0, step=1)
+    program = finish(net, ThresholdOp, net.inputs[0], bounds, axis=1, base=0, step=1)
     (tile,) = tiles(program, read_library(), CODINGS["ternary"])
     assert isinstance(tile, Tile) and tile.copies == 1000 and tile.netlist.gates < 500
 
@@ -161,9 +153,9 @@ def test_thresholds_of_channels_are_a_tile_whatever_the_length() -> None:
 )
 def test_thresholds_are_cut_into_pixels(shape: tuple[int, ...], axis: int, rows: int, copies: int) -> None:
     """Bounds of all channels or of each, along any axis; those of all are cut along axis 1."""
-    net = Net((shape, (-50, 50)))
+    net = net_of((shape, (-50, 50)))
     bounds = net.constant(np.sort(np.random.default_rng(0).integers(-40, 40, (rows, 3))))
-    program = net.finish(ThresholdOp, net.maps[0], bounds, axis=axis, base=0, step=1)
+    program = finish(net, ThresholdOp, net.inputs[0], bounds, axis=axis, base=0, step=1)
     (tile,) = tiles(program, read_library(), CODINGS["ternary"])
     assert isinstance(tile, Tile) and tile.copies == copies
     array = np.random.default_rng(1).integers(-50, 51, shape)
@@ -178,9 +170,9 @@ def test_thresholds_are_cut_into_pixels(shape: tuple[int, ...], axis: int, rows:
 
 def test_bounds_out_of_reach_cost_nothing() -> None:
     """Of three levels none can change: the result is a constant."""
-    net = Net(((1, 2, 4, 4), (-5, 5)))
+    net = net_of(((1, 2, 4, 4), (-5, 5)))
     bounds = net.constant(np.array([[-9, -8, 30]] * 2))
-    program = net.finish(ThresholdOp, net.maps[0], bounds, axis=1, base=-1, step=1)
+    program = finish(net, ThresholdOp, net.inputs[0], bounds, axis=1, base=-1, step=1)
     for coding in CODINGS.values():
         library = read_library("nangate45-like" if coding.digits == BINARY else "cntfet32-static")
         (tile,) = tiles(program, library, coding)
@@ -188,9 +180,9 @@ def test_bounds_out_of_reach_cost_nothing() -> None:
 
 
 def test_constants_that_differ_between_samples() -> None:
-    net = Net(((2, 3, 2, 2), TRIT))
+    net = net_of(((2, 3, 2, 2), TRIT))
     added = net.constant(np.arange(6).reshape(2, 3, 1, 1))
-    program = net.finish(AddOp, net.maps[0], added)
+    program = finish(net, AddOp, net.inputs[0], added)
     (tile,) = tiles(program, read_library(), CODINGS["ternary"])
     assert isinstance(tile, Tile) and tile.copies == 1
     digits = digits_for(tile, program, random_maps(tile, program, 64, np.random.default_rng(0)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from harness import Case, body_of, random_array
+from kernel_case import Case, body_of, random_array
 from xdsl.ir import SSAValue
 
 from tercet.ir.kn.kernel import KernelOp
@@ -17,8 +17,8 @@ RTOL = 1e-5
 
 def program_of(cases: Sequence[Case]) -> Program:
     """A kernel for each case, with inputs of its own."""
-    ports = [Port(f"x{i}_{j}", value.type, storage_dtype(element_of(value)))
-             for i, case in enumerate(cases) for j, value in enumerate(case.inputs)]  # fmt: skip
+    ports = [Port(f"{port.name}_{i}", port.type, port.dtype)
+             for i, case in enumerate(cases) for port in case.program.inputs]  # fmt: skip
     program = Program.new("cases", ports)
     rest, outputs = iter(program.block.args), list[SSAValue]()
     for i, case in enumerate(cases):

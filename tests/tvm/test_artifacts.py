@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ import pytest
 import tercet
 from tercet.backends.reference.interpreter import run
 from tercet.cli import main
-from tercet.ir.errors import ArtifactError, InputError, ToolchainError
+from tercet.ir.errors import ArtifactError, InputError
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 MODELS = ("cnv_w2a2.onnx", "cnv_w1a1.onnx", "kws_w3a3.qonnx.onnx")
@@ -99,11 +100,22 @@ def test_choices_it_does_not_have(choices: dict[str, str], message: str, tmp_pat
         tercet.compile(DIGITS, tmp_path / "x.tercet", backend="tvm", **choices)  # type: ignore[arg-type]
 
 
-def test_without_tvm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tercet.driver.tvm_backend.find_spec", lambda name: None)
-    with pytest.raises(ToolchainError, match="TVM is not installed") as caught:
-        tercet.compile(DIGITS, tmp_path / "x.tercet", backend="tvm")
-    assert "tercet[tvm]" in str(caught.value) and not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("raise ModuleNotFoundError(name='tvm')", "TVM is not installed"),
+        ("", "another TVM than 0.27 is installed: No module named 'tvm.relax'"),
+    ],
+    ids=["none", "another"],
+)
+def test_without_tvm_the_extra_is_named(package: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "tvm").mkdir()
+    (tmp_path / "tvm" / "__init__.py").write_text(package)
+    command = [sys.executable, "-m", "tercet", "compile", str(DIGITS), "-o", "x.tercet", "--backend", "tvm"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 2 and message in done.stderr and "pip install 'tercet[tvm]'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tvm"]
 
 
 def test_nothing_imports_tvm_unasked(tmp_path: Path) -> None:

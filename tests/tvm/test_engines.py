@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("tvm", reason="TVM is not installed (pip install 'tercet[tvm]')")
+pytest.importorskip("tvm.relax", reason="TVM is not installed (pip install 'tercet[tvm]')")
 
-from harness import Case, random_array
+from kernel_case import Case, random_array
 from xdsl.dialects.builtin import f32
 
 from tercet.backends.tvm.build import compiled

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("tvm", reason="TVM is not installed (pip install 'tercet[tvm]')")
+pytest.importorskip("tvm.relax", reason="TVM is not installed (pip install 'tercet[tvm]')")
 
 from pathlib import Path
 
 import numpy as np
-from fuzz.graphs.diamonds import diamond
-from fuzz.graphs.generate import network
+from graphs.diamonds import diamond
+from graphs.generate import network
 
 import tercet
 from tercet.backends.reference.interpreter import run

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("tvm", reason="TVM is not installed (pip install 'tercet[tvm]')")
+pytest.importorskip("tvm.relax", reason="TVM is not installed (pip install 'tercet[tvm]')")
 
-import cases
-from harness import Case
+import kernel_cases
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from kernel_case import Case
 
 from .helpers import check
 
@@ -19,10 +19,14 @@ FEW = settings(
 )  # fmt: skip
 KERNELS = 16
 STRATEGIES = {
-    "elementwise": cases.elementwise_cases(), "smooth": cases.inexact_cases(), "movement": cases.movement_cases(),
-    "convolutions": cases.conv_cases(), "products": cases.matmul_cases(), "pools": cases.pool_cases(),
-    "reductions": cases.reduce_cases(),
-}  # fmt: skip
+    "elementwise": kernel_cases.elementwise_cases(),
+    "smooth": kernel_cases.inexact_cases(),
+    "movement": kernel_cases.movement_cases(),
+    "convolutions": kernel_cases.conv_cases(),
+    "products": kernel_cases.matmul_cases(),
+    "pools": kernel_cases.pool_cases(),
+    "reductions": kernel_cases.reduce_cases(),
+}
 
 
 @pytest.mark.parametrize("kind", STRATEGIES)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from elementwise_ops import UNARY, attributes
-from harness import Case, random_array
 from hypothesis import strategies as st
+from kernel_case import Case, random_array
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
