@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backends.c.sum_search import compiled_search
+from ..backends.ternary_logic.arrays import longest_sum
 from ..backends.ternary_logic.cell import Library
 from ..backends.ternary_logic.cost import cost_of
 from ..backends.ternary_logic.functions import BINARY
@@ -75,6 +76,8 @@ def network_cost(
             raise InputError(what)
     lossy = lossy_pass(options.lossy, calibrate)
     run_passes(program, numbered(gate_passes([] if lossy is None else [lossy], compiled_search() if shared else None)))
+    if 0 < (longest := longest_sum(program)) < lanes:
+        raise InputError(f"lanes: no sum of the model has more than {longest:,} products, got {lanes:,}")
     read = None
     if inputs is not None and samples is not None and len(samples.runs) > 1:
         on_operation("what operations read")

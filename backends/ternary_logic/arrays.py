@@ -105,6 +105,12 @@ def array_costs(program: Program, library: Library, coding: Coding, lanes: int) 
     return tuple(made)
 
 
+def longest_sum(program: Program) -> int:
+    """Products of the longest sum that an array would do, 0 where it would do none: more lanes never have work."""
+    sums = [op for op in program.block.ops if isinstance(op, ConvOp | MatMulOp) and _has_products(program, op)]
+    return max((_terms(op) for op in sums), default=0)
+
+
 def _has_products(program: Program, op: ConvOp | MatMulOp) -> bool:
     """Whether it multiplies integers that are not all 0, as a convolution or of two matrices."""
     x, w = op.operands[:2]
@@ -131,5 +137,8 @@ def _range(program: Program, operand: SSAValue) -> tuple[int, int]:
 
 
 def _steps(op: ConvOp | MatMulOp, lanes: int) -> Steps:
-    terms = prod(shape_of(op.w)[1:]) if isinstance(op, ConvOp) else shape_of(op.b)[-2]
-    return Steps(tuple(source_names(op.location)), prod(shape_of(op.results[0])), terms, lanes)
+    return Steps(tuple(source_names(op.location)), prod(shape_of(op.results[0])), _terms(op), lanes)
+
+
+def _terms(op: ConvOp | MatMulOp) -> int:
+    return prod(shape_of(op.w)[1:]) if isinstance(op, ConvOp) else shape_of(op.b)[-2]

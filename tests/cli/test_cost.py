@@ -136,6 +136,7 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path: Path, capsys
     [
         ({"lanes": 2.5}, "lanes: expected a whole number from 1, or 0 for no array, got 2.5"),
         ({"lanes": True}, "got True"),
+        ({"lanes": 10**9}, "lanes: no sum of the model has more than 576 products, got 1,000,000,000"),
         ({"libraries": "lee2019"}, "libraries: expected a list of names, got 'lee2019'"),
         ({"codings": "ternary"}, "codings: expected a list of names, got 'ternary'"),
     ],

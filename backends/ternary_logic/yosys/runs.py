@@ -12,6 +12,8 @@ from .tool import Yosys
 
 PROBE = "module top(input a, b, c, output y, z); assign y = a ^ ~(b & c), z = ~a; endmodule\n"
 
+NEEDED = "an inverter, a buffer and a NAND or NOR of two inputs, each with its pins, are the least"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -45,13 +47,14 @@ class Synthesizer:
         try:
             found = self.run(recipe, "probe", [PROBE]).count
         except ToolchainError as error:
-            raise InputError(f"Yosys cannot map to it: {error.what}", where=recipe.liberty.where) from error
+            raise InputError(
+                f"Yosys cannot map to it: {error.what}", where=recipe.liberty.where, hint=NEEDED
+            ) from error
         mapped = found is not None and found.cells and not any(cell.startswith("$") for cell in found.cells)
         if found is not None and not mapped:
             raise InputError(
-                "Yosys finds too few cells in it to map gates to", where=recipe.liberty.where,
-                hint="an inverter, a buffer and a NAND or NOR of two inputs are the least",
-            )  # fmt: skip
+                "Yosys finds too few cells in it to map gates to", where=recipe.liberty.where, hint=NEEDED
+            )
 
 
 def best(runs: Iterable[Run]) -> Run | None:

@@ -97,5 +97,5 @@ def _without_preparation(text: str) -> str:
 
 def _error(text: str) -> str:
     """The first line that says what went wrong, else the last one."""
-    lines = [line for line in text.splitlines() if line.strip()] or ["it says nothing"]
+    lines = [line for line in text.splitlines() if line.strip()] or ["it ended without a message"]
     return next((line for line in lines if "ERROR" in line), lines[-1])
