@@ -337,11 +337,16 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--tune", action="store_true",
-        help="measure the candidates for every layer on this machine and take the fastest; measurements are cached",
+        help="measure the candidates for every layer on this machine and take the fastest; measurements are kept",
     )  # fmt: skip
     group.add_argument(
-        "--tune-candidates", type=count, metavar="N", help="with --tune: at most N candidates per layer (default: 6)"
-    )
+        "--tune-candidates", type=count, metavar="N",
+        help="with --tune: at most N candidates per layer (default: 6, with the TVM backend 64)",
+    )  # fmt: skip
+    group.add_argument(
+        "--tracker", default="", metavar="KEY@HOST:PORT",
+        help="with --tune and the TVM backend: measure on the machines of that key behind an RPC tracker of TVM's",
+    )  # fmt: skip
     group.add_argument(
         "--threading", choices=("pool", "openmp", "none"), default="pool",
         help="threads that the model runs on: its own (default), those of OpenMP, or only the caller's",

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..runtime.report.progress import Progress
 
 FINE, FAILED = 0, 1
-CANDIDATES = 6
-"""Of every layer, measured by --tune where it is not said how many."""
 SECONDS = 1.0
 """Of searching for shared sums, for each layer and coding, where --budget does not say how many."""
 
@@ -53,7 +51,7 @@ def compile_verb(options: argparse.Namespace) -> int:
         if made.losses is not None:
             print(losses_text(made.losses))
         if chosen.tune:
-            print(tuning_text(made.layers), end="")
+            print(made.tuned or tuning_text(made.layers), end="")
         total = sum(seconds for _, seconds in made.stages)
         path = f"{made.path} (replaced)" if made.replaced else str(made.path)
         print(
@@ -312,7 +310,7 @@ def _chosen(options: argparse.Namespace) -> CompileOptions:
     return CompileOptions.of(choices=cast("Choices", choices))
 
 
-CHOICES = ("backend", "target", "batch", "engines", "optimize", "threading")
+CHOICES = ("backend", "target", "batch", "engines", "optimize", "threading", "tracker")
 """The options of a verb that are choices of compiling, as they are."""
 
 LOSSY = ("weights", "per", "keep", "ends", "threshold", "regions", "assign", "activations")
@@ -331,7 +329,9 @@ def _candidates(options: argparse.Namespace) -> int:
     """How many candidates of a layer are measured. Raises InputError where none are, but a number was given."""
     if options.tune_candidates is not None and not options.tune:
         raise InputError("--tune-candidates does nothing without --tune", hint="add --tune, or leave it out")
-    return (options.tune_candidates or CANDIDATES) if options.tune else 0
+    from ..driver.backends import find_backend
+
+    return (options.tune_candidates or find_backend(options.backend).candidates) if options.tune else 0
 
 
 def _progress(options: argparse.Namespace) -> Progress:

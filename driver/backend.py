@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..ir.errors import InputError
@@ -15,25 +15,31 @@ from ..runtime.artifact.manifest import CompilerInfo, TargetInfo
 
 @dataclass(frozen=True)
 class Lowering:
-    """What a user may choose of a backend; see CompileOptions. target: the names of one or more, between commas."""
+    """What a user may choose of a backend; see CompileOptions. target: the names of one or more, between commas.
+    tracker: of machines that measure, as KEY@HOST:PORT; "" measures on this one."""
 
     target: str = "native"
     engines: tuple[str, ...] = ()
     optimize: str = "speed"
     threading: str = "pool"
     tune: int = 0
+    tracker: str = ""
 
 
 @dataclass(frozen=True)
 class Built:
     """What a backend made of a model. contents: the artifact's files by name, but for its IR and description. layers:
-    the steps for each of the targets. arena_bytes: of the target that needs most."""
+    the steps for each of the targets. arena_bytes: of the target that needs most. scripts: the code after each stage
+    that the backend has after the passes, by the stage's name. tuned: what tuning did, in words, where the layers do
+    not say it."""
 
     contents: Mapping[str, bytes]
     layers: Sequence[Sequence[Layer]]
     targets: Sequence[TargetInfo]
     compiler: CompilerInfo
     arena_bytes: int
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    tuned: str = ""
 
 
 class Variant(Protocol):
@@ -88,7 +94,10 @@ def only_variant(compilation: Compilation) -> Variant:
 
 
 class Backend(Protocol):
+    """candidates: of each layer, that tuning measures where it is not said how many."""
+
     name: str
+    candidates: int
 
     def check(self, lowering: Lowering) -> None:
         """Raises InputError for choices that do not exist or do not go together."""

@@ -38,8 +38,11 @@ OPTIMIZE = ("speed", "size")
 
 class CBackend:
     name = "c"
+    candidates = 6
 
     def check(self, lowering: Lowering) -> None:
+        if lowering.tracker:
+            raise InputError("tracker: the C backend tunes on this machine alone", hint="see docs/tvm.md")
         find_targets(lowering.target)
         threading_flags(lowering.threading)
         if lowering.optimize not in OPTIMIZE:

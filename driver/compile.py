@@ -37,7 +37,8 @@ class Compiled:
     """What `compile` made. target: the name, of several all, between commas, the best first. layers: the steps for the
     best. size, arena_bytes: bytes of the artifact and of the working memory of one sample, for the target that needs
     most. notes: what went wrong without doing harm. losses: what lossy passes did, None without. replaced: there was an
-    artifact at this path before. hints: what may give a better artifact."""
+    artifact at this path before. hints: what may give a better artifact. tuned: what tuning did, in words, where the
+    layers do not say it."""
 
     path: Path
     name: str
@@ -50,6 +51,7 @@ class Compiled:
     losses: Losses | None = None
     replaced: bool = False
     hints: tuple[str, ...] = ()
+    tuned: str = ""
 
     def __repr__(self) -> str:
         steps = f"{len(self.layers)} steps, {self.size} bytes"
@@ -95,7 +97,7 @@ def compile_model(
     programs, writers = _lower(program, compilation.variants, lossy, observer)
     built = compilation.build(programs, lambda label: timeline.mark(label, program if label == "emit" else None))
     names = [target.name for target in built.targets]
-    contents = {**built.contents, **ir_contents(writers)}
+    contents = {**built.contents, **ir_contents(writers, built.scripts)}
     for target, layers in zip(names, built.layers, strict=True):
         contents[layers_file(target, names)] = layers_to_json(layers)
     if lossy:
@@ -105,7 +107,7 @@ def compile_model(
     return Compiled(
         path, program.name, ",".join(names), tuple(timeline.marks), tuple(built.layers[0]), built.arena_bytes,
         sum(len(data) for data in contents.values()), tuple(compilation.notes), lossy.losses if lossy else None,
-        replaced, (*compilation.hints, *advice(options, built.layers[0])),
+        replaced, (*compilation.hints, *advice(options, built.layers[0])), built.tuned,
     )  # fmt: skip
 
 

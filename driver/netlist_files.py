@@ -21,11 +21,11 @@ from ..backends.ternary_logic.lowering.coding import Coding
 from ..backends.ternary_logic.lowering.graph import ON_FLOATS, MappedProgram, encoded, map_program
 from ..backends.ternary_logic.lowering.tiles import Tile, tiles
 from ..backends.ternary_logic.lowering.vectors import Maps, digits_for, random_maps, recorded, traced
+from ..ir.atomic import atomic_folder, check_writable
 from ..ir.errors import InputError
 from ..ir.locations import nodes_text, source_names
 from ..ir.names import identifier
 from ..ir.program import Program
-from ..runtime.artifact.atomic import atomic_folder, check_writable
 from ..runtime.artifact.manifest import PortInfo
 from ..runtime.check.samples import Samples, random_samples
 

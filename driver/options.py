@@ -25,6 +25,7 @@ class Choices(TypedDict, total=False):
     engines: str | Sequence[str] | None
     optimize: str
     tune: int
+    tracker: str
     threading: str
     weights: str | LossyOptions
     keep: Sequence[str]
@@ -40,7 +41,8 @@ class CompileOptions:
     shapes: sizes of inputs by name, sorted, for axes that the model leaves open; -1 leaves one as it is.
     engines: names of the engines to choose from; empty: all. `loops` computes what they refuse.
     optimize: `speed`; or `size`: use only engines that keep weights packed (at most 1.6 bits a ternary weight).
-    tune: how many candidates of every layer to measure on this machine; 0 trusts the predictions.
+    tune: how many candidates of every layer to measure; 0 trusts the predictions.
+    tracker: machines that measure them with TVM, as KEY@HOST:PORT; "" measures on this machine.
     threading: whose threads the model runs on: `pool` (its own), `openmp` or `none`.
     lossy: what float weights and activations become.
 
@@ -54,6 +56,7 @@ class CompileOptions:
     engines: tuple[str, ...] = ()
     optimize: str = "speed"
     tune: int = 0
+    tracker: str = ""
     threading: str = "pool"
     lossy: LossyOptions = field(default_factory=LossyOptions)
 
@@ -61,6 +64,8 @@ class CompileOptions:
         find_backend(self.backend).check(self.lowering)
         if self.tune < 0:
             raise InputError(f"tune: expected 0 or more candidates, got {self.tune}")
+        if self.tracker and not self.tune:
+            raise InputError("tracker: without tuning nothing is measured", hint="add --tune, or leave it out")
 
     @classmethod
     def of(cls, options: CompileOptions | None = None, choices: Choices | None = None) -> CompileOptions:
@@ -82,7 +87,7 @@ class CompileOptions:
 
     @property
     def lowering(self) -> Lowering:
-        return Lowering(self.target, self.engines, self.optimize, self.threading, self.tune)
+        return Lowering(self.target, self.engines, self.optimize, self.threading, self.tune, self.tracker)
 
     @property
     def shapes_by_name(self) -> dict[str, tuple[int, ...]]:
@@ -93,9 +98,9 @@ class CompileOptions:
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != getattr(DEFAULTS, f.name)}
 
     def to_json(self) -> dict[str, Any]:
-        """The options that are not at their default, for the manifest (which names target and backend itself); those
-        of `lossy` stand beside the others."""
-        found = {name: value for name, value in self.changed().items() if name not in ("target", "backend")}
+        """The options that are not at their default, for the manifest (which names target and backend itself, and does
+        not say who measured); those of `lossy` stand beside the others."""
+        found = {name: value for name, value in self.changed().items() if name not in ("target", "backend", "tracker")}
         if "shapes" in found:
             found["shapes"] = [f"{name}={','.join(map(str, sizes))}" for name, sizes in self.shapes]
         if "engines" in found:

@@ -16,11 +16,11 @@ from ..backends.c.emit import emit_model
 from ..backends.c.lowering.tune import Times
 from ..backends.c.target import Target, runs_here
 from ..backends.c.toolchain import compile_shared, find_compiler, target_flags, with_gcc_flags
+from ..ir.atomic import atomic_file
 from ..ir.errors import TercetError, UnsupportedError
 from ..ir.host import scratch_folder
 from ..ir.program import Program
 from ..runtime.artifact import schema
-from ..runtime.artifact.atomic import atomic_file
 from ..runtime.artifact.manifest import PortInfo, prefix_of
 from ..runtime.artifact.packaging import interface_sources, merge_sources
 from ..runtime.check.samples import random_samples

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from xdsl.ir import SSAValue
 
 from ..backends.tvm.targets import NAMES, Target, find_target
+from ..backends.tvm.tracker import Tracker
 from ..ir.errors import InputError, ToolchainError
 from ..ir.kn.kernel import KernelOp
 from ..ir.locations import source_names
+from ..ir.names import identifier
 from ..ir.program import Program
 from ..ir.tn.constant import ConstantOp
 from ..ir.tn.linear import ConvOp, MatMulOp
@@ -19,27 +23,32 @@ from ..passes.base import Pass
 from ..passes.pipeline import KNOWN
 from ..runtime.artifact.layers import describe_layers
 from ..runtime.artifact.manifest import CompilerInfo, TargetInfo, prefix_of, soname
+from ..runtime.check.timing import cpu_name
+from ..runtime.report.tables import table
 from .backend import Built, Lowering
+from .tuning import cache_folder
 
-SCRIPT = "src/module.py"
-"""The file of an artifact that holds the module as TVM reads it: TVMScript."""
+if TYPE_CHECKING:
+    from ..backends.tvm.tuning import Tuned, Tuner
 
 
 class TvmBackend:
     name = "tvm"
+    candidates = 64
 
     def check(self, lowering: Lowering) -> None:
         find_target(lowering.target)
         if unknown := [name for name in lowering.engines if name not in NAMES]:
             raise InputError(f"the TVM backend has no engine '{unknown[0]}'", hint=f"one of: {', '.join(NAMES)}")
-        unused = {"tune": lowering.tune, "threading": lowering.threading != "pool",
-                  "optimize": lowering.optimize != "speed"}  # fmt: skip
+        unused = {"threading": lowering.threading != "pool", "optimize": lowering.optimize != "speed"}
         if given := [name for name, value in unused.items() if value]:
             raise InputError(f"{given[0]}: the TVM backend has no such choice", hint="use the C backend")
+        if lowering.tracker:
+            Tracker.parse(lowering.tracker)
 
     def open(self, lowering: Lowering, *, jobs: int | None = None, build: bool = True) -> TvmCompilation:
         require_tvm()
-        return TvmCompilation(find_target(lowering.target), lowering.engines)
+        return TvmCompilation(lowering, jobs, build)
 
 
 def require_tvm() -> None:
@@ -57,8 +66,9 @@ class TvmCompilation:
     notes: Sequence[str] = ()
     hints: Sequence[str] = ()
 
-    def __init__(self, target: Target, engines: tuple[str, ...]) -> None:
-        self._target, self._engines = target, engines
+    def __init__(self, lowering: Lowering, jobs: int | None, build: bool) -> None:
+        self._target, self._engines = find_target(lowering.target), lowering.engines
+        self._tuner = _tuner(self._target, lowering, jobs) if build and lowering.tune else None
 
     @property
     def variants(self) -> Sequence[TvmCompilation]:
@@ -83,15 +93,42 @@ class TvmCompilation:
         from ..backends.tvm.build import build
 
         (program,) = programs
-        module = build(program, self._target)
+        tuned: list[Tuned] = []
+
+        def schedules(module: Any) -> Any:
+            assert self._tuner is not None
+            tuned.extend(self._tuner.tune(module))
+            mark("tvm-tune")
+            return self._tuner.apply(module)
+
+        module = build(program, self._target, schedules if self._tuner is not None else None)
         mark("tvm")
         return Built(
-            {f"lib/{soname(prefix_of(program.name))}": module.library, SCRIPT: module.script.encode()},
+            {f"lib/{soname(prefix_of(program.name))}": module.library},
             [describe_layers(program, _steps(program), {})],
             [TargetInfo(self._target.name, self._target.machine, self._target.features)],
             CompilerInfo("tvm", f"TVM {module.version}"),
             0,
+            module.scripts,
+            _tuned_text(tuned, self._tuner.records.folder) if self._tuner is not None else "",
         )
+
+
+def _tuner(target: Target, lowering: Lowering, jobs: int | None) -> Tuner:
+    """Records lie in a folder for each kind of machine: of a tracker its key, else this CPU."""
+    from ..backends.tvm.records import Records
+    from ..backends.tvm.tuning import Tuner
+
+    tracker = Tracker.parse(lowering.tracker) if lowering.tracker else None
+    machine = tracker.key if tracker is not None else identifier(cpu_name())
+    return Tuner(target, Records(cache_folder() / "tvm" / f"{target.name}-{machine}"), lowering.tune, tracker, jobs)
+
+
+def _tuned_text(tuned: Sequence[Tuned], folder: Path) -> str:
+    times = ["none ran" if one.seconds is None else f"{one.seconds * 1e6:.1f}" for one in tuned]
+    rows = [[one.name, str(one.now), str(one.tried - one.now), time] for one, time in zip(tuned, times, strict=True)]
+    found = table(("function", "measured", "before", "fastest (us)"), rows, "<>>>", width=120)
+    return f"tuning: {len(tuned)} functions, records in {folder}\n{found}\n"
 
 
 def _bytes_of(value: SSAValue) -> int:

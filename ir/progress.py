@@ -30,6 +30,11 @@ def counted(what: str, items: Countable[T]) -> Iterator[T]:
     """The items, while the listener is told which one it is."""
     total = len(items)
     for number, item in enumerate(items, 1):
-        if listener := _listener.get():
-            listener(f"{what}, {number} of {total}")
+        tell(f"{what}, {number} of {total}")
         yield item
+
+
+def tell(what: str) -> None:
+    """What is being done, to the listener if there is one."""
+    if listener := _listener.get():
+        listener(what)

@@ -1,38 +1,69 @@
-"""A TVM module as a shared library, and as text."""
+"""A TVM module as a shared library, and as text at every stage on the way to it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ...ir.host import scratch_folder
 from ...ir.program import Program
 from .lowering.module import lower
-from .package import tvm
+from .package import cpu_pipeline, tvm
 from .targets import Target
 
 LIBRARY = "model.so"
 
+Schedules = Callable[[Any], Any]
+"""Gives functions of a fused module schedules, such as those that tuning found."""
+
 
 @dataclass(frozen=True)
 class Module:
-    """library: for TVM's virtual machine. script: the module in TVMScript, without constants. version: of TVM."""
+    """library: for TVM's virtual machine. scripts: TVMScript without constants by stage, in order. version: of TVM."""
 
     library: bytes
-    script: str
+    scripts: dict[str, str]
     version: str
 
 
-def build(program: Program, target: Target) -> Module:
+def build(program: Program, target: Target, schedules: Schedules | None = None) -> Module:
     """Of a program at kernel level. Raises IRError for operations without a form."""
-    module = lower(program, target)
-    executable = compiled(module, target)
+    stages = {"tvm-relax": lower(program, target)}
+    stages["tvm-fused"] = fused(stages["tvm-relax"], target)
+    if schedules is not None:
+        stages["tvm-tuned"] = schedules(stages["tvm-fused"])
+    return Module(
+        library_of(list(stages.values())[-1], target),
+        {name: module.script(show_meta=False) for name, module in stages.items()},
+        tvm.__version__,
+    )
+
+
+def fused(module: Any, target: Target) -> Any:
+    """Operators become primitive functions, and those that can be one become one."""
+    kind = target.for_tvm()
+    with kind:
+        steps = (*cpu_pipeline.library_dispatch_passes(kind), *cpu_pipeline.legalize_passes(kind))
+        return tvm.transform.Sequential(steps)(module)
+
+
+def executable(module: Any, target: Target) -> Any:
+    """Of a fused module, for TVM's virtual machine."""
+    kind = target.for_tvm()
+    with kind:
+        steps = (*cpu_pipeline.dataflow_lower_passes(kind), *cpu_pipeline.finalize_passes(kind))
+    return tvm.compile(module, target=kind, relax_pipeline=tvm.transform.Sequential(steps))
+
+
+def library_of(module: Any, target: Target) -> bytes:
+    """A fused module as the bytes of a shared library."""
     with scratch_folder() as folder:
         path = folder / LIBRARY
-        executable.export_library(str(path))
-        return Module(path.read_bytes(), module.script(show_meta=False), tvm.__version__)
+        executable(module, target).export_library(str(path))
+        return path.read_bytes()
 
 
 def compiled(module: Any, target: Target) -> Any:
     """An executable of TVM's virtual machine."""
-    return tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target.cpu}))
+    return executable(fused(module, target), target)

@@ -6,8 +6,14 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 tvm: Any = import_module("tvm")
+cpu_pipeline: Any = import_module("tvm.relax.backend.cpu_generic.pipeline")
+derived_object: Any = import_module("tvm.ir.utils").derived_object
+"""Makes an object of TVM of a Python class that stands for one."""
+meta_schedule: Any = import_module("tvm.s_tir.meta_schedule")
 relax: Any = import_module("tvm.relax")
+rpc: Any = import_module("tvm.rpc")
 s_tir: Any = import_module("tvm.s_tir")
+structural_hash: Any = import_module("tvm_ffi").structural_hash
 te: Any = import_module("tvm.te")
 tirx: Any = import_module("tvm.tirx")
 

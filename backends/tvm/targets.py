@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ...ir.errors import InputError
 from ...ir.host import cpu_features
@@ -25,6 +26,12 @@ class Target:
     vector_bytes: int
     registers: int
     features: tuple[str, ...] = ()
+
+    def for_tvm(self) -> Any:
+        """As TVM has it. Functions run on the calling thread, so tuning is to know of one core."""
+        from .package import tvm
+
+        return tvm.target.Target({"kind": "llvm", "mcpu": self.cpu, "num-cores": 1})
 
 
 TARGETS: Mapping[str, Target] = {

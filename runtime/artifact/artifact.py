@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from ...ir.atomic import atomic_file, atomic_folder, check_writable
 from ...ir.errors import ArtifactError, InputError
-from .atomic import atomic_file, atomic_folder, check_writable
 from .container import Container, check_name, check_store, open_container
 from .layers import Layer, layers_from_json
 from .manifest import MANIFEST, MOST_JSON_BYTES, FileInfo, Manifest

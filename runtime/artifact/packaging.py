@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...ir.errors import InputError
+from .ffi_source import ffi_source
 from .manifest import prefix_of, soname, target_folder
 from .public_header import DEFINITION, comment_text, glue, public_header, tools_header
 
 if TYPE_CHECKING:
     from ...ir.program import Port
 
-BASELINE_UNITS = ("tercet_cpu.c", "tercet_pool.c", "tercet_runtime.c")
+BASELINE_UNITS = ("tercet_cpu.c", "tercet_ffi.c", "tercet_pool.c", "tercet_runtime.c")
 """Of the runtime: compiled for any CPU of the machine, so that `create` can refuse one that cannot run the kernels."""
 
 C_FOLDER = Path(__file__).parents[1] / "c"
@@ -115,6 +116,7 @@ def interface_sources(
         f"{p}.h": public_header(name, inputs, outputs, batched=batched),
         f"{p}_tools.h": tools_header(name),
         f"{p}_interface.c": glue(name, definitions),
+        f"{p}_ffi.c": ffi_source(name, inputs, outputs, batched=batched, definitions=definitions),
     }
 
 
@@ -127,7 +129,7 @@ def target_units(name: str, sources: Iterable[str], flags: Mapping[str, Sequence
     """Those of a model's files that are compiled for a target, and the flags; the others are for any CPU of the
     machine. flags: by target."""
     folders = {target_folder(target, list(flags)): special for target, special in flags.items()}
-    baseline = {*BASELINE_UNITS, f"{prefix_of(name)}_interface.c"}
+    baseline = {*BASELINE_UNITS, f"{prefix_of(name)}_interface.c", f"{prefix_of(name)}_ffi.c"}
     found = {unit: unit[: unit.rfind("/") + 1] for unit in units_in(sources) if unit not in baseline}
     return {unit: folders[folder] for unit, folder in found.items() if folder in folders}
 

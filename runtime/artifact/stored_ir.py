@@ -3,6 +3,7 @@
 ir/stages.json        every pass in order: the file of its text, and where its large constants are in the weights
 ir/NN-pass.mlir       texts; a pass that changed nothing has that of the pass before it
 ir/weights.npz        the constants that no text holds, of all stages, each content once
+ir/NN-stage.py        what the TVM backend makes of the last program, after each stage: TVMScript, which is only read
 
 With several targets, stages.json and what only one of them has lie in ir/TARGET/.
 """
@@ -85,12 +86,15 @@ class StageWriter:
         return contents, stages
 
 
-def ir_contents(writers: Mapping[str, StageWriter]) -> dict[str, bytes]:
-    """The artifact's files, by name. writers: one for each target, by the target's folder."""
+def ir_contents(writers: Mapping[str, StageWriter], scripts: Mapping[str, str] | None = None) -> dict[str, bytes]:
+    """The artifact's files, by name. writers: one for each target, by the target's folder. scripts: texts of stages
+    after the passes, by the stage's name; only where there is one target."""
     contents, store = dict[str, bytes](), ContentStore()
     for folder, writer in writers.items():
         texts, stages = writer.files(store)
         contents |= {**texts, stages_file(folder): dump_json([asdict(stage) for stage in stages])}
+    for number, (name, script) in enumerate((scripts or {}).items(), max(len(one._labels) for one in writers.values())):
+        contents[f"ir/{number:02d}-{name}.py"] = script.encode()
     return {**contents, WEIGHTS: store.weights.to_bytes()}
 
 
@@ -120,6 +124,7 @@ class ContentStore:
 
 
 _LABEL = matching(lambda label: re.fullmatch(r"[0-9]{2,4}-[a-z0-9-]+", label), "a pass such as 03-fold-constants", 100)
+_SCRIPT = re.compile(r"ir/(([0-9]{2,4})-[a-z0-9-]+)\.py")
 _STAGES = array(
     record(Stage, label=_LABEL, file=text(), weights=mapping(text(), 100_000), complete=boolean), limit=1000
 )
@@ -143,6 +148,12 @@ def stored_stages(artifact: Artifact, target: str | None = None) -> list[tuple[s
     stages = read_stages(artifact, target)
     texts = {file: artifact.read_text(file) for file in {stage.file for stage in stages}}
     return [(stage.label, texts[stage.file]) for stage in stages]
+
+
+def stored_scripts(artifact: Artifact) -> list[tuple[str, str]]:
+    """Label (`15-tvm-fused`) and text of every stage after the passes, in order; none of most backends."""
+    found = sorted((int(match[2]), match[1], match[0]) for name in artifact.names if (match := _SCRIPT.fullmatch(name)))
+    return [(label, artifact.read_text(file)) for _, label, file in found]
 
 
 def kernel_program(artifact: Artifact, target: str | None = None) -> Program:

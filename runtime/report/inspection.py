@@ -27,7 +27,7 @@ from ..artifact.artifact import Artifact
 from ..artifact.layers import CANDIDATE, Candidate, Layer
 from ..artifact.losses import LOSSES, losses_from_json
 from ..artifact.manifest import Manifest, TargetInfo
-from ..artifact.stored_ir import kernel_program, stored_stages
+from ..artifact.stored_ir import kernel_program, stored_scripts, stored_stages
 from ..artifact.weights import values_text, weights_of
 
 
@@ -62,30 +62,37 @@ class LayerRow:
 @dataclass(frozen=True, repr=False)
 class Inspection:
     """summary: label and text, in order. stages: label (`03-fold-constants`) and IR text after every pass, in order.
-    losses: what lossy passes did, None without."""
+    losses: what lossy passes did, None without. scripts: label and text of every stage after the passes, for backends
+    that have some."""
 
     title: str
     summary: tuple[tuple[str, str], ...]
     layers: tuple[LayerRow, ...]
     stages: tuple[tuple[str, str], ...]
     losses: Losses | None = None
+    scripts: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
-        return f"Inspection({self.title!r}, {len(self.layers)} layers, {len(self.stages)} stages)"
+        return f"Inspection({self.title!r}, {len(self.layers)} layers, {len(self._texts)} stages)"
+
+    @property
+    def _texts(self) -> tuple[tuple[str, str], ...]:
+        return (*self.stages, *self.scripts)
 
     @property
     def passes(self) -> list[str]:
-        return [label for label, _ in self.stages]
+        """The labels of all stages."""
+        return [label for label, _ in self._texts]
 
     def text_after(self, name: str | None = None) -> str:
-        """The IR after a pass, by default the last. Raises InputError for unknown passes."""
-        return self.stages[self._last(name) if name is not None else -1][1]
+        """The IR after a pass, by default the last, or the script after a stage. Raises InputError for unknown ones."""
+        return self._texts[self._last(name)][1] if name is not None else self.stages[-1][1]
 
     def diff(self, name: str) -> str:
         """A unified diff of the IR across every pass of that name; empty where nothing changed."""
         parts = []
         for i in find_stages(self.passes, name):
-            (old, before), (new, after) = self.stages[max(i - 1, 0)], self.stages[i]
+            (old, before), (new, after) = self._texts[max(i - 1, 0)], self._texts[i]
             lines = difflib.unified_diff(
                 before.splitlines(keepends=True), after.splitlines(keepends=True), f"after {old}", f"after {new}"
             )
@@ -99,6 +106,8 @@ class Inspection:
         before a number. Before the steps are there, those that come from the step's nodes. Raises InputError for a
         name that is none of these.
         """
+        if after is not None and (script := self.passes[self._last(after)]) in dict(self.scripts):
+            raise InputError(f"after '{script}' there are no operations of tercet", hint="take the stage of a pass")
         program = Program.parse(self.text_after(after), WeightStore(), origin=self.title)
         ops = list(program.ops)
         steps = {row.symbol: row for row in self.layers}
@@ -173,7 +182,7 @@ def inspect_artifact(path: str | Path, target: str | None = None) -> Inspection:
         *_artifact_summary(manifest, size, target), *_weight_summary(rows, layers), _memory_summary(rows, program),
     )  # fmt: skip
     losses = losses_from_json(artifact.read(LOSSES), f"{path}: {LOSSES}") if LOSSES in artifact.names else None
-    return Inspection(manifest.name, summary, rows, stages, losses)
+    return Inspection(manifest.name, summary, rows, stages, losses, tuple(stored_scripts(artifact)))
 
 
 def inspect_program(

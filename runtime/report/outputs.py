@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from ...ir.atomic import atomic_file, check_writable
 from ...ir.errors import InputError
-from ..artifact.atomic import atomic_file, check_writable
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:

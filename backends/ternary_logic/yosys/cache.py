@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ....ir.atomic import atomic_file
 from .tool import OutOfTimeError, Yosys
 
 
@@ -41,8 +40,8 @@ class Cache:
         except OutOfTimeError:
             outcome = Outcome(None, limit)
         if path is not None and (known is None or known.text is None):
-            with suppress(OSError):
-                _write(path, json.dumps(asdict(outcome)))
+            with suppress(OSError), atomic_file(path) as file:
+                file.write(json.dumps(asdict(outcome)).encode())
         return outcome
 
     def _path(self, yosys: Yosys, script: str, files: Mapping[str, str]) -> Path | None:
@@ -62,16 +61,3 @@ def _read(path: Path | None) -> Outcome | None:
         return None
     fits = (text is None or isinstance(text, str)) and isinstance(seconds, int | float)
     return Outcome(text, float(seconds)) if fits else None
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: beside its place, then renamed into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -1,0 +1,136 @@
+"""Tuning by TVM's MetaSchedule: for each primitive function, candidates for its schedule are built and measured, here
+or on machines behind a tracker. Records are kept, and a later run goes on where one stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...ir.progress import counted, tell
+from .context import OPAQUE
+from .lowering.module import MAIN
+from .package import derived_object, meta_schedule, relax, tvm
+from .records import Records
+from .targets import Target
+from .tracker import Tracker
+
+AT_ONCE = 16
+"""Candidates that are chosen, built and measured together: what is lost at most where the run is killed."""
+SECONDS = 60
+"""Until a machine has to have measured a candidate."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One function. tried: candidates that were measured, now and before; now: of them in this run. seconds: of the
+    fastest; None where none ran."""
+
+    name: str
+    tried: int
+    now: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """trials: candidates for each function. tracker: None measures on this machine. jobs: builds at a time."""
+
+    target: Target
+    records: Records
+    trials: int
+    tracker: Tracker | None = None
+    jobs: int | None = None
+
+    def tune(self, module: Any) -> list[Tuned]:
+        """Of a fused module: all functions but those with a schedule of ours. Raises ToolchainError for a tracker
+        without machines."""
+        tasks = tasks_of(module, self.target)
+        machines = self.tracker.servers() if self.tracker is not None else 1
+        model = meta_schedule.CostModel.create("xgb")
+        before = [self.records.count(task.dispatched[0]) for task in tasks]
+        for task, have in zip(counted("tuning", tasks), before, strict=True):
+            if have < self.trials and not self.records.is_exhausted(task.dispatched[0]):
+                self._tune(task, have, machines, model)
+        return [self._tuned(task, have) for task, have in zip(tasks, before, strict=True)]
+
+    def apply(self, module: Any) -> Any:
+        """A fused module in which each function has the fastest schedule of the records, if there is one."""
+        with self.records.database, self.target.for_tvm():
+            return relax.transform.MetaScheduleApplyDatabase()(module)
+
+    def _tune(self, task: Any, have: int, machines: int, model: Any) -> None:
+        kind = self.target.for_tvm()
+        context = meta_schedule.TuneContext(
+            mod=task.dispatched[0], target=kind, task_name=task.task_name, search_strategy="evolutionary",
+            space_generator=meta_schedule.space_generator.PostOrderApply(sch_rules=_rules()),
+            num_threads=self.jobs or "logical", rand_state=have + 1,  # other candidates than those before
+        ).clone()  # fmt: skip
+        progress = _Progress(task.task_name, have, self.trials)
+        meta_schedule.tune_tasks(
+            tasks=[context], task_weights=[1], work_dir=str(self.records.folder), database=self.records.database,
+            max_trials_global=self.trials - have, num_trials_per_iter=AT_ONCE, cost_model=model,
+            builder=meta_schedule.builder.LocalBuilder(max_workers=self.jobs), runner=self._runner(machines),
+            measure_callbacks=[*meta_schedule.MeasureCallback.create("default"), progress],
+        )  # fmt: skip
+        if self.records.count(task.dispatched[0]) < self.trials and not progress.failed:
+            self.records.mark_exhausted(task.dispatched[0])
+
+    def _runner(self, machines: int) -> Any:
+        runner = meta_schedule.runner
+        if self.tracker is None:
+            return runner.LocalRunner(timeout_sec=SECONDS)
+        config = runner.RPCConfig(
+            self.tracker.host, self.tracker.port, self.tracker.key, session_timeout_sec=SECONDS
+        )
+        return runner.RPCRunner(config, max_workers=machines)
+
+    def _tuned(self, task: Any, before: int) -> Tuned:
+        module = task.dispatched[0]
+        tried = self.records.count(module)
+        return Tuned(task.task_name, tried, tried - before, self.records.best_seconds(module))
+
+
+def tasks_of(module: Any, target: Target) -> list[Any]:
+    """The functions that `main` of a fused module calls and that may be tuned: not those of engines, which have a
+    schedule."""
+    network = tvm.IRModule({
+        place: function for place, function in module.functions.items()
+        if place.name_hint == MAIN or not isinstance(function, relax.Function)
+    })  # fmt: skip
+    found = meta_schedule.relax_integration.extract_tasks(network, target.for_tvm())
+    return [task for task in found if not _has_schedule(task.dispatched[0])]
+
+
+def _has_schedule(module: Any) -> bool:
+    (function,) = module.functions.values()
+    return int(function.attrs.get("op_pattern", 0)) == OPAQUE
+
+
+def _rules() -> Sequence[Any]:
+    """TVM's own for CPUs, but that no loop runs on several threads (an artifact runs on the calling one), and none is
+    unrolled to 512 steps, which LLVM takes up to a minute for."""
+    alone = meta_schedule.schedule_rule.ParallelizeVectorizeUnroll(
+        max_jobs_per_core=-1, max_vectorize_extent=64, unroll_max_steps=[0, 16, 64], unroll_explicit=True
+    )
+    rules = meta_schedule.ScheduleRule.create("llvm")
+    return [alone if type(rule) is type(alone) else rule for rule in rules]
+
+
+@derived_object
+class _Progress(meta_schedule.measure_callback.PyMeasureCallback):
+    """Tells how far it has come after each batch. failed: whether candidates could not be measured."""
+
+    def __init__(self, name: str, have: int, trials: int) -> None:
+        super().__init__()
+        self.name, self.count, self.trials = name, have, trials
+        self.best, self.failed = float("inf"), 0
+
+    def apply(self, scheduler: Any, task: int, candidates: Any, built: Sequence[Any], ran: Sequence[Any]) -> None:
+        for result in ran:
+            if result.run_secs is None:
+                self.failed += 1
+            else:
+                self.count += 1
+                self.best = min(self.best, *map(float, result.run_secs))
+        tell(f"tuning {self.name}, {self.count} of {self.trials} candidates, the best of them {self.best * 1e3:.3g} ms")

@@ -1,0 +1,96 @@
+"""The C file by which tvm-ffi finds the functions of a model in its library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .manifest import PortInfo, prefix_of
+from .public_header import DEFINITION, comment_text
+
+if TYPE_CHECKING:
+    from ...ir.program import Port
+
+SOURCE = """\
+/* {title} for tvm-ffi, whose modules have the functions of a library that are called __tvm_ffi_NAME:
+ *
+ *     {p}_create(threads = 1) -> model
+ *     {p}_run(model, {arguments})    inputs, then outputs, which are written
+ *     {p}_destroy(model)
+ *
+ * Tensors are those of DLPack, dense and on the CPU. */
+#include "tercet_ffi.h"
+
+#pragma GCC visibility push(hidden)
+{declared}
+#pragma GCC visibility pop
+
+static const struct tercet_definition *const definitions[] = {{{listed}, NULL}};
+
+{inputs}
+{outputs}
+static const struct tercet_ffi_ports ports = {{inputs, outputs, {input_count}, {output_count}}};
+
+#define FUNCTION(name)                                                                                  \\
+    __attribute__((visibility("default"))) int name(void *self, const struct tercet_ffi_value *arguments, \\
+                                                    int32_t count, struct tercet_ffi_value *result);       \\
+    int name(void *self, const struct tercet_ffi_value *arguments, int32_t count, struct tercet_ffi_value *result)
+
+FUNCTION(__tvm_ffi_{p}_create) {{
+    (void)self;
+    return tercet_ffi_create(definitions, arguments, count, result);
+}}
+
+FUNCTION(__tvm_ffi_{p}_run) {{
+    (void)self;
+    return tercet_ffi_run(&ports, arguments, count, result);
+}}
+
+FUNCTION(__tvm_ffi_{p}_destroy) {{
+    (void)self;
+    return tercet_ffi_destroy(arguments, count, result);
+}}
+"""
+
+KINDS = {"i": 0, "u": 1, "f": 2}
+"""DLPack's numbers for numpy's kinds of elements."""
+
+
+def ffi_source(
+    name: str,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    *,
+    batched: bool,
+    definitions: Sequence[str] = (DEFINITION,),
+) -> str:
+    """The text of `PREFIX_ffi.c`. definitions: see `public_header.glue`."""
+    ports = [PortInfo.of(port) for port in (*inputs, *outputs)]
+    return SOURCE.format(
+        title=comment_text(name),
+        p=prefix_of(name),
+        arguments=", ".join(comment_text(port.name) for port in ports),
+        declared="\n".join(f"extern const struct tercet_definition {one};" for one in definitions),
+        listed=", ".join(f"&{one}" for one in definitions),
+        inputs=_ports("inputs", ports[: len(inputs)], batched),
+        outputs=_ports("outputs", ports[len(inputs) :], batched),
+        input_count=len(inputs),
+        output_count=len(outputs),
+    )
+
+
+def _ports(side: str, ports: Sequence[PortInfo], batched: bool) -> str:
+    rows = []
+    for port in ports:
+        kind, shape = np.dtype(port.stored), [-1, *port.shape[1:]] if batched else port.shape
+        sizes = f"(const int64_t[]){{{', '.join(map(str, shape))}}}" if shape else "NULL"
+        rows.append(f'    {{{_literal(port.name)}, {KINDS[kind.kind]}, {8 * kind.itemsize}, {len(shape)}, {sizes}}},\n')
+    listed = "".join(rows) or "    {0},\n"  # C has no empty arrays
+    return f"static const struct tercet_ffi_port {side}[] = {{\n{listed}}};"
+
+
+def _literal(text: str) -> str:
+    """A C string of what a message can show of a name."""
+    return '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\?' else "_" for c in text) + '"'
