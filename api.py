@@ -384,6 +384,11 @@ def targets() -> list[TargetStatus]:
     return target_statuses()
 
 
+def default_candidates(backend: str) -> int:
+    """Of each layer, which tuning with a backend measures where a user does not say how many."""
+    return find_backend(backend).candidates
+
+
 def stage_labels(*, lossy: bool = False) -> list[str]:
     """The labels of the IR that `compile` makes, in order: `00-import`, then one for each pass. lossy: with the pass
     that changes weights."""

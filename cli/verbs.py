@@ -329,9 +329,11 @@ def _candidates(options: argparse.Namespace) -> int:
     """How many candidates of a layer are measured. Raises InputError where none are, but a number was given."""
     if options.tune_candidates is not None and not options.tune:
         raise InputError("--tune-candidates does nothing without --tune", hint="add --tune, or leave it out")
-    from ..driver.backends import find_backend
+    if not options.tune:
+        return 0
+    from ..api import default_candidates
 
-    return (options.tune_candidates or find_backend(options.backend).candidates) if options.tune else 0
+    return options.tune_candidates or default_candidates(options.backend)
 
 
 def _progress(options: argparse.Namespace) -> Progress:

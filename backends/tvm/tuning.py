@@ -18,18 +18,21 @@ from .tracker import Tracker
 AT_ONCE = 16
 """Candidates that are chosen, built and measured together: what is lost at most where the run is killed."""
 SECONDS = 60
-"""Until a machine has to have measured a candidate."""
+"""Until a candidate has to be built, and a machine has to have measured it."""
+POPULATION = 128
+"""Of the search: a quarter of TVM's number, whose mutations take longer than measuring some 64 candidates."""
 
 
 @dataclass(frozen=True)
 class Tuned:
     """One function. tried: candidates that were measured, now and before; now: of them in this run. seconds: of the
-    fastest; None where none ran."""
+    fastest; None where none ran. problem: why the last of those failed that did; "" where none did."""
 
     name: str
     tried: int
     now: int
     seconds: float | None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,26 @@ class Tuner:
         machines = self.tracker.servers() if self.tracker is not None else 1
         model = meta_schedule.CostModel.create("xgb")
         before = [self.records.count(task.dispatched[0]) for task in tasks]
+        found = list[Tuned]()
         for task, have in zip(counted("tuning", tasks), before, strict=True):
-            if have < self.trials and not self.records.is_exhausted(task.dispatched[0]):
-                self._tune(task, have, machines, model)
-        return [self._tuned(task, have) for task, have in zip(tasks, before, strict=True)]
+            function, problem = task.dispatched[0], ""
+            if have < self.trials and not self.records.is_exhausted(function):
+                problem = self._tune(task, have, machines, model)
+            tried = self.records.count(function)
+            found.append(Tuned(task.task_name, tried, tried - have, self.records.best_seconds(function), problem))
+        return found
 
     def apply(self, module: Any) -> Any:
         """A fused module in which each function has the fastest schedule of the records, if there is one."""
         with self.records.database, self.target.for_tvm():
             return relax.transform.MetaScheduleApplyDatabase()(module)
 
-    def _tune(self, task: Any, have: int, machines: int, model: Any) -> None:
+    def _tune(self, task: Any, have: int, machines: int, model: Any) -> str:
+        """Returns why the last of those candidates failed that did."""
         kind = self.target.for_tvm()
         context = meta_schedule.TuneContext(
-            mod=task.dispatched[0], target=kind, task_name=task.task_name, search_strategy="evolutionary",
+            mod=task.dispatched[0], target=kind, task_name=task.task_name,
+            search_strategy=meta_schedule.search_strategy.EvolutionarySearch(population_size=POPULATION),
             space_generator=meta_schedule.space_generator.PostOrderApply(sch_rules=_rules()),
             num_threads=self.jobs or "logical", rand_state=have + 1,  # other candidates than those before
         ).clone()  # fmt: skip
@@ -70,11 +79,13 @@ class Tuner:
         meta_schedule.tune_tasks(
             tasks=[context], task_weights=[1], work_dir=str(self.records.folder), database=self.records.database,
             max_trials_global=self.trials - have, num_trials_per_iter=AT_ONCE, cost_model=model,
-            builder=meta_schedule.builder.LocalBuilder(max_workers=self.jobs), runner=self._runner(machines),
+            builder=meta_schedule.builder.LocalBuilder(max_workers=self.jobs, timeout_sec=SECONDS),
+            runner=self._runner(machines),
             measure_callbacks=[*meta_schedule.MeasureCallback.create("default"), progress],
         )  # fmt: skip
-        if self.records.count(task.dispatched[0]) < self.trials and not progress.failed:
+        if self.records.count(task.dispatched[0]) < self.trials and not progress.problem:
             self.records.mark_exhausted(task.dispatched[0])
+        return progress.problem
 
     def _runner(self, machines: int) -> Any:
         runner = meta_schedule.runner
@@ -84,11 +95,6 @@ class Tuner:
             self.tracker.host, self.tracker.port, self.tracker.key, session_timeout_sec=SECONDS
         )
         return runner.RPCRunner(config, max_workers=machines)
-
-    def _tuned(self, task: Any, before: int) -> Tuned:
-        module = task.dispatched[0]
-        tried = self.records.count(module)
-        return Tuned(task.task_name, tried, tried - before, self.records.best_seconds(module))
 
 
 def tasks_of(module: Any, target: Target) -> list[Any]:
@@ -119,18 +125,18 @@ def _rules() -> Sequence[Any]:
 
 @derived_object
 class _Progress(meta_schedule.measure_callback.PyMeasureCallback):
-    """Tells how far it has come after each batch. failed: whether candidates could not be measured."""
+    """Tells how far it has come after each batch. problem: of the last candidate that could not be measured."""
 
     def __init__(self, name: str, have: int, trials: int) -> None:
         super().__init__()
         self.name, self.count, self.trials = name, have, trials
-        self.best, self.failed = float("inf"), 0
+        self.best, self.problem = float("inf"), ""
 
     def apply(self, scheduler: Any, task: int, candidates: Any, built: Sequence[Any], ran: Sequence[Any]) -> None:
-        for result in ran:
-            if result.run_secs is None:
-                self.failed += 1
+        self.count += len(ran)
+        for place, run in zip(built, ran, strict=True):
+            if run.run_secs:
+                self.best = min(self.best, *map(float, run.run_secs))
             else:
-                self.count += 1
-                self.best = min(self.best, *map(float, result.run_secs))
+                self.problem = str(place.error_msg or run.error_msg or "no reason given").strip()
         tell(f"tuning {self.name}, {self.count} of {self.trials} candidates, the best of them {self.best * 1e3:.3g} ms")
