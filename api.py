@@ -353,11 +353,12 @@ def bench(
 
     example_inputs, dynamic_shapes: of a torch module, see `compile`.
     source: the model that the peers run; for a model it is the model itself.
+    against: `onnxruntime`, and TVM on the model as TVM itself imports it: `tvm`, or `tvm-tuned`, which is tuned first.
     samples: per call. repeats: rounds.
     options, choices: as for `compile`; only for a model.
     """
     from .driver.onnxruntime import peers_of
-    from .runtime.check.bench import NO_PEERS, bench_artifact
+    from .runtime.check.bench import bench_artifact
 
     chosen = CompileOptions.of(options, choices)
     timed = partial(
@@ -370,13 +371,13 @@ def bench(
         if source is None:
             return timed(path)
         made = CompileOptions.from_json(Artifact.open(path).manifest.options)
-        return timed(path, peers=peers_of(source, made) if against else NO_PEERS)
+        return timed(path, peers=peers_of(source, made, against, samples))
     model = with_inputs(path, example_inputs, dynamic_shapes)
     with scratch_folder() as folder:
         if on_progress is not None:
             on_progress("compiling")
         made = compile_model(model, folder / "model.tercet", chosen).path
-        return timed(made, peers=peers_of(model if source is None else source, chosen) if against else NO_PEERS)
+        return timed(made, peers=peers_of(model if source is None else source, chosen, against, samples))
 
 
 def targets() -> list[TargetStatus]:

@@ -295,7 +295,10 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model, which is compiled first")
     v.add_argument("--source", metavar="MODEL", help="the model that the other runtimes run, when an artifact is given")
-    v.add_argument("--against", metavar="PEERS", default="onnxruntime", help="onnxruntime (default) or none")
+    v.add_argument(
+        "--against", metavar="PEERS", default="onnxruntime",
+        help="onnxruntime (default), tvm, tvm-tuned (tuned first, which takes long), several between commas, or none",
+    )  # fmt: skip
     v.add_argument("--samples", type=count, default=1, metavar="N", help="samples per call (default: 1)")
     v.add_argument("--repeats", type=count, default=25, metavar="N", help="rounds (default: 25)")
     v.add_argument("--per-layer", action="store_true", help="also time every layer")

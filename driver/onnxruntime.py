@@ -1,7 +1,8 @@
-"""What onnxruntime is given of a model: the model itself, or its program in standard operators."""
+"""What onnxruntime and other peers are given of a model: the model itself, or its program in standard operators."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from ..frontend.source_model import open_source
 from ..ir.errors import UnsupportedError
 from ..ir.program import Program
 from ..passes.pipeline import graph_passes
-from ..runtime.check.bench import PeerModel, Peers
+from ..runtime.check.bench import NO_PEERS, ONNXRUNTIME, TVM, TVM_TUNED, PeerModel, Peers, check_peers
 from ..runtime.check.ort import custom_operators, open_session, read_model
+from ..runtime.check.tvm_session import PeerLibrary
 from .options import CompileOptions
 from .source import Model, program_of
+from .tvm_peers import tvm_libraries
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -29,12 +32,24 @@ def standard_model(model: Model) -> tuple[ModelProto | Path | None, str]:
     return given, ""
 
 
-def peers_of(model: Model | Program, options: CompileOptions) -> Peers:
-    """What `bench` compares with; without any where the model has no form that onnxruntime could run."""
+def peers_of(
+    model: Model | Program, options: CompileOptions, against: Sequence[str] = (ONNXRUNTIME,), batch: int = 1
+) -> Peers:
+    """What `bench` compares with; without any where the model has no form that onnxruntime could run. Raises
+    ToolchainError where a peer is not installed."""
+    check_peers(against)
+    if not against:
+        return NO_PEERS
     try:
-        return Peers(_peer_models(model, options))
+        models = _peer_models(model, options)
     except UnsupportedError as error:
         return Peers([], error.what)
+    libraries, left_out = list[PeerLibrary](), dict[str, str]()
+    for peer in (TVM, TVM_TUNED):
+        if peer in against:
+            found, left_out[peer] = tvm_libraries(peer, models, program_of(model, options), options.lowering, batch)
+            libraries += found
+    return Peers(models, libraries=libraries, left_out=left_out)
 
 
 def _peer_models(model: Model | Program, options: CompileOptions) -> list[PeerModel]:

@@ -68,7 +68,7 @@ class TvmCompilation:
 
     def __init__(self, lowering: Lowering, jobs: int | None, build: bool) -> None:
         self._target, self._engines = find_target(lowering.target), lowering.engines
-        self._tuner = _tuner(self._target, lowering, jobs) if build and lowering.tune else None
+        self._tuner = tuner_of(self._target, lowering, jobs) if build and lowering.tune else None
 
     @property
     def variants(self) -> Sequence[TvmCompilation]:
@@ -114,7 +114,7 @@ class TvmCompilation:
         )
 
 
-def _tuner(target: Target, lowering: Lowering, jobs: int | None) -> Tuner:
+def tuner_of(target: Target, lowering: Lowering, jobs: int | None) -> Tuner:
     """Records lie in a folder for each kind of machine: of a tracker its key, else this CPU."""
     from ..backends.tvm.records import Records
     from ..backends.tvm.tuning import Tuner

@@ -10,7 +10,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from ...ir.operation import TensorOperation
 from ...ir.types import element_of, storage_dtype
-from .package import Expr, relax, tirx
+from .package import Expr, relax
 from .targets import Target
 
 OPAQUE = 8
@@ -41,7 +41,7 @@ class Context:
     ) -> Expr:
         """A primitive function with a schedule, which TVM leaves as it is. shapes: of its results; several are a tuple.
         what: its name after the operation's."""
-        opaque = function.without_attr("global_symbol").with_attr("op_pattern", tirx.IntImm("int32", OPAQUE))
+        opaque = function.without_attr("global_symbol").with_attr("op_pattern", OPAQUE)
         place = self.builder.add_func(opaque, f"{self.name}_{what}")
         kinds = [relax.TensorType(list(shape), dtype) for shape in shapes]
         return self.emit(relax.call_tir(place, list(operands), out_ty=kinds if len(kinds) > 1 else kinds[0]))

@@ -10,6 +10,7 @@ cpu_pipeline: Any = import_module("tvm.relax.backend.cpu_generic.pipeline")
 derived_object: Any = import_module("tvm.ir.utils").derived_object
 """Makes an object of TVM of a Python class that stands for one."""
 meta_schedule: Any = import_module("tvm.s_tir.meta_schedule")
+onnx_frontend: Any = import_module("tvm.relax.frontend.onnx")
 relax: Any = import_module("tvm.relax")
 rpc: Any = import_module("tvm.rpc")
 s_tir: Any = import_module("tvm.s_tir")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from .bench_report import BenchReport, LayerTime, PeerTimes
 from .compare import difference
 from .samples import Arrays, random_samples
 from .timing import Spread, cpu_name, interleave, pinned
+from .tvm_session import LibrarySession, PeerLibrary
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from .ort import Session
 
-PEERS = ("onnxruntime",)
+ONNXRUNTIME, TVM, TVM_TUNED = "onnxruntime", "tvm", "tvm-tuned"
+PEERS = (ONNXRUNTIME, TVM, TVM_TUNED)
 ROUNDS = 25
 TRIALS = 5
 """Runs that decide which form of a model a peer is fastest with."""
@@ -39,10 +41,13 @@ class PeerModel:
 
 @dataclass(frozen=True)
 class Peers:
-    """models: what peers run, each in the form that it is fastest with. why: there are none."""
+    """models: what onnxruntime runs, in the form that it is fastest with. libraries: what others run. why: there are no
+    models. left_out: why there are no libraries of a peer, by its name."""
 
     models: Sequence[PeerModel] = ()
     why: str = "they need the source model, which an artifact does not hold"
+    libraries: Sequence[PeerLibrary] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_PEERS = Peers()
@@ -52,7 +57,7 @@ def bench_artifact(
     path: str | Path,
     *,
     peers: Peers = NO_PEERS,
-    against: Sequence[str] = PEERS,
+    against: Sequence[str] = (ONNXRUNTIME,),
     threads: int = 1,
     batch: int = 1,
     repeats: int = ROUNDS,
@@ -64,8 +69,7 @@ def bench_artifact(
     repeats: rounds. Raises InputError for unknown peers and a batch the artifact does not take, ArtifactError where it
     cannot be loaded.
     """
-    if unknown := [name for name in against if name not in PEERS]:
-        raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}, none")
+    check_peers(against)
     if batch < 1 or repeats < 1:
         raise InputError(f"expected batch and repeats of 1 or more, got {batch} and {repeats}")
     tell = on_progress or (lambda what: None)
@@ -94,7 +98,14 @@ def bench_artifact(
         )  # fmt: skip
 
 
+def check_peers(against: Sequence[str]) -> None:
+    """Raises InputError for names that are no peers."""
+    if unknown := [name for name in against if name not in PEERS]:
+        raise InputError(f"unknown peer '{unknown[0]}'", hint=f"one of: {', '.join(PEERS)}, none")
+
+
 Peer = tuple[tuple[str, str], Callable[[], Mapping[str, np.ndarray]]]
+AnySession: TypeAlias = "Session | LibrarySession"
 
 
 def _inputs(model: LoadedModel, batch: int) -> Arrays:
@@ -120,33 +131,50 @@ def _peers(
     found: list[Peer] = []
     for name in against:
         try:
-            found.append(_onnxruntime(peers.models, inputs, threads, batch, batched=model.manifest.batched))
+            if name == ONNXRUNTIME:
+                sessions = _onnxruntime(peers.models, threads, batch if model.manifest.batched else 1)
+            else:
+                sessions = _libraries(peers, name)
+            found.append(_fastest(name, sessions, inputs, batch))
         except TercetError as error:
             notes.append(f"{name} left out: {error.what}")
     return found
 
 
-def _onnxruntime(models: Sequence[PeerModel], inputs: Arrays, threads: int, batch: int, *, batched: bool) -> Peer:
-    """In the form that it is fastest with. Raises UnsupportedError where it takes none of them."""
+def _onnxruntime(models: Sequence[PeerModel], threads: int, batch: int) -> list[tuple[str, AnySession]]:
+    """By form. Raises UnsupportedError where it takes none of them."""
     from .ort import open_session, read_model
 
-    sessions: list[tuple[str, Session]] = []
+    sessions: list[tuple[str, AnySession]] = []
     problem = UnsupportedError("it takes the model in no form")
     for one in models:
         model = read_model(one.model)
         try:
-            sessions.append((one.form, open_session(_with_batch(model, batch) if batched else model, threads=threads)))
+            sessions.append((one.form, open_session(_with_batch(model, batch), threads=threads)))
         except UnsupportedError as error:
             problem = error
     if not sessions:
         raise problem
+    return sessions
+
+
+def _libraries(peers: Peers, name: str) -> list[tuple[str, AnySession]]:
+    """By form. Raises UnsupportedError where there is none."""
+    found = [(one.form, LibrarySession(one)) for one in peers.libraries if one.peer == name]
+    if not found:
+        raise UnsupportedError(peers.left_out.get(name) or "it takes the model in no form")
+    return [*found]
+
+
+def _fastest(name: str, sessions: Sequence[tuple[str, AnySession]], inputs: Arrays, batch: int) -> Peer:
+    """The peer in the form that it is fastest with."""
     calls = [_call(session, inputs, batch) for _, session in sessions]
     seconds = [min(times) for times in interleave(calls, TRIALS)] if len(calls) > 1 else [0.0]
     fastest = seconds.index(min(seconds))
-    return ("onnxruntime", sessions[fastest][0]), calls[fastest]
+    return (name, sessions[fastest][0]), calls[fastest]
 
 
-def _call(session: Session, inputs: Arrays, batch: int) -> Callable[[], Mapping[str, np.ndarray]]:
+def _call(session: AnySession, inputs: Arrays, batch: int) -> Callable[[], Mapping[str, np.ndarray]]:
     """What runs a session once. Raises UnsupportedError where it fails."""
     if len(session.inputs) != len(inputs):
         raise UnsupportedError(f"the source has {len(session.inputs)} inputs, the artifact {len(inputs)}")
@@ -159,7 +187,9 @@ def _call(session: Session, inputs: Arrays, batch: int) -> Callable[[], Mapping[
 
 
 def _with_batch(model: ModelProto, batch: int) -> ModelProto:
-    """A copy whose inputs and outputs have the leading size `batch` where the file says 1."""
+    """The model, or for batches a copy whose inputs and outputs have the leading size `batch` where the file says 1."""
+    if batch == 1:
+        return model
     from onnx import ModelProto
 
     copy = ModelProto()
@@ -167,10 +197,9 @@ def _with_batch(model: ModelProto, batch: int) -> ModelProto:
     constants = {i.name for i in copy.graph.initializer}
     for port in [*(i for i in copy.graph.input if i.name not in constants), *copy.graph.output]:
         dims = port.type.tensor_type.shape.dim
-        if batch != 1 and dims and dims[0].dim_value == 1:
+        if dims and dims[0].dim_value == 1:
             dims[0].dim_value = batch
-    if batch != 1:
-        del copy.graph.value_info[:]
+    del copy.graph.value_info[:]
     return copy
 
 

@@ -31,7 +31,7 @@ class TvmExecutor:
         check_targets(artifact.manifest.targets, self._where)
         code = artifact.read(artifact.manifest.library)
         check_library(code, self._where)
-        self._tvm, self._machine = _machine_of(code, self._where)
+        self._tvm, self._machine = machine_of(code, self._where)
         self._batched, self._main = artifact.manifest.batched, self._machine[MAIN]
         self._steps: list[_Step] | None = None
         self.target, self.threads, self.arena_bytes = artifact.manifest.target_names[0], 1, 0
@@ -108,7 +108,7 @@ def _steps_of(artifact: Artifact, machine: Any) -> list[_Step]:
     return steps
 
 
-def _machine_of(code: bytes, where: str) -> tuple[Any, Any]:
+def machine_of(code: bytes, where: str) -> tuple[Any, Any]:
     """TVM, and its virtual machine with a library."""
     try:
         tvm, relax = import_module("tvm"), import_module("tvm.relax")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from suite.resnet18 import resnet18
 
 import tercet
 from tercet.backends.reference.interpreter import run
@@ -68,6 +69,20 @@ def test_models(name: str, target: str, request: pytest.FixtureRequest, tmp_path
         want, have = run(program, feeds), model.run(feeds)
     for output, array in want.items():
         np.testing.assert_allclose(have[output], array, rtol=1e-5, atol=1e-5 * np.abs(array).max())
+
+
+@needs_tvm
+@pytest.mark.check
+@pytest.mark.parametrize("target", TARGETS)
+def test_resnet18_with_ternary_weights_and_activations(target: str, tmp_path: Path) -> None:
+    model = resnet18("ternary")
+    tercet.compile(model, tmp_path / "model.tercet", backend="tvm", target=target)
+    with tercet.load(tmp_path / "model.tercet") as artifact:
+        (port,) = artifact.inputs
+        x = {port.name: np.random.default_rng(0).standard_normal(port.shape).astype(np.float32)}
+        have = artifact.run(x)
+    for output, want in run(tercet.import_model(model), x).items():
+        np.testing.assert_allclose(have[output], want, rtol=1e-5, atol=1e-5 * np.abs(want).max())
 
 
 @needs_tvm

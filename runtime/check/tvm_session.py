@@ -1,0 +1,35 @@
+"""A library that was built for TVM's virtual machine, as a peer of `bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..load.tvm_executor import MAIN, machine_of
+
+
+@dataclass(frozen=True)
+class PeerLibrary:
+    """peer: whose it is. form: of the model, and how it was built. inputs, outputs: their names, in order."""
+
+    peer: str
+    form: str
+    code: bytes
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class LibrarySession:
+    """Takes and gives arrays by name, as a session of onnxruntime does. Raises ArtifactError without TVM."""
+
+    def __init__(self, library: PeerLibrary) -> None:
+        self._tvm, self._machine = machine_of(library.code, library.peer)
+        self.inputs, self._outputs = list(library.inputs), library.outputs
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = [self._tvm.runtime.tensor(np.ascontiguousarray(inputs[name])) for name in self.inputs]
+        found = self._machine[MAIN](*tensors)
+        results = [found] if hasattr(found, "numpy") else list(found)
+        return {name: result.numpy() for name, result in zip(self._outputs, results, strict=True)}
