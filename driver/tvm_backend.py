@@ -97,9 +97,10 @@ class TvmCompilation:
 
         def schedules(module: Any) -> Any:
             assert self._tuner is not None
-            tuned.extend(self._tuner.tune(module))
+            module, found = self._tuner.tuned(module)
+            tuned.extend(found)
             mark("tvm-tune")
-            return self._tuner.apply(module)
+            return module
 
         module = build(program, self._target, schedules if self._tuner is not None else None)
         mark("tvm")
@@ -110,18 +111,17 @@ class TvmCompilation:
             CompilerInfo("tvm", f"TVM {module.version}"),
             0,
             module.scripts,
-            _tuned_text(tuned, self._tuner.records.folder) if self._tuner is not None else "",
+            _tuned_text(tuned, self._tuner.folder) if self._tuner is not None else "",
         )
 
 
 def tuner_of(target: Target, lowering: Lowering, jobs: int | None) -> Tuner:
     """Records lie in a folder for each kind of machine: of a tracker its key, else this CPU."""
-    from ..backends.tvm.records import Records
     from ..backends.tvm.tuning import Tuner
 
     tracker = Tracker.parse(lowering.tracker) if lowering.tracker else None
     machine = tracker.key if tracker is not None else identifier(cpu_name())
-    return Tuner(target, Records(cache_folder() / "tvm" / f"{target.name}-{machine}"), lowering.tune, tracker, jobs)
+    return Tuner(target, cache_folder() / "tvm" / f"{target.name}-{machine}", lowering.tune, tracker, jobs)
 
 
 def _tuned_text(tuned: Sequence[Tuned], folder: Path) -> str:
@@ -129,7 +129,7 @@ def _tuned_text(tuned: Sequence[Tuned], folder: Path) -> str:
     rows = [[one.name, str(one.now), str(one.tried - one.now), time] for one, time in zip(tuned, times, strict=True)]
     found = table(("function", "measured", "before", "fastest (us)"), rows, "<>>>", width=120)
     problems = [f"{one.name}: some candidates failed: {one.problem.splitlines()[-1]}" for one in tuned if one.problem]
-    return "\n".join([f"tuning: {len(tuned)} functions, records in {folder}", found, *problems, ""])
+    return "\n".join([f"functions tuned: {len(tuned)}, records in {folder}", found, *problems, ""])
 
 
 def _bytes_of(value: SSAValue) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..backends.tvm.targets import Target, find_target
 from ..ir.errors import TercetError
@@ -13,6 +14,11 @@ from ..runtime.check.tvm_session import PeerLibrary
 from .backend import Lowering
 from .tvm_backend import TvmBackend, require_tvm, tuner_of
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from ..backends.tvm.tuning import Tuner
+
 
 def tvm_libraries(
     peer: str, models: Sequence[PeerModel], program: Program, options: Lowering, batch: int
@@ -22,31 +28,26 @@ def tvm_libraries(
     require_tvm()
     target, found, problem = find_target("native"), list[PeerLibrary](), ""
     trials = options.tune or TvmBackend.candidates
-    shapes = {port.name: (batch, *port.shape[1:]) if program.batched else port.shape for port in program.inputs}
+    how = f"tuned, {trials} candidates a function" if peer == TVM_TUNED else "not tuned"
+    tuner = tuner_of(target, Lowering(tune=trials, tracker=options.tracker), None) if peer == TVM_TUNED else None
+    shapes = [(batch, *port.shape[1:]) if program.batched else port.shape for port in program.inputs]
     for one in models:
+        graph = (model := read_model(one.model)).graph
+        constants = {each.name for each in graph.initializer}
+        inputs = [port.name for port in graph.input if port.name not in constants]
         try:
-            code = _library(one, list(shapes.values()), target, peer, Lowering(tune=trials, tracker=options.tracker))
+            code = _library(model, dict(zip(inputs, shapes, strict=True)), target, tuner)
         except TercetError as error:
             problem = error.what
             continue
-        graph = read_model(one.model).graph
-        how = f"tuned, {trials} candidates a function" if peer == TVM_TUNED else "not tuned"
-        constants = {each.name for each in graph.initializer}
-        inputs = tuple(port.name for port in graph.input if port.name not in constants)
-        found.append(PeerLibrary(peer, f"{one.form}, {how}", code, inputs, tuple(port.name for port in graph.output)))
+        outputs = tuple(port.name for port in graph.output)
+        found.append(PeerLibrary(peer, f"{one.form}, {how}", code, tuple(inputs), outputs))
     return found, "" if found else problem
 
 
-def _library(one: PeerModel, shapes: Sequence[Sequence[int]], target: Target, peer: str, lowering: Lowering) -> bytes:
+def _library(model: ModelProto, shapes: Mapping[str, Sequence[int]], target: Target, tuner: Tuner | None) -> bytes:
     from ..backends.tvm.build import fused, library_of
     from ..backends.tvm.from_onnx import module_of
 
-    model = read_model(one.model)
-    constants = {each.name for each in model.graph.initializer}
-    names = [port.name for port in model.graph.input if port.name not in constants]
-    module = fused(module_of(model, dict(zip(names, shapes, strict=True))), target)
-    if peer == TVM_TUNED:
-        tuner = tuner_of(target, lowering, None)
-        tuner.tune(module)
-        module = tuner.apply(module)
-    return library_of(module, target)
+    module = fused(module_of(model, shapes), target)
+    return library_of(module if tuner is None else tuner.tuned(module)[0], target)

@@ -2,30 +2,48 @@
 
 database_workload.json, database_tuning_record.json    TVM's: a function a line, and a measured candidate a line
 exhausted.json                                         hashes of functions without candidates that were not measured
+lock                                                   held by the run that tunes
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...ir.atomic import atomic_file
 from ...ir.errors import InputError
 from .package import meta_schedule, structural_hash
 
 WORKLOADS, RECORDS, EXHAUSTED = "database_workload.json", "database_tuning_record.json", "exhausted.json"
+LOCK = "lock"
 FAILED = 1e9
 """Seconds that TVM gives a candidate that did not run, or more."""
 
 
 class Records:
-    """Of functions, each a module of its own. Raises InputError where the folder's files cannot be read."""
+    """Of functions, each a module of its own; to be closed, as a context manager too. Raises InputError where the
+    folder's files cannot be read, and where another run has them: TVM numbers functions by line, so two would mix
+    theirs up."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(folder / LOCK, "wb")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"tuning records cannot be kept: {error.strerror}", where=str(folder)) from error
+        try:
+            self._load(folder)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _load(self, folder: Path) -> None:
+        if not _locked(self._lock):
+            hint = "wait until it has ended, or set $TERCET_CACHE to another folder"
+            raise InputError("another run is tuning with these records", where=str(folder), hint=hint)
+        try:
             for name in (WORKLOADS, RECORDS):
                 _drop_torn_line(folder / name)
             self.database = meta_schedule.database.JSONDatabase(work_dir=str(folder))
@@ -35,6 +53,12 @@ class Records:
             what = (str(error).strip() or type(error).__name__).splitlines()[0]
             hint = "move the folder away to begin anew"
             raise InputError(f"tuning records cannot be read: {what}", where=str(folder), hint=hint) from error
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
 
     def __len__(self) -> int:
         return len(self.database)
@@ -62,6 +86,19 @@ class Records:
             return []
         workload = self.database.commit_workload(function)
         return [record for record in self.database.get_all_tuning_records() if record.workload == workload]
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Whether it is ours until it is closed, or this system has no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _seconds(record: Any) -> float:

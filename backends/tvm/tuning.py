@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...ir.progress import counted, tell
@@ -37,63 +38,57 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Tuner:
-    """trials: candidates for each function. tracker: None measures on this machine. jobs: builds at a time."""
+    """folder: of the records. trials: candidates for each function. tracker: None measures on this machine. jobs:
+    builds at a time."""
 
     target: Target
-    records: Records
+    folder: Path
     trials: int
     tracker: Tracker | None = None
     jobs: int | None = None
 
-    def tune(self, module: Any) -> list[Tuned]:
-        """Of a fused module: all functions but those with a schedule of ours. Raises ToolchainError for a tracker
-        without machines."""
-        tasks = tasks_of(module, self.target)
+    def tuned(self, module: Any) -> tuple[Any, list[Tuned]]:
+        """A fused module with the fastest schedule for each function that no engine has a schedule for. Raises
+        InputError for records that cannot be used, ToolchainError for a tracker without machines."""
         machines = self.tracker.servers() if self.tracker is not None else 1
-        model = meta_schedule.CostModel.create("xgb")
-        before = [self.records.count(task.dispatched[0]) for task in tasks]
-        found = list[Tuned]()
-        for task, have in zip(counted("tuning", tasks), before, strict=True):
-            function, problem = task.dispatched[0], ""
-            if have < self.trials and not self.records.is_exhausted(function):
-                problem = self._tune(task, have, machines, model)
-            tried = self.records.count(function)
-            found.append(Tuned(task.task_name, tried, tried - have, self.records.best_seconds(function), problem))
-        return found
+        with Records(self.folder) as records:
+            model, found = meta_schedule.CostModel.create("xgb"), list[Tuned]()
+            for task in counted("tuning", tasks_of(module, self.target)):
+                function, problem = task.dispatched[0], ""
+                have = records.count(function)
+                if have < self.trials and not records.is_exhausted(function):
+                    problem = self._tune(task, records, machines, model)
+                tried = records.count(function)
+                found.append(Tuned(task.task_name, tried, tried - have, records.best_seconds(function), problem))
+            with records.database, self.target.for_tvm():
+                return relax.transform.MetaScheduleApplyDatabase()(module), found
 
-    def apply(self, module: Any) -> Any:
-        """A fused module in which each function has the fastest schedule of the records, if there is one."""
-        with self.records.database, self.target.for_tvm():
-            return relax.transform.MetaScheduleApplyDatabase()(module)
-
-    def _tune(self, task: Any, have: int, machines: int, model: Any) -> str:
+    def _tune(self, task: Any, records: Records, machines: int, model: Any) -> str:
         """Returns why the last of those candidates failed that did."""
-        kind = self.target.for_tvm()
+        function, have = task.dispatched[0], records.count(task.dispatched[0])
         context = meta_schedule.TuneContext(
-            mod=task.dispatched[0], target=kind, task_name=task.task_name,
+            mod=function, target=self.target.for_tvm(), task_name=task.task_name,
             search_strategy=meta_schedule.search_strategy.EvolutionarySearch(population_size=POPULATION),
             space_generator=meta_schedule.space_generator.PostOrderApply(sch_rules=_rules()),
             num_threads=self.jobs or "logical", rand_state=have + 1,  # other candidates than those before
         ).clone()  # fmt: skip
         progress = _Progress(task.task_name, have, self.trials)
         meta_schedule.tune_tasks(
-            tasks=[context], task_weights=[1], work_dir=str(self.records.folder), database=self.records.database,
+            tasks=[context], task_weights=[1], work_dir=str(self.folder), database=records.database,
             max_trials_global=self.trials - have, num_trials_per_iter=AT_ONCE, cost_model=model,
             builder=meta_schedule.builder.LocalBuilder(max_workers=self.jobs, timeout_sec=SECONDS),
             runner=self._runner(machines),
             measure_callbacks=[*meta_schedule.MeasureCallback.create("default"), progress],
         )  # fmt: skip
-        if self.records.count(task.dispatched[0]) < self.trials and not progress.problem:
-            self.records.mark_exhausted(task.dispatched[0])
+        if records.count(function) < self.trials and not progress.problem:
+            records.mark_exhausted(function)
         return progress.problem
 
     def _runner(self, machines: int) -> Any:
         runner = meta_schedule.runner
         if self.tracker is None:
             return runner.LocalRunner(timeout_sec=SECONDS)
-        config = runner.RPCConfig(
-            self.tracker.host, self.tracker.port, self.tracker.key, session_timeout_sec=SECONDS
-        )
+        config = runner.RPCConfig(self.tracker.host, self.tracker.port, self.tracker.key, session_timeout_sec=SECONDS)
         return runner.RPCRunner(config, max_workers=machines)
 
 

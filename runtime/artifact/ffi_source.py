@@ -33,10 +33,10 @@ static const struct tercet_definition *const definitions[] = {{{listed}, NULL}};
 {outputs}
 static const struct tercet_ffi_ports ports = {{inputs, outputs, {input_count}, {output_count}}};
 
-#define FUNCTION(name)                                                                                  \\
-    __attribute__((visibility("default"))) int name(void *self, const struct tercet_ffi_value *arguments, \\
-                                                    int32_t count, struct tercet_ffi_value *result);       \\
-    int name(void *self, const struct tercet_ffi_value *arguments, int32_t count, struct tercet_ffi_value *result)
+#define ARGUMENTS void *self, const struct tercet_ffi_value *arguments, int32_t count, struct tercet_ffi_value *result
+#define FUNCTION(name)                                               \\
+    __attribute__((visibility("default"))) int name(ARGUMENTS);      \\
+    int name(ARGUMENTS)
 
 FUNCTION(__tvm_ffi_{p}_create) {{
     (void)self;

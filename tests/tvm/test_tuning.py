@@ -151,7 +151,10 @@ def counted(tracker: object) -> int:
 
 def test_a_torn_line_is_dropped_and_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / WORKLOADS).write_text('["abc", "de')
-    assert len(Records(tmp_path)) == 0 and not (tmp_path / WORKLOADS).read_text()
+    with Records(tmp_path) as records:
+        assert len(records) == 0 and not (tmp_path / WORKLOADS).read_text()
+        with pytest.raises(InputError, match="another run is tuning with these records"):
+            Records(tmp_path)
     (tmp_path / WORKLOADS).write_text("nonsense\n")
     with pytest.raises(InputError, match="tuning records cannot be read") as caught:
         Records(tmp_path)
