@@ -125,7 +125,7 @@ def tuner_of(target: Target, lowering: Lowering, jobs: int | None) -> Tuner:
 
 
 def _tuned_text(tuned: Sequence[Tuned], folder: Path) -> str:
-    times = ["none ran" if one.seconds is None else f"{one.seconds * 1e6:.1f}" for one in tuned]
+    times = ["none ran" if one.seconds is None else f"{one.seconds * 1e6:.3g}" for one in tuned]
     rows = [[one.name, str(one.now), str(one.tried - one.now), time] for one, time in zip(tuned, times, strict=True)]
     found = table(("function", "measured", "before", "fastest (us)"), rows, "<>>>", width=120)
     problems = [f"{one.name}: some candidates failed: {one.problem.splitlines()[-1]}" for one in tuned if one.problem]

@@ -32,7 +32,8 @@ class Records:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(folder / LOCK, "wb")  # noqa: SIM115
         except OSError as error:
-            raise InputError(f"tuning records cannot be kept: {error.strerror}", where=str(folder)) from error
+            what, hint = f"tuning records cannot be kept: {error.strerror}", "set $TERCET_CACHE to another folder"
+            raise InputError(what, where=str(folder), hint=hint) from error
         try:
             self._load(folder)
         except BaseException:

@@ -17,8 +17,9 @@ def inspection_text(found: Inspection) -> str:
     """Summary, one line a step, and the passes."""
     rows = [_layer_line(row) for row in found.layers]
     header = ("step", "engine", "source nodes", "output", "weights", "bits/w", "bytes", "cycles", "measured")
-    parts = [pairs(found.summary), "", table(header, rows, "<<<<<>>>>"), "", "schedules"]
-    parts += [f"  {row.symbol} {row.engine}: {_schedule(row)}" for row in found.layers if row.schedule]
+    parts = [pairs(found.summary), "", table(header, rows, "<<<<<>>>>")]
+    schedules = [f"  {row.symbol} {row.engine}: {_schedule(row)}" for row in found.layers if row.schedule]
+    parts += ["", "schedules", *schedules] if schedules else []
     if found.losses is not None:
         parts += ["", losses_text(found.losses).rstrip()]
     parts += ["", f"IR after each pass (--after, --diff): {', '.join(found.passes)}"]
@@ -46,8 +47,14 @@ def why_text(rows: Sequence[LayerRow]) -> str:
         lines = [_candidate_line(row, candidate) for candidate in row.candidates]
         header = ("", "engine", "schedule", "predicted", "measured", "why not")
         parts += [f"{row.symbol}: {nodes_text(row.nodes) or ', '.join(row.ops)} -> {'; '.join(row.outputs)}"]
-        parts += [table(header, lines, "<<<>><", width=100) if lines else "a conversion: no engine computes it", ""]
+        parts += [table(header, lines, "<<<>><", width=100) if lines else _without_candidates(row), ""]
     return "\n".join(parts)
+
+
+def _without_candidates(row: LayerRow) -> str:
+    if row.engine == "convert":
+        return "a conversion: no engine computes it"
+    return f"engine {row.engine}; the backend keeps no list of what else was possible"
 
 
 def _candidate_line(row: LayerRow, candidate: Candidate) -> list[str]:

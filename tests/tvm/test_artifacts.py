@@ -89,7 +89,13 @@ def test_resnet18_with_ternary_weights_and_activations(target: str, tmp_path: Pa
 def test_inspect_shows_the_steps(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(artifact)]) == 0
     out = capsys.readouterr().out
-    assert "TVM 0.27" in out and "k03_conv2" in out and "14-one-kernel-each" in out
+    assert "TVM 0.27" in out and "k03_conv2" in out and "14-one-kernel-each, 15-tvm-relax, 16-tvm-fused\n" in out
+    assert main(["inspect", str(artifact), "--after", "tvm-fused"]) == 0
+    assert "@I.ir_module" in capsys.readouterr().out
+    assert main(["inspect", str(artifact), "--op", "k03_conv2", "--after", "tvm-fused"]) == 2
+    assert "after '16-tvm-fused' there are no operations of tercet" in capsys.readouterr().err
+    assert main(["inspect", str(artifact), "--why", "k03_conv2"]) == 0
+    assert "engine popcount; the backend keeps no list" in capsys.readouterr().out
 
 
 @needs_tvm

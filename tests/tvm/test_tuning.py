@@ -126,7 +126,7 @@ def test_on_two_machines_and_after_a_kill(
     run.wait(PATIENCE)
     output = (tmp_path / "4.txt").read_text()
     assert run.returncode == 0, output
-    measured = re.search(r"conv2d +(\d+) +(\d+) +[\d.]+\n", output)
+    measured = re.search(r"conv2d +(\d+) +(\d+) +[\d.e+]+\n", output)
     assert measured is not None, output
     assert int(measured[2]) == before and CANDIDATES - 1 <= int(measured[1]) + before <= CANDIDATES
     assert lines(records) == int(measured[1]) + before
