@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...ir.host import scratch_folder
+from ...ir.kn.kernel import KernelOp
 from ...ir.program import Program
+from ...ir.types import shape_of
 from .lowering.module import lower
 from .package import cpu_pipeline, tvm
 from .targets import Target
@@ -30,7 +32,7 @@ class Module:
 def build(program: Program, target: Target, schedules: Schedules | None = None) -> Module:
     """Of a program at kernel level. Raises IRError for operations without a form."""
     stages = {"tvm-relax": lower(program, target)}
-    stages["tvm-fused"] = fused(stages["tvm-relax"], target)
+    stages["tvm-fused"] = fused(stages["tvm-relax"], target, fold=not _has_empty_values(program))
     if schedules is not None:
         stages["tvm-tuned"] = schedules(stages["tvm-fused"])
     return Module(
@@ -40,12 +42,18 @@ def build(program: Program, target: Target, schedules: Schedules | None = None) 
     )
 
 
-def fused(module: Any, target: Target) -> Any:
-    """Operators become primitive functions, and those that can be one become one."""
+def fused(module: Any, target: Target, *, fold: bool = True) -> Any:
+    """Operators become primitive functions, and those that can be one become one. fold: whether what depends on
+    constants alone is computed; an empty result makes a library that TVM cannot read."""
     kind = target.for_tvm()
     with kind:
         steps = (*cpu_pipeline.library_dispatch_passes(kind), *cpu_pipeline.legalize_passes(kind))
-        return tvm.transform.Sequential(steps)(module)
+        return tvm.transform.Sequential([step for step in steps if fold or step.info.name != "FoldConstant"])(module)
+
+
+def _has_empty_values(program: Program) -> bool:
+    kernels = (op for op in program.ops if isinstance(op, KernelOp))
+    return any(0 in shape_of(value) for kernel in kernels for op in kernel.inner for value in op.results)
 
 
 def executable(module: Any, target: Target) -> Any:
