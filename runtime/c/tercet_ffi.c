@@ -46,6 +46,11 @@ static const struct tensor *tensor_of(const struct tercet_ffi_value *value) {
 
 static int is_dense(const struct tensor *tensor) {
     int64_t step = 1;
+    for (int i = 0; i < tensor->rank; i++) {
+        if (tensor->shape[i] == 0) {
+            return 1;
+        }
+    }
     for (int i = tensor->rank - 1; tensor->strides && i >= 0; i--) {
         if (tensor->shape[i] != 1 && tensor->strides[i] != step) {
             return 0;

@@ -29,7 +29,7 @@ class LibrarySession:
         self.inputs, self._outputs = list(library.inputs), library.outputs
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tensors = [self._tvm.runtime.tensor(np.ascontiguousarray(inputs[name])) for name in self.inputs]
+        tensors = [self._tvm.runtime.tensor(np.asarray(inputs[name], order="C")) for name in self.inputs]
         found = self._machine[MAIN](*tensors)
         results = [found] if hasattr(found, "numpy") else list(found)
         return {name: result.numpy() for name, result in zip(self._outputs, results, strict=True)}

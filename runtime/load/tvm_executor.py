@@ -82,7 +82,7 @@ class TvmExecutor:
         return found
 
     def _call(self, function: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        tensors = [self._tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays]
+        tensors = [self._tvm.runtime.tensor(np.asarray(array, order="C")) for array in arrays]
         return [result.numpy() for result in function(*tensors)]
 
 

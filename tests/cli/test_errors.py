@@ -95,7 +95,8 @@ def test_unknown_names(files: Files, tercet_cli, tmp_path: Path) -> None:
         "no operation comes from a step or node 'conv9'",
         "Conv:conv",
     )
-    refused(tercet_cli("bench", files.artifact, "--against", "abacus"), "unknown peer 'abacus'", "onnxruntime, tvm, tvm-tuned, none")
+    done = tercet_cli("bench", files.artifact, "--against", "abacus")
+    refused(done, "unknown peer 'abacus'", "onnxruntime, tvm, tvm-tuned, none")
     assert not out.exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 from suite.resnet18 import resnet18
 
 import tercet
@@ -69,6 +70,17 @@ def test_models(name: str, target: str, request: pytest.FixtureRequest, tmp_path
         want, have = run(program, feeds), model.run(feeds)
     for output, array in want.items():
         np.testing.assert_allclose(have[output], array, rtol=1e-5, atol=1e-5 * np.abs(array).max())
+
+
+@needs_tvm
+def test_a_scalar_input(tmp_path: Path) -> None:
+    x, s, y = (helper.make_tensor_value_info(name, 1, [] if name == "s" else [2, 3]) for name in "xsy")
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "s"], ["y"])], "scaled", [x, s], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    tercet.compile(model, tmp_path / "scaled.tercet", backend="tvm")
+    feeds = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "s": np.float32(3)}
+    with tercet.load(tmp_path / "scaled.tercet") as artifact:
+        np.testing.assert_array_equal(artifact.run(feeds)["y"], feeds["x"] * 3)
 
 
 @needs_tvm

@@ -51,6 +51,7 @@ def test_numpy(module: Any, model: Any, logits: np.ndarray) -> None:
     module.digits_ternary_run(model, IMAGES[1:2], found[:1])  # views, of the first axis: dense, with an offset
     np.testing.assert_array_equal(found[0], logits[1])
     module.digits_ternary_run(model, IMAGES[:0], found[:0])
+    module.digits_ternary_run(model, np.zeros((0, 1, 8, 8), np.float32), np.zeros((0, 10), np.float32))
 
 
 def test_torch(module: Any, logits: np.ndarray) -> None:
