@@ -13,7 +13,6 @@ from ..ir.program import Program
 from ..passes.pipeline import graph_passes
 from ..runtime.check.bench import NO_PEERS, ONNXRUNTIME, TVM, TVM_TUNED, PeerModel, Peers, check_peers
 from ..runtime.check.ort import custom_operators, open_session, read_model
-from ..runtime.check.tvm_session import PeerLibrary
 from .options import CompileOptions
 from .source import Model, program_of
 from .tvm_peers import tvm_libraries
@@ -44,11 +43,9 @@ def peers_of(
         models = _peer_models(model, options)
     except UnsupportedError as error:
         return Peers([], error.what)
-    libraries, left_out = list[PeerLibrary](), dict[str, str]()
-    for peer in (TVM, TVM_TUNED):
-        if peer in against:
-            found, left_out[peer] = tvm_libraries(peer, models, program_of(model, options), options.lowering, batch)
-            libraries += found
+    if not (built := [peer for peer in (TVM, TVM_TUNED) if peer in against]):
+        return Peers(models)
+    libraries, left_out = tvm_libraries(built, models, program_of(model, options), options.lowering, batch)
     return Peers(models, libraries=libraries, left_out=left_out)
 
 

@@ -9,7 +9,7 @@ from ..backends.tvm.targets import Target, find_target
 from ..ir.errors import TercetError
 from ..ir.program import Program
 from ..runtime.check.bench import TVM_TUNED, PeerModel
-from ..runtime.check.ort import read_model
+from ..runtime.check.ort import graph_inputs, read_model
 from ..runtime.check.tvm_session import PeerLibrary
 from .backend import Lowering
 from .tvm_backend import TvmBackend, require_tvm, tuner_of
@@ -21,28 +21,30 @@ if TYPE_CHECKING:
 
 
 def tvm_libraries(
-    peer: str, models: Sequence[PeerModel], program: Program, options: Lowering, batch: int
-) -> tuple[list[PeerLibrary], str]:
-    """Of each form of a model that TVM takes, and why there is none. options: how many candidates `tvm-tuned` measures
-    of a function, and where. Raises ToolchainError where TVM is not installed."""
+    peers: Sequence[str], models: Sequence[PeerModel], program: Program, options: Lowering, batch: int
+) -> tuple[list[PeerLibrary], dict[str, str]]:
+    """Of each form of a model that TVM takes, and by peer why there is none. options: how many candidates `tvm-tuned`
+    measures of a function, and where. Raises ToolchainError where TVM is not installed."""
     require_tvm()
-    target, found, problem = find_target("native"), list[PeerLibrary](), ""
+    target, found, left_out = find_target("native"), list[PeerLibrary](), dict[str, str]()
     trials = options.tune or TvmBackend.candidates
-    how = f"tuned, {trials} candidates a function" if peer == TVM_TUNED else "not tuned"
-    tuner = tuner_of(target, Lowering(tune=trials, tracker=options.tracker), None) if peer == TVM_TUNED else None
     shapes = [(batch, *port.shape[1:]) if program.batched else port.shape for port in program.inputs]
     for one in models:
-        graph = (model := read_model(one.model)).graph
-        constants = {each.name for each in graph.initializer}
-        inputs = [port.name for port in graph.input if port.name not in constants]
-        try:
-            code = _library(model, dict(zip(inputs, shapes, strict=True)), target, tuner)
-        except TercetError as error:
-            problem = error.what
-            continue
-        outputs = tuple(port.name for port in graph.output)
-        found.append(PeerLibrary(peer, f"{one.form}, {how}", code, tuple(inputs), outputs))
-    return found, "" if found else problem
+        model = read_model(one.model)
+        inputs = tuple(port.name for port in graph_inputs(model))
+        outputs = tuple(port.name for port in model.graph.output)
+        for peer in peers:
+            how, tuner = "not tuned", None
+            if peer == TVM_TUNED:
+                how = f"tuned, {trials} candidates a function"
+                tuner = tuner_of(target, Lowering(tune=trials, tracker=options.tracker), None)
+            try:
+                code = _library(model, dict(zip(inputs, shapes, strict=True)), target, tuner)
+            except TercetError as error:
+                left_out[peer] = error.what
+            else:
+                found.append(PeerLibrary(peer, f"{one.form}, {how}", code, inputs, outputs))
+    return found, left_out
 
 
 def _library(model: ModelProto, shapes: Mapping[str, Sequence[int]], target: Target, tuner: Tuner | None) -> bytes:

@@ -59,8 +59,7 @@ def _has_empty_values(program: Program) -> bool:
 def executable(module: Any, target: Target) -> Any:
     """Of a fused module, for TVM's virtual machine."""
     kind = target.for_tvm()
-    with kind:
-        steps = (*cpu_pipeline.dataflow_lower_passes(kind), *cpu_pipeline.finalize_passes(kind))
+    steps = (*cpu_pipeline.dataflow_lower_passes(kind), *cpu_pipeline.finalize_passes(kind))
     return tvm.compile(module, target=kind, relax_pipeline=tvm.transform.Sequential(steps))
 
 

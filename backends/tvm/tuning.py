@@ -54,20 +54,21 @@ class Tuner:
         with Records(self.folder) as records:
             model, found = meta_schedule.CostModel.create("xgb"), list[Tuned]()
             for task in counted("tuning", tasks_of(module, self.target)):
-                function, problem = task.dispatched[0], ""
+                function = task.dispatched[0]
                 have = records.count(function)
-                if have < self.trials and not records.is_exhausted(function):
-                    problem = self._tune(task, records, machines, model)
+                wanted = have < self.trials and not records.is_exhausted(function)
+                problem = self._tune(task, have, records, machines, model) if wanted else ""
                 tried = records.count(function)
+                if wanted and tried < self.trials and not problem:
+                    records.mark_exhausted(function)
                 found.append(Tuned(task.task_name, tried, tried - have, records.best_seconds(function), problem))
             with records.database, self.target.for_tvm():
                 return relax.transform.MetaScheduleApplyDatabase()(module), found
 
-    def _tune(self, task: Any, records: Records, machines: int, model: Any) -> str:
+    def _tune(self, task: Any, have: int, records: Records, machines: int, model: Any) -> str:
         """Returns why the last of those candidates failed that did."""
-        function, have = task.dispatched[0], records.count(task.dispatched[0])
         context = meta_schedule.TuneContext(
-            mod=function, target=self.target.for_tvm(), task_name=task.task_name,
+            mod=task.dispatched[0], target=self.target.for_tvm(), task_name=task.task_name,
             search_strategy=meta_schedule.search_strategy.EvolutionarySearch(population_size=POPULATION),
             space_generator=meta_schedule.space_generator.PostOrderApply(sch_rules=_rules()),
             num_threads=self.jobs or "logical", rand_state=have + 1,  # other candidates than those before
@@ -80,8 +81,6 @@ class Tuner:
             runner=self._runner(machines),
             measure_callbacks=[*meta_schedule.MeasureCallback.create("default"), progress],
         )  # fmt: skip
-        if records.count(function) < self.trials and not progress.problem:
-            records.mark_exhausted(function)
         return progress.problem
 
     def _runner(self, machines: int) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .manifest import PortInfo, prefix_of
-from .public_header import DEFINITION, comment_text
+from .public_header import DEFINITION, comment_text, listed_definitions
 
 if TYPE_CHECKING:
     from ...ir.program import Port
@@ -23,11 +23,7 @@ SOURCE = """\
  * Tensors are those of DLPack, dense and on the CPU. */
 #include "tercet_ffi.h"
 
-#pragma GCC visibility push(hidden)
-{declared}
-#pragma GCC visibility pop
-
-static const struct tercet_definition *const definitions[] = {{{listed}, NULL}};
+{definitions}
 
 {inputs}
 {outputs}
@@ -72,8 +68,7 @@ def ffi_source(
         title=comment_text(name),
         p=prefix_of(name),
         arguments=", ".join(comment_text(port.name) for port in ports),
-        declared="\n".join(f"extern const struct tercet_definition {one};" for one in definitions),
-        listed=", ".join(f"&{one}" for one in definitions),
+        definitions=listed_definitions(definitions),
         inputs=_ports("inputs", ports[: len(inputs)], batched),
         outputs=_ports("outputs", ports[len(inputs) :], batched),
         input_count=len(inputs),

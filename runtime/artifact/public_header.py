@@ -126,12 +126,7 @@ GLUE = """\
 #include "{p}_tools.h"
 #pragma GCC visibility pop
 
-#pragma GCC visibility push(hidden)
-{declared}
-#pragma GCC visibility pop
-
-/* The model as it is for each target, the best one first. Inputs and outputs are the same for all. */
-static const struct tercet_definition *const definitions[] = {{{listed}, NULL}};
+{definitions}
 
 {asserts}
 
@@ -181,6 +176,15 @@ int64_t {p}_arena_bytes(const struct {p}_model *model) {{ return tercet_definiti
 """
 
 
+DEFINITIONS = """\
+#pragma GCC visibility push(hidden)
+{declared}
+#pragma GCC visibility pop
+
+/* The model as it is for each target, the best one first. Inputs and outputs are the same for all. */
+static const struct tercet_definition *const definitions[] = {{{listed}, NULL}};"""
+
+
 def public_header(name: str, inputs: Sequence[Port], outputs: Sequence[Port], *, batched: bool) -> str:
     """The text of `include/PREFIX.h`, for C and C++, of a model of this name and with these ports."""
     p = prefix_of(name)
@@ -214,8 +218,13 @@ def glue(name: str, definitions: Sequence[str] = (DEFINITION,)) -> str:
     asserts = "\n".join(
         f'_Static_assert((int){p.upper()}_{s} == (int){t}, "as in the runtime");' for s, t, _ in STATUSES
     )
+    return GLUE.format(p=p, definitions=listed_definitions(definitions), asserts=asserts)
+
+
+def listed_definitions(definitions: Sequence[str]) -> str:
+    """C that declares the hidden definitions of a model and lists them as `definitions`."""
     declared = "\n".join(f"extern const struct tercet_definition {one};" for one in definitions)
-    return GLUE.format(p=p, declared=declared, listed=", ".join(f"&{one}" for one in definitions), asserts=asserts)
+    return DEFINITIONS.format(declared=declared, listed=", ".join(f"&{one}" for one in definitions))
 
 
 def comment_text(name: str) -> str:

@@ -160,10 +160,11 @@ def _onnxruntime(models: Sequence[PeerModel], threads: int, batch: int) -> list[
 
 def _libraries(peers: Peers, name: str) -> list[tuple[str, AnySession]]:
     """By form. Raises UnsupportedError where there is none."""
-    found = [(one.form, LibrarySession(one)) for one in peers.libraries if one.peer == name]
+    built = [one for one in peers.libraries if one.peer == name]
+    found: list[tuple[str, AnySession]] = [(one.form, LibrarySession(one)) for one in built]
     if not found:
         raise UnsupportedError(peers.left_out.get(name) or "it takes the model in no form")
-    return [*found]
+    return found
 
 
 def _fastest(name: str, sessions: Sequence[tuple[str, AnySession]], inputs: Arrays, batch: int) -> Peer:
@@ -192,10 +193,11 @@ def _with_batch(model: ModelProto, batch: int) -> ModelProto:
         return model
     from onnx import ModelProto
 
+    from .ort import graph_inputs
+
     copy = ModelProto()
     copy.CopyFrom(model)
-    constants = {i.name for i in copy.graph.initializer}
-    for port in [*(i for i in copy.graph.input if i.name not in constants), *copy.graph.output]:
+    for port in [*graph_inputs(copy), *copy.graph.output]:
         dims = port.type.tensor_type.shape.dim
         if dims and dims[0].dim_value == 1:
             dims[0].dim_value = batch

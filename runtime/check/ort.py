@@ -15,7 +15,7 @@ from ...ir.locations import SOURCE_KEY
 from .ort_exact import saturates, with_unsigned_weights
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, ValueInfoProto
 
 
 class Session:
@@ -48,6 +48,12 @@ def read_model(model: ModelProto | str | Path, *, external: bool = True) -> Mode
         raise InputError(f"cannot read the model: {why}", where=str(model)) from error
     except (DecodeError, ValueError) as error:
         raise InputError(f"not an ONNX model: {error}", where=str(model)) from error
+
+
+def graph_inputs(model: ModelProto) -> list[ValueInfoProto]:
+    """The inputs that a caller gives: old files list their initializers among them."""
+    constants = {each.name for each in model.graph.initializer}
+    return [port for port in model.graph.input if port.name not in constants]
 
 
 def custom_operators(model: ModelProto) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..load.tvm_executor import MAIN, machine_of
+from ..load.tvm_executor import MAIN, call_with_arrays, machine_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,5 @@ class LibrarySession:
         self.inputs, self._outputs = list(library.inputs), library.outputs
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tensors = [self._tvm.runtime.tensor(np.asarray(inputs[name], order="C")) for name in self.inputs]
-        found = self._machine[MAIN](*tensors)
-        results = [found] if hasattr(found, "numpy") else list(found)
-        return {name: result.numpy() for name, result in zip(self._outputs, results, strict=True)}
+        found = call_with_arrays(self._tvm, self._machine[MAIN], (inputs[name] for name in self.inputs))
+        return dict(zip(self._outputs, found, strict=True))

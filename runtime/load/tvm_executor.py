@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class TvmExecutor:
 
     def run(self, batch: int, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         for one in (slice(i, i + 1) for i in range(batch)) if self._batched else (...,):
-            results = self._call(self._main, [array[one] for array in inputs])
+            results = call_with_arrays(self._tvm, self._main, [array[one] for array in inputs])
             for to, result in zip(outputs, results, strict=True):
                 to[one] = result
 
@@ -81,10 +81,6 @@ class TvmExecutor:
             values.update(zip(step.results, found[-1], strict=True))
         return found
 
-    def _call(self, function: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        tensors = [self._tvm.runtime.tensor(np.asarray(array, order="C")) for array in arrays]
-        return [result.numpy() for result in function(*tensors)]
-
 
 class _Step:
     """function: takes and gives values by number; the inputs are the first of them."""
@@ -106,6 +102,12 @@ def _steps_of(artifact: Artifact, machine: Any) -> list[_Step]:
             operands = list(dict.fromkeys(numbers[value] for value in op.operands))
             steps.append(_Step(machine[op.symbol.data], operands, [numbers[value] for value in op.results]))
     return steps
+
+
+def call_with_arrays(tvm: Any, function: Any, arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The results of a function of the virtual machine that takes tensors and gives one or a tuple of them."""
+    found = function(*(tvm.runtime.tensor(np.asarray(array, order="C")) for array in arrays))
+    return [result.numpy() for result in ([found] if isinstance(found, tvm.runtime.Tensor) else found)]
 
 
 def machine_of(code: bytes, where: str) -> tuple[Any, Any]:
