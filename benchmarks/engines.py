@@ -15,19 +15,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from suite.layers import KINDS, LAYERS, kind_input, kind_model
+from suite.layers import DEPTHWISE, KINDS, LAYERS, kind_input, kind_model
 
 import tercet
 from tercet.runtime.artifact.layers import Layer as Step
 from tercet.runtime.check.timing import cpu_name, pinned
 from tercet.runtime.load.loader import LoadedModel
 
+ALL = {**LAYERS, **DEPTHWISE}
 COMPUTE = {"tn.conv", "tn.matmul"}
 
 
 def opened(name: str, engine: str, kind: str, target: str, folder: Path) -> tuple[LoadedModel, list[Step]]:
     """The layer compiled with one engine, and the steps that engine computes."""
-    model = kind_model(LAYERS[name], KINDS[kind])
+    model = kind_model(ALL[name], KINDS[kind])
     compiled = tercet.compile(model, folder / f"{engine}.tercet", target=target, engines=[engine])
     steps = [step for step in compiled.layers if step.engine == engine and COMPUTE & set(step.ops)]
     return tercet.load(compiled.path, threads=1), steps
@@ -35,14 +36,14 @@ def opened(name: str, engine: str, kind: str, target: str, folder: Path) -> tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("layer", choices=LAYERS, metavar="LAYER")
+    parser.add_argument("layer", choices=ALL, metavar="LAYER")
     parser.add_argument("kind", choices=KINDS, metavar="KIND")
     parser.add_argument("engine", nargs="+")
     parser.add_argument("--target", default="native")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--runs", type=int, default=5, help="of an engine in a round (default: %(default)s)")
     options = parser.parse_args()
-    x = kind_input(LAYERS[options.layer], KINDS[options.kind])
+    x = kind_input(ALL[options.layer], KINDS[options.kind])
     with tempfile.TemporaryDirectory() as folder, pinned(1):
         found = {e: opened(options.layer, e, options.kind, options.target, Path(folder)) for e in options.engine}
         times: dict[str, list[float]] = {engine: [] for engine, (_, steps) in found.items() if steps}

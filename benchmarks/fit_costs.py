@@ -22,7 +22,7 @@ import numpy as np
 from suite.layers import KINDS, Conv, Layer, Linear, kind_model
 
 import tercet
-from tercet.backends.c.costs import FILE, costs_text, read_costs
+from tercet.backends.c.costs import FILE, costs_text, read_comments, read_costs
 from tercet.backends.c.engine import Plan
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.lowering.pipeline import Tuning, all_passes
@@ -53,6 +53,10 @@ CHAINS = (
         Conv(32, 32, 3, 1, 12),
         Conv(32, 8, 1, 1, 12),
     ),
+    *(
+        (Conv(c, c, k, 1, s, c), Conv(c, c, k, 2, s, c), Conv(c, c, k, 1, -(-s // 2), c))
+        for c, k, s in ((8, 3, 96), (32, 3, 112), (96, 3, 56), (144, 7, 28), (256, 3, 14), (128, 5, 7), (960, 3, 7))
+    ),
 )
 CONVOLUTIONS = (
     "ternary/ternary", "binary/binary", "binary/ternary", "ternary/int8", "binary/int8", "ttq/fp32", "int8/int8",
@@ -66,8 +70,6 @@ LINEAR = (
 CANDIDATES = 8
 PULL, ROUNDS, ENOUGH, HEAVY = 0.1, 60, 1e-4, 1e9
 MOST_SLOWER = 1.15
-HEAD = """\
-Core cycles, for the cost formulas of the engines. benchmarks/fit_costs.py fits those of the engines it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ def main() -> int:
     print(f"\ntime of the chosen kernel / of the fastest, mean over layers: before {before}, fitted {after}")
     check(samples, fitted)
     if options.write:
-        FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, HEAD), "utf-8")
+        FILE.write_text(costs_text({**read_costs(), target.name: fitted.costs}, read_comments()), "utf-8")
     return 0
 
 

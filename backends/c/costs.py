@@ -7,7 +7,7 @@ measurements on the machine it runs on.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,10 +23,24 @@ def read_costs() -> Mapping[str, Costs]:
     return tomllib.loads(FILE.read_text("utf-8"))
 
 
-def costs_text(data: Mapping[str, Costs], head: str) -> str:
-    """The file for such costs. head: its comment lines, without `#`."""
-    lines = [f"# {line}".rstrip() for line in head.splitlines()]
+def read_comments() -> Mapping[str, Sequence[str]]:
+    """The comment lines above each table, by its header; those that head the file, by ""."""
+    found: dict[str, list[str]] = {}
+    block: list[str] = []
+    for line in [*FILE.read_text("utf-8").splitlines(), ""]:
+        if line.startswith("#"):
+            block.append(line)
+        elif block:
+            found[line], block = block, []
+    return found
+
+
+def costs_text(data: Mapping[str, Costs], comments: Mapping[str, Sequence[str]]) -> str:
+    """The file for such costs. comments: as `read_comments` gives them."""
+    lines = list(comments.get("", ()))
     for target, engines in data.items():
         for engine, costs in engines.items():
-            lines += ["", f"[{target}.{engine}]", *(f"{name} = {value:.4g}" for name, value in costs.items())]
+            header = f"[{target}.{engine}]"
+            lines += ["", *comments.get(header, ()), header]
+            lines += [f"{name} = {value:.4g}" for name, value in costs.items()]
     return "\n".join(lines) + "\n"

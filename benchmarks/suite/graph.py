@@ -41,11 +41,11 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, domain=domain, **attributes))
         return name
 
-    def conv(self, x: str, w: str, name: str, *, kernel: int, stride: int = 1, bias: str = "") -> str:
+    def conv(self, x: str, w: str, name: str, *, kernel: int, stride: int = 1, bias: str = "", groups: int = 1) -> str:
         """A square convolution that pads by half its kernel."""
         inputs = [x, w, bias] if bias else [x, w]
         pads, strides = [kernel // 2] * 4, [stride] * 2
-        return self.node("Conv", inputs, name, kernel_shape=[kernel] * 2, strides=strides, pads=pads)
+        return self.node("Conv", inputs, name, kernel_shape=[kernel] * 2, strides=strides, pads=pads, group=groups)
 
     def quant(self, x: str, name: str, *, bits: int, scale: float = 1.0, signed: bool = True) -> str:
         """A QONNX quantizer to `bits` bits, symmetric when signed: 2 signed bits are -1, 0, 1 and 1 bit is -1, 1."""

@@ -33,6 +33,11 @@ class Conv:
     kernel: int
     stride: int
     size: int
+    groups: int = 1
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        return self.outputs, self.inputs // self.groups, self.kernel, self.kernel
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,12 @@ def _layers() -> list[Layer]:
 
 _STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))
 LAYERS = {layer.name: layer for layer in _layers()}
+DEPTHWISE = {
+    name: Layer(name, (Conv(c, c, k, 1, s, c),) * CHAIN)
+    for c, k, s in ((32, 3, 112), (96, 3, 56), (192, 3, 28), (96, 7, 28), (384, 3, 14), (960, 3, 7), (256, 3, 4))
+    if (name := f"depthwise {k}x{k} {c}@{s}")
+}
+"""Not among LAYERS: the peers of `run.py` have no depthwise layers."""
 
 
 def input_of(layer: Layer) -> np.ndarray:
@@ -138,13 +149,13 @@ def float_model(layer: Layer, weights: str = "float32") -> onnx.ModelProto:
     first = layer.convs[0]
     x = Value(net.g.input("x", (1, first.inputs, first.size, first.size)), first.inputs, 0.0, 1.0)
     for i, conv in enumerate(layer.convs):
-        shape = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
+        shape = conv.weights
         w = net.normal(shape)
         if weights != "float32":
             scale = 1 / math.sqrt(math.prod(shape[1:]))
             negative = 1.15 * scale if weights == "ttq" else scale
             w = two_scales(integer_weights("ternary", shape, net.rng), scale, negative)
-        x = net.relu(net.conv_norm(x, f"layer{i}", w, conv.stride), f"layer{i}_relu")
+        x = net.relu(net.conv_norm(x, f"layer{i}", w, conv.stride, groups=conv.groups), f"layer{i}_relu")
     return net.g.model(x.name, output_shape(layer))
 
 
@@ -160,9 +171,8 @@ def _quantized_model(layer: Layer, kind: Kind, standard: bool) -> onnx.ModelProt
     square = {1: 1.0, 2: kind.active, 8: size**2}[bits]
     y = Value(q, first.inputs, 0.0, square)
     for i, conv in enumerate(layer.convs):
-        shape = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
-        w = integer_weights(kind.weights, shape, net.rng).astype(np.float32)
-        y = net.conv_norm(y, f"layer{i}", w, conv.stride, size=size)
+        w = integer_weights(kind.weights, conv.weights, net.rng).astype(np.float32)
+        y = net.conv_norm(y, f"layer{i}", w, conv.stride, size=size, groups=conv.groups)
         y = Value(net.g.quant(y.name, f"layer{i}_quant", bits=bits), conv.outputs, 0.0, square)
     last = net.g.node("Cast", [y.name], "out", to=TensorProto.INT8)
     return net.g.model(last, output_shape(layer), TensorProto.INT8)
@@ -183,8 +193,8 @@ def int8_model(layer: Layer, *, channels_last: bool = False) -> onnx.ModelProto:
     zero = np.array(0, np.uint8)
     y = Value(net.g.dequantize(x, "x_int8", INT8_STEP, zero), first.inputs, 0.8, 1.0)
     for i, conv in enumerate(layer.convs):
-        w = net.normal((conv.outputs, conv.inputs, conv.kernel, conv.kernel))
-        y = net.relu(net.conv_int8(y, f"layer{i}", w, conv.stride), f"layer{i}_relu")
+        w = net.normal(conv.weights)
+        y = net.relu(net.conv_int8(y, f"layer{i}", w, conv.stride, groups=conv.groups), f"layer{i}_relu")
         if i + 1 < len(layer.convs):
             y = net.uint8(y, f"layer{i}_int8", 0)
     scale, zero_name = net.g.constant("out_scale", INT8_STEP), net.g.constant("out_zero", zero)

@@ -35,11 +35,19 @@ class Net:
         return (self.rng.normal(size=shape) / math.sqrt(math.prod(shape[1:]))).astype(np.float32)
 
     def conv_norm(
-        self, x: Value, name: str, w: np.ndarray, stride: int = 1, *, size: float = 1.0, weight: str = ""
+        self,
+        x: Value,
+        name: str,
+        w: np.ndarray,
+        stride: int = 1,
+        *,
+        size: float = 1.0,
+        weight: str = "",
+        groups: int = 1,
     ) -> Value:
         """Conv and batch norm; the outputs have standard deviation `size`. weight: the tensor that holds w already."""
         weight = weight or self.g.constant(f"{name}_weight", w)
-        y = self.g.conv(x.name, weight, f"{name}_conv", kernel=w.shape[2], stride=stride)
+        y = self.g.conv(x.name, weight, f"{name}_conv", kernel=w.shape[2], stride=stride, groups=groups)
         arrays = self.norm(x, w, size)
         operands = [self.g.constant(f"{name}_{what}", array) for what, array in arrays.items()]
         y = self.g.node("BatchNormalization", [y, *operands], f"{name}_norm", epsilon=EPSILON)
@@ -66,13 +74,13 @@ class Net:
         y = self.g.node("Add", [a.name, b.name], name)
         return Value(y, a.channels, a.mean + b.mean, a.square + b.square + 2 * a.mean * b.mean)
 
-    def conv_int8(self, x: Value, name: str, w: np.ndarray, stride: int = 1) -> Value:
+    def conv_int8(self, x: Value, name: str, w: np.ndarray, stride: int = 1, *, groups: int = 1) -> Value:
         """A convolution with int8 weights for each filter, its batch norm folded into weights and bias."""
         n = self.norm(x, w, 1.0)
         k = n["scale"] / np.sqrt(n["variance"] + EPSILON)
         weight = self.g.quantized_constant(f"{name}_weight", *int8_per_filter(w * k.reshape(-1, 1, 1, 1)))
         bias = self.g.constant(f"{name}_bias", (n["bias"] - n["mean"] * k).astype(np.float32))
-        y = self.g.conv(x.name, weight, f"{name}_conv", kernel=w.shape[2], stride=stride, bias=bias)
+        y = self.g.conv(x.name, weight, f"{name}_conv", kernel=w.shape[2], stride=stride, bias=bias, groups=groups)
         return Value(y, len(w), 0.0, 1.01)
 
     def uint8(self, x: Value, name: str, zero: int) -> Value:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tercet.backends.c.costs import FILE, costs_text, read_costs
+from tercet.backends.c.costs import FILE, costs_text, read_comments, read_costs
 from tercet.backends.c.elements import ELEMENTS
 from tercet.backends.c.engines import ENGINES
 from tercet.backends.c.engines.loops.roots import ROOTS
@@ -41,9 +41,12 @@ def _names(path: Path) -> set[str]:
 
 def test_the_file_that_is_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "costs.toml"
-    path.write_text(costs_text(read_costs(), "Two lines\n\nof comment."))
+    comments = read_comments()
+    assert comments[""][0].startswith("# Core cycles") and len(comments) > 1
+    path.write_text(costs_text(read_costs(), comments))
     monkeypatch.setattr("tercet.backends.c.costs.FILE", path)
     again = read_costs.__wrapped__()
+    assert read_comments() == comments
     for target, engines in read_costs().items():
         for engine, costs in engines.items():
             np.testing.assert_allclose(list(again[target][engine].values()), list(costs.values()), rtol=1e-3)

@@ -22,6 +22,7 @@ from tercet.ir.types import TERNARY, Element, int_type, is_float
 
 CONVOLUTIONS: dict[str, Element] = {"ternary": TERNARY, "int8": int_type(-128, 127), "float": f32}
 
+DEPTHWISE = (37, 1, 3, 3)
 CONV_SHAPES = [(64, 64, 3, 3), (10, 64, 3, 3), (13, 5, 3, 3)]
 MATMUL_SHAPES = [(512, 128), (512, 10), (37, 3)]
 OVERHEAD = 64
@@ -75,6 +76,7 @@ def stored_bytes(engine: Engine, case: Case) -> int:
 def test_bits_per_weight(engine: Engine, kind: str, most: float) -> None:
     """Whatever the padding, and however few the outputs are. Signed-binary filters take one bit more each."""
     cases = [(conv_case(kind, e, shape), shape, 0) for e in CONVOLUTIONS.values() for shape in CONV_SHAPES]
+    cases += [(conv_case(kind, e, DEPTHWISE, group=DEPTHWISE[0]), DEPTHWISE, 0) for e in CONVOLUTIONS.values()]
     cases += [(matmul_case(kind, e, shape), shape, 1) for e in CONVOLUTIONS.values() for shape in MATMUL_SHAPES]
     floats = engine.name == "loops"  # keeps them as they are: the engine for what no other one takes
     taken = [entry for entry in cases if takes(engine, entry[0]) and not (floats and is_float(entry[0].inputs[0]))]

@@ -26,8 +26,9 @@ HERE = Path(__file__).parent
 FAMILIES = ("generic", "x86-64-v3", "x86-64-v4-vnni", "aarch64")
 LAYERS = {
     "active_inputs": "matmul", "adder_graph": "conv", "bit_sliced": "conv", "dense_f32": "conv_f32",
-    "dense_int8": "conv_int8", "linear": "matmul", "linear_f32": "matmul_f32", "loops": "chain", "permute": "conv",
-    "planes_pool": "pool", "popcount": "conv", "table": "conv", "table_f32": "conv_f32",
+    "dense_int8": "conv_int8", "depthwise": "depthwise", "linear": "matmul", "linear_f32": "matmul_f32",
+    "loops": "chain", "permute": "conv", "planes_pool": "pool", "popcount": "conv", "table": "conv",
+    "table_f32": "conv_f32",
 }  # fmt: skip
 """What each engine is shown with."""
 

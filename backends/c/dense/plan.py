@@ -158,7 +158,8 @@ def best_tiles(
 
 def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], rows: int, width: int) -> float:
     """One sample: the tiles, the copy of each `input`, the epilogue of a vector of `output`s, the rest of a `kernel`;
-    convolutions `expand` each vector of weights; weights that leave the L2 cache are streamed, each `byte`."""
+    convolutions `expand` each vector of weights, and copy `row` by row for each `group`; weights that leave the L2
+    cache are streamed, each `byte`."""
     cycles = _tile_cycles(problem, cell, target, costs, rows, width)
     weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
     outputs = prod(problem.grid.shape)
@@ -167,6 +168,8 @@ def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, 
     else:
         inputs = problem.images * problem.groups * problem.channels * prod(problem.size)
         weights_read = weights * -(-prod(problem.out) // 64)
+        groups = problem.images * problem.groups
+        cycles += groups * (costs["group"] + problem.channels * problem.size[0] * costs["row"])
         if cell.expands:
             cycles += problem.weights.size / cell.per / target.lanes(np.int32) * costs["expand"]
     cycles += inputs * costs["input"] + outputs * costs["output"] / target.lanes(np.int32) + costs["kernel"]

@@ -9,6 +9,7 @@ from . import (
     bit_sliced,
     dense_f32,
     dense_int8,
+    depthwise,
     linear,
     linear_f32,
     loops,
@@ -20,7 +21,7 @@ from . import (
 )
 
 FOLDERS = (
-    popcount, active_inputs, permute, table, bit_sliced, adder_graph, linear, dense_int8,
+    popcount, active_inputs, permute, table, bit_sliced, adder_graph, linear, depthwise, dense_int8,
     table_f32, linear_f32, dense_f32, planes_pool, loops,
 )  # fmt: skip
 ENGINES: list[Engine] = [folder.ENGINE for folder in FOLDERS]

@@ -4,7 +4,8 @@ Source: the tables of the table engine; that the taps of a filter read one table
 what makes tables pay for as few as 64 output channels in float. Weights of two scales (trained ternary quantization,
 Zhu et al. 2017) cost no more: the scales are in the tables.
 
-Sums are float32 sums in another order than the interpreter's, and zero weights add nothing, also to what is not finite.
+Sums are float32 sums in another order than the interpreter's; zero weights count as factors, so that what is not finite
+becomes NaN as it does there.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ TERCET_INLINE int table_f32_power(int radix, int digits) {
     return count;
 }
 
-/* The sums of `count` inputs for all digits, first input first: sums[e] for the digits of e. */
+/* The sums of `count` inputs for all digits, first input first: sums[e] for the digits of e. Zeros are factors like others:
+ * what is not finite becomes NaN. */
 TERCET_INLINE void table_f32_patterns(const struct table_f32_layer *l, const table_f32_v *inputs, int count,
                                       table_f32_v *sums) {
     int known = 1;
@@ -64,8 +65,8 @@ TERCET_INLINE void table_f32_patterns(const struct table_f32_layer *l, const tab
         for (int d = l->radix - 1; d >= 0; d--) { /* digit 0 last: it replaces the sums so far */
             const table_f32_v term = inputs[j] * l->values[d];
             if (j == 0)
-                sums[d] = l->values[d] == 0 ? (table_f32_v){0} : term;
-            else if (l->values[d] != 0 || d > 0)
+                sums[d] = term;
+            else
 #pragma GCC unroll 9
                 for (int i = 0; i < known; i++)
                     sums[d * known + i] = sums[i] + term;
@@ -99,7 +100,7 @@ TERCET_INLINE void table_f32_build(const struct table_f32_layer *l, float *table
             for (int h = 0; h < high_count; h++)
 #pragma GCC unroll 9
                 for (int i = 0; i < low_count; i++) {
-                    const int alone = l->group == low_digits || (h == 0 && l->values[0] == 0);
+                    const int alone = l->group == low_digits;
                     to[(h * low_count + i) * entry] = alone ? low[i] : (table_f32_v)(high[h] + low[i]);
                 }
         }
