@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
@@ -17,7 +18,6 @@ import pytest
 import tercet
 from tercet.backends.reference.interpreter import run
 from tercet.ir.errors import InputError, ModelError, TercetError, UnsupportedError
-from tercet.ir.program import Program
 
 from .helpers import assert_close, expected, floats, interpreted, torch
 
@@ -101,7 +101,7 @@ def test_shared_archives(models: Path, name: str) -> None:
     """The archive of the MNIST network holds an untrained one; the weights that the outputs are of lie beside it."""
     program = tercet.import_model(models / f"{name}.pt2")
     if name == "ternary_mnist_cnn":
-        program = with_weights(models / f"{name}.pt2", models / f"{name}.zip")
+        program = tercet.import_model(with_weights(models / f"{name}.pt2", models / f"{name}.zip"))
     data = np.load(models / f"{name}.io.npz")
     (port,) = program.inputs
     for x, want in zip(data["input"][:5], data["output"][:5], strict=True):
@@ -109,13 +109,34 @@ def test_shared_archives(models: Path, name: str) -> None:
         assert_close(have[0], want, 1e-4)
 
 
-def with_weights(path: Path, weights: Path) -> Program:
+@pytest.mark.slow
+def test_mnist_digits_are_told_apart_as_by_torch(models: Path, tmp_path: Path) -> None:
+    """All 10,000 test images: the classes, and so the accuracy, are torch's."""
+    exported = with_weights(models / "ternary_mnist_cnn.pt2", models / "ternary_mnist_cnn.zip")
+    pixels, labels = (
+        np.frombuffer(gzip.decompress((models.parent / "data" / f"t10k-{name}-ubyte.gz").read_bytes()), np.uint8, -1, at)
+        for name, at in (("images-idx3", 16), ("labels-idx1", 8))
+    )
+    images = ((pixels.reshape(-1, 1, 28, 28) / 255 - 0.1307) / 0.3081).astype(np.float32)
+    made = tmp_path / "model.tercet"
+    tercet.compile(exported, made)
+    with tercet.load(made) as model, torch.inference_mode():
+        blocks = [images[i : i + 500] for i in range(0, len(images), 500)]
+        own = np.concatenate([next(iter(model.run(block).values())).argmax(1) for block in blocks])
+        module = exported.module()  # of one image
+        torchs = np.array([module(torch.from_numpy(image[None])).argmax() for image in images])
+    assert len(own) == 10_000
+    np.testing.assert_array_equal(own, torchs)
+    assert (own == labels).mean() == 0.9906
+
+
+def with_weights(path: Path, weights: Path) -> Any:
     with zipfile.ZipFile(weights) as archive:
         state = torch.load(io.BytesIO(archive.read(archive.namelist()[0])), weights_only=True)
     exported = torch.export.load(path)
     for name, tensor in exported.state_dict.items():
         tensor.data.copy_(state[name])
-    return tercet.import_model(exported)
+    return exported
 
 
 @pytest.mark.slow
