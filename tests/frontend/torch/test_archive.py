@@ -113,9 +113,10 @@ def test_shared_archives(models: Path, name: str) -> None:
 def test_mnist_digits_are_told_apart_as_by_torch(models: Path, tmp_path: Path) -> None:
     """All 10,000 test images: the classes, and so the accuracy, are torch's."""
     exported = with_weights(models / "ternary_mnist_cnn.pt2", models / "ternary_mnist_cnn.zip")
+    data = models.parent / "data"
     pixels, labels = (
-        np.frombuffer(gzip.decompress((models.parent / "data" / f"t10k-{name}-ubyte.gz").read_bytes()), np.uint8, -1, at)
-        for name, at in (("images-idx3", 16), ("labels-idx1", 8))
+        np.frombuffer(gzip.decompress((data / f"t10k-{name}-ubyte.gz").read_bytes()), np.uint8, -1, head)
+        for name, head in (("images-idx3", 16), ("labels-idx1", 8))
     )
     images = ((pixels.reshape(-1, 1, 28, 28) / 255 - 0.1307) / 0.3081).astype(np.float32)
     made = tmp_path / "model.tercet"
