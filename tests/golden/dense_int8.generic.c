@@ -32,10 +32,12 @@ static const struct dense_conv k00_tn_conv_shape = {
     .height = 8, .width = 8, .out_height = 8, .out_width = 8,
     .kernel_height = 3, .kernel_width = 3, .stride_y = 1, .stride_x = 1,
     .dilation_y = 1, .dilation_x = 1, .top = 1, .left = 1,
-    .phases_y = 1, .phases_x = 1, .pitch = 10, .plane_rows = 10, .plane = 100, .shared = 0,
-    .block_rows = 8, .block_columns = 8, .block_depth = 18, .group_lanes = 80,
+    .phases_y = 1, .phases_x = 1, .pitch = 10, .plane_rows = 10, .plane = 100,
+    .block_rows = 8, .block_columns = 8, .block_depth = 18,
     .cells = 2, .per_cell = 2, .border = 0, .panels = {2, 1, 2},
-    .join_rows = 1, .direct = 0, .share_panels = 0, .prepare_all = 1, .runs = 0,
+    .direct = 0, .share_panels = 0,
+    .shared = 0, .group_lanes = 80,
+    .join_rows = 1, .prepare_all = 1, .runs = 0,
     .offsets = 0, .prepared = 128, .planes = 384, .sums = 1344,
 };
 

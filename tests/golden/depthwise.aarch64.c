@@ -3,6 +3,7 @@
 #include "tercet_element.h"
 #include "planes.h"
 #include "epilogue.h"
+#include "transpose.h"
 #include "depthwise.h"
 
 /* no source node: conv; 1x18x5x6 float -> 1x18x5x6 float; constants 18x1x3x3 float; engine depthwise */

@@ -189,11 +189,12 @@ TERCET_INLINE void dense_sum_store(const struct dense_sum *sum, dense_cell *to, 
     }
 }
 
-/* Which operand fills the vectors. */
-enum dense_side { DENSE_INPUT_LANES, DENSE_WEIGHT_LANES };
+/* Which operand fills the vectors: inputs of a convolution, weights of a matrix product, or weights of a convolution. */
+enum dense_side { DENSE_INPUT_LANES, DENSE_WEIGHT_LANES, DENSE_OUTPUT_LANES };
 
 /* Where one tile reads. Step k loads vectors at `vectors` + offsets[k] cells (input lanes), or the k-th `width` vectors of
- * weights (weight lanes), and row i's single cell at cells[i * row_step + k * depth_step]. */
+ * weights (other lanes), and row i's single cell at cells[i * row_step + k * depth_step], or cells[i * row_step +
+ * offsets[k]] (output lanes). */
 struct dense_operands {
     const unsigned char *vectors;
     const int32_t *offsets;
@@ -235,7 +236,8 @@ TERCET_INLINE void dense_tile(const struct dense_operands *from, int depth, dens
             DENSE_UNROLL for (int j = 0; j < width; j++)
                 dense_sum_load(&sum[i][j], sums + i * pitch + j * DENSE_LANES, cell);
     for (int k = 0; k < depth; k++) {
-        const dense_cell *single = from->cells + k * from->depth_step;
+        const int64_t step = side == DENSE_OUTPUT_LANES ? from->offsets[k] : k * from->depth_step;
+        const dense_cell *single = from->cells + step;
         if (rows < width) {
             DENSE_UNROLL for (int i = 0; i < rows; i++)
                 held[i] = dense_splat(single[i * from->row_step]);

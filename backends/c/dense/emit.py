@@ -12,11 +12,13 @@ import numpy as np
 from ..engine import Constant, Constants, Kernel, KernelCode
 from ..epilogue import HEADERS, Epilogue, narrowest_result
 from ..text import Lines, kernel_head
+from .outputs_plan import OutputsPlan
 from .plan import DEFINES, Cell, ConvPlan, MatMulPlan, Panels
 
 HERE = Path(__file__).parent
 TILE_HEADER = HERE / "dense_tile.h"
 CONV_HEADERS = (TILE_HEADER, HERE / "dense_conv.h")
+OUTPUTS_HEADERS = (*CONV_HEADERS, HERE.parent / "transpose.h", HERE / "dense_outputs.h")
 MATMUL_HEADERS = (*CONV_HEADERS, HERE / "dense_matmul.h")
 
 WeightCells = Callable[[np.ndarray], Constant]
@@ -52,32 +54,49 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
     epilogue = Epilogue(kernel, problem.root, problem.grid, plan.group_lanes)
     out = Lines()
     out.add(*packer.declare.splitlines(), epilogue.build(packer.offset, constants))
-    (height, width), (out_height, out_width) = problem.size, problem.out
     out.add(
         *_struct(
             "dense_conv",
             f"{kernel.symbol}_shape",
-            f".images = {problem.images}, .groups = {problem.groups}, .channels = {problem.channels}, "
-            f".outputs = {problem.outputs},",
-            f".height = {height}, .width = {width}, .out_height = {out_height}, .out_width = {out_width},",
-            f".kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]}, "
-            f".stride_y = {problem.strides[0]}, .stride_x = {problem.strides[1]},",
-            f".dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]}, "
-            f".top = {problem.pads[0]}, .left = {problem.pads[1]},",
-            f".phases_y = {problem.phases[0]}, .phases_x = {problem.phases[1]}, .pitch = {plan.pitch}, "
-            f".plane_rows = {plan.plane_rows}, .plane = {plan.plane}, .shared = {plan.shared},",
-            f".block_rows = {plan.block_rows}, .block_columns = {plan.block_columns}, "
-            f".block_depth = {plan.block_depth}, .group_lanes = {plan.group_lanes},",
-            f".cells = {plan.cells}, .per_cell = {cell.per}, .border = {cell.border & 255}, "
-            f".panels = {_panels(plan.panels)},",
-            f".join_rows = {int(_join_rows(kernel, plan))}, .direct = {int(plan.direct)}, "
-            f".share_panels = {int(plan.share_panels)}, .prepare_all = {int(plan.prepare_all)}, .runs = {runs},",
+            *_conv_fields(plan),
+            f".shared = {plan.shared}, .group_lanes = {plan.group_lanes},",
+            f".join_rows = {int(_join_rows(kernel, plan))}, .prepare_all = {int(plan.prepare_all)}, .runs = {runs},",
             f".offsets = {plan.offsets}, .prepared = {plan.prepared}, .planes = {plan.planes}, .sums = {plan.sums},",
         )
     )
     tiles = Tiles("DENSE_INPUT_LANES", cell, plan.panels, plan.width, plan.group_lanes, None)
     _main(out, kernel, epilogue, "dense_conv", start, packer, tiles)
     return KernelCode(out.text(), constants, (*CONV_HEADERS, *HEADERS, *packer.headers), plan.scratch, defines=DEFINES)
+
+
+def emit_outputs(kernel: Kernel, plan: OutputsPlan, packer: Packer) -> KernelCode:
+    problem, cell, constants, out = plan.problem, plan.cell, Constants(), Lines()
+    start = constants.add(
+        replace(
+            packer.store(output_cells(problem.weights, cell, plan.tile)),
+            filters=output_cells(_outputs(problem.weights, (0, 1)), cell, plan.tile) - 1,
+        )
+    )
+    epilogue, at = Epilogue(kernel, problem.root, problem.grid, plan.run), plan.scratch.offsets
+    out.add(*packer.declare.splitlines(), epilogue.build(packer.offset, constants))
+    out.add(
+        *_struct(
+            "dense_outputs",
+            f"{kernel.symbol}_shape",
+            ".conv = {",
+            *(f"    {line}" for line in _conv_fields(plan)),
+            f"    .offsets = {at['offsets']}, .prepared = {at['prepared']}, .planes = {at['planes']}, "
+            f".sums = {at['sums']},",
+            "},",
+            f".panels = {plan.output_panels}, .strip_rows = {plan.strip_rows}, .run = {plan.run}, "
+            f".turned = {at['turned']},",
+        )
+    )
+    tiles = Tiles("DENSE_OUTPUT_LANES", cell, plan.panels, plan.width, plan.tile, None)
+    _main(out, kernel, epilogue, "dense_outputs", start, packer, tiles)
+    return KernelCode(
+        out.text(), constants, (*OUTPUTS_HEADERS, *HEADERS, *packer.headers), plan.scratch.bytes, defines=DEFINES
+    )
 
 
 def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) -> KernelCode:
@@ -109,6 +128,27 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
     return KernelCode(
         out.text(), constants, (*MATMUL_HEADERS, *HEADERS, *packer.headers), plan.scratch, defines=DEFINES
     )
+
+
+def _conv_fields(plan: ConvPlan | OutputsPlan) -> list[str]:
+    """The fields of `struct dense_conv` that say what is computed, and those of its blocks and planes."""
+    problem = plan.problem
+    (height, width), (out_height, out_width) = problem.size, problem.out
+    return [
+        f".images = {problem.images}, .groups = {problem.groups}, .channels = {problem.channels}, "
+        f".outputs = {problem.outputs},",
+        f".height = {height}, .width = {width}, .out_height = {out_height}, .out_width = {out_width},",
+        f".kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]}, "
+        f".stride_y = {problem.strides[0]}, .stride_x = {problem.strides[1]},",
+        f".dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]}, "
+        f".top = {problem.pads[0]}, .left = {problem.pads[1]},",
+        f".phases_y = {problem.phases[0]}, .phases_x = {problem.phases[1]}, .pitch = {plan.pitch}, "
+        f".plane_rows = {plan.plane_rows}, .plane = {plan.plane},",
+        f".block_rows = {plan.block_rows}, .block_columns = {plan.block_columns}, .block_depth = {plan.block_depth},",
+        f".cells = {plan.cells}, .per_cell = {plan.cell.per}, .border = {plan.cell.border & 255}, "
+        f".panels = {_panels(plan.panels)},",
+        f".direct = {int(plan.direct)}, .share_panels = {int(plan.share_panels)},",
+    ]
 
 
 def _outputs(weights: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -182,7 +222,7 @@ def _main(
     symbol = kernel.symbol
     pack = f"{symbol}_pack" if packer.declare else "NULL"
     lines, tall, short = tiles.declare(symbol)
-    form = tiles.cell.form + (f", {int(tiles.cell.binary)}" if function == "dense_conv" else "")
+    form = tiles.cell.form + ("" if function == "dense_matmul" else f", {int(tiles.cell.binary)}")
     out.add("", *lines)
     with out.block(kernel_head(symbol)):
         out.add(*epilogue.clears())
@@ -201,6 +241,16 @@ def conv_cells(weights: np.ndarray, cell: Cell, panels: Panels) -> np.ndarray:
     split = padded.reshape(groups, outputs, cells, cell.per, -1).transpose(0, 2, 4, 1, 3)  # g, cell, tap, row, element
     pieces = [split[:, :, :, panels.begin(p) : panels.begin(p + 1)].reshape(groups, -1) for p in range(panels.panels)]
     return np.concatenate(pieces, axis=1).reshape(-1)
+
+
+def output_cells(weights: np.ndarray, cell: Cell, tile: int) -> np.ndarray:
+    """Weights [groups, outputs, channels, kh, kw] in reading order: group, panel of outputs, channel cell, tap, output,
+    element."""
+    groups, outputs, channels, *kernel = weights.shape
+    cells, panels = -(-channels // cell.per), -(-outputs // tile)
+    padded = np.zeros((groups, panels * tile, cells * cell.per, *kernel), weights.dtype)
+    padded[:, :outputs, :channels] = weights
+    return padded.reshape(groups, panels, tile, cells, cell.per, -1).transpose(0, 1, 3, 5, 2, 4).reshape(-1)
 
 
 def matmul_cells(weights: np.ndarray, cell: Cell, tile: int) -> np.ndarray:

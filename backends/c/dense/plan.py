@@ -52,6 +52,11 @@ class Cell:
     steps: Callable[[int], float] = lambda rows: 1.0
 
     @property
+    def short(self) -> str:
+        """The name in schedules."""
+        return self.name.removeprefix("DENSE_").lower()
+
+    @property
     def weight_bytes(self) -> int:
         return {"DENSE_CELLS": 4, "DENSE_I8_PAIRS": 2, "DENSE_I8_FLOATS": 1}[self.form]
 

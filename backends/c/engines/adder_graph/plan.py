@@ -95,6 +95,11 @@ class Plan:
         return sum(lane for _, lane in wider)
 
     @cached_property
+    def result_vectors(self) -> int:
+        """Vectors of sums that become the outputs' results, for one vector of pixels of one byte."""
+        return sum(self.lanes[value] if value >= 0 else 1 for value in self.graph.outputs)
+
+    @cached_property
     def input_runs(self) -> int:
         """Rows of the kernel in one channel, each a run of memory, that the components read, counted for each."""
         inputs, width = self.graph.inputs, self.problem.weights.shape[3]
@@ -134,9 +139,9 @@ class Plan:
 
     def cost(self, costs: Mapping[str, float]) -> float:
         """Costs for one vector of pixels: `add`, `load`, `store` of a value of one byte, `widen` a value, `output` of
-        a result and `choice` of each further row of thresholds, `miss` of a row of the kernel in one channel where
-        inputs do not stay in L1, `fetch` of each byte of code that does not stay there. For every pixel: `value` of a
-        sum that is stored as it is, `finish` of an epilogue."""
+        a vector of sums that becomes results and `choice` of each further row of thresholds, `miss` of a row of the
+        kernel in one channel where inputs do not stay in L1, `fetch` of each byte of code that does not stay there. For
+        every pixel: `value` of a sum that is stored as it is, `finish` of an epilogue."""
         problem, moved, lanes = self.problem, self.traffic, self.target.vector_bytes
         mean_lane = self.vector_adds / max(self.graph.adds, 1)
         moves = moved.loads * costs["load"] + moved.stores * costs["store"]
@@ -144,10 +149,10 @@ class Plan:
         each = costs["finish"] if problem.finish else costs["value"]
         values = lanes * each if problem.levels is None and problem.bytes_out > 1 else 0
         choices = problem.levels.choices - 1 if problem.levels else 0
-        output = costs["output"] + values + choices * costs["choice"]
+        outputs = self.result_vectors * costs["output"] + problem.outputs * (values + choices * costs["choice"])
         missed = self.input_runs if self.input_bytes > INPUT_SHARE_OF_L1 * self.target.l1 else 0
         fetched = max(0, self.code_bytes - CODE_CACHE) * costs["fetch"]
-        tile = fetched + sums + self.widened * costs["widen"] + missed * costs["miss"] + problem.outputs * output
+        tile = fetched + sums + self.widened * costs["widen"] + missed * costs["miss"] + outputs
         return -(-problem.lanes(problem.pitch()) // lanes) * tile
 
     def scratch(self, pitch: int) -> int:

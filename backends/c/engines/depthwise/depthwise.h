@@ -8,9 +8,9 @@
 
 #include "epilogue.h"
 #include "tercet_target.h"
+#include "transpose.h"
 
 /* DEPTHWISE_COLUMNS, the pixels of the largest tile, is defined where this is included. */
-#define DEPTHWISE_LANES (TERCET_VECTOR_BYTES / 4)
 #define DEPTHWISE_UNROLL _Pragma("GCC unroll 16")
 
 enum depthwise_element { DEPTHWISE_F32, DEPTHWISE_I8, DEPTHWISE_U8 }; /* of the inputs; bytes have int32 sums */
@@ -33,34 +33,6 @@ struct depthwise_layer {
 };
 
 /* -- vectors -------------------------------------------------------------------------------------------------------- */
-
-/* Lanes of two vectors interleaved, the first or the last half of each, as indices of __builtin_shufflevector. */
-#if TERCET_VECTOR_BYTES == 16
-#define DEPTHWISE_STEPS 2
-#define DEPTHWISE_FIRST 0, 4, 1, 5
-#define DEPTHWISE_LAST 2, 6, 3, 7
-#elif TERCET_VECTOR_BYTES == 32
-#define DEPTHWISE_STEPS 3
-#define DEPTHWISE_FIRST 0, 8, 1, 9, 2, 10, 3, 11
-#define DEPTHWISE_LAST 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define DEPTHWISE_STEPS 4
-#define DEPTHWISE_FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define DEPTHWISE_LAST 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#endif
-
-/* Lane j of row i becomes lane i of row j: every step interleaves each row of the first half with one of the second. */
-TERCET_INLINE void depthwise_transpose(tercet_i32v rows[DEPTHWISE_LANES]) {
-    DEPTHWISE_UNROLL for (int step = 0; step < DEPTHWISE_STEPS; step++) {
-        tercet_i32v next[DEPTHWISE_LANES];
-        DEPTHWISE_UNROLL for (int i = 0; i < DEPTHWISE_LANES / 2; i++) {
-            next[2 * i] = __builtin_shufflevector(rows[i], rows[i + DEPTHWISE_LANES / 2], DEPTHWISE_FIRST);
-            next[2 * i + 1] = __builtin_shufflevector(rows[i], rows[i + DEPTHWISE_LANES / 2], DEPTHWISE_LAST);
-        }
-        DEPTHWISE_UNROLL for (int i = 0; i < DEPTHWISE_LANES; i++)
-            rows[i] = next[i];
-    }
-}
 
 /* A vector of inputs, bytes as int32. index: of the first one in the map. */
 TERCET_INLINE tercet_i32v depthwise_load(const void *map, int64_t index, const enum depthwise_element element) {
@@ -115,23 +87,23 @@ TERCET_INLINE void depthwise_fill(const struct depthwise_layer *l, tercet_i32v *
             row[x] = zero;
     }
     int y = begin, x = 0;
-    for (int64_t pixel = (int64_t)begin * l->width; pixel < (int64_t)end * l->width; pixel += DEPTHWISE_LANES) {
-        tercet_i32v pixels[DEPTHWISE_LANES];
-        DEPTHWISE_UNROLL for (int i = 0; i < DEPTHWISE_LANES; i++) {
+    for (int64_t pixel = (int64_t)begin * l->width; pixel < (int64_t)end * l->width; pixel += TERCET_LANES_32) {
+        tercet_i32v pixels[TERCET_LANES_32];
+        DEPTHWISE_UNROLL for (int i = 0; i < TERCET_LANES_32; i++) {
             const int64_t plane = (channel + (i < channels ? i : channels - 1)) * l->height * l->width;
             pixels[i] = depthwise_load(map, plane + pixel, element);
         }
-        depthwise_transpose(pixels);
-        if (x + DEPTHWISE_LANES <= columns) { /* inside a row */
+        tercet_transpose(pixels);
+        if (x + TERCET_LANES_32 <= columns) { /* inside a row */
             tercet_i32v *const to = planes + (int64_t)(y - top) * l->pitch + l->left + x;
-            DEPTHWISE_UNROLL for (int i = 0; i < DEPTHWISE_LANES; i++)
+            DEPTHWISE_UNROLL for (int i = 0; i < TERCET_LANES_32; i++)
                 to[i] = pixels[i];
-            x += DEPTHWISE_LANES;
+            x += TERCET_LANES_32;
             if (x == l->width)
                 y++, x = 0;
             continue;
         }
-        for (int i = 0; i < DEPTHWISE_LANES && y < end; i++) {
+        for (int i = 0; i < TERCET_LANES_32 && y < end; i++) {
             if (x < columns)
                 planes[(int64_t)(y - top) * l->pitch + l->left + x] = pixels[i];
             if (++x == l->width)
@@ -162,19 +134,6 @@ TERCET_INLINE void depthwise_rows(const struct depthwise_layer *l, tercet_i32v *
         }
 }
 
-/* turned[lane * run + pixel] = lane of sums[pixel] */
-TERCET_INLINE void depthwise_turn(const struct depthwise_layer *l, int32_t *turned, const tercet_i32v *sums,
-                                  int pixels) {
-    for (int pixel = 0; pixel < pixels; pixel += DEPTHWISE_LANES) {
-        tercet_i32v lanes[DEPTHWISE_LANES];
-        DEPTHWISE_UNROLL for (int i = 0; i < DEPTHWISE_LANES; i++)
-            lanes[i] = sums[pixel + i];
-        depthwise_transpose(lanes);
-        DEPTHWISE_UNROLL for (int i = 0; i < DEPTHWISE_LANES; i++)
-            *(tercet_i32v *)(turned + (int64_t)i * l->run + pixel) = lanes[i];
-    }
-}
-
 /* The layer. Parts share the blocks. */
 TERCET_INLINE void depthwise_conv(const struct depthwise_layer *l, const struct tercet_task *task,
                                   epilogue_finish *const finish, const int columns,
@@ -184,23 +143,23 @@ TERCET_INLINE void depthwise_conv(const struct depthwise_layer *l, const struct 
     tercet_i32v *const sums = (tercet_i32v *)(task->scratch + l->sums);
     int32_t *const turned = (int32_t *)(task->scratch + l->turned);
     const int taps = l->kernel_height * l->kernel_width, bands = (l->out_height + l->rows - 1) / l->rows;
-    const int blocks = (l->groups + DEPTHWISE_LANES - 1) / DEPTHWISE_LANES;
+    const int blocks = (l->groups + TERCET_LANES_32 - 1) / TERCET_LANES_32;
     int64_t job, end;
     tercet_share(task, (int64_t)l->images * blocks * bands, 1, &job, &end);
     for (; job < end; job++) {
         const int64_t image = job / bands / blocks;
         const int block = (int)(job / bands % blocks), first = (int)(job % bands) * l->rows;
-        const int group = block * DEPTHWISE_LANES;
-        const int channels = l->groups - group < DEPTHWISE_LANES ? l->groups - group : DEPTHWISE_LANES;
+        const int group = block * TERCET_LANES_32;
+        const int channels = l->groups - group < TERCET_LANES_32 ? l->groups - group : TERCET_LANES_32;
         const int rows = l->out_height - first < l->rows ? l->out_height - first : l->rows;
         depthwise_fill(l, planes, task->in[0], image * l->groups + group, channels, first, rows, element);
         for (int output = 0; output < l->outputs; output++) {
             for (int tap = 0; tap < taps; tap++) {
                 const int64_t index = ((int64_t)block * l->outputs + output) * taps + tap;
-                weights[tap] = depthwise_weights(task->weights, index * DEPTHWISE_LANES, element, form);
+                weights[tap] = depthwise_weights(task->weights, index * TERCET_LANES_32, element, form);
             }
             depthwise_rows(l, sums, planes, weights, rows, columns, element);
-            depthwise_turn(l, turned, sums, rows * l->out_width);
+            tercet_turn(turned, l->run, (const int32_t *)sums, TERCET_LANES_32, rows * l->out_width);
             for (int i = 0; i < channels; i++)
                 finish(task, (image * l->groups + group + i) * l->outputs + output, (int64_t)first * l->out_width,
                        rows * l->out_width, turned + (int64_t)i * l->run);

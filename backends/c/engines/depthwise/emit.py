@@ -16,7 +16,8 @@ from ...text import Lines, kernel_head
 from .plan import DEFINES, Depthwise
 from .problem import ELEMENTS, offset_of
 
-HEADER = Path(__file__).with_name("depthwise.h")
+HERE = Path(__file__).parent
+OWN_HEADERS = (HERE.parents[1] / "transpose.h", HERE / "depthwise.h")
 
 
 def emit(kernel: Kernel, plan: Depthwise) -> KernelCode:
@@ -51,7 +52,7 @@ def emit(kernel: Kernel, plan: Depthwise) -> KernelCode:
     with out.block(kernel_head(symbol)):
         out.add(*epilogue.clears())
         out.add(f"depthwise_conv(&{symbol}_layer, task, {symbol}_finish, {plan.columns}, {element}, {form});")
-    return KernelCode(out.text(), constants, (*HEADERS, HEADER), plan.scratch.bytes, defines=DEFINES)
+    return KernelCode(out.text(), constants, (*HEADERS, *OWN_HEADERS), plan.scratch.bytes, defines=DEFINES)
 
 
 def lanes_of(weights: np.ndarray, lanes: int) -> np.ndarray:
