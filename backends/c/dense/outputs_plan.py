@@ -9,10 +9,10 @@ from math import prod
 
 import numpy as np
 
-from ....ir.kn.buffers import TAIL_BYTES, round_up
+from ....ir.kn.buffers import round_up
 from ..scratch import Scratch
 from ..target import Target
-from .plan import ENOUGH_JOBS, Cell, Panels, depth_of, step_cycles, tiles
+from .plan import ENOUGH_JOBS, Cell, Panels, depth_of, is_direct, step_cycles, tiles
 from .problem import Conv
 
 MAX_STRIP = 128
@@ -58,12 +58,12 @@ class OutputsPlan:
         return round_up(self.strip_rows * self.block_columns, self.lanes)
 
     def cycles(self, target: Target, costs: Mapping[str, float]) -> float:
-        """One sample: the tiles, whose steps read `width` vectors and a single cell for each pixel; each vector's way
-        through the transposition, `turn`; the rest as with pixels in the lanes."""
+        """One sample: the tiles, whose steps read vectors of `weights` and a single cell for each pixel; each vector's
+        way through the transposition, `turn`; the rest as with pixels in the lanes."""
         problem, depth = self.problem, depth_of(self.problem, self.cell)
         groups, cycles = problem.images * problem.groups, 0.0
         for pixels, count in Counter(self.panels.sizes()).items():
-            steps = depth * step_cycles(pixels, self.width, self.cell, target, costs)
+            steps = depth * step_cycles(pixels, self.width, self.cell, target, costs, costs["weights"])
             cycles += count * (steps + pixels * self.width * costs["sum"] + costs["tile"])
         rows = problem.out[0] * -(-problem.out[1] // self.block_columns)
         cycles *= groups * self.output_panels * rows
@@ -85,13 +85,7 @@ def plan_outputs(problem: Conv, cell: Cell, pixels: int, width: int, target: Tar
     lanes = target.lanes(np.int32)
     tile, cells, depth = width * lanes, -(-problem.channels // cell.per), depth_of(problem, cell)
     (height, columns), (reach_y, reach_x), phases = problem.out, problem.reach, prod(problem.phases)
-    direct = (
-        cell.name == "DENSE_F32"
-        and problem.kernel == problem.strides == (1, 1)
-        and problem.pads == (0, 0)
-        and problem.size == problem.out
-        and pixels * 4 <= TAIL_BYTES
-    )
+    direct = is_direct(problem, cell, pixels)
     block_rows, block_columns, budget = height, columns, target.l2 // 2
     if height == 1:
         block_columns = min(columns, round_up(MAX_STRIP, pixels))

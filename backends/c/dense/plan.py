@@ -105,10 +105,10 @@ def _held(cell: Cell, rows: int, width: int) -> int:
     return rows * width + (2 * width + 2 if cell.couples else min(rows, width))
 
 
-def step_cycles(rows: int, width: int, cell: Cell, target: Target, costs: Mapping[str, float]) -> float:
+def step_cycles(rows: int, width: int, cell: Cell, target: Target, costs: Mapping[str, float], load: float) -> float:
     """Core cycles of one step of depth: `busy` times those of the busiest unit, of which a vector operation takes `op`,
-    any instruction `issue`, a load half a one, float sums that wait for each other 4; and `load` for each load of a
-    vector, `single` for each of a single cell."""
+    any instruction `issue`, a load half a one, float sums that wait for each other 4; and `load`, an argument, for each
+    load of a vector, `single` for each of a single cell."""
     macs = rows * width
     broadcast = 1 if target.vector_bytes > 16 else 2
     held = rows < width and not cell.couples  # compilers then read the passing vectors from memory again for every row
@@ -117,7 +117,7 @@ def step_cycles(rows: int, width: int, cell: Cell, target: Target, costs: Mappin
     latency = 4.0 if cell.ops == 1 else 1.0
     loads, arithmetic = (singles + vectors) / 2, macs * cell.ops * costs["op"]
     busiest = max(macs / cell.multiplies, arithmetic, loads, ops * costs["issue"], latency)
-    return costs["busy"] * busiest + costs["load"] * vectors + costs["single"] * singles
+    return costs["busy"] * busiest + load * vectors + costs["single"] * singles
 
 
 def depth_of(problem: Problem, cell: Cell) -> int:
@@ -125,6 +125,19 @@ def depth_of(problem: Problem, cell: Cell) -> int:
     if isinstance(problem, MatMul):
         return -(-problem.inputs // cell.per)
     return -(-problem.channels // cell.per) * prod(problem.kernel)
+
+
+def is_direct(problem: Conv, cell: Cell, tile: int) -> bool:
+    """Whether the input's own planes serve as cells. tile: cells that are loaded together."""
+    pixels = prod(problem.out)
+    return (
+        cell.name == "DENSE_F32"
+        and problem.kernel == problem.strides == (1, 1)
+        and problem.pads == (0, 0)
+        and problem.size == problem.out
+        and tile * 4 <= TAIL_BYTES
+        and (pixels * 4 % 2048 != 0 or problem.channels < 16)  # planes that far apart meet in the same cache sets
+    )
 
 
 def _shared(problem: Conv, cell: Cell) -> int:
@@ -146,7 +159,7 @@ def _tile_cycles(
         repeats = problem.groups * problem.images
     cycles = 0.0
     for rows, panels in Counter(sizes).items():
-        steps = depth * cell.steps(rows) * step_cycles(rows, width, cell, target, costs)
+        steps = depth * cell.steps(rows) * step_cycles(rows, width, cell, target, costs, costs["load"])
         cycles += panels * (steps + rows * width * costs["sum"] + costs["tile"])
     return cycles * columns * repeats
 
@@ -163,8 +176,8 @@ def best_tiles(
 
 def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], rows: int, width: int) -> float:
     """One sample: the tiles, the copy of each `input`, the epilogue of a vector of `output`s, the rest of a `kernel`;
-    convolutions `expand` each vector of weights, and copy `row` by row for each `group`; weights that leave the L2
-    cache are streamed, each `byte`."""
+    convolutions `expand` each vector of weights, and copy `row` by row for each `group`, or read the input's own planes,
+    which lie `far` apart for each first load of a vector; weights that leave the L2 cache are streamed, each `byte`."""
     cycles = _tile_cycles(problem, cell, target, costs, rows, width)
     weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
     outputs = prod(problem.grid.shape)
@@ -174,7 +187,11 @@ def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, 
         inputs = problem.images * problem.groups * problem.channels * prod(problem.size)
         weights_read = weights * -(-prod(problem.out) // 64)
         groups = problem.images * problem.groups
-        cycles += groups * (costs["group"] + problem.channels * problem.size[0] * costs["row"])
+        cycles += groups * costs["group"]
+        if is_direct(problem, cell, width * target.lanes(np.int32)):
+            cycles += groups * problem.channels * -(-prod(problem.out) // target.lanes(np.int32)) * costs["far"]
+        else:
+            cycles += groups * problem.channels * problem.size[0] * costs["row"]
         if cell.expands:
             cycles += problem.weights.size / cell.per / target.lanes(np.int32) * costs["expand"]
     cycles += inputs * costs["input"] + outputs * costs["output"] / target.lanes(np.int32) + costs["kernel"]
@@ -215,14 +232,7 @@ def plan_conv(problem: Conv, cell: Cell, rows: int, width: int, target: Target) 
     tile, panels = width * target.lanes(np.int32), Panels.of(problem.outputs, rows)
     cells, depth = -(-problem.channels // cell.per), depth_of(problem, cell)
     (height, columns), (reach_y, reach_x), phases = problem.out, problem.reach, prod(problem.phases)
-    direct = (
-        cell.name == "DENSE_F32"
-        and problem.kernel == problem.strides == (1, 1)
-        and problem.pads == (0, 0)
-        and problem.size == problem.out
-        and tile * 4 <= TAIL_BYTES
-        and (columns * 4 % 2048 != 0 or cells < 16)  # planes that far apart meet in the same cache sets
-    )
+    direct = is_direct(problem, cell, tile)
     block_rows, block_columns = height, columns
     budget = target.l2 // 2
     while block_rows > 1 and (cells * phases * (block_rows + reach_y) * (columns + reach_x) * 4 > budget):
