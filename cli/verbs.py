@@ -248,12 +248,12 @@ def bench_verb(options: argparse.Namespace) -> int:
     from ..runtime.report.text import bench_text
 
     check_outputs(options.json, options.html)
-    peers = [name for name in options.against.split(",") if name and name != "none"]
     with _progress(options) as progress:
         report = bench(
-            options.path, source=options.source, against=peers, threads=options.threads, samples=options.samples,
-            repeats=options.repeats, per_layer=options.per_layer or options.html is not None,
-            options=_chosen(options), on_progress=progress.begin,
+            options.path, source=options.source, against=options.against, threads=options.threads,
+            samples=options.samples, repeats=options.repeats,
+            per_layer=options.per_layer or options.html is not None, options=_chosen(options),
+            on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, report.to_json())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...ir.host import scratch_folder
+from ...ir.interruption import signals_kept
 from ...ir.kn.kernel import KernelOp
 from ...ir.program import Program
 from ...ir.types import shape_of
@@ -29,6 +30,7 @@ class Module:
     version: str
 
 
+@signals_kept()
 def build(program: Program, target: Target, schedules: Schedules | None = None) -> Module:
     """Of a program at kernel level. Raises IRError for operations without a form."""
     stages = {"tvm-relax": lower(program, target)}
@@ -42,6 +44,7 @@ def build(program: Program, target: Target, schedules: Schedules | None = None) 
     )
 
 
+@signals_kept()
 def fused(module: Any, target: Target, *, fold: bool = True) -> Any:
     """Operators become primitive functions, and those that can be one become one. fold: whether what depends on
     constants alone is computed; an empty result makes a library that TVM cannot read."""
@@ -63,6 +66,7 @@ def executable(module: Any, target: Target) -> Any:
     return tvm.compile(module, target=kind, relax_pipeline=tvm.transform.Sequential(steps))
 
 
+@signals_kept()
 def library_of(module: Any, target: Target) -> bytes:
     """A fused module as the bytes of a shared library."""
     with scratch_folder() as folder:

@@ -82,6 +82,6 @@ def test_quantized_floats_saturate() -> None:
     for low, high in RANGES:
         case = Case(f"quantized to {low}..{high}", [(FLOATS.shape, f32)])
         case.feeds = [FLOATS]
-        scale = case.constant(np.float32(0.25))
+        scale = case.constant(np.array(0.25, np.float32))
         cases.append(case.returns(case.add(QuantizeOp, case.inputs[0], scale, mode="round", lo=low, hi=high)))
     check(cases)
