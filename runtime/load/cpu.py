@@ -43,8 +43,8 @@ def check_target(target: TargetInfo, where: str) -> None:
 
 
 def check_library(library: bytes, where: str) -> None:
-    """Refuses a library that this system's loader cannot map, on systems that use ELF, and one that is cut off, whose end
-    the loader would map too: to read there ends the process."""
+    """Refuses a library that this system's loader cannot map, on systems that use ELF, and one that is cut off, whose
+    end the loader would map too: to read there ends the process."""
     if platform.system() != "Linux":
         return
     if len(library) < 64 or library[:4] != b"\x7fELF":
