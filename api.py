@@ -13,10 +13,9 @@ from .backends.ternary_logic.yosys.options import Synthesis
 from .driver.artifacts import artifact_target, is_artifact, refuse_choices
 from .driver.backend import only_variant
 from .driver.backends import find_backend
-from .driver.compile import Compiled, StageObserver, compile_model, stages_of
-from .driver.ir_dump import IMPORT_LABEL
+from .driver.compile import Compiled, StageObserver, compile_model, labels_of
 from .driver.lossy import Calibration, calibration_data
-from .driver.lowered import lowered
+from .driver.lowered import lowered, scripts_of
 from .driver.opt import run_opt
 from .driver.options import Choices, CompileOptions
 from .driver.source import Model, import_model, program_of, sorted_out, with_inputs
@@ -144,7 +143,8 @@ def inspect(
 
     source = with_inputs(path, example_inputs, dynamic_shapes)
     program, variant = lowered(source, chosen, observe)
-    return inspect_program(program, texts, variant.target, variant.candidates(program))
+    scripts = scripts_of(program, variant, chosen)
+    return inspect_program(program, texts, variant.target, variant.candidates(program), scripts)
 
 
 def opt(
@@ -390,10 +390,9 @@ def default_candidates(backend: str) -> int:
     return find_backend(backend).candidates
 
 
-def stage_labels(*, lossy: bool = False) -> list[str]:
-    """The labels of the IR that `compile` makes, in order: `00-import`, then one for each pass. lossy: with the pass
-    that changes weights."""
-    options = CompileOptions(target="generic")
-    variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
-    change = Ternarize(LossyOptions("ternary")) if lossy else None
-    return [IMPORT_LABEL, *(stage.label for stage in stages_of(variant, change))]
+def stage_labels(*, lossy: bool = False, backend: str = "c", tuned: bool = False) -> list[str]:
+    """The labels of the stages of `compile`, in order: `00-import`, one for each pass, then those that the backend has
+    after them. lossy: with the pass that changes weights. tuned: with tuning."""
+    options = CompileOptions(backend, target="generic")
+    variant = only_variant(find_backend(backend).open(options.lowering, build=False))
+    return labels_of(variant, Ternarize(LossyOptions("ternary")) if lossy else None, tuned=tuned)

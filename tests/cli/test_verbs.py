@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_compile_prints_the_ir_after_passes(files: Files, tmp_path: Path, tercet
     assert done.out.count("// IR after ") == 2
     assert done.out.index("// IR after 00-import") < done.out.index("plan-memory")
     assert "kn.kernel" in done.out.partition("plan-memory")[2]
+
+
+def test_compile_prints_the_ir_of_each_of_several_targets(files: Files, tmp_path: Path, tercet_cli) -> None:
+    done = tercet_cli(
+        "compile", files.model, "-o", tmp_path / "a.tercet", "--target", "generic,x86-64-v3", "--print-ir-after",
+        "plan-memory",
+    )  # fmt: skip
+    assert done.code == 0
+    assert re.findall(r"// IR after (.*)/\d+-plan-memory\n", done.out) == ["x86-64-v3", "generic"]
 
 
 # -- inspect ----------------------------------------------------------------------------------------------------------
