@@ -280,7 +280,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model, which is compiled first")
     v.add_argument("--source", metavar="MODEL", help="the model that the other runtimes run, when an artifact is given")
     v.add_argument(
-        "--against", metavar="PEERS", type=peers, default="onnxruntime",
+        "--against", metavar="PEERS", type=peers,
         help="onnxruntime (default), tvm, tvm-tuned (tuned first, which takes long), several between commas, or none",
     )  # fmt: skip
     v.add_argument("--samples", type=count, default=1, metavar="N", help="samples per call (default: 1)")

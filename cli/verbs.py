@@ -264,6 +264,9 @@ def bench_verb(options: argparse.Namespace) -> int:
         write_bytes(options.html, bench_html(report).encode())
     if not options.quiet:
         print(bench_text(report), end="")
+    if options.against and not report.peers:
+        print_error(f"tercet: nothing was compared: none of {', '.join(options.against)} ran; see the notes")
+        return FAILED
     return FINE
 
 
