@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from .backends.ternary_logic.yosys.options import Synthesis
-from .driver.artifacts import artifact_target, is_artifact, refuse_choices
+from .driver.artifacts import artifact_target, is_artifact
 from .driver.backend import only_variant
 from .driver.backends import find_backend
-from .driver.compile import Compiled, StageObserver, compile_model, stages_of
-from .driver.ir_dump import IMPORT_LABEL
+from .driver.compile import Compiled, StageObserver, compile_model, labels_of
 from .driver.lossy import Calibration, calibration_data
-from .driver.lowered import lowered
+from .driver.lowered import lowered, scripts_of
 from .driver.opt import run_opt
 from .driver.options import Choices, CompileOptions
 from .driver.source import Model, import_model, program_of, sorted_out, with_inputs
 from .driver.targets import TargetStatus, target_statuses
 from .ir.errors import InputError
-from .ir.host import scratch_folder
 from .ir.losses import LayerSensitivity
 from .ir.program import Program
 from .passes.lossy.options import LossyOptions
 from .passes.lossy.sensitivity import sensitivity as measure_sensitivity
 from .passes.lossy.ternarize import Ternarize
 from .passes.pipeline import passes_before_lossy
-from .runtime.artifact.artifact import Artifact
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -144,7 +140,8 @@ def inspect(
 
     source = with_inputs(path, example_inputs, dynamic_shapes)
     program, variant = lowered(source, chosen, observe)
-    return inspect_program(program, texts, variant.target, variant.candidates(program))
+    scripts = scripts_of(program, variant, chosen)
+    return inspect_program(program, texts, variant.target, variant.candidates(program), scripts)
 
 
 def opt(
@@ -340,7 +337,7 @@ def bench(
     example_inputs: Any = None,
     dynamic_shapes: Any = None,
     source: Model | None = None,
-    against: Sequence[str] = ("onnxruntime",),
+    against: Sequence[str] | None = None,
     threads: int = 1,
     samples: int = 1,
     repeats: int = 25,
@@ -353,31 +350,18 @@ def bench(
 
     example_inputs, dynamic_shapes: of a torch module, see `compile`.
     source: the model that the peers run; for a model it is the model itself.
-    against: `onnxruntime`, and TVM on the model as TVM itself imports it: `tvm`, or `tvm-tuned`, which is tuned first.
+    against: `onnxruntime` (default, where there is a source), and TVM on the model as TVM itself imports it: `tvm`, or
+        `tvm-tuned`, which is tuned first.
     samples: per call. repeats: rounds.
     options, choices: as for `compile`; only for a model.
     """
-    from .driver.onnxruntime import peers_of
-    from .runtime.check.bench import bench_artifact
+    from .driver.bench import run_bench
 
-    chosen = CompileOptions.of(options, choices)
-    timed = partial(
-        bench_artifact, against=against, threads=threads, batch=samples, repeats=repeats, per_layer=per_layer,
+    return run_bench(
+        with_inputs(path, example_inputs, dynamic_shapes), CompileOptions.of(options, choices), source=source,
+        against=against, threads=threads, samples=samples, repeats=repeats, per_layer=per_layer,
         on_progress=on_progress,
     )  # fmt: skip
-
-    if is_artifact(path):
-        refuse_choices(chosen)
-        if source is None:
-            return timed(path)
-        made = CompileOptions.from_json(Artifact.open(path).manifest.options)
-        return timed(path, peers=peers_of(source, made, against, samples))
-    model = with_inputs(path, example_inputs, dynamic_shapes)
-    with scratch_folder() as folder:
-        if on_progress is not None:
-            on_progress("compiling")
-        made = compile_model(model, folder / "model.tercet", chosen).path
-        return timed(made, peers=peers_of(model if source is None else source, chosen, against, samples))
 
 
 def targets() -> list[TargetStatus]:
@@ -390,10 +374,9 @@ def default_candidates(backend: str) -> int:
     return find_backend(backend).candidates
 
 
-def stage_labels(*, lossy: bool = False) -> list[str]:
-    """The labels of the IR that `compile` makes, in order: `00-import`, then one for each pass. lossy: with the pass
-    that changes weights."""
-    options = CompileOptions(target="generic")
-    variant = only_variant(find_backend(options.backend).open(options.lowering, build=False))
-    change = Ternarize(LossyOptions("ternary")) if lossy else None
-    return [IMPORT_LABEL, *(stage.label for stage in stages_of(variant, change))]
+def stage_labels(*, lossy: bool = False, backend: str = "c", tuned: bool = False) -> list[str]:
+    """The labels of the stages of `compile`, in order: `00-import`, one for each pass, then those that the backend has
+    after them. lossy: with the pass that changes weights. tuned: with tuning."""
+    options = CompileOptions(backend, target="generic")
+    variant = only_variant(find_backend(backend).open(options.lowering, build=False))
+    return labels_of(variant, Ternarize(LossyOptions("ternary")) if lossy else None, tuned=tuned)

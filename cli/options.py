@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from ..version import __version__
-from .values import count, path, seconds, shape, share, tolerance
+from .groups import compiling, lossy, model_or_ir, sizes, synthesis, threads
+from .values import count, name, path, peers, seconds, share, tolerance
 
 USAGE = 2
 """Exit code for usage and input errors."""
@@ -41,23 +42,6 @@ def _meant(parser: argparse.ArgumentParser, message: str) -> str:
     known = [name for action in parser._actions for name in (*action.option_strings, *(action.choices or ()))]
     close = difflib.get_close_matches(unknown[1], map(str, known), n=1)
     return f"did you mean {close[0]}? " if close else ""
-
-
-def _model_or_ir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "path", metavar="MODEL|IR",
-        help="a model, an .mlir file (weights.npz beside it), a folder from --dump-ir, or an artifact",
-    )  # fmt: skip
-
-
-def _sizes(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """The sizes that a model leaves open."""
-    parser.add_argument("--batch", type=count, metavar="N", help="fix a symbolic batch size to N")
-    parser.add_argument(
-        "--shape", dest="shapes", metavar="[NAME=]N,N,..", action="append", type=shape, default=[],
-        help="fix sizes that the model leaves open, such as image=?,3,224,224 (`?` keeps one open); may be repeated; "
-        "NAME can be omitted for a model with one input",
-    )  # fmt: skip
 
 
 def _common() -> _Parser:
@@ -107,9 +91,9 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="the artifact (default: NAME.tercet in this folder)",
     )  # fmt: skip
     v.add_argument("--directory", action="store_true", help="write the artifact as a folder instead of a file")
-    v.add_argument("--name", help="name of the model and its C functions (default: the file's name)")
-    _compiling(v)
-    _lossy(v, "keep")
+    v.add_argument("--name", type=name, help="name of the model and its C functions (default: the file's name)")
+    compiling(v)
+    lossy(v, "keep")
     v.add_argument("-j", "--jobs", type=count, metavar="N", help="C compilers at a time (default: one per CPU)")
     v.add_argument("--dump-ir", type=path, metavar="DIR", help="write the IR and its weights after every pass to DIR")
     v.add_argument(
@@ -153,7 +137,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "--html", type=path, metavar="FILE",
         help="with --repetition: write the report, with a plot, as one HTML file",
     )  # fmt: skip
-    _compiling(v)
+    compiling(v)
 
     v = verb(
         "opt", "run passes on a model or its IR, and print the resulting IR",
@@ -161,7 +145,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "ir/05-recover-quantizers -p fold-batch-norm -o after --verify-passes",
         "model.onnx --target generic --engine loops --dump-ir ir",
     )  # fmt: skip
-    _model_or_ir(v)
+    model_or_ir(v)
     v.add_argument("--after", metavar="PASS", help="for an artifact: begin after this pass (default: after import)")
     v.add_argument(
         "-p", "--passes", metavar="PASSES",
@@ -175,7 +159,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument(
         "--verify-passes", action="store_true", help="check after every pass what it ensures"
     )
-    _compiling(v)
+    compiling(v)
 
     v = verb(
         "export", "write a model, or its IR after a pass, as an ONNX model",
@@ -183,14 +167,14 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "model.pt2 --onnx model.onnx --dialect qcdq",
         "model.tercet --after thresholds --onnx thresholds.onnx",
     )  # fmt: skip
-    _model_or_ir(v)
+    model_or_ir(v)
     v.add_argument("--onnx", type=path, metavar="FILE", required=True, help="the file to write")
     v.add_argument(
         "--dialect", choices=("standard", "qcdq", "qonnx"), default="standard",
         help="how quantizers are written (default: standard, as arithmetic)",
     )  # fmt: skip
     v.add_argument("--after", metavar="PASS", help="of an artifact: the IR after this pass (default: the import)")
-    _sizes(v)
+    sizes(v)
 
     v = verb(
         "sensitivity", "show which layers of a float model to leave unchanged, by changing one at a time",
@@ -198,9 +182,9 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "float.onnx --calibrate samples.npz --weights signed-binary --keep '*depthwise*'",
     )  # fmt: skip
     v.add_argument("model", metavar="MODEL", help="an .onnx or .pt2 file")
-    _sizes(v)
+    sizes(v)
     v.add_argument("--json", action="store_true", help="print the layers as JSON")
-    _lossy(v, "ternary")
+    lossy(v, "ternary")
 
     v = verb(
         "cost", "count the ternary and binary logic gates that a network needs",
@@ -239,9 +223,9 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="an .npz file with samples of the inputs: how many outputs of gates change from one to the next; their "
         "activations become the vectors of --verilog (default: those of --calibrate, else random and extreme numbers)",
     )  # fmt: skip
-    _sizes(v)
-    _synthesis(v)
-    _lossy(v, "keep")
+    sizes(v)
+    synthesis(v)
+    lossy(v, "keep")
 
     v = verb(
         "run", "run an artifact on arrays from files",
@@ -257,7 +241,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         "--output-dir", "-o", type=path, metavar="DIR",
         help="write outputs to DIR/NAME.npy (default: print a summary)",
     )  # fmt: skip
-    _threads(v)
+    threads(v)
 
     v = verb(
         "verify", "check that an artifact computes what its source model means",
@@ -285,7 +269,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
         help="relative to the largest magnitude, for floats (default: 1e-5)",
     )  # fmt: skip
     v.add_argument("--json", type=path, metavar="FILE", help="write the result as JSON")
-    _threads(v)
+    threads(v)
 
     v = verb(
         "bench", "time an artifact against other runtimes, alternately",
@@ -296,7 +280,7 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("path", metavar="ARTIFACT|MODEL", help="an artifact, or a model, which is compiled first")
     v.add_argument("--source", metavar="MODEL", help="the model that the other runtimes run, when an artifact is given")
     v.add_argument(
-        "--against", metavar="PEERS", default="onnxruntime",
+        "--against", metavar="PEERS", type=peers,
         help="onnxruntime (default), tvm, tvm-tuned (tuned first, which takes long), several between commas, or none",
     )  # fmt: skip
     v.add_argument("--samples", type=count, default=1, metavar="N", help="samples per call (default: 1)")
@@ -304,8 +288,8 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     v.add_argument("--per-layer", action="store_true", help="also time every layer")
     v.add_argument("--json", type=path, metavar="FILE", help="write the report as JSON")
     v.add_argument("--html", type=path, metavar="FILE", help="write the report, with the layers, as one HTML file")
-    _threads(v)
-    _compiling(v)
+    threads(v)
+    compiling(v)
 
     v = verb("targets", "list the targets, and what this machine can build and run", "", "--json")
     v.add_argument("--json", action="store_true", help="print them as JSON")
@@ -316,102 +300,3 @@ def build_parser(functions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     )  # fmt: skip
     v.add_argument("shell", choices=("bash", "zsh", "fish"))
     return parser
-
-
-def _compiling(parser: argparse.ArgumentParser) -> None:
-    """What decides how a model is compiled, for every verb that compiles one: fields of CompileOptions."""
-    group = parser.add_argument_group("compiling a model")
-    group.add_argument("--backend", choices=("c", "tvm"), default="c",
-                       help="what makes the artifact: c (default), or tvm, for TVM's runtime")  # fmt: skip
-    group.add_argument(
-        "--target", default="native", metavar="NAME[,NAME..]",
-        help="see `tercet targets` (default: native); `compile` and `bench` take several for one artifact, `inspect` "
-        "and `opt` take the one of an artifact that they show",
-    )  # fmt: skip
-    _sizes(group)
-    group.add_argument(
-        "--engine", dest="engines", metavar="NAME", action="append",
-        help="choose among these engines only; may be repeated (default: all)",
-    )  # fmt: skip
-    group.add_argument(
-        "--optimize", choices=("speed", "size"), default="speed",
-        help="speed (default): small layers may become straight-line code (about 20 bits per weight); "
-        "size: keep weights packed (at most 1.6 bits per ternary weight)",
-    )  # fmt: skip
-    group.add_argument(
-        "--tune", action="store_true",
-        help="measure the candidates for every layer on this machine and take the fastest; measurements are kept",
-    )  # fmt: skip
-    group.add_argument(
-        "--tune-candidates", type=count, metavar="N",
-        help="with --tune: at most N candidates per layer (default: 6, with the TVM backend 64)",
-    )  # fmt: skip
-    group.add_argument(
-        "--tracker", default="", metavar="KEY@HOST:PORT",
-        help="with --tune and the TVM backend: measure on the machines of that key behind an RPC tracker of TVM's",
-    )  # fmt: skip
-    group.add_argument(
-        "--threading", choices=("pool", "openmp", "none"), default="pool",
-        help="threads that the model runs on: its own (default), those of OpenMP, or only the caller's",
-    )  # fmt: skip
-
-
-WEIGHTS = ("keep", "ternary", "twn", "ttq", "asymmetric", "uniform", "signed-binary")
-"""As `passes.lossy.options.WEIGHTS`, which is too heavy to import here; a test compares them."""
-
-
-def _lossy(parser: argparse.ArgumentParser, default: str) -> None:
-    group = parser.add_argument_group("changing weights and activations (lossy; see docs/ternarize.md)")
-    group.add_argument("--weights", choices=WEIGHTS, default=default, help=f"what weights become (default: {default})")
-    group.add_argument(
-        "--calibrate", metavar="FILE", required=default != "keep",
-        help="an .npz file with samples of the inputs: weights are fitted to what the layers compute on them",
-    )  # fmt: skip
-    group.add_argument(
-        "--keep", metavar="LAYER", action="append", default=[],
-        help="leave a layer unchanged: a node, its weights or a pattern such as 'layer1.*'; may be repeated",
-    )  # fmt: skip
-    if default == "keep":
-        group.add_argument(
-            "--all-layers", dest="ends", action="store_true", help="change the first and last layers too"
-        )
-    group.add_argument("--per", choices=("tensor", "channel"), default="channel", help="what shares a scale")
-    group.add_argument("--threshold", type=tolerance, metavar="T", help="for ttq: t of t * max |w| (default: chosen)")
-    group.add_argument(
-        "--regions", default="filter", metavar="SHAPE",
-        help="for signed-binary: `filter`, or output by input channels as in 1x16, 4xall, allx8 (default: filter)",
-    )  # fmt: skip
-    group.add_argument(
-        "--assign", choices=("rule", "balanced", "free"), default="free",
-        help="signs of signed-binary regions: alternating (rule), or of least error, with half of each (balanced) or "
-        "any number (free, the default)",
-    )  # fmt: skip
-    group.add_argument(
-        "--activations", choices=("keep", "int8", "int4", "ternary"), default="keep",
-        help="quantize what layers with few-bit weights read (default: keep)",
-    )  # fmt: skip
-
-
-FAMILIES = ("xcup", "xcu", "xc7", "xc6v", "xc6s", "xc5v")
-"""As `backends.ternary_logic.yosys.recipes.FAMILIES`; a test compares them."""
-
-
-def _synthesis(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("synthesis by Yosys (pip install 'tercet[yosys]')")
-    group.add_argument(
-        "--yosys", action="store_true",
-        help="synthesise one output and one pixel of every operation in the binary codings: standard cells, FPGA LUTs",
-    )  # fmt: skip
-    group.add_argument(
-        "--liberty", metavar="FILE", help="the standard cells (default: areas and functions of the binary library)"
-    )
-    group.add_argument(
-        "--fpga", choices=FAMILIES, default=FAMILIES[0], help=f"the FPGA's family (default: {FAMILIES[0]})"
-    )
-    group.add_argument(
-        "--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="for each run of Yosys (default: 60)"
-    )
-
-
-def _threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=count, default=1, metavar="N", help="number of threads (default: 1)")

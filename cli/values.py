@@ -12,6 +12,29 @@ def path(text: str) -> str:
     return text
 
 
+def name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, got ''")
+    return text
+
+
+def tracker(text: str) -> str:
+    """What it means is the backend's business; but an empty one must not mean that there is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected KEY@HOST:PORT, got ''")
+    return text
+
+
+def peers(text: str) -> list[str]:
+    """Names between commas, each once; `none` is none of them."""
+    names = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    if names == ["none"]:
+        return []
+    if "" in names or "none" in names:
+        raise argparse.ArgumentTypeError(f"expected names between commas, or none, got '{text}'")
+    return names
+
+
 def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")

@@ -30,12 +30,12 @@ def compile_verb(options: argparse.Namespace) -> int:
     from ..runtime.report.tuning_text import tuning_text
 
     chosen = _chosen(options)
-    wanted = _stages_to_print(options.print_ir_after, lossy=chosen.lossy.lossy)
+    wanted = _stages_to_print(options.print_ir_after, chosen)
     with _progress(options) as progress:
 
         def on_stage(label: str, program: Program | None, seconds: float) -> None:
             progress.done(label, seconds)
-            if program is not None and label in wanted:
+            if program is not None and label.rpartition("/")[2] in wanted:  # in front, of several targets, which one
                 progress.print(f"// IR after {label}\n{program.text()}")
 
         progress.begin("compiling")
@@ -43,6 +43,9 @@ def compile_verb(options: argparse.Namespace) -> int:
             options.model, options.output, options=chosen, name=options.name, jobs=options.jobs,
             as_directory=options.directory, calibrate=options.calibrate, dump_ir=options.dump_ir, on_stage=on_stage,
         )  # fmt: skip
+        for label, script in made.scripts:
+            if label in wanted:
+                progress.print(f"# after {label}\n{script}\n")
     for note in made.notes:
         print_error(f"tercet: note: {note}")
     if not options.quiet:
@@ -248,12 +251,12 @@ def bench_verb(options: argparse.Namespace) -> int:
     from ..runtime.report.text import bench_text
 
     check_outputs(options.json, options.html)
-    peers = [name for name in options.against.split(",") if name and name != "none"]
     with _progress(options) as progress:
         report = bench(
-            options.path, source=options.source, against=peers, threads=options.threads, samples=options.samples,
-            repeats=options.repeats, per_layer=options.per_layer or options.html is not None,
-            options=_chosen(options), on_progress=progress.begin,
+            options.path, source=options.source, against=options.against, threads=options.threads,
+            samples=options.samples, repeats=options.repeats,
+            per_layer=options.per_layer or options.html is not None, options=_chosen(options),
+            on_progress=progress.begin,
         )  # fmt: skip
     if options.json is not None:
         write_json(options.json, report.to_json())
@@ -261,6 +264,9 @@ def bench_verb(options: argparse.Namespace) -> int:
         write_bytes(options.html, bench_html(report).encode())
     if not options.quiet:
         print(bench_text(report), end="")
+    if options.against and not report.peers:
+        print_error(f"tercet: nothing was compared: none of {', '.join(options.against)} ran; see the notes")
+        return FAILED
     return FINE
 
 
@@ -342,14 +348,14 @@ def _progress(options: argparse.Namespace) -> Progress:
     return Progress(quiet=options.quiet, color=options.color)
 
 
-def _stages_to_print(names: Sequence[str], *, lossy: bool) -> set[str]:
+def _stages_to_print(names: Sequence[str], options: CompileOptions) -> set[str]:
     """The labels that --print-ir-after means. Raises InputError for unknown passes before anything is compiled."""
     if not names:
         return set()
     from ..api import stage_labels
     from ..runtime.report.inspection import find_stages
 
-    labels = stage_labels(lossy=lossy)
+    labels = stage_labels(lossy=options.lossy.lossy, backend=options.backend, tuned=options.tune > 0)
     if "all" in names:
         return set(labels)
     return {labels[i] for name in names for i in find_stages(labels, name)}

@@ -62,6 +62,15 @@ class Variant(Protocol):
         stores it."""
         ...
 
+    def stages(self, *, tuned: bool) -> Sequence[str]:
+        """The names of the stages that it has after the passes. tuned: where schedules are tuned."""
+        ...
+
+    def scripts(self, program: Program) -> Mapping[str, str]:
+        """The code of a lowered program after each of these stages, as far as nothing has to be measured for it. Raises
+        IRError for operations that it cannot compile."""
+        ...
+
 
 class Compilation(Protocol):
     """One compilation with one backend.

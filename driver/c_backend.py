@@ -88,6 +88,12 @@ class CVariant:
     def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
         return self.plans.all_candidates(program)
 
+    def stages(self, *, tuned: bool) -> Sequence[str]:
+        return ()
+
+    def scripts(self, program: Program) -> Mapping[str, str]:
+        return {}
+
 
 class CCompilation:
     """See `Compilation`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Compiled:
     best. size, arena_bytes: bytes of the artifact and of the working memory of one sample, for the target that needs
     most. notes: what went wrong without doing harm. losses: what lossy passes did, None without. replaced: there was an
     artifact at this path before. hints: what may give a better artifact. tuned: what tuning did, in words, where the
-    layers do not say it."""
+    layers do not say it. scripts: label and text of every stage after the passes, for backends that have some."""
 
     path: Path
     name: str
@@ -52,6 +53,7 @@ class Compiled:
     replaced: bool = False
     hints: tuple[str, ...] = ()
     tuned: str = ""
+    scripts: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         steps = f"{len(self.layers)} steps, {self.size} bytes"
@@ -97,7 +99,8 @@ def compile_model(
     programs, writers = _lower(program, compilation.variants, lossy, observer)
     built = compilation.build(programs, lambda label: timeline.mark(label, program if label == "emit" else None))
     names = [target.name for target in built.targets]
-    contents = {**built.contents, **ir_contents(writers, built.scripts)}
+    scripts = labelled(built.scripts, stages_of(compilation.variants[0], lossy))
+    contents = {**built.contents, **ir_contents(writers, scripts)}
     for target, layers in zip(names, built.layers, strict=True):
         contents[layers_file(target, names)] = layers_to_json(layers)
     if lossy:
@@ -108,6 +111,7 @@ def compile_model(
         path, program.name, ",".join(names), tuple(timeline.marks), tuple(built.layers[0]), built.arena_bytes,
         sum(len(data) for data in contents.values()), tuple(compilation.notes), lossy.losses if lossy else None,
         replaced, (*compilation.hints, *advice(options, built.layers[0])), built.tuned,
+        tuple(scripts.items()),
     )  # fmt: skip
 
 
@@ -143,6 +147,20 @@ def _common_stages(pipelines: Sequence[Sequence[Stage]]) -> int:
 def stages_of(variant: Variant, lossy: Pass | None = None) -> list[Stage]:
     """All passes of a variant, numbered."""
     return numbered(variant.passes([lossy] if lossy else []))
+
+
+T = TypeVar("T")
+
+
+def labelled(scripts: Mapping[str, T], passes: Sequence[Stage]) -> dict[str, T]:
+    """What there is of each stage after passes, by its label. scripts: by the stage's name."""
+    return {f"{number:02d}-{name}": script for number, (name, script) in enumerate(scripts.items(), len(passes) + 1)}
+
+
+def labels_of(variant: Variant, lossy: Pass | None, *, tuned: bool) -> list[str]:
+    """Of all stages, the import among them. tuned: where schedules are tuned."""
+    passes = stages_of(variant, lossy)
+    return [IMPORT_LABEL, *(one.label for one in passes), *labelled(dict.fromkeys(variant.stages(tuned=tuned)), passes)]
 
 
 class _Timeline:

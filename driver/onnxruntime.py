@@ -11,8 +11,9 @@ from ..frontend.source_model import open_source
 from ..ir.errors import UnsupportedError
 from ..ir.program import Program
 from ..passes.pipeline import graph_passes
-from ..runtime.check.bench import NO_PEERS, ONNXRUNTIME, TVM, TVM_TUNED, PeerModel, Peers, check_peers
-from ..runtime.check.ort import custom_operators, open_session, read_model
+from ..runtime.artifact.manifest import Manifest
+from ..runtime.check.bench import NO_PEERS, TVM, TVM_TUNED, PeerModel, Peers
+from ..runtime.check.ort import custom_operators, difference_of_inputs, open_session, read_model
 from .options import CompileOptions
 from .source import Model, program_of
 from .tvm_peers import tvm_libraries
@@ -32,20 +33,23 @@ def standard_model(model: Model) -> tuple[ModelProto | Path | None, str]:
 
 
 def peers_of(
-    model: Model | Program, options: CompileOptions, against: Sequence[str] = (ONNXRUNTIME,), batch: int = 1
+    model: Model | Program, options: CompileOptions, manifest: Manifest, against: Sequence[str], batch: int
 ) -> Peers:
-    """What `bench` compares with; without any where the model has no form that onnxruntime could run. Raises
-    ToolchainError where a peer is not installed."""
-    check_peers(against)
+    """What `bench` compares an artifact with; without any where the model has no form that onnxruntime could run, or is
+    another one. Raises ToolchainError where a peer is not installed."""
     if not against:
         return NO_PEERS
     try:
         models = _peer_models(model, options)
     except UnsupportedError as error:
         return Peers([], error.what)
+    for one in models:
+        proto = read_model(one.model, external=False)
+        if problem := difference_of_inputs(proto, manifest.inputs, batched=manifest.batched):
+            return Peers([], problem)
     if not (built := [peer for peer in (TVM, TVM_TUNED) if peer in against]):
         return Peers(models)
-    libraries, left_out = tvm_libraries(built, models, program_of(model, options), options.lowering, batch)
+    libraries, left_out = tvm_libraries(built, models, manifest, options.lowering, batch)
     return Peers(models, libraries=libraries, left_out=left_out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from ..passes.pipeline import check_properties, numbered, run_passes
 from ..passes.pipeline_text import parse_pipeline
 from ..runtime.artifact.artifact import Artifact
 from ..runtime.artifact.manifest import MANIFEST
-from ..runtime.artifact.stored_ir import read_stages, stage_programs
-from ..runtime.report.inspection import find_stages
+from ..runtime.artifact.stored_ir import Stage, read_stages, stage_programs, stored_scripts
+from ..runtime.report.inspection import check_operations, find_stages
 from .artifacts import is_artifact
 from .backend import only_variant
 from .backends import find_backend
@@ -69,8 +70,7 @@ def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | No
         refuse_sizes(options, str(path))
         artifact = Artifact.open(path)
         stages = read_stages(artifact, options.target if options.target in artifact.manifest.target_names else None)
-        chosen = stages[find_stages([stage.label for stage in stages], after)[-1]] if after is not None else stages[0]
-        return stage_programs(artifact, [chosen])[0]
+        return stage_programs(artifact, [stages[0] if after is None else _stage_after(artifact, stages, after)])[0]
     if after is not None:
         raise InputError("only an artifact has passes to begin after", where=str(path))
     if path.is_dir():
@@ -86,3 +86,12 @@ def read_program(path: Path, options: CompileOptions = DEFAULTS, after: str | No
     program = Program.parse(text, WeightStore.open(beside) if beside.exists() else WeightStore(), origin=str(path))
     program.verify()
     return program
+
+
+def _stage_after(artifact: Artifact, stages: Sequence[Stage], name: str) -> Stage:
+    """Raises InputError for what is none, and for those that are no IR of tercet's."""
+    scripts = [label for label, _ in stored_scripts(artifact)]
+    labels = [*(stage.label for stage in stages), *scripts]
+    found = find_stages(labels, name)[-1]
+    check_operations(labels[found], scripts)
+    return stages[found]

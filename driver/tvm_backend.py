@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdsl.ir import SSAValue
 
-from ..backends.tvm.targets import NAMES, Target, find_target
+from ..backends.tvm.targets import NAMES, STAGES, Target, find_target
 from ..backends.tvm.tracker import Tracker
 from ..ir.errors import InputError, ToolchainError
 from ..ir.kn.kernel import KernelOp
@@ -88,6 +88,14 @@ class TvmCompilation:
 
     def candidates(self, program: Program) -> Mapping[str, Sequence[Mapping[str, object]]]:
         return {}
+
+    def stages(self, *, tuned: bool) -> Sequence[str]:
+        return STAGES if tuned else STAGES[:-1]
+
+    def scripts(self, program: Program) -> Mapping[str, str]:
+        from ..backends.tvm.build import scripts
+
+        return scripts(program, self._target)
 
     def build(self, programs: Sequence[Program], mark: Callable[[str], None]) -> Built:
         from ..backends.tvm.build import build

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...ir.host import scratch_folder
+from ...ir.interruption import signals_kept
 from ...ir.kn.kernel import KernelOp
 from ...ir.program import Program
 from ...ir.types import shape_of
 from .lowering.module import lower
 from .package import cpu_pipeline, tvm
-from .targets import Target
+from .targets import STAGES, Target
 
+RELAX, FUSED, TUNED = STAGES
 LIBRARY = "model.so"
 
 Schedules = Callable[[Any], Any]
@@ -29,19 +31,31 @@ class Module:
     version: str
 
 
+@signals_kept()
 def build(program: Program, target: Target, schedules: Schedules | None = None) -> Module:
     """Of a program at kernel level. Raises IRError for operations without a form."""
-    stages = {"tvm-relax": lower(program, target)}
-    stages["tvm-fused"] = fused(stages["tvm-relax"], target, fold=not _has_empty_values(program))
+    stages = _stages(program, target)
     if schedules is not None:
-        stages["tvm-tuned"] = schedules(stages["tvm-fused"])
-    return Module(
-        library_of(list(stages.values())[-1], target),
-        {name: module.script(show_meta=False) for name, module in stages.items()},
-        tvm.__version__,
-    )
+        stages[TUNED] = schedules(stages[FUSED])
+    return Module(library_of(list(stages.values())[-1], target), _scripts(stages), tvm.__version__)
 
 
+@signals_kept()
+def scripts(program: Program, target: Target) -> dict[str, str]:
+    """TVMScript of the stages before tuning, as `Module` has them. Raises IRError for operations without a form."""
+    return _scripts(_stages(program, target))
+
+
+def _stages(program: Program, target: Target) -> dict[str, Any]:
+    module = lower(program, target)
+    return {RELAX: module, FUSED: fused(module, target, fold=not _has_empty_values(program))}
+
+
+def _scripts(stages: Mapping[str, Any]) -> dict[str, str]:
+    return {name: module.script(show_meta=False) for name, module in stages.items()}
+
+
+@signals_kept()
 def fused(module: Any, target: Target, *, fold: bool = True) -> Any:
     """Operators become primitive functions, and those that can be one become one. fold: whether what depends on
     constants alone is computed; an empty result makes a library that TVM cannot read."""
@@ -63,6 +77,7 @@ def executable(module: Any, target: Target) -> Any:
     return tvm.compile(module, target=kind, relax_pipeline=tvm.transform.Sequential(steps))
 
 
+@signals_kept()
 def library_of(module: Any, target: Target) -> bytes:
     """A fused module as the bytes of a shared library."""
     with scratch_folder() as folder:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...ir.errors import UnsupportedError
+from ...ir.interruption import signals_kept
 from .package import onnx_frontend
 
 
+@signals_kept()
 def module_of(model: Any, shapes: Mapping[str, Sequence[int]]) -> Any:
     """model: an onnx.ModelProto. shapes: of the inputs by name. Raises UnsupportedError where TVM does not take it."""
     try:

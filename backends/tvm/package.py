@@ -12,7 +12,6 @@ derived_object: Any = import_module("tvm.ir.utils").derived_object
 meta_schedule: Any = import_module("tvm.s_tir.meta_schedule")
 onnx_frontend: Any = import_module("tvm.relax.frontend.onnx")
 relax: Any = import_module("tvm.relax")
-rpc: Any = import_module("tvm.rpc")
 s_tir: Any = import_module("tvm.s_tir")
 structural_hash: Any = import_module("tvm_ffi").structural_hash
 te: Any = import_module("tvm.te")

@@ -1,13 +1,16 @@
 """What tuning measured: TVM's database in a folder, and which functions have no more candidates.
 
 database_workload.json, database_tuning_record.json    TVM's: a function a line, and a measured candidate a line
-exhausted.json                                         hashes of functions without candidates that were not measured
+exhausted.json                                         functions without candidates that were not measured: how many
+                                                       were, by the function's hash
 lock                                                   held by the run that tunes
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,16 +47,27 @@ class Records:
         if not _locked(self._lock):
             hint = "wait until it has ended, or set $TERCET_CACHE to another folder"
             raise InputError("another run is tuning with these records", where=str(folder), hint=hint)
-        try:
-            for name in (WORKLOADS, RECORDS):
+        for name in (WORKLOADS, RECORDS):
+            with _naming(folder / name):
                 _drop_torn_line(folder / name)
-            self.database = meta_schedule.database.JSONDatabase(work_dir=str(folder))
-            text = (folder / EXHAUSTED).read_text() if (folder / EXHAUSTED).exists() else "[]"
-            self._exhausted = {str(each) for each in json.loads(text)}
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            what = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = "move the folder away to begin anew"
-            raise InputError(f"tuning records cannot be read: {what}", where=str(folder), hint=hint) from error
+        functions = _check_lines(folder / WORKLOADS, _is_workload)
+        _check_lines(folder / RECORDS, lambda line: _is_record(line, functions))
+        with _naming(folder / EXHAUSTED):
+            self._exhausted = _read_exhausted(folder / EXHAUSTED)
+        self.reload()
+
+    def reload(self) -> None:
+        """What another process has added, too."""
+        try:
+            self.database = meta_schedule.database.JSONDatabase(work_dir=str(self.folder))
+        except Exception as error:  # of kinds of TVM's own
+            what = f"TVM cannot read the tuning records {WORKLOADS} and {RECORDS}"
+            raise InputError(what, where=str(self.folder), hint=BEGIN_ANEW) from error
+
+    @property
+    def lock(self) -> int:
+        """The number of the open file: whoever has it open has the records."""
+        return self._lock.fileno()
 
     def __enter__(self) -> Records:
         return self
@@ -74,13 +88,14 @@ class Records:
         return min((each for each in found if each < FAILED), default=None)
 
     def is_exhausted(self, function: Any) -> bool:
-        return _hash(function) in self._exhausted
+        """Not where records of it were lost."""
+        return self.count(function) >= self._exhausted.get(_hash(function), float("inf"))
 
     def mark_exhausted(self, function: Any) -> None:
         """It has no candidates that were not measured."""
-        self._exhausted.add(_hash(function))
+        self._exhausted[_hash(function)] = self.count(function)
         with atomic_file(self.folder / EXHAUSTED) as file:
-            file.write(json.dumps(sorted(self._exhausted)).encode())
+            file.write(json.dumps(self._exhausted, sort_keys=True).encode())
 
     def _of(self, function: Any) -> list[Any]:
         if not self.database.has_workload(function):
@@ -117,3 +132,52 @@ def _drop_torn_line(path: Path) -> None:
     if data and not data.endswith(b"\n"):
         with atomic_file(path) as file:
             file.write(data[: data.rfind(b"\n") + 1])
+
+
+BEGIN_ANEW = "move the folder away to begin anew"
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors name the file of the records that is at hand."""
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        hint = "remove the file; it is made anew" if path.name == EXHAUSTED else BEGIN_ANEW
+        raise InputError(f"tuning records cannot be read: {what}", where=str(path), hint=hint) from error
+
+
+def _check_lines(path: Path, is_right: Callable[[Any], bool]) -> int:
+    """How many lines there are. Raises InputError for those that are not right, of which TVM would not say where."""
+    number = 0
+    with _naming(path), open(path, "rb") if path.exists() else nullcontext([]) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                right = is_right(json.loads(line))
+            except (ValueError, RecursionError):
+                right = False
+            if not right:
+                raise ValueError(f"line {number} is not one that TVM writes")
+    return number
+
+
+def _is_workload(line: Any) -> bool:
+    """A hash and a module."""
+    return isinstance(line, list) and [type(each) for each in line] == [str, str]
+
+
+def _is_record(line: Any, functions: int) -> bool:
+    """The number of a function, and what was measured."""
+    return isinstance(line, list) and [type(each) for each in line] == [int, list] and 0 <= line[0] < functions
+
+
+def _read_exhausted(path: Path) -> dict[str, int]:
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text())
+    if isinstance(found, list) and all(isinstance(each, str) for each in found):  # as earlier versions wrote it
+        return dict.fromkeys(found, 1)
+    if not isinstance(found, dict) or not all(type(each) is int for each in found.values()):
+        raise ValueError("expected numbers by hash")
+    return found

@@ -57,6 +57,9 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
+STAGES = ("tvm-relax", "tvm-fused", "tvm-tuned")
+"""What a network is after the passes, of which the last is there where schedules were tuned."""
+
 RELAX = "relax"
 """The engine of all that TVM's operators, or primitive functions without a schedule, compute."""
 NAMES = ("popcount", "tile_f32", RELAX)

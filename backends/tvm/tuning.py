@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...ir.progress import counted, tell
+from ...ir.interruption import signals_kept
 from .context import OPAQUE
 from .lowering.module import MAIN
-from .package import derived_object, meta_schedule, relax, tvm
+from .package import meta_schedule, relax, tvm
 from .records import Records
+from .search import Request, Setting, search
 from .targets import Target
 from .tracker import Tracker
-
-AT_ONCE = 16
-"""Candidates that are chosen, built and measured together: what is lost at most where the run is killed."""
-SECONDS = 60
-"""Until a candidate has to be built, and a machine has to have measured it."""
-POPULATION = 128
-"""Of the search: a quarter of TVM's number, whose mutations take longer than measuring some 64 candidates."""
 
 
 @dataclass(frozen=True)
@@ -47,48 +41,40 @@ class Tuner:
     tracker: Tracker | None = None
     jobs: int | None = None
 
+    @signals_kept()
     def tuned(self, module: Any) -> tuple[Any, list[Tuned]]:
         """A fused module with the fastest schedule for each function that no engine has a schedule for. Raises
         InputError for records that cannot be used, ToolchainError for a tracker without machines."""
         machines = self.tracker.servers() if self.tracker is not None else 1
         with Records(self.folder) as records:
-            model, found = meta_schedule.CostModel.create("xgb"), list[Tuned]()
-            for task in counted("tuning", tasks_of(module, self.target)):
-                function = task.dispatched[0]
-                have = records.count(function)
-                wanted = have < self.trials and not records.is_exhausted(function)
-                problem = self._tune(task, have, records, machines, model) if wanted else ""
+            tasks = tasks_of(module, self.target)
+            before = [records.count(task.dispatched[0]) for task in tasks]
+            asked = [i for i, task in enumerate(tasks) if self._is_wanted(task, before[i], records)]
+            problems = self._search([(tasks[i], before[i]) for i in asked], records, machines)
+            found = list[Tuned]()
+            for i, task in enumerate(tasks):
+                function, problem = task.dispatched[0], problems[asked.index(i)] if i in asked else ""
                 tried = records.count(function)
-                if wanted and tried < self.trials and not problem:
+                if i in asked and tried < self.trials and not problem:
                     records.mark_exhausted(function)
-                found.append(Tuned(task.task_name, tried, tried - have, records.best_seconds(function), problem))
+                found.append(Tuned(task.task_name, tried, tried - before[i], records.best_seconds(function), problem))
             with records.database, self.target.for_tvm():
                 return relax.transform.MetaScheduleApplyDatabase()(module), found
 
-    def _tune(self, task: Any, have: int, records: Records, machines: int, model: Any) -> str:
-        """Returns why the last of those candidates failed that did."""
-        context = meta_schedule.TuneContext(
-            mod=task.dispatched[0], target=self.target.for_tvm(), task_name=task.task_name,
-            search_strategy=meta_schedule.search_strategy.EvolutionarySearch(population_size=POPULATION),
-            space_generator=meta_schedule.space_generator.PostOrderApply(sch_rules=_rules()),
-            num_threads=self.jobs or "logical", rand_state=have + 1,  # other candidates than those before
-        ).clone()  # fmt: skip
-        progress = _Progress(task.task_name, have, self.trials)
-        meta_schedule.tune_tasks(
-            tasks=[context], task_weights=[1], work_dir=str(self.folder), database=records.database,
-            max_trials_global=self.trials - have, num_trials_per_iter=AT_ONCE, cost_model=model,
-            builder=meta_schedule.builder.LocalBuilder(max_workers=self.jobs, timeout_sec=SECONDS),
-            runner=self._runner(machines),
-            measure_callbacks=[*meta_schedule.MeasureCallback.create("default"), progress],
-        )  # fmt: skip
-        return progress.problem
+    def _is_wanted(self, task: Any, have: int, records: Records) -> bool:
+        return have < self.trials and not records.is_exhausted(task.dispatched[0])
 
-    def _runner(self, machines: int) -> Any:
-        runner = meta_schedule.runner
-        if self.tracker is None:
-            return runner.LocalRunner(timeout_sec=SECONDS)
-        config = runner.RPCConfig(self.tracker.host, self.tracker.port, self.tracker.key, session_timeout_sec=SECONDS)
-        return runner.RPCRunner(config, max_workers=machines)
+    def _search(self, asked: Sequence[tuple[Any, int]], records: Records, machines: int) -> Sequence[str]:
+        """Returns for each function why the last of those candidates failed that did."""
+        if not asked:
+            return []
+        setting = Setting(
+            self.target.name, str(self.folder), self.trials, str(self.tracker or ""), machines, self.jobs
+        )  # fmt: skip
+        requests = [Request(task.task_name, task.dispatched[0], have) for task, have in asked]
+        problems = search(requests, setting, records.lock)
+        records.reload()
+        return problems
 
 
 def tasks_of(module: Any, target: Target) -> list[Any]:
@@ -105,32 +91,3 @@ def tasks_of(module: Any, target: Target) -> list[Any]:
 def _has_schedule(module: Any) -> bool:
     (function,) = module.functions.values()
     return int(function.attrs.get("op_pattern", 0)) == OPAQUE
-
-
-def _rules() -> Sequence[Any]:
-    """TVM's own for CPUs, but that no loop runs on several threads (an artifact runs on the calling one), and none is
-    unrolled to 512 steps, which LLVM takes up to a minute for."""
-    alone = meta_schedule.schedule_rule.ParallelizeVectorizeUnroll(
-        max_jobs_per_core=-1, max_vectorize_extent=64, unroll_max_steps=[0, 16, 64], unroll_explicit=True
-    )
-    rules = meta_schedule.ScheduleRule.create("llvm")
-    return [alone if type(rule) is type(alone) else rule for rule in rules]
-
-
-@derived_object
-class _Progress(meta_schedule.measure_callback.PyMeasureCallback):
-    """Tells how far it has come after each batch. problem: of the last candidate that could not be measured."""
-
-    def __init__(self, name: str, have: int, trials: int) -> None:
-        super().__init__()
-        self.name, self.count, self.trials = name, have, trials
-        self.best, self.problem = float("inf"), ""
-
-    def apply(self, scheduler: Any, task: int, candidates: Any, built: Sequence[Any], ran: Sequence[Any]) -> None:
-        self.count += len(ran)
-        for place, run in zip(built, ran, strict=True):
-            if run.run_secs:
-                self.best = min(self.best, *map(float, run.run_secs))
-            else:
-                self.problem = str(place.error_msg or run.error_msg or "no reason given").strip()
-        tell(f"tuning {self.name}, {self.count} of {self.trials} candidates, the best of them {self.best * 1e3:.3g} ms")

@@ -83,6 +83,9 @@ class ZipContainer:
             raise ArtifactError(f"not a complete zip file: {error}", where=self._where, hint=TRUNCATED) from error
         except OSError as error:
             raise ArtifactError(f"cannot be read: {error.strerror}", where=self._where) from error
+        if min((info.header_offset for info in self._archive.infolist()), default=1) > 0:
+            # the zip's own list, at its end, is missing, and that of a weight store within it was found
+            raise ArtifactError("the end of the file is missing", where=self._where, hint=TRUNCATED)
         for info in self._archive.infolist():
             name = check_name(info.orig_filename, self._where)
             if name in self._entries:

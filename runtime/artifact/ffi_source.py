@@ -36,7 +36,7 @@ static const struct tercet_ffi_ports ports = {{inputs, outputs, {input_count}, {
 
 FUNCTION(__tvm_ffi_{p}_create) {{
     (void)self;
-    return tercet_ffi_create(definitions, arguments, count, result);
+    return tercet_ffi_create(definitions, &ports, arguments, count, result);
 }}
 
 FUNCTION(__tvm_ffi_{p}_run) {{
@@ -50,8 +50,11 @@ FUNCTION(__tvm_ffi_{p}_destroy) {{
 }}
 """
 
-KINDS = {"i": 0, "u": 1, "f": 2}
-"""DLPack's numbers for numpy's kinds of elements."""
+KINDS = {"i": "TERCET_FFI_SIGNED", "u": "TERCET_FFI_UNSIGNED", "f": "TERCET_FFI_FLOAT"}
+"""For numpy's kinds of elements."""
+
+MOST_NAME_BYTES = 100
+"""Of a name in a message."""
 
 
 def ffi_source(
@@ -79,13 +82,19 @@ def ffi_source(
 def _ports(side: str, ports: Sequence[PortInfo], batched: bool) -> str:
     rows = []
     for port in ports:
-        kind, shape = np.dtype(port.stored), [-1, *port.shape[1:]] if batched else port.shape
+        stored, shape = np.dtype(port.stored), [-1, *port.shape[1:]] if batched else port.shape
+        kind = "TERCET_FFI_BOOL" if port.dtype == "bool" and stored.itemsize == 1 else KINDS[stored.kind]
         sizes = f"(const int64_t[]){{{', '.join(map(str, shape))}}}" if shape else "NULL"
-        rows.append(f'    {{{_literal(port.name)}, {KINDS[kind.kind]}, {8 * kind.itemsize}, {len(shape)}, {sizes}}},\n')
+        rows.append(f"    {{{_literal(port.name)}, {kind}, {8 * stored.itemsize}, {len(shape)}, {sizes}}},\n")
     listed = "".join(rows) or "    {0},\n"  # C has no empty arrays
     return f"static const struct tercet_ffi_port {side}[] = {{\n{listed}}};"
 
 
 def _literal(text: str) -> str:
-    """A C string of what a message can show of a name."""
-    return '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\?' else "_" for c in text) + '"'
+    """A C string of a name in a message: UTF-8, without control characters, and cut between characters."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    data = shown.encode("utf-8", "backslashreplace")
+    if len(data) > MOST_NAME_BYTES:
+        data = data[: MOST_NAME_BYTES - 3].decode("utf-8", "ignore").encode() + b"..."
+    plain = range(32, 127)
+    return '"' + "".join(chr(b) if b in plain and chr(b) not in '"\\?' else f"\\{b:03o}" for b in data) + '"'

@@ -17,7 +17,7 @@ from .public_header import DEFINITION, comment_text, glue, public_header, tools_
 if TYPE_CHECKING:
     from ...ir.program import Port
 
-BASELINE_UNITS = ("tercet_cpu.c", "tercet_ffi.c", "tercet_pool.c", "tercet_runtime.c")
+BASELINE_UNITS = ("tercet_cpu.c", "tercet_ffi.c", "tercet_handles.c", "tercet_pool.c", "tercet_runtime.c")
 """Of the runtime: compiled for any CPU of the machine, so that `create` can refuse one that cannot run the kernels."""
 
 C_FOLDER = Path(__file__).parents[1] / "c"

@@ -88,13 +88,12 @@ class StageWriter:
 
 def ir_contents(writers: Mapping[str, StageWriter], scripts: Mapping[str, str] | None = None) -> dict[str, bytes]:
     """The artifact's files, by name. writers: one for each target, by the target's folder. scripts: texts of stages
-    after the passes, by the stage's name; only where there is one target."""
+    after the passes, by label; only where there is one target."""
     contents, store = dict[str, bytes](), ContentStore()
     for folder, writer in writers.items():
         texts, stages = writer.files(store)
         contents |= {**texts, stages_file(folder): dump_json([asdict(stage) for stage in stages])}
-    for number, (name, script) in enumerate((scripts or {}).items(), max(len(one._labels) for one in writers.values())):
-        contents[f"ir/{number:02d}-{name}.py"] = script.encode()
+    contents |= {f"ir/{label}.py": script.encode() for label, script in (scripts or {}).items()}
     return {**contents, WEIGHTS: store.weights.to_bytes()}
 
 

@@ -21,8 +21,11 @@ struct tercet_ffi_value {
     } as;
 };
 
-/* An input or output: its name in the model, the type of elements (kind as DLPack numbers them: 0 signed, 1 unsigned,
- * 2 floating), and its shape, in which -1 is the batch. */
+/* Elements of models, as DLPack numbers them. */
+enum tercet_ffi_elements { TERCET_FFI_SIGNED = 0, TERCET_FFI_UNSIGNED = 1, TERCET_FFI_FLOAT = 2, TERCET_FFI_BOOL = 6 };
+
+/* An input or output: its name in the model, as UTF-8 of at most 100 bytes, the type of elements, and its shape, in which
+ * -1 is the batch. */
 struct tercet_ffi_port {
     const char *name;
     int kind, bits, rank;
@@ -34,9 +37,9 @@ struct tercet_ffi_ports {
 };
 
 /* The functions `create`, `run` and `destroy` of a model; see the generated PREFIX_ffi.c. They return 0, or -1 after they
- * have told tvm-ffi what is wrong. */
-int tercet_ffi_create(const struct tercet_definition *const *definitions, const struct tercet_ffi_value *arguments,
-                      int32_t count, struct tercet_ffi_value *result);
+ * have told tvm-ffi what is wrong. Threads may share a model: runs of one then wait for each other. */
+int tercet_ffi_create(const struct tercet_definition *const *definitions, const struct tercet_ffi_ports *ports,
+                      const struct tercet_ffi_value *arguments, int32_t count, struct tercet_ffi_value *result);
 int tercet_ffi_run(const struct tercet_ffi_ports *ports, const struct tercet_ffi_value *arguments, int32_t count,
                    struct tercet_ffi_value *result);
 int tercet_ffi_destroy(const struct tercet_ffi_value *arguments, int32_t count, struct tercet_ffi_value *result);

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ...ir.errors import InputError, TercetError, UnsupportedError
+from ..artifact.manifest import Manifest
 from ..load.loader import LoadedModel, load
 from .bench_report import BenchReport, LayerTime, PeerTimes
 from .compare import difference
@@ -45,7 +46,7 @@ class Peers:
     models. left_out: why there are no libraries of a peer, by its name."""
 
     models: Sequence[PeerModel] = ()
-    why: str = "they need the source model, which an artifact does not hold"
+    why: str = "they need the source model, which an artifact does not hold (--source names it)"
     libraries: Sequence[PeerLibrary] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -108,10 +109,15 @@ Peer = tuple[tuple[str, str], Callable[[], Mapping[str, np.ndarray]]]
 AnySession: TypeAlias = "Session | LibrarySession"
 
 
-def _inputs(model: LoadedModel, batch: int) -> Arrays:
-    if batch != 1 and not model.manifest.batched:
+def check_batch(manifest: Manifest, batch: int) -> None:
+    """Raises InputError for one that the artifact does not take."""
+    if batch != 1 and not manifest.batched:
         hint = "compile the model with --batch N instead"
-        raise InputError(f"the artifact does not take a batch of {batch}", where=model.name, hint=hint)
+        raise InputError(f"the artifact does not take a batch of {batch}", where=manifest.name, hint=hint)
+
+
+def _inputs(model: LoadedModel, batch: int) -> Arrays:
+    check_batch(model.manifest, batch)
     ranges = {port.name: (port.range[0], port.range[1]) for port in model.inputs if port.range}
     return random_samples(model.inputs, batched=model.manifest.batched, count=batch, ranges=ranges).runs[0]
 
@@ -143,14 +149,14 @@ def _peers(
 
 def _onnxruntime(models: Sequence[PeerModel], threads: int, batch: int) -> list[tuple[str, AnySession]]:
     """By form. Raises UnsupportedError where it takes none of them."""
-    from .ort import open_session, read_model
+    from .ort import open_session, read_model, with_batch
 
     sessions: list[tuple[str, AnySession]] = []
     problem = UnsupportedError("it takes the model in no form")
     for one in models:
         model = read_model(one.model)
         try:
-            sessions.append((one.form, open_session(_with_batch(model, batch), threads=threads)))
+            sessions.append((one.form, open_session(with_batch(model, batch), threads=threads)))
         except UnsupportedError as error:
             problem = error
     if not sessions:
@@ -177,32 +183,12 @@ def _fastest(name: str, sessions: Sequence[tuple[str, AnySession]], inputs: Arra
 
 def _call(session: AnySession, inputs: Arrays, batch: int) -> Callable[[], Mapping[str, np.ndarray]]:
     """What runs a session once. Raises UnsupportedError where it fails."""
-    if len(session.inputs) != len(inputs):
-        raise UnsupportedError(f"the source has {len(session.inputs)} inputs, the artifact {len(inputs)}")
     named = dict(zip(session.inputs, inputs.values(), strict=True)) if set(session.inputs) != set(inputs) else inputs
     try:
         session.run(named)
     except Exception as error:
         raise UnsupportedError(f"it fails on a batch of {batch}: {str(error).splitlines()[0][:200]}") from error
     return lambda: session.run(named)
-
-
-def _with_batch(model: ModelProto, batch: int) -> ModelProto:
-    """The model, or for batches a copy whose inputs and outputs have the leading size `batch` where the file says 1."""
-    if batch == 1:
-        return model
-    from onnx import ModelProto
-
-    from .ort import graph_inputs
-
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    for port in [*graph_inputs(copy), *copy.graph.output]:
-        dims = port.type.tensor_type.shape.dim
-        if dims and dims[0].dim_value == 1:
-            dims[0].dim_value = batch
-    del copy.graph.value_info[:]
-    return copy
 
 
 def _agreement(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> str:

@@ -17,6 +17,8 @@ from .ort_exact import saturates, with_unsigned_weights
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
+    from ..artifact.manifest import PortInfo
+
 
 class Session:
     """An onnxruntime session that takes and gives arrays by name."""
@@ -54,6 +56,45 @@ def graph_inputs(model: ModelProto) -> list[ValueInfoProto]:
     """The inputs that a caller gives: old files list their initializers among them."""
     constants = {each.name for each in model.graph.initializer}
     return [port for port in model.graph.input if port.name not in constants]
+
+
+def with_batch(model: ModelProto, batch: int) -> ModelProto:
+    """The model, or for batches a copy whose inputs and outputs have the leading size `batch` where the file says 1."""
+    if batch == 1:
+        return model
+    from onnx import ModelProto
+
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for port in [*graph_inputs(copy), *copy.graph.output]:
+        dims = port.type.tensor_type.shape.dim
+        if dims and dims[0].dim_value == 1:
+            dims[0].dim_value = batch
+    del copy.graph.value_info[:]
+    return copy
+
+
+def with_ports(model: ModelProto, ports: Sequence[PortInfo]) -> list[tuple[ValueInfoProto, PortInfo]]:
+    """A model's inputs in order, each with an artifact's: of its name, or where names differ of its place. As many as
+    both have."""
+    found, by_name = graph_inputs(model), {port.name: port for port in ports}
+    same = set(by_name) == {each.name for each in found}
+    return list(zip(found, [by_name[each.name] for each in found] if same else ports, strict=False))
+
+
+def difference_of_inputs(model: ModelProto, ports: Sequence[PortInfo], *, batched: bool) -> str:
+    """How a model's inputs differ from those of an artifact, "" where they do not. Sizes that the model leaves open are
+    any."""
+    if (count := len(graph_inputs(model))) != len(ports):
+        return f"the source has {count} inputs, the artifact {len(ports)}"
+    for given, port in with_ports(model, ports):
+        shape, first = given.type.tensor_type.shape, 1 if batched else 0
+        sizes = [dim.dim_value or -1 for dim in shape.dim]
+        fits = [have in (-1, want) for have, want in zip(sizes[first:], port.shape[first:], strict=False)]
+        if given.type.tensor_type.HasField("shape") and (len(sizes) != len(port.shape) or not all(fits)):
+            have, want = ", ".join("?" if size < 0 else str(size) for size in sizes), ", ".join(map(str, port.shape))
+            return f"the source's input '{given.name}' has the shape [{have}], the artifact's '{port.name}' [{want}]"
+    return ""
 
 
 def custom_operators(model: ModelProto) -> list[str]:

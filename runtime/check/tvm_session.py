@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...ir.errors import UnsupportedError
 from ..load.tvm_executor import MAIN, call_with_arrays, machine_of
 
 
@@ -29,5 +30,9 @@ class LibrarySession:
         self.inputs, self._outputs = list(library.inputs), library.outputs
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        found = call_with_arrays(self._tvm, self._machine[MAIN], (inputs[name] for name in self.inputs))
+        """Raises UnsupportedError where TVM's module does not take them."""
+        try:
+            found = call_with_arrays(self._tvm, self._machine[MAIN], (inputs[name] for name in self.inputs))
+        except Exception as error:  # of kinds of TVM's own, whose texts name what only TVM knows
+            raise UnsupportedError("the module that TVM makes of the model does not take these inputs") from error
         return dict(zip(self._outputs, found, strict=True))

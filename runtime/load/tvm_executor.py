@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from ...ir.errors import ArtifactError
 from ...ir.host import scratch_folder
 from ..artifact.artifact import Artifact
+from ..artifact.schema import ALTERED
 from .cpu import check_library, check_targets
 
 if TYPE_CHECKING:
@@ -32,15 +34,19 @@ class TvmExecutor:
         code = artifact.read(artifact.manifest.library)
         check_library(code, self._where)
         self._tvm, self._machine = machine_of(code, self._where)
-        self._batched, self._main = artifact.manifest.batched, self._machine[MAIN]
+        self._batched, self._main = artifact.manifest.batched, function_of(self._machine, MAIN, self._where)
         self._steps: list[_Step] | None = None
         self.target, self.threads, self.arena_bytes = artifact.manifest.target_names[0], 1, 0
 
     def run(self, batch: int, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         for one in (slice(i, i + 1) for i in range(batch)) if self._batched else (...,):
-            results = call_with_arrays(self._tvm, self._main, [array[one] for array in inputs])
-            for to, result in zip(outputs, results, strict=True):
-                to[one] = result
+            with _damage(self._where):
+                results = call_with_arrays(self._tvm, self._main, [array[one] for array in inputs])
+            given = [(result.shape, result.dtype) for result in results]
+            if given != (want := [(output[one].shape, output.dtype) for output in outputs]):
+                raise ArtifactError(f"the library gives {given}, not {want}", where=self._where, hint=ALTERED)
+            for output, result in zip(outputs, results, strict=True):
+                output[one] = result
 
     def bind(self, batch: int, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> Callable[[], None]:
         return lambda: self.run(batch, inputs, outputs)
@@ -73,11 +79,12 @@ class TvmExecutor:
         values, found = dict(enumerate(inputs)), list[list[np.ndarray]]()
         for i, step in enumerate(self._steps[:count]):
             tensors = [self._tvm.runtime.tensor(values[value]) for value in step.operands]
-            start = time.perf_counter()
-            results = step.function(*tensors)
-            if seconds is not None:
-                seconds[i] += time.perf_counter() - start
-            found.append([result.numpy() for result in results])
+            with _damage(self._where):
+                start = time.perf_counter()
+                results = step.function(*tensors)
+                if seconds is not None:
+                    seconds[i] += time.perf_counter() - start
+                found.append([result.numpy() for result in results])
             values.update(zip(step.results, found[-1], strict=True))
         return found
 
@@ -100,7 +107,8 @@ def _steps_of(artifact: Artifact, machine: Any) -> list[_Step]:
         if isinstance(op, KernelOp):
             numbers.update((value, len(numbers)) for value in op.results)
             operands = list(dict.fromkeys(numbers[value] for value in op.operands))
-            steps.append(_Step(machine[op.symbol.data], operands, [numbers[value] for value in op.results]))
+            function = function_of(machine, op.symbol.data, str(artifact.path))
+            steps.append(_Step(function, operands, [numbers[value] for value in op.results]))
     return steps
 
 
@@ -121,4 +129,29 @@ def machine_of(code: bytes, where: str) -> tuple[Any, Any]:
     with scratch_folder() as folder:
         path = folder / "model.so"
         path.write_bytes(code)
-        return tvm, relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+        try:
+            return tvm, relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+        except Exception as error:  # of kinds of TVM's own
+            what = f"TVM cannot load the library: {_first_line(error).replace(str(path), path.name)}"
+            raise ArtifactError(what, where=where, hint=ALTERED) from error
+
+
+def function_of(machine: Any, name: str, where: str) -> Any:
+    """A function of the virtual machine. Raises ArtifactError where there is none of that name."""
+    try:
+        return machine[name]
+    except Exception as error:  # of kinds of TVM's own
+        raise ArtifactError(f"the library has no function {name}", where=where, hint=ALTERED) from error
+
+
+@contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """Errors within the block are the library's: inputs were checked before."""
+    try:
+        yield
+    except Exception as error:  # of kinds of TVM's own
+        raise ArtifactError(f"the library fails: {_first_line(error)}", where=where, hint=ALTERED) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

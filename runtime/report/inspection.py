@@ -6,7 +6,7 @@ Nothing here executes anything from an artifact.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ class Inspection:
         before a number. Before the steps are there, those that come from the step's nodes. Raises InputError for a
         name that is none of these.
         """
-        if after is not None and (script := self.passes[self._last(after)]) in dict(self.scripts):
-            raise InputError(f"after '{script}' there are no operations of tercet", hint="take the stage of a pass")
+        if after is not None:
+            check_operations(self.passes[self._last(after)], dict(self.scripts))
         program = Program.parse(self.text_after(after), WeightStore(), origin=self.title)
         ops = list(program.ops)
         steps = {row.symbol: row for row in self.layers}
@@ -165,8 +165,24 @@ def find_stages(labels: Sequence[str], name: str) -> list[int]:
     if not found and name.isdecimal():
         found = [i for i, label in enumerate(labels) if int(label.partition("-")[0]) == int(name)]
     if not found:
-        raise InputError(f"there is no pass '{name}'", hint=f"passes: {', '.join(labels)}")
+        known = f"passes: {', '.join(labels)}"
+        elsewhere = ELSEWHERE.get(name.lstrip("0123456789-"), "")
+        raise InputError(f"there is no pass '{name}'", hint=f"{elsewhere}; {known}" if elsewhere else known)
     return found
+
+
+ELSEWHERE = {
+    "tvm-relax": "--backend tvm has it", "tvm-fused": "--backend tvm has it",
+    "tvm-tuned": "`compile --backend tvm --tune` has it, and the artifact that it makes",
+}  # fmt: skip
+"""Stages that not every compilation has."""
+
+
+def check_operations(label: str, scripts: Collection[str]) -> None:
+    """Raises InputError for a stage that is a script."""
+    if label in scripts:
+        hint = "take the stage of a pass; `tercet inspect --after` shows the text of this one"
+        raise InputError(f"after '{label}' there are no operations of tercet", hint=hint)
 
 
 def inspect_artifact(path: str | Path, target: str | None = None) -> Inspection:
@@ -190,9 +206,10 @@ def inspect_program(
     stages: Sequence[tuple[str, str]],
     target: str,
     candidates: Mapping[str, Sequence[Mapping[str, Any]]],
+    scripts: Sequence[tuple[str, str]] = (),
 ) -> Inspection:
     """The same for a program at kernel level that is not compiled. stages: label and IR text after every pass.
-    candidates: of each kernel, by its symbol."""
+    candidates: of each kernel, by its symbol. scripts: as `Inspection` has them."""
     rows = tuple(
         replace(row, candidates=tuple(CANDIDATE(c, row.symbol) for c in candidates.get(row.symbol, ())))
         for row in describe_steps(program)
@@ -206,7 +223,7 @@ def inspect_program(
         *_weight_summary(rows, ()),
         _memory_summary(rows, program),
     )
-    return Inspection(program.name, summary, rows, tuple(stages))
+    return Inspection(program.name, summary, rows, tuple(stages), scripts=tuple(scripts))
 
 
 def describe_steps(program: Program, layers: Sequence[Layer] = ()) -> tuple[LayerRow, ...]:

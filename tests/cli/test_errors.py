@@ -192,7 +192,7 @@ def test_bench_leaves_out_a_model_with_other_inputs(tercet_cli, files: Files, tm
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "two.onnx")
     done = tercet_cli("bench", files.artifact, "--repeats", "1", "--source", tmp_path / "two.onnx")
-    assert done.code == 0 and "onnxruntime left out: the source has 2 inputs, the artifact 1" in done.out
+    assert done.code == 0 and "no peers: the source has 2 inputs, the artifact 1" in done.out
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import tercet
@@ -15,7 +17,7 @@ from tercet.runtime.artifact.stored_ir import kernel_program
 from tercet.runtime.check.verify.layers import Steps
 
 from .conftest import Files
-from .models import WEIGHTS, save_model
+from .models import WEIGHTS, little_model, save_model
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 
@@ -53,6 +55,15 @@ def test_compile_prints_the_ir_after_passes(files: Files, tmp_path: Path, tercet
     assert done.out.count("// IR after ") == 2
     assert done.out.index("// IR after 00-import") < done.out.index("plan-memory")
     assert "kn.kernel" in done.out.partition("plan-memory")[2]
+
+
+def test_compile_prints_the_ir_of_each_of_several_targets(files: Files, tmp_path: Path, tercet_cli) -> None:
+    done = tercet_cli(
+        "compile", files.model, "-o", tmp_path / "a.tercet", "--target", "generic,x86-64-v3", "--print-ir-after",
+        "plan-memory",
+    )  # fmt: skip
+    assert done.code == 0
+    assert re.findall(r"// IR after (.*)/\d+-plan-memory\n", done.out) == ["x86-64-v3", "generic"]
 
 
 # -- inspect ----------------------------------------------------------------------------------------------------------
@@ -279,7 +290,28 @@ def test_bench_of_a_model_compiles_it(files: Files, tercet_cli) -> None:
 def test_bench_of_an_artifact_alone_has_no_peers(files: Files, tercet_cli) -> None:
     done = tercet_cli("bench", files.artifact, "--repeats", "1")
     assert done.code == 0
-    assert "note: no peers: they need the source model" in done.out
+    assert "note: no peers: they need the source model, which an artifact does not hold (--source names it)" in done.out
+
+
+def test_bench_with_nothing_to_compare_is_no_success(files: Files, tmp_path: Path, tercet_cli) -> None:
+    done = tercet_cli("bench", files.artifact, "--repeats", "1", "--against", "onnxruntime")
+    assert done.code == 2 and "does not hold its source model, which onnxruntime would run" in done.err
+    assert "--source" in done.err and "--against none" in done.err
+    model = little_model(WEIGHTS)
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 9
+    other = tmp_path / "other.onnx"
+    onnx.save(model, other)
+    done = tercet_cli("bench", files.artifact, "--repeats", "1", "--against", "onnxruntime", "--source", other)
+    assert done.code == 1 and "nothing was compared: none of onnxruntime ran; see the notes" in done.err
+    assert "no peers: the source's input 'x' has the shape [?, 1, 6, 9], the artifact's 'x' [1, 1, 6, 6]" in done.out
+
+
+def test_bench_names_each_peer_once(files: Files, tercet_cli) -> None:
+    done = tercet_cli("bench", files.model, "--repeats", "1", "--against", "onnxruntime,onnxruntime")
+    assert done.code == 0 and done.out.count("than onnxruntime") == 1
+    for against in ("", "onnxruntime,", "none,onnxruntime"):
+        done = tercet_cli("bench", files.model, "--against", against)
+        assert done.code == 2 and f"expected names between commas, or none, got '{against}'" in done.err
 
 
 # -- targets ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tercet.cli.options import WEIGHTS as OFFERED
+from tercet.cli.groups import WEIGHTS as OFFERED
 from tercet.passes.lossy.fit import errors, fit, target_of
 from tercet.passes.lossy.methods import METHODS, Ternary, one_scale, ternarize, two_scales
 from tercet.passes.lossy.options import WEIGHTS

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tercet
 import tercet.runtime
 from tercet.ir.errors import ArtifactError
 from tercet.runtime.artifact import artifact as artifact_module
@@ -21,6 +22,8 @@ from tercet.runtime.load.loader import load
 
 from .handmade import contents, layers, manifest, write_artifact
 from .hostile import HOSTILE
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
@@ -235,3 +238,16 @@ def test_opening_imports_nothing_heavy() -> None:
         "assert not {'xdsl', 'onnx', 'onnxruntime'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_cut_file_is_called_so(tmp_path: Path) -> None:
+    """Wherever the cut is: a weight store within the file is a zip too, and must not be taken for it."""
+    tercet.compile(DIGITS, tmp_path / "sound.tercet", target="generic")
+    data = (tmp_path / "sound.tercet").read_bytes()
+    path = tmp_path / "cut.tercet"
+    for size in (*range(100, len(data), 499), *range(len(data) - 300, len(data))):
+        path.write_bytes(data[:size])
+        with pytest.raises(ArtifactError) as caught:
+            Artifact.open(path)
+        assert caught.value.what.startswith(("the end of the file is missing", "not a complete zip file: ")), size
+        assert "cut short" in caught.value.hint

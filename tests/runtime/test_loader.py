@@ -264,6 +264,16 @@ def test_libraries_that_cannot_be_mapped() -> None:
         Library(code, "other", "file")
 
 
+def test_libraries_that_are_cut_off(tmp_path: Path) -> None:
+    """With the right hashes. What is missing at the end, tables for tools, nothing reads."""
+    sound = Artifact.open(write_artifact(tmp_path / "tiny.tercet"))
+    files, name = {name: sound.read(name) for name in sound.names}, sound.manifest.library
+    for size in (64, 100, 1000, len(files[name]) // 2, len(files[name]) * 2 // 3):
+        Artifact.write(tmp_path / "cut.tercet", {**files, name: files[name][:size]}, sound.manifest)
+        with pytest.raises(ArtifactError, match=f"the library is cut off after {size} bytes"):
+            load(tmp_path / "cut.tercet")
+
+
 def test_backends(tmp_path: Path) -> None:
     """An artifact of another backend needs no library, can be opened, and is refused when it is to be run."""
     sound = Artifact.open(write_artifact(tmp_path / "tiny.tercet"))

@@ -17,6 +17,7 @@ import tercet
 from tercet.backends.reference.interpreter import run
 from tercet.cli import main
 from tercet.ir.errors import ArtifactError, InputError
+from tercet.runtime.artifact.artifact import Artifact
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits_ternary.onnx"
 MODELS = ("cnv_w2a2.onnx", "cnv_w1a1.onnx", "kws_w3a3.qonnx.onnx")
@@ -117,6 +118,52 @@ def test_a_damaged_library_is_refused(artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.tercet").write_bytes(data)
     with pytest.raises(ArtifactError, match="cannot be read: Bad CRC-32"):
         tercet.load(tmp_path / "bad.tercet")
+
+
+@pytest.fixture(scope="module")
+def libraries(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """That are no library of the artifact's."""
+    path = tmp_path_factory.mktemp("other") / "other.tercet"
+    found = {"its own": Artifact.open(artifact).read("lib/libdigits_ternary.so")}
+    tercet.compile(DIGITS, path, target="generic")
+    found["of the C backend"] = Artifact.open(path).read("lib/libdigits_ternary.so")
+    x, y = (helper.make_tensor_value_info(name, 1, [1, 1, 8, 8]) for name in ("image", "logits"))
+    for name, ports in (("of another network", (x, y)), ("of other inputs", (y, y))):
+        inputs = [ports[0]] if name == "of another network" else [x, ports[1]]
+        node = helper.make_node("Abs", ["image"], ["out"])
+        out = helper.make_tensor_value_info("out", 1, [1, 1, 8, 8])
+        graph = helper.make_graph([node], "digits_ternary", inputs, [out])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        tercet.compile(model, path, backend="tvm", name="digits_ternary")
+        found[name] = Artifact.open(path).read("lib/libdigits_ternary.so")
+    own = found["its own"]
+    return {**found, "cut": own[: len(own) // 2], "with another header": own[:64] + b"\xff" * 400 + own[464:]}
+
+
+@needs_tvm
+@pytest.mark.parametrize(
+    ("library", "message"),
+    [
+        ("of the C backend", "TVM cannot load the library: "),
+        ("of another network", "the library gives "),
+        ("of other inputs", "the library fails: "),
+        ("cut", "the library is cut off after "),
+        ("with another header", "the library"),
+    ],
+)
+def test_another_library_with_the_right_hash(
+    library: str, message: str, libraries: dict[str, bytes], artifact: Path, tmp_path: Path
+) -> None:
+    sound = Artifact.open(artifact)
+    files = {name: sound.read(name) for name in sound.names} | {sound.manifest.library: libraries[library]}
+    Artifact.write(tmp_path / "bad.tercet", files, sound.manifest)
+    x = np.zeros((2, 1, 8, 8), np.float32)
+    with pytest.raises(ArtifactError, match=message) as caught, tercet.load(tmp_path / "bad.tercet") as model:
+        model.run(x)
+    assert caught.value.where == str(tmp_path / "bad.tercet") and "\n" not in caught.value.what
+    for call in (lambda model: model.results(x[:1]), lambda model: model.profile(x)):
+        with pytest.raises(ArtifactError), tercet.load(tmp_path / "bad.tercet") as model:
+            call(model)
 
 
 @pytest.mark.parametrize(

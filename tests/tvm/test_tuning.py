@@ -22,8 +22,8 @@ pytest.importorskip("tvm.relax", reason="TVM is not installed (pip install 'terc
 from onnx import helper, numpy_helper, save
 
 import tercet
-from tercet.backends.tvm.records import RECORDS, WORKLOADS, Records
-from tercet.ir.errors import InputError, ToolchainError
+from tercet.backends.tvm.records import RECORDS
+from tercet.ir.errors import ToolchainError
 from tercet.runtime.check.timing import interleave
 
 KEY, CANDIDATES, PATIENCE = "board", 20, 300
@@ -149,20 +149,67 @@ def counted(tracker: object) -> int:
         return 0
 
 
-def test_a_torn_line_is_dropped_and_damage_is_said(tmp_path: Path) -> None:
-    (tmp_path / WORKLOADS).write_text('["abc", "de')
-    with Records(tmp_path) as records:
-        assert len(records) == 0 and not (tmp_path / WORKLOADS).read_text()
-        with pytest.raises(InputError, match="another run is tuning with these records"):
-            Records(tmp_path)
-    (tmp_path / WORKLOADS).write_text("nonsense\n")
-    with pytest.raises(InputError, match="tuning records cannot be read") as caught:
-        Records(tmp_path)
-    assert str(tmp_path) in str(caught.value)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "to_all", "word"),
+    [(signal.SIGINT, True, "interrupted"), (signal.SIGTERM, False, "terminated"), (signal.SIGHUP, True, "terminated")],
+)
+def test_a_signal_ends_it_and_keeps_the_records(
+    number: signal.Signals, to_all: bool, word: str, layer: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C comes to all processes of a terminal. It comes when some candidates are measured, the others earlier."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tercet", "compile", "-q", str(layer), "-o", str(tmp_path / "x.tercet"), "--backend",
+         "tvm", "--engine", "relax", "--tune", "--tune-candidates", "200"],
+        env={**os.environ, "TERCET_CACHE": str(tmp_path), "TMPDIR": str(temporary)}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL), start_new_session=True,
+    )  # fmt: skip
+    if number == signal.SIGINT:
+        until(lambda: any(lines(found) for found in tmp_path.glob(f"tvm/*/{RECORDS}")))
+    else:
+        until(lambda: any(b"tvm.exec.popen_worker" in words for words in started_by(process.pid).values()))
+    children = started_by(process.pid)
+    before = sum(lines(found) for found in tmp_path.glob(f"tvm/*/{RECORDS}"))
+    (os.killpg if to_all else os.kill)(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + number, f"tercet: {word}\n")
+    assert children and not (set(children) & set(running()))
+    assert not list(temporary.iterdir()) and not (tmp_path / "x.tercet").exists()
+    assert sum(lines(found) for found in tmp_path.glob(f"tvm/*/{RECORDS}")) >= before
 
 
-def test_a_tracker_that_does_not_answer(layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def running() -> dict[int, tuple[int, bytes]]:
+    """Of the processes that run, their parents' numbers and their words."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(folder.name)] = int(parent), (folder / "cmdline").read_bytes()
+    return found
+
+
+def started_by(process: int) -> dict[int, bytes]:
+    """The words of the processes that it has started, and those that these have."""
+    everything = running()
+    found, new = dict[int, bytes](), {process}
+    while new:
+        new = {number for number, (parent, _) in everything.items() if parent in new}
+        found |= {number: everything[number][1] for number in new}
+    return found
+
+
+def test_a_function_without_choices_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = (helper.make_tensor_value_info(name, 1, [4, 6]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "sizes", [x], [y])
+    path = tmp_path / "sizes.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
     monkeypatch.setenv("TERCET_CACHE", str(tmp_path))
-    with pytest.raises(ToolchainError, match=r"no tracker answers at 127\.0\.0\.1:1"):
-        tercet.compile(layer, tmp_path / "x.tercet", backend="tvm", tune=8, engines=["relax"], tracker="a@127.0.0.1:1")
-    assert not (tmp_path / "x.tercet").exists()
+    text = [tercet.compile(path, tmp_path / "x.tercet", backend="tvm", tune=64).tuned for _ in range(2)]
+    assert [re.findall(r"Abs +(\d+) +(\d+) ", one) for one in text] == [[("1", "0")], [("0", "1")]]
+    (records,) = tmp_path.glob(f"tvm/*/{RECORDS}")
+    records.write_text("")  # what is known to be all is measured again where it was lost
+    text = tercet.compile(path, tmp_path / "x.tercet", backend="tvm", tune=64).tuned
+    assert re.findall(r"Abs +(\d+) +(\d+) ", text) == [("1", "0")]

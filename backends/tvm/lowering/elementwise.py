@@ -15,6 +15,10 @@ from ..context import Context, dtype_of
 from ..package import Expr, Scalar, Tensor, te, tirx
 from .rules import relax_of, wide
 
+EXACT = 1 << 53
+"""Up to here float64 has every integer."""
+INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+
 
 def scalars(*kinds: type[TensorOperation]) -> Callable[[Callable[..., Scalar]], Any]:
     """Registers a function of an operation and one element of each operand. Integers come in a type that holds operands
@@ -192,16 +196,23 @@ def cast(op: tn.CastOp, x: Scalar) -> Scalar:
     first, last = range_of(element_of(op.x))
     if low <= first and last <= high:
         return x
-    size, wrapped = whole(high - low + 1, x), x.astype("int64")
-    return tirx.floormod(wrapped - low, size.astype("int64")) + low
+    size = high - low + 1
+    if size > INT64_MAX:
+        return x
+    step = tirx.const(size, "int64")  # in two steps: x - low need not fit in 64 bits
+    return tirx.floormod(tirx.floormod(x.astype("int64"), step) - low % size, step) + low
 
 
 def saturated(x: Scalar, low: int, high: int) -> Scalar:
     """Whole floats as integers of low..high; NaN is 0."""
-    double = x.astype("float64")
-    inside = tirx.min(tirx.max(double, tirx.const(float(low), "float64")), tirx.const(float(high), "float64"))
-    zero = min(max(0, low), high)
-    return tirx.Select(tirx.isnan(x), tirx.const(zero, "int64"), inside.astype("int64"))
+    wide, zero = x.astype("float64"), tirx.const(min(max(0, low), high), "int64")
+    first, last = (low, high) if low >= -EXACT and high <= EXACT else (INT64_MIN, INT64_MAX - 1023)
+    inside = tirx.min(tirx.max(wide, tirx.const(float(first), "float64")), tirx.const(float(last), "float64"))
+    whole = inside.astype("int64")
+    if (first, last) != (low, high):  # float64 lacks these bounds, so they are compared with as integers
+        whole = tirx.Select(wide >= tirx.const(2.0**63, "float64"), tirx.const(INT64_MAX, "int64"), whole)
+        whole = tirx.min(tirx.max(whole, tirx.const(low, "int64")), tirx.const(high, "int64"))
+    return tirx.Select(tirx.isnan(x), zero, whole)
 
 
 @scalars(QuantizeOp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from xdsl.ir import Operation, SSAValue
@@ -36,9 +37,14 @@ def lower(program: Program, target: Target) -> Any:
     builder = relax.BlockBuilder()
     kernels = [op for op in program.ops if isinstance(op, KernelOp)]
     context = Context(builder, target)
-    _function(context, program, MAIN, program.block.args, kernels, program.returned.operands)
-    for kernel in kernels:
-        _function(context, program, kernel.symbol.data, kernel.operands, [kernel], kernel.results)
+    try:
+        _function(context, program, MAIN, program.block.args, kernels, program.returned.operands)
+        for kernel in kernels:
+            _function(context, program, kernel.symbol.data, kernel.operands, [kernel], kernel.results)
+    except BaseException:
+        with suppress(Exception):
+            builder._end_block()  # that of the function at hand; a builder that has one left warns on stderr
+        raise
     return builder.get()
 
 

@@ -14,7 +14,7 @@ from tercet.backends.ternary_logic.yosys.cache import Cache, Outcome
 from tercet.backends.ternary_logic.yosys.recipes import Fpga
 from tercet.backends.ternary_logic.yosys.runs import Synthesizer
 from tercet.backends.ternary_logic.yosys.tool import OutOfTimeError, find_yosys
-from tercet.cli import main, options
+from tercet.cli import groups, main
 from tercet.ir.errors import InputError, ToolchainError
 
 from .helpers import program, runs
@@ -133,6 +133,6 @@ def test_options(arguments: list[str], message: str, capsys: pytest.CaptureFixtu
 def test_families() -> None:
     from tercet.backends.ternary_logic.yosys.options import FAMILIES
 
-    assert options.FAMILIES == FAMILIES
+    assert groups.FAMILIES == FAMILIES
     with pytest.raises(InputError, match="no FPGA family 'ice40'"):
         Fpga("ice40")
