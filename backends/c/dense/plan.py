@@ -176,8 +176,9 @@ def best_tiles(
 
 def predicted(problem: Problem, cell: Cell, target: Target, costs: Mapping[str, float], rows: int, width: int) -> float:
     """One sample: the tiles, the copy of each `input`, the epilogue of a vector of `output`s, the rest of a `kernel`;
-    convolutions `expand` each vector of weights, and copy `row` by row for each `group`, or read the input's own planes,
-    which lie `far` apart for each first load of a vector; weights that leave the L2 cache are streamed, each `byte`."""
+    convolutions `expand` each vector of weights, and copy `row` by row for each `group`, or read the input's own
+    planes, which lie `far` apart for each first load of a vector; weights that leave the L2 cache are streamed, each
+    `byte`."""
     cycles = _tile_cycles(problem, cell, target, costs, rows, width)
     weights = int(problem.weights.size * cell.weight_bytes * cell.steps(rows)) // cell.per
     outputs = prod(problem.grid.shape)
