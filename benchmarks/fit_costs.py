@@ -53,14 +53,21 @@ CHAINS = (
         Conv(32, 32, 3, 1, 12),
         Conv(32, 8, 1, 1, 12),
     ),
+    (
+        Conv(64, 128, 1, 1, 7),
+        Conv(128, 128, 1, 2, 7),
+        Conv(128, 128, 1, 1, 4),
+        Conv(128, 256, 1, 1, 4),
+        Conv(256, 256, 1, 1, 4),
+    ),
     *(
         (Conv(c, c, k, 1, s, c), Conv(c, c, k, 2, s, c), Conv(c, c, k, 1, -(-s // 2), c))
         for c, k, s in ((8, 3, 96), (32, 3, 112), (96, 3, 56), (144, 7, 28), (256, 3, 14), (128, 5, 7), (960, 3, 7))
     ),
 )
 CONVOLUTIONS = (
-    "ternary/ternary", "binary/binary", "binary/ternary", "ternary/int8", "binary/int8", "ttq/fp32", "int8/int8",
-    "fp32/fp32",
+    "ternary/ternary", "binary/binary", "binary/ternary", "ternary/int8", "binary/int8", "ternary/fp32", "ttq/fp32",
+    "int8/int8", "fp32/fp32",
 )  # fmt: skip
 PRODUCTS = ("ternary/ternary", "binary/binary", "ternary/int8", "int8/int8", "fp32/fp32")
 LINEAR = (
