@@ -8,6 +8,7 @@
 #include "tercet_element.h"
 #include "planes.h"
 #include "epilogue.h"
+#include "transpose.h"
 #include "permute_tile.h"
 #include "permute.h"
 

@@ -13,7 +13,7 @@ from .plan import DEFINES, Plan
 from .problem import BINARY, SIGNED, Problem
 
 HERE = Path(__file__).parent
-SOURCES = (HERE / "permute_tile.h", HERE / "permute.h")
+SOURCES = (HERE.parents[1] / "transpose.h", HERE / "permute_tile.h", HERE / "permute.h")
 
 
 def emit_permute(kernel: Kernel, plan: Plan) -> KernelCode:

@@ -6,6 +6,7 @@
 #define TERCET_PERMUTE_H
 
 #include "permute_tile.h"
+#include "transpose.h"
 
 /* Defined where this is included: PERMUTE_ROWS, channels and pixels that are transposed together; PERMUTE_SPARE, sums
  * after a run that an epilogue may read. */
@@ -103,28 +104,6 @@ TERCET_INLINE const unsigned char *permute_row(const struct permute_layer *l, st
 
 /* -- results ------------------------------------------------------------------------------------------------------- */
 
-#define PERMUTE_FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define PERMUTE_LAST 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-
-/* 16 by 16 sums: to[channel][pixel] from from[pixel][channel]. Four times, row i and row i + 8 are interleaved. */
-TERCET_INLINE void permute_transpose(int32_t *to, int64_t to_pitch, const int32_t *from, int64_t from_pitch) {
-    tercet_i32v a[PERMUTE_ROWS], b[PERMUTE_ROWS];
-    PERMUTE_UNROLL for (int i = 0; i < PERMUTE_ROWS; i++)
-        a[i] = *(const tercet_i32v *)(from + i * from_pitch);
-#define PERMUTE_INTERLEAVE(OUT, IN)                                                                                    \
-    PERMUTE_UNROLL for (int i = 0; i < PERMUTE_ROWS / 2; i++) {                                                        \
-        OUT[2 * i] = __builtin_shufflevector(IN[i], IN[i + PERMUTE_ROWS / 2], PERMUTE_FIRST);                          \
-        OUT[2 * i + 1] = __builtin_shufflevector(IN[i], IN[i + PERMUTE_ROWS / 2], PERMUTE_LAST);                       \
-    }
-    PERMUTE_INTERLEAVE(b, a)
-    PERMUTE_INTERLEAVE(a, b)
-    PERMUTE_INTERLEAVE(b, a)
-    PERMUTE_INTERLEAVE(a, b)
-#undef PERMUTE_INTERLEAVE
-    PERMUTE_UNROLL for (int i = 0; i < PERMUTE_ROWS; i++)
-        *(tercet_i32v *)(to + i * to_pitch) = a[i];
-}
-
 /* Hands the sums of a block to the epilogue, channel by channel. output: of all groups, the block's first. */
 TERCET_INLINE void permute_finish(const struct permute_layer *l, const struct permute_job *job, int64_t output,
                                   int outputs, epilogue_finish *const finish, const int lanes) {
@@ -133,8 +112,7 @@ TERCET_INLINE void permute_finish(const struct permute_layer *l, const struct pe
     const int64_t pixel = (int64_t)job->y * l->out_width + job->x, all = (int64_t)l->groups * l->outputs;
     const int32_t *signs = (const int32_t *)(job->task->weights + l->signs) + output;
     for (int k = 0; k < outputs; k += PERMUTE_ROWS) {
-        for (int i = 0; i < count; i += PERMUTE_ROWS)
-            permute_transpose(job->sums + i, pitch, job->staged + (int64_t)i * lanes + k, lanes);
+        tercet_turn(job->sums, pitch, job->staged + k, lanes, count);
         const int rest = outputs - k < PERMUTE_ROWS ? outputs - k : PERMUTE_ROWS;
         for (int j = 0; j < rest; j++) {
             int32_t *sums = job->sums + j * pitch;
