@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from harness import NATIVE, Case
@@ -159,6 +161,42 @@ def float_cases(draw: st.DrawFn) -> Case:
     y = case.add(ConvOp, case.inputs[0], *operands, **geometry)
     y = case.add(AddOp, y, case.inputs[1]) if residual else y
     return case.returns(float_epilogue(case, y, 1, rng, kind))
+
+
+@st.composite
+def float_convs(draw: st.DrawFn, geometry: st.SearchStrategy[dict[str, object]]) -> Case:
+    """A convolution of floats of such a geometry, with operations after it."""
+    rng, chosen = np.random.default_rng(draw(st.integers(0, 2**32))), draw(geometry)
+    kind = draw(st.sampled_from(["norm", "scale", "swish", "relu"]))
+    values = draw(st.sampled_from(["float", "ternary", "binary"]))
+    x, w = chosen.pop("x"), chosen.pop("w")
+    case = Case(f"{x} {w} {chosen} {values} {kind}", [(x, f32)])  # type: ignore[list-item]
+    array = rng.standard_normal(w) if values == "float" else weights(rng, w, values)  # type: ignore[arg-type]
+    operands = [case.constant(array.astype(np.float32))]
+    if draw(st.booleans()):
+        operands.append(case.constant(rng.standard_normal(w[0]).astype(np.float32)))  # type: ignore[index]
+    y = case.add(ConvOp, case.inputs[0], *operands, **chosen)
+    return case.returns(float_epilogue(case, y, 1, rng, kind))
+
+
+@st.composite
+def integer_convs(
+    draw: st.DrawFn,
+    geometry: st.SearchStrategy[dict[str, object]],
+    ranges: Sequence[tuple[int, int]],
+    kinds: Sequence[str],
+) -> Case:
+    """A convolution of integers of such a geometry, with operations after it. ranges: of inputs; kinds: of weights."""
+    rng, chosen = np.random.default_rng(draw(st.integers(0, 2**32))), draw(geometry)
+    element, kind = int_type(*draw(st.sampled_from(ranges))), draw(st.sampled_from(kinds))
+    after = draw(st.sampled_from(["", "threshold", "many thresholds", "float", "add"]))
+    x, w = chosen.pop("x"), chosen.pop("w")
+    case = Case(f"{x} {w} {chosen} {kind} {after}", [(x, element)])  # type: ignore[list-item]
+    operands = [case.constant(weights(rng, w, kind))]  # type: ignore[arg-type]
+    if draw(st.booleans()):
+        operands.append(case.constant(rng.integers(-1000, 1000, w[0])))  # type: ignore[index]
+    y = case.add(ConvOp, case.inputs[0], *operands, **chosen)
+    return case.returns(integer_epilogue(case, y, 1, rng, after))
 
 
 @st.composite

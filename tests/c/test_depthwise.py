@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dense_cases import FEW, TARGETS, float_epilogue, integer_epilogue, many, weights
+from dense_cases import FEW, TARGETS, float_convs, integer_convs, many
 from harness import NATIVE, Case, Library, check_engine, kernel_program, schedules_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,52 +43,27 @@ def geometries(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-@st.composite
-def float_cases(draw: st.DrawFn) -> Case:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    kind = draw(st.sampled_from(["norm", "scale", "swish", "relu"]))
-    values, geometry = draw(st.sampled_from(["float", "ternary", "binary"])), draw(geometries())
-    x, w = geometry.pop("x"), geometry.pop("w")
-    case = Case(f"{x} {w} {geometry} {values} {kind}", [(x, f32)])  # type: ignore[list-item]
-    array = rng.standard_normal(w) if values == "float" else weights(rng, w, values)  # type: ignore[arg-type]
-    operands = [case.constant(array.astype(np.float32))]
-    if draw(st.booleans()):
-        operands.append(case.constant(rng.standard_normal(w[0]).astype(np.float32)))  # type: ignore[index]
-    y = case.add(ConvOp, case.inputs[0], *operands, **geometry)
-    return case.returns(float_epilogue(case, y, 1, rng, kind))
-
-
-@st.composite
-def integer_cases(draw: st.DrawFn) -> Case:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    element = int_type(*draw(st.sampled_from([(-1, 1), (0, 1), (-8, 7), (0, 15), (-128, 127), (0, 255), (3, 9)])))
-    after = draw(st.sampled_from(["", "threshold", "many thresholds", "float", "add"]))
-    values, geometry = draw(st.sampled_from(["binary", "ternary", "byte"])), draw(geometries())
-    x, w = geometry.pop("x"), geometry.pop("w")
-    case = Case(f"{x} {w} {geometry} {values} {after}", [(x, element)])  # type: ignore[list-item]
-    operands = [case.constant(weights(rng, w, values))]  # type: ignore[arg-type]
-    if draw(st.booleans()):
-        operands.append(case.constant(rng.integers(-1000, 1000, w[0])))  # type: ignore[index]
-    y = case.add(ConvOp, case.inputs[0], *operands, **geometry)
-    return case.returns(integer_epilogue(case, y, 1, rng, after))
+FLOATS = many(float_convs(geometries()))
+RANGES = ((-1, 1), (0, 1), (-8, 7), (0, 15), (-128, 127), (0, 255), (3, 9))
+INTEGERS = many(integer_convs(geometries(), RANGES, ("binary", "ternary", "byte")))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
-@given(many(float_cases()))
+@given(FLOATS)
 @FEW
 def test_floats(target: Target, kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels, target=target, threads=(1, 2, 3), atol=ROUNDING)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
-@given(many(integer_cases()))
+@given(INTEGERS)
 @FEW
 def test_integers(target: Target, kernels: list[Case]) -> None:
     check_engine(ENGINE, kernels, target=target, threads=(1, 2, 3))
 
 
 @pytest.mark.check
-@given(many(integer_cases()), many(float_cases()))
+@given(INTEGERS, FLOATS)
 @FEW
 def test_results_in_planes(integers: list[Case], floats: list[Case]) -> None:
     check_engine(ENGINE, integers, planes_out=True)

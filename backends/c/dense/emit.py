@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from ..epilogue import HEADERS, Epilogue, narrowest_result
 from ..text import Lines, kernel_head
 from .outputs_plan import OutputsPlan
 from .plan import DEFINES, Cell, ConvPlan, MatMulPlan, Panels
+from .problem import Conv
+from .weights import output_numbers
 
 HERE = Path(__file__).parent
 TILE_HEADER = HERE / "dense_tile.h"
@@ -48,7 +49,7 @@ def emit_conv(kernel: Kernel, plan: ConvPlan, packer: Packer) -> KernelCode:
         start = constants.add(
             replace(
                 packer.store(conv_cells(problem.weights, cell, plan.panels)),
-                filters=conv_cells(_outputs(problem.weights, (0, 1)), cell, plan.panels) - 1,
+                filters=conv_cells(output_numbers(problem.weights, (0, 1)), cell, plan.panels) - 1,
             )
         )
     epilogue = Epilogue(kernel, problem.root, problem.grid, plan.group_lanes)
@@ -74,7 +75,7 @@ def emit_outputs(kernel: Kernel, plan: OutputsPlan, packer: Packer) -> KernelCod
     start = constants.add(
         replace(
             packer.store(output_cells(problem.weights, cell, plan.tile)),
-            filters=output_cells(_outputs(problem.weights, (0, 1)), cell, plan.tile) - 1,
+            filters=output_cells(output_numbers(problem.weights, (0, 1)), cell, plan.tile) - 1,
         )
     )
     epilogue, at = Epilogue(kernel, problem.root, problem.grid, plan.run), plan.scratch.offsets
@@ -106,7 +107,7 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
     start = constants.add(
         replace(
             packer.store(matmul_cells(problem.weights, cell, plan.width * lanes)),
-            filters=matmul_cells(_outputs(problem.weights, (1,)), cell, plan.width * lanes) - 1,
+            filters=matmul_cells(output_numbers(problem.weights, (1,)), cell, plan.width * lanes) - 1,
         )
     )
     epilogue = Epilogue(kernel, problem.root, problem.grid, plan.width * lanes)
@@ -130,18 +131,25 @@ def emit_matmul(kernel: Kernel, plan: MatMulPlan, packer: Packer, lanes: int) ->
     )
 
 
+def shape_fields(conv: Conv) -> list[str]:
+    """The fields of a convolution's struct that say what is computed, but for channels and groups."""
+    (height, width), (out_height, out_width) = conv.size, conv.out
+    return [
+        f".height = {height}, .width = {width}, .out_height = {out_height}, .out_width = {out_width},",
+        f".kernel_height = {conv.kernel[0]}, .kernel_width = {conv.kernel[1]}, "
+        f".stride_y = {conv.strides[0]}, .stride_x = {conv.strides[1]},",
+        f".dilation_y = {conv.dilations[0]}, .dilation_x = {conv.dilations[1]}, "
+        f".top = {conv.pads[0]}, .left = {conv.pads[1]},",
+    ]
+
+
 def _conv_fields(plan: ConvPlan | OutputsPlan) -> list[str]:
     """The fields of `struct dense_conv` that say what is computed, and those of its blocks and planes."""
     problem = plan.problem
-    (height, width), (out_height, out_width) = problem.size, problem.out
     return [
         f".images = {problem.images}, .groups = {problem.groups}, .channels = {problem.channels}, "
         f".outputs = {problem.outputs},",
-        f".height = {height}, .width = {width}, .out_height = {out_height}, .out_width = {out_width},",
-        f".kernel_height = {problem.kernel[0]}, .kernel_width = {problem.kernel[1]}, "
-        f".stride_y = {problem.strides[0]}, .stride_x = {problem.strides[1]},",
-        f".dilation_y = {problem.dilations[0]}, .dilation_x = {problem.dilations[1]}, "
-        f".top = {problem.pads[0]}, .left = {problem.pads[1]},",
+        *shape_fields(problem),
         f".phases_y = {problem.phases[0]}, .phases_x = {problem.phases[1]}, .pitch = {plan.pitch}, "
         f".plane_rows = {plan.plane_rows}, .plane = {plan.plane},",
         f".block_rows = {plan.block_rows}, .block_columns = {plan.block_columns}, .block_depth = {plan.block_depth},",
@@ -149,12 +157,6 @@ def _conv_fields(plan: ConvPlan | OutputsPlan) -> list[str]:
         f".panels = {_panels(plan.panels)},",
         f".direct = {int(plan.direct)}, .share_panels = {int(plan.share_panels)},",
     ]
-
-
-def _outputs(weights: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """The number of each weight's output, from 1 on; axes: of the outputs in `weights`."""
-    shape = [size if axis in axes else 1 for axis, size in enumerate(weights.shape)]
-    return np.broadcast_to(np.arange(1, prod(shape) + 1, dtype=np.int32).reshape(shape), weights.shape)
 
 
 def _join_rows(kernel: Kernel, plan: ConvPlan) -> bool:

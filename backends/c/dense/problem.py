@@ -120,6 +120,17 @@ def read_problem(kernel: Kernel) -> Problem:
     return _read_conv(root, x, array) if isinstance(root, ConvOp) else _read_matmul(root, x, array)
 
 
+def bias_of(kernel: Kernel, problem: Problem) -> np.ndarray | None:
+    """What is added to the sums of each output, broadcasting against the root's result; None where nothing is. Raises
+    Refused where it is not constant."""
+    operands = problem.root.operands[2:]
+    if not operands:
+        return None
+    if (bias := kernel.array(operands[0])) is None:
+        raise Refused("a bias that is not constant")
+    return bias.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
+
+
 def read_matmul(kernel: Kernel) -> MatMul:
     """The kernel's root as a matrix product. Raises Refused where it is none."""
     problem = read_problem(kernel)

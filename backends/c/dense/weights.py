@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from ..engine import Constant
@@ -16,6 +18,12 @@ def is_ternary(weights: np.ndarray) -> bool:
 
 def is_binary(weights: np.ndarray) -> bool:
     return bool(np.isin(weights, (-1, 1)).all())
+
+
+def output_numbers(weights: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The number of each weight's output, from 1 on; axes: of the outputs in `weights`."""
+    shape = [size if axis in axes else 1 for axis, size in enumerate(weights.shape)]
+    return np.broadcast_to(np.arange(1, prod(shape) + 1, dtype=np.int32).reshape(shape), weights.shape)
 
 
 def store_bytes(cells: np.ndarray, *, binary: bool) -> Constant:

@@ -10,7 +10,7 @@ from .....ir.types import is_float
 from ...dense.emit import Packer
 from ...dense.engine import dense_engine, pack_function
 from ...dense.plan import Cell
-from ...dense.problem import Conv, Problem
+from ...dense.problem import Conv, Problem, bias_of
 from ...dense.weights import is_binary, is_ternary, store_bytes
 from ...engine import Constant, Kernel
 from ...refusal import Refused
@@ -36,12 +36,6 @@ def cells(problem: Problem, target: Target) -> list[Cell]:
 
 
 def packer(kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
-    bias, offset = problem.root.operands[2:], None
-    if bias:
-        if (offset := kernel.array(bias[0])) is None:
-            raise Refused("a bias that is not constant")
-        offset = offset.reshape(-1, *(1,) * (len(problem.grid.shape) - 2))
-
     def store(cells: np.ndarray) -> Constant:
         if cell.form == "DENSE_CELLS":
             return Constant(cells.astype(np.float32))
@@ -51,7 +45,7 @@ def packer(kernel: Kernel, problem: Problem, cell: Cell) -> Packer:
     if isinstance(problem, Conv):
         call = f"dense_pack_f32(to, (const float *)map + first, count, {problem.strides[1]});"
         declare = pack_function(kernel.symbol, call)
-    return Packer(store, declare, offset, (HEADER,))
+    return Packer(store, declare, bias_of(kernel, problem), (HEADER,))
 
 
 ENGINE = dense_engine("dense_f32", cells, packer)

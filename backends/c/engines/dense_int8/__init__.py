@@ -19,7 +19,7 @@ from .....ir.types import element_of, is_float, range_of, storage_dtype
 from ...dense.emit import Packer
 from ...dense.engine import dense_engine, pack_function
 from ...dense.plan import Cell
-from ...dense.problem import Conv, Problem
+from ...dense.problem import Conv, Problem, bias_of
 from ...dense.weights import is_binary, store_bytes
 from ...engine import Constant, Kernel
 from ...limits import INT16_MAX, INT32_MAX
@@ -116,10 +116,8 @@ def _offset(kernel: Kernel, problem: Problem, cell: Cell) -> np.ndarray | None:
     weights = problem.weights.astype(np.int64)
     axes = (2, 3, 4) if isinstance(problem, Conv) else (0,)
     offset = -cell.border * weights.sum(axis=axes).reshape(-1)
-    if bias := problem.root.operands[2:]:
-        if (values := kernel.array(bias[0])) is None:
-            raise Refused("a bias that is not constant")
-        offset = offset + values.astype(np.int64)
+    if (bias := bias_of(kernel, problem)) is not None:
+        offset = offset + bias.reshape(-1).astype(np.int64)
     terms = weights.size // _outputs(problem)
     largest = int(np.abs(weights).max())
     span = max(abs(v) for v in range_of(element_of(problem.x))) + abs(cell.border)

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .....ir.kn.requests import Dense
+from ...dense.problem import bias_of
 from ...engine import Engine, Kernel, Plan, any_planes
 from ...epilogue import check_epilogue, epilogue_reads
 from ...target import Target
 from .emit import emit
 from .plan import NAME, plan_depthwise
-from .problem import offset_of, read_depthwise
+from .problem import read_depthwise
 
 
 def read(kernel: Kernel, target: Target) -> Sequence[Plan]:
     """See depthwise.h for the algorithm."""
     conv = read_depthwise(kernel)
-    check_epilogue(kernel, conv.root, conv.grid, offset_of(kernel, conv))
+    check_epilogue(kernel, conv.root, conv.grid, bias_of(kernel, conv))
     reads = epilogue_reads(kernel, conv.x, Dense(), conv.grid)
     return [Plan.of(NAME, plan_depthwise(conv, target), target, reads, any_planes, emit)]
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from .....ir.types import element_of, is_float, storage_dtype
-from ...dense.weights import SLACK, is_binary, is_ternary, store_bytes
+from ...dense.emit import shape_fields
+from ...dense.problem import bias_of
+from ...dense.weights import SLACK, is_binary, is_ternary, output_numbers, store_bytes
 from ...engine import Constant, Constants, Kernel, KernelCode
 from ...epilogue import HEADERS, Epilogue
 from ...text import Lines, kernel_head
 from .plan import DEFINES, Depthwise
-from .problem import ELEMENTS, offset_of
+from .problem import ELEMENTS
 
 HERE = Path(__file__).parent
 OWN_HEADERS = (HERE.parents[1] / "transpose.h", HERE / "depthwise.h")
@@ -28,21 +30,15 @@ def emit(kernel: Kernel, plan: Depthwise) -> KernelCode:
         form = "DEPTHWISE_FLOATS"
     else:
         binary = is_binary(conv.weights)
-        outputs = np.arange(1, prod(conv.weights.shape[:2]) + 1).reshape(*conv.weights.shape[:2], 1, 1, 1)
-        filters = lanes_of(np.broadcast_to(outputs, conv.weights.shape), plan.lanes) - 1
+        filters = lanes_of(output_numbers(conv.weights, (0, 1)), plan.lanes) - 1
         constants.add(replace(store_bytes(cells, binary=binary), filters=np.append(filters, [-1] * SLACK)))
         form = "DEPTHWISE_BITS" if binary else form
     epilogue = Epilogue(kernel, conv.root, conv.grid, plan.run)
-    out.add(epilogue.build(offset_of(kernel, conv), constants))
-    (height, width), (out_height, out_width) = conv.size, conv.out
+    out.add(epilogue.build(bias_of(kernel, conv), constants))
     out.add(
         f"static const struct depthwise_layer {symbol}_layer = {{",
         f"    .images = {conv.images}, .groups = {conv.groups}, .outputs = {conv.outputs},",
-        f"    .height = {height}, .width = {width}, .out_height = {out_height}, .out_width = {out_width},",
-        f"    .kernel_height = {conv.kernel[0]}, .kernel_width = {conv.kernel[1]}, "
-        f".stride_y = {conv.strides[0]}, .stride_x = {conv.strides[1]},",
-        f"    .dilation_y = {conv.dilations[0]}, .dilation_x = {conv.dilations[1]}, "
-        f".top = {conv.pads[0]}, .left = {conv.pads[1]},",
+        *(f"    {line}" for line in shape_fields(conv)),
         f"    .rows = {plan.rows}, .pitch = {plan.pitch}, .plane_rows = {plan.plane_rows}, .run = {plan.run},",
         *plan.scratch.fields(),
         "};",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .....ir.types import element_of, is_float, range_of, storage_dtype
-from ...dense.problem import Conv, read_problem
+from ...dense.problem import Conv, bias_of, read_problem
 from ...engine import Kernel
 from ...limits import INT32_MAX
 from ...refusal import Refused
@@ -24,19 +24,9 @@ def read_depthwise(kernel: Kernel) -> Conv:
     if not is_float(conv.x):
         if conv.weights.min() < -128 or conv.weights.max() > 127:
             raise Refused("weights beyond 8 bits")
-        if _largest_sum(conv) + _largest(offset_of(kernel, conv)) > INT32_MAX:
+        if _largest_sum(conv) + _largest(bias_of(kernel, conv)) > INT32_MAX:
             raise Refused("sums beyond 32 bits")
     return conv
-
-
-def offset_of(kernel: Kernel, conv: Conv) -> np.ndarray | None:
-    """The bias, which broadcasts against the result; None where there is none."""
-    bias = conv.root.operands[2:]
-    if not bias:
-        return None
-    if (values := kernel.array(bias[0])) is None:
-        raise Refused("a bias that is not constant")
-    return values.reshape(-1, *(1,) * (len(conv.grid.shape) - 2))
 
 
 def _largest_sum(conv: Conv) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .....ir.types import element_of, is_float, range_of, storage_dtype
-from ...dense.problem import MatMul
+from ...dense.problem import MatMul, bias_of
 from ...engine import Constant, Kernel
 from ...limits import INT32_MAX
 from ...refusal import Refused
@@ -61,10 +61,8 @@ class Fields:
         """What every sum of an output lacks: the bias, and the shift of the inputs times the sum of the weights. In the
         shape that broadcasts against the root's result. Raises Refused where sums leave 32 bits."""
         offset = inputs.shift * problem.weights.sum(axis=0, dtype=np.int64)
-        if bias := problem.root.operands[2:]:
-            if (values := kernel.array(bias[0])) is None:
-                raise Refused("a bias that is not constant")
-            offset = offset + values.astype(np.int64)
+        if (bias := bias_of(kernel, problem)) is not None:
+            offset = offset + bias.reshape(-1).astype(np.int64)
         # scale * sum of fields + rest * sum of inputs, each at most 2 * 128 for an input
         if problem.inputs * 384 + int(np.abs(offset).max()) > INT32_MAX:
             raise Refused("sums beyond 32 bits")

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from .....ir.types import is_float
-from ...dense.problem import MatMul, read_matmul
+from ...dense.problem import MatMul, bias_of, read_matmul
 from ...digits import SAME, Digits, find_digits
 from ...engine import Constant, Kernel
 from ...refusal import Refused
@@ -131,9 +131,4 @@ def read_problem(kernel: Kernel) -> Problem:
     digits = find_digits(np.ascontiguousarray(matmul.weights.T, np.float32))
     if digits is None:
         raise Refused("expected weights of two or three values, one of them 0 or of the other sign")
-    bias = None
-    if operands := matmul.root.operands[2:]:
-        if (bias := kernel.array(operands[0])) is None:
-            raise Refused("a bias that is not constant")
-        bias = bias.reshape(-1, *(1,) * (len(matmul.grid.shape) - 2))
-    return Problem(matmul, digits, bias)
+    return Problem(matmul, digits, bias_of(kernel, matmul))
